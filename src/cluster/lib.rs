@@ -1,0 +1,4 @@
+//! The embedded cluster: a Kubernetes-compatible API server, the controllers a mesh needs and a node agent that runs pods as
+//! host processes in their own network namespaces.
+//!
+//! Never used by the control plane or the proxy.

@@ -1,0 +1,3 @@
+//! The control plane: index, generators, push, certificate service, webhooks, debug endpoints.
+//!
+//! Never depends on the proxy, the console or the embedded cluster.

@@ -1,0 +1,3 @@
+//! Certificates: the mesh CA, signing requests, rotation, trust bundles.
+//!
+//! The only crate that touches private keys.

@@ -1,0 +1,3 @@
+//! The proxy: carries traffic by Envoy's own configuration, in the order listener, filter chain, HTTP, route, cluster, endpoint.
+//!
+//! Knows no Kubernetes, no store and no control plane beyond its discovery stream.

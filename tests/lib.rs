@@ -1,0 +1,1 @@
+//! The harness that the end-to-end, interop and conformance tests share.
