@@ -1,3 +1,7 @@
 //! The proxy: carries traffic by Envoy's own configuration, in the order listener, filter chain, HTTP, route, cluster, endpoint.
 //!
 //! Knows no Kubernetes, no store and no control plane beyond its discovery stream.
+
+pub mod config;
+pub mod stats;
+pub mod worker;
