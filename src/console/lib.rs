@@ -1,3 +1,11 @@
 //! The console: graph, health, metrics and traces, as a web page and as REST.
 //!
-//! Read-only except the few named actions.
+//! It pulls live telemetry from the proxies itself, so the graph is complete with no Prometheus in sight. Read-only except the few
+//! named actions. It knows nothing of how a proxy is reached: a [`telemetry::Scraper`] is handed in.
+
+pub mod graph;
+pub mod health;
+pub mod server;
+pub mod telemetry;
+
+pub use server::{Console, ConsoleOptions};

@@ -1,0 +1,109 @@
+//! Scrapes every proxy on a beat and feeds the [`History`].
+
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+
+use super::exposition;
+use super::history::History;
+
+/// Families the console asks for.
+const PREFIX: &str = "istio_";
+/// Scrapes under way at once.
+const CONCURRENCY: usize = 16;
+/// Time one proxy has to answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// One proxy that exposes metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// UID of the pod: a pod of the same name made anew is another target.
+    pub uid: String,
+    /// IP address of the pod.
+    pub address: String,
+}
+
+/// Why a proxy could not be scraped.
+#[derive(Debug, thiserror::Error)]
+#[error("scraping {pod}: {reason}")]
+pub struct ScrapeError {
+    /// The pod, `name.namespace`.
+    pub pod: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// A boxed future of one scrape.
+pub type Scrape<'a> = Pin<Box<dyn Future<Output = Result<String, ScrapeError>> + Send + 'a>>;
+
+/// How proxies are found and reached: directly from within the cluster, through a port-forward from outside.
+pub trait Scraper: Send + Sync {
+    /// The proxies of now.
+    fn targets(&self) -> Vec<Target>;
+    /// The Prometheus exposition of one proxy (`/stats/prometheus`).
+    fn scrape<'a>(&'a self, target: &'a Target) -> Scrape<'a>;
+}
+
+/// Owns the beat.
+pub struct Collector {
+    scraper: Arc<dyn Scraper>,
+    history: Arc<RwLock<History>>,
+    interval: Duration,
+}
+
+impl Collector {
+    /// A collector that scrapes every `interval`.
+    pub fn new(scraper: Arc<dyn Scraper>, history: Arc<RwLock<History>>, interval: Duration) -> Self {
+        Self {
+            scraper,
+            history,
+            interval,
+        }
+    }
+
+    /// Runs for ever; drop the future to stop.
+    pub async fn run(self) {
+        let mut beat = tokio::time::interval(self.interval);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            self.collect().await;
+        }
+    }
+
+    /// One beat.
+    pub async fn collect(&self) {
+        let targets = self.scraper.targets();
+        let scraped: Vec<_> = futures::stream::iter(&targets)
+            .map(|target| async move {
+                let answer = tokio::time::timeout(DEADLINE, self.scraper.scrape(target)).await;
+                match answer {
+                    Ok(Ok(text)) => Some((target.uid.clone(), exposition::parse(&text, PREFIX))),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "scrape failed");
+                        None
+                    }
+                    Err(_) => {
+                        tracing::debug!(pod = %target.pod, "scrape timed out");
+                        None
+                    }
+                }
+            })
+            .buffer_unordered(CONCURRENCY)
+            .filter_map(futures::future::ready)
+            .collect()
+            .await;
+        let mut history = self
+            .history
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        history.retain_targets(|uid| targets.iter().any(|target| target.uid == uid));
+        history.record(Instant::now(), scraped);
+    }
+}
