@@ -1,0 +1,251 @@
+//! Behavior of injection as a user sees it on the pod.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn config() -> InjectConfig {
+    InjectConfig {
+        values: json!({"global": {"hub": "example.org/mesh", "tag": "1.0", "proxy": {"image": "sagene"}}}),
+        mesh: json!({"trustDomain": "cluster.local", "defaultConfig": {"discoveryAddress": "istiod.istio-system.svc:15012"}}),
+        ..InjectConfig::default()
+    }
+}
+
+fn pod() -> Value {
+    json!({
+        "metadata": {
+            "generateName": "reviews-v1-abc-", "labels": {"app": "reviews", "version": "v1", "pod-template-hash": "abc"},
+            "annotations": {"prometheus.io/port": "9999"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "reviews-v1-abc", "controller": true}],
+        },
+        "spec": {
+            "initContainers": [{"name": "migrate"}],
+            "containers": [{"name": "reviews", "image": "x", "ports": [{"containerPort": 9080, "name": "http"}],
+                "livenessProbe": {"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 2},
+                "readinessProbe": {"exec": {"command": ["true"]}}}],
+        },
+    })
+}
+
+fn injected(pod: &Value, config: &InjectConfig) -> Value {
+    let request = PodRequest {
+        pod,
+        namespace: "default",
+        parameters: &WebhookParameters::default(),
+    };
+    injected_pod(&request, config).expect("pod is injectable")
+}
+
+fn names(pod: &Value, list: &str) -> Vec<String> {
+    let entries = pod.pointer(list).and_then(Value::as_array).into_iter().flatten();
+    entries
+        .map(|entry| entry["name"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
+    container["env"]
+        .as_array()?
+        .iter()
+        .find(|entry| entry["name"] == name)?["value"]
+        .as_str()
+}
+
+#[test]
+fn a_native_sidecar_starts_before_the_users_init_containers() {
+    let pod = injected(&pod(), &config());
+    assert_eq!(
+        names(&pod, "/spec/initContainers"),
+        ["istio-init", "istio-proxy", "migrate"]
+    );
+    assert_eq!(names(&pod, "/spec/containers"), ["reviews"]);
+    let proxy = &pod["spec"]["initContainers"][1];
+    assert_eq!(proxy["restartPolicy"], "Always");
+    assert_eq!(proxy["image"], "example.org/mesh/sagene:1.0");
+    assert_eq!(variable(proxy, "ISTIO_META_WORKLOAD_NAME"), Some("reviews-v1"));
+    assert_eq!(
+        variable(proxy, "ISTIO_META_OWNER"),
+        Some("kubernetes://apis/apps/v1/namespaces/default/deployments/reviews-v1")
+    );
+}
+
+#[test]
+fn a_classic_sidecar_is_last_or_first_when_the_application_waits() {
+    let mut config = config();
+    config.native_sidecars = false;
+    assert_eq!(
+        names(&injected(&pod(), &config), "/spec/containers"),
+        ["reviews", "istio-proxy"]
+    );
+    let mut waiting = pod();
+    waiting["metadata"]["annotations"]["proxy.istio.io/config"] =
+        json!("holdApplicationUntilProxyStarts: true");
+    let waiting = injected(&waiting, &config);
+    assert_eq!(names(&waiting, "/spec/containers"), ["istio-proxy", "reviews"]);
+    assert_eq!(names(&waiting, "/spec/initContainers"), ["migrate", "istio-init"]);
+    assert_eq!(
+        waiting["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"][1],
+        "wait"
+    );
+}
+
+#[test]
+fn http_probes_move_to_the_agent_and_the_originals_are_kept() {
+    let pod = injected(&pod(), &config());
+    let app = &pod["spec"]["containers"][0];
+    assert_eq!(
+        app["livenessProbe"]["httpGet"],
+        json!({"path": "/app-health/reviews/livez", "port": 15020})
+    );
+    assert!(app["readinessProbe"].get("exec").is_some());
+    let text = variable(&pod["spec"]["initContainers"][1], "ISTIO_KUBE_APP_PROBERS").expect("originals");
+    let probers: Value = serde_json::from_str(text).expect("JSON");
+    let expected = json!({"httpGet": {"path": "/health", "port": 9080}, "timeoutSeconds": 2});
+    assert_eq!(probers["/app-health/reviews/livez"], expected);
+}
+
+#[test]
+fn metrics_are_merged_and_the_application_keeps_its_port() {
+    let pod = injected(&pod(), &config());
+    assert_eq!(pod["metadata"]["annotations"]["prometheus.io/port"], "15020");
+    let text =
+        variable(&pod["spec"]["initContainers"][1], "ISTIO_PROMETHEUS_ANNOTATIONS").expect("originals");
+    assert_eq!(
+        serde_json::from_str::<Value>(text).expect("JSON"),
+        json!({"port": "9999"})
+    );
+}
+
+#[test]
+fn injecting_twice_changes_nothing() {
+    for native in [true, false] {
+        let config = InjectConfig {
+            native_sidecars: native,
+            ..config()
+        };
+        let mut customized = pod();
+        customized["spec"]["containers"]
+            .as_array_mut()
+            .expect("list")
+            .push(json!({"name": "istio-proxy", "image": "auto", "resources": {"limits": {"cpu": "9"}}}));
+        let once = injected(&customized, &config);
+        assert_eq!(diff(&once, &injected(&once, &config)), []);
+    }
+}
+
+#[test]
+fn the_users_proxy_container_wins_over_the_template() {
+    let mut pod = pod();
+    pod["spec"]["containers"]
+        .as_array_mut()
+        .expect("list")
+        .push(json!({
+        "name": "istio-proxy", "image": "auto", "resources": {"limits": {"cpu": "9"}},
+        "env": [{"name": "ISTIO_META_CLUSTER_ID", "value": "mine"}]}));
+    let pod = injected(&pod, &config());
+    let proxy = &pod["spec"]["initContainers"][1];
+    assert_eq!(proxy["resources"]["limits"]["cpu"], "9");
+    assert_eq!(proxy["image"], "example.org/mesh/sagene:1.0");
+    assert_eq!(variable(proxy, "ISTIO_META_CLUSTER_ID"), Some("mine"));
+    assert!(
+        pod["metadata"]["annotations"]["proxy.istio.io/overrides"]
+            .as_str()
+            .is_some()
+    );
+}
+
+#[test]
+fn the_label_beats_the_annotation_and_both_beat_the_policy() {
+    let decide = |pod: &Value, config: &InjectConfig| {
+        let request = PodRequest {
+            pod,
+            namespace: "default",
+            parameters: &WebhookParameters::default(),
+        };
+        inject(&request, config).expect("decidable")
+    };
+    let mut pod = pod();
+    pod["metadata"]["annotations"]["sidecar.istio.io/inject"] = json!("true");
+    pod["metadata"]["labels"]["sidecar.istio.io/inject"] = json!("false");
+    assert_eq!(decide(&pod, &config()), Decision::Skip(SkipReason::PodOptedOut));
+    pod["metadata"]["labels"]["sidecar.istio.io/inject"] = json!("perhaps");
+    let disabled = InjectConfig {
+        policy: Policy::Disabled,
+        ..config()
+    };
+    assert_eq!(
+        decide(&pod, &disabled),
+        Decision::Skip(SkipReason::PolicyDisabled)
+    );
+    pod["spec"]["hostNetwork"] = json!(true);
+    assert_eq!(decide(&pod, &config()), Decision::Skip(SkipReason::HostNetwork));
+}
+
+#[test]
+fn excluded_ports_always_hold_the_proxys_own() {
+    let mut pod = pod();
+    pod["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeInboundPorts"] = json!("15020, 8081");
+    pod["metadata"]["annotations"]["traffic.sidecar.istio.io/excludeOutboundPorts"] = json!("3306");
+    let pod = injected(&pod, &config());
+    let arguments: Vec<&str> = pod["spec"]["initContainers"][0]["args"]
+        .as_array()
+        .expect("list")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let after = |flag: &str| {
+        arguments[arguments
+            .iter()
+            .position(|argument| *argument == flag)
+            .expect("flag")
+            + 1]
+    };
+    assert_eq!(after("-d"), "15090,15021,15020,8081");
+    assert_eq!(after("-o"), "3306");
+}
+
+#[test]
+fn a_gateway_pod_becomes_a_router() {
+    let pod = json!({
+        "metadata": {"name": "gw", "annotations": {"inject.istio.io/templates": "gateway"}, "labels": {"istio": "ingress"}},
+        "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]},
+    });
+    let pod = injected(&pod, &config());
+    assert_eq!(names(&pod, "/spec/containers"), ["istio-proxy"]);
+    assert_eq!(pod["spec"]["containers"][0]["args"][1], "router");
+    assert!(pod["spec"].get("initContainers").is_none());
+    assert_eq!(pod["spec"]["securityContext"]["sysctls"][0]["value"], "0");
+}
+
+#[test]
+fn bad_annotations_are_named() {
+    let mut pod = pod();
+    pod["metadata"]["annotations"]["proxy.istio.io/config"] = json!("a: [");
+    let request = PodRequest {
+        pod: &pod,
+        namespace: "default",
+        parameters: &WebhookParameters::default(),
+    };
+    let error = inject(&request, &config()).expect_err("not YAML");
+    assert!(
+        error
+            .to_string()
+            .starts_with("annotation proxy.istio.io/config: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn webhook_paths_carry_cluster_and_network() {
+    let parsed = WebhookParameters::parse("/inject/cluster/east/net/net--slash--1");
+    assert_eq!(
+        (parsed.cluster.as_deref(), parsed.network.as_deref()),
+        (Some("east"), Some("net/1"))
+    );
+    assert_eq!(
+        WebhookParameters::parse("/inject/:ENV=cluster=c:ENV=A=b").environment["A"],
+        "b"
+    );
+    assert_eq!(WebhookParameters::parse("/inject"), WebhookParameters::default());
+}
