@@ -2,6 +2,10 @@
 //!
 //! Knows no Kubernetes, no store and no control plane beyond its discovery stream.
 
+pub mod agent;
+pub mod capture;
 pub mod config;
+pub mod pilot_agent;
+pub mod run;
 pub mod stats;
 pub mod worker;

@@ -1,0 +1,117 @@
+//! Writes the rules to the kernel over netlink, one transaction for each address family.
+
+use nlink::netlink::nftables::{Chain, Family, Rule};
+use nlink::{Connection, Nftables};
+
+use super::CaptureError;
+use super::rules::{MANGLE_TABLE, NAT_TABLE, RAW_TABLE, Table};
+
+const OWN_TABLES: [&str; 3] = [NAT_TABLE, RAW_TABLE, MANGLE_TABLE];
+
+/// Replaces our tables by `tables`, whatever an earlier run left. IPv6 is left out where the kernel has none.
+pub(super) fn replace(tables: &[Table]) -> Result<(), CaptureError> {
+    on_runtime(async {
+        for family in [Family::Ip, Family::Ip6] {
+            if family == Family::Ip6 && !kernel_has_ipv6() {
+                tracing::info!("the kernel has no IPv6; only IPv4 is captured");
+                continue;
+            }
+            let wanted: Vec<&Table> = tables.iter().filter(|table| table.family == family).collect();
+            match replace_family(family, &wanted).await {
+                Ok(()) => {}
+                Err(error) if family == Family::Ip6 && !error.is_permission_denied() && !pod_has_ipv6() => {
+                    tracing::warn!(%error, "IPv6 is not captured: the kernel lacks a part of nf_tables for it; the pod has no IPv6 address");
+                }
+                Err(error) => return Err(classify(family, error)),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Removes our tables; their absence is no error.
+pub(super) fn remove() -> Result<(), CaptureError> {
+    on_runtime(async {
+        for family in [Family::Ip, Family::Ip6] {
+            if family == Family::Ip6 && !kernel_has_ipv6() {
+                continue;
+            }
+            replace_family(family, &[])
+                .await
+                .map_err(|error| classify(family, error))?;
+        }
+        Ok(())
+    })
+}
+
+async fn replace_family(family: Family, tables: &[&Table]) -> nlink::Result<()> {
+    let connection = Connection::<Nftables>::new()?;
+    let mut transaction = connection.transaction();
+    let mut changes = !tables.is_empty();
+    for existing in connection.list_tables_in(family).await? {
+        if let Some(own) = OWN_TABLES.iter().find(|own| existing.name.as_str() == **own) {
+            transaction = transaction.del_table(own, family);
+            changes = true;
+        }
+    }
+    if !changes {
+        return Ok(());
+    }
+    for table in tables {
+        transaction = transaction.add_table(table.name, family);
+        for chain in &table.chains {
+            let mut declared = Chain::new(table.name, chain.name)?.family(family);
+            if let Some(base) = &chain.base {
+                declared = declared.base(base.clone());
+            }
+            transaction = transaction.add_chain(declared);
+        }
+        for chain in &table.chains {
+            for spec in &chain.rules {
+                transaction = transaction
+                    .add_rule(Rule::from_spec(table.name, chain.name, spec.clone()).family(family));
+            }
+        }
+    }
+    transaction.commit(&connection).await
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), CaptureError>>) -> Result<(), CaptureError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CaptureError::System {
+            action: "start the netlink runtime".to_owned(),
+            source,
+        })?
+        .block_on(work)
+}
+
+fn kernel_has_ipv6() -> bool {
+    std::path::Path::new("/proc/net/if_inet6").exists()
+}
+
+/// Whether the namespace has an IPv6 address that others can reach.
+fn pod_has_ipv6() -> bool {
+    // Columns: address, interface index, prefix length, scope (00 = global), flags, device.
+    std::fs::read_to_string("/proc/net/if_inet6")
+        .unwrap_or_default()
+        .lines()
+        .any(|line| line.split_whitespace().nth(3) == Some("00"))
+}
+
+/// Puts the kernel's refusal in words that say what to do.
+fn classify(family: Family, source: nlink::Error) -> CaptureError {
+    let family = if family == Family::Ip6 { "IPv6" } else { "IPv4" };
+    if source.is_permission_denied() {
+        return CaptureError::Permission(source);
+    }
+    let missing = [nix::libc::EPROTONOSUPPORT, nix::libc::EAFNOSUPPORT];
+    if source.is_not_found()
+        || source.is_not_supported()
+        || source.errno().is_some_and(|errno| missing.contains(&errno))
+    {
+        return CaptureError::Unsupported { family, source };
+    }
+    CaptureError::Refused { family, source }
+}
