@@ -18,6 +18,7 @@ mod probes;
 mod prometheus;
 mod proxy_config;
 mod reinjection;
+mod router;
 mod scope;
 mod sidecar;
 mod status;
@@ -36,6 +37,8 @@ pub use decision::SkipReason;
 pub use patch::{JsonPatchOp, diff};
 pub use workload::Workload;
 
+pub(crate) use merge::strategic as strategic_merge;
+pub(crate) use router::{RouterPod, router_pod};
 use scope::Scope;
 
 /// Name of the proxy's container, as every Istio tool expects it.

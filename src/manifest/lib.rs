@@ -3,3 +3,5 @@
 //! Everything here is pure: values in, values out. No cluster, no file system, no clock.
 
 pub mod inject;
+pub mod profile;
+pub mod render;

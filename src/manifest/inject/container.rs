@@ -95,6 +95,7 @@ pub(super) fn agent_log_level(scope: &Scope<'_>) -> String {
     )
 }
 
+/// Istio calls `pilot-agent`; here it goes through the one program that every image surely has.
 fn lifecycle(scope: &Scope<'_>, role: Role) -> Option<Value> {
     let configured = scope
         .value("/global/proxy/lifecycle")
@@ -106,12 +107,19 @@ fn lifecycle(scope: &Scope<'_>, role: Role) -> Option<Value> {
         return None;
     }
     if scope.native_sidecar {
-        let drain = json!(["pilot-agent", "request", "--debug-port=15020", "POST", "drain"]);
+        let drain = json!([
+            "sagene",
+            "pilot-agent",
+            "request",
+            "--debug-port=15020",
+            "POST",
+            "drain"
+        ]);
         return Some(json!({"preStop": {"exec": {"command": drain}}}));
     }
     scope
         .hold_application()
-        .then(|| json!({"postStart": {"exec": {"command": ["pilot-agent", "wait"]}}}))
+        .then(|| json!({"postStart": {"exec": {"command": ["sagene", "pilot-agent", "wait"]}}}))
 }
 
 fn insert_probes(container: &mut Map<String, Value>, scope: &Scope<'_>, role: Role) {

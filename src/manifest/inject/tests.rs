@@ -85,7 +85,7 @@ fn a_classic_sidecar_is_last_or_first_when_the_application_waits() {
     assert_eq!(names(&waiting, "/spec/containers"), ["istio-proxy", "reviews"]);
     assert_eq!(names(&waiting, "/spec/initContainers"), ["migrate", "istio-init"]);
     assert_eq!(
-        waiting["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"][1],
+        waiting["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"][2],
         "wait"
     );
 }

@@ -1,0 +1,320 @@
+//! Resolves a request to an [`Installation`]: the merged settings, the values and mesh config derived from them.
+
+use serde_json::{Value, json};
+
+use super::overlay::merge;
+use super::{InstallRequest, ProfileError, SourceFile, builtin, path, schema};
+
+const NO_CNI: &str =
+    "the CNI node agent is not part of this version; the init container captures the traffic";
+const NO_ZTUNNEL: &str = "ambient mode is not part of this version; pods get sidecars";
+
+/// Everything rendering needs, resolved.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// Name of the profile it started from.
+    pub profile: String,
+    /// Revision, empty for the default one.
+    pub revision: String,
+    /// Namespace of the control plane.
+    pub namespace: String,
+    /// The merged `spec`, as `profile dump` shows it.
+    pub spec: Value,
+    /// The merged values with hub and tag filled in.
+    pub values: Value,
+    /// Mesh config as it goes to ConfigMap `istio`.
+    pub mesh: Value,
+    /// What the user should know but what does not stop the installation.
+    pub warnings: Vec<String>,
+}
+
+impl Installation {
+    /// `-<revision>`, or nothing for the default revision.
+    #[must_use]
+    pub fn suffix(&self) -> String {
+        if self.revision.is_empty() {
+            String::new()
+        } else {
+            format!("-{}", self.revision)
+        }
+    }
+
+    /// The revision's label value: `default` when unnamed.
+    #[must_use]
+    pub fn revision_label(&self) -> &str {
+        if self.revision.is_empty() {
+            "default"
+        } else {
+            &self.revision
+        }
+    }
+
+    /// The tag of the images.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        self.values
+            .pointer("/global/tag")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+/// Merges profile, files and assignments and checks the result.
+///
+/// # Errors
+/// When a file, an assignment or the outcome is not an installation this version can make.
+pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
+    let user = user_spec(request)?;
+    let profile = user
+        .get("profile")
+        .and_then(Value::as_str)
+        .unwrap_or("default")
+        .to_owned();
+    let mut spec = builtin::profile(&profile)?;
+    let mut warnings = Vec::new();
+    let unknown = schema::unknown(&user, &builtin::profile("default")?);
+    if !unknown.is_empty() {
+        if !request.force {
+            return Err(ProfileError::UnknownSettings { paths: unknown });
+        }
+        warnings.extend(
+            unknown
+                .iter()
+                .map(|path| format!("unknown setting {path} has no effect")),
+        );
+    }
+    merge(&mut spec, user);
+    spec["profile"] = json!(profile);
+    check(&spec)?;
+    let values = values(&spec, &request.default_tag);
+    let text = |pointer: &str| {
+        values
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let revision = match text("/revision").as_str() {
+        "default" => String::new(),
+        revision => revision.to_owned(),
+    };
+    check_revision(&revision)?;
+    let namespace = text("/global/istioNamespace");
+    let mesh = mesh(&spec, &values, &namespace, &revision);
+    Ok(Installation {
+        profile,
+        revision,
+        namespace,
+        spec,
+        values,
+        mesh,
+        warnings,
+    })
+}
+
+/// What the user wrote, without the profile.
+fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
+    let mut user = json!({});
+    for file in &request.files {
+        merge(&mut user, file_spec(file)?);
+    }
+    if let Some(revision) = request
+        .revision
+        .as_deref()
+        .filter(|revision| !revision.is_empty())
+    {
+        user["revision"] = json!(revision);
+    }
+    // Assignments such as list[0] address what the profile has, so they see the profile below them.
+    let named = |user: &Value| {
+        user.get("profile")
+            .and_then(Value::as_str)
+            .unwrap_or("default")
+            .to_owned()
+    };
+    let mut probe = user.clone();
+    for assignment in request
+        .sets
+        .iter()
+        .filter(|assignment| assignment.starts_with("profile="))
+    {
+        set(&mut probe, assignment)?;
+    }
+    let base = builtin::profile(&named(&probe))?;
+    for assignment in &request.sets {
+        seed_list(&mut user, &base, assignment);
+        set(&mut user, assignment)?;
+    }
+    Ok(user)
+}
+
+fn set(user: &mut Value, assignment: &str) -> Result<(), ProfileError> {
+    let bad = |source| ProfileError::Set {
+        assignment: assignment.to_owned(),
+        source,
+    };
+    path::set(user, assignment).map(drop).map_err(bad)
+}
+
+/// Copies a list of the profile into the user's settings before an assignment changes one element of it: lists are replaced whole.
+fn seed_list(user: &mut Value, base: &Value, assignment: &str) {
+    let Some(end) = assignment
+        .find('[')
+        .filter(|end| *end < assignment.find('=').unwrap_or(usize::MAX))
+    else {
+        return;
+    };
+    let pointer = format!("/{}", assignment[..end].trim_end_matches('.').replace('.', "/"));
+    if user.pointer(&pointer).is_none()
+        && let Some(list) = base.pointer(&pointer).filter(|list| list.is_array())
+    {
+        let mut slot = &mut *user;
+        for key in pointer.split('/').skip(1) {
+            slot = &mut slot[key];
+        }
+        *slot = list.clone();
+    }
+}
+
+fn file_spec(file: &SourceFile) -> Result<Value, ProfileError> {
+    let wrong = |reason: String| ProfileError::NotAnOperator {
+        file: file.name.clone(),
+        reason,
+    };
+    let mut documents = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(&file.text) {
+        let value: Value =
+            serde::Deserialize::deserialize(document).map_err(|source| ProfileError::Yaml {
+                file: file.name.clone(),
+                source,
+            })?;
+        if !value.is_null() {
+            documents.push(value);
+        }
+    }
+    let [document] = documents.as_mut_slice() else {
+        return Err(wrong(format!(
+            "expected one IstioOperator, found {} documents",
+            documents.len()
+        )));
+    };
+    match document.get("kind").and_then(Value::as_str) {
+        Some("IstioOperator") => Ok(document["spec"].take()),
+        Some(kind) => Err(wrong(format!("expected kind IstioOperator, found {kind}"))),
+        None => Err(wrong("expected kind IstioOperator, found no kind".to_owned())),
+    }
+}
+
+fn check(spec: &Value) -> Result<(), ProfileError> {
+    let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool) == Some(true);
+    if enabled("/components/cni/enabled") || enabled("/values/pilot/cni/enabled") {
+        return Err(ProfileError::UnsupportedComponent {
+            name: "cni",
+            reason: NO_CNI,
+        });
+    }
+    if enabled("/components/ztunnel/enabled") {
+        return Err(ProfileError::UnsupportedComponent {
+            name: "ztunnel",
+            reason: NO_ZTUNNEL,
+        });
+    }
+    if spec.get("profile").and_then(Value::as_str) == Some("remote")
+        && spec
+            .pointer("/values/global/remotePilotAddress")
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+    {
+        return Err(ProfileError::Invalid {
+            path: "values.global.remotePilotAddress".into(),
+            reason: "profile remote needs the address of the control plane that serves this cluster".into(),
+        });
+    }
+    for kind in ["ingressGateways", "egressGateways"] {
+        let gateways = spec
+            .pointer(&format!("/components/{kind}"))
+            .and_then(Value::as_array);
+        for (index, gateway) in gateways.into_iter().flatten().enumerate() {
+            if gateway
+                .get("name")
+                .and_then(Value::as_str)
+                .is_none_or(str::is_empty)
+            {
+                let path = format!("components.{kind}[{index}].name");
+                return Err(ProfileError::Invalid {
+                    path,
+                    reason: "a gateway needs a name".into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_revision(revision: &str) -> Result<(), ProfileError> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if revision.len() <= 63
+        && revision.bytes().all(allowed)
+        && !revision.starts_with('-')
+        && !revision.ends_with('-')
+    {
+        return Ok(());
+    }
+    Err(ProfileError::Invalid {
+        path: "revision".into(),
+        reason: format!("{revision:?} is not a name of lower-case letters, digits and '-' (at most 63)"),
+    })
+}
+
+/// The translations of istioctl: hub, tag, revision and mesh config given at the top reach the values.
+fn values(spec: &Value, default_tag: &str) -> Value {
+    let mut values = spec.get("values").cloned().unwrap_or_else(|| json!({}));
+    let given = |key: &str| spec.get(key).filter(|value| value.as_str() != Some("")).cloned();
+    for key in ["hub", "tag"] {
+        if values["global"].get(key).is_none() {
+            values["global"][key] =
+                given(key).unwrap_or_else(|| json!(if key == "tag" { default_tag } else { "" }));
+        }
+    }
+    if let Some(revision) = given("revision") {
+        values["revision"] = revision;
+    }
+    if let Some(namespace) = given("namespace") {
+        values["global"]["istioNamespace"] = namespace;
+    }
+    values
+}
+
+fn mesh(spec: &Value, values: &Value, namespace: &str, revision: &str) -> Value {
+    let suffix = if revision.is_empty() {
+        String::new()
+    } else {
+        format!("-{revision}")
+    };
+    let remote = values
+        .pointer("/global/remotePilotAddress")
+        .and_then(Value::as_str)
+        .filter(|address| !address.is_empty());
+    let discovery = remote.map_or_else(
+        || format!("istiod{suffix}.{namespace}.svc:15012"),
+        |address| format!("{address}:15012"),
+    );
+    let trust_domain = values
+        .pointer("/global/trustDomain")
+        .and_then(Value::as_str)
+        .filter(|domain| !domain.is_empty());
+    let mut mesh = json!({
+        "defaultConfig": {"discoveryAddress": discovery},
+        "defaultProviders": {"metrics": ["prometheus"]},
+        "enablePrometheusMerge": true,
+        "rootNamespace": namespace,
+        "trustDomain": trust_domain.unwrap_or("cluster.local"),
+    });
+    for overlay in [values.get("meshConfig"), spec.get("meshConfig")]
+        .into_iter()
+        .flatten()
+    {
+        merge(&mut mesh, overlay.clone());
+    }
+    mesh
+}

@@ -1,0 +1,188 @@
+//! The grammar of `--set`: `a.b=1`, `list[0].x=y`, `list.[name:foo].x=y`, `\.` for a dot inside a key, `\,` for a comma in a value.
+
+use serde_json::{Map, Value, json};
+
+/// Why an assignment cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// No `=`.
+    #[error("expected path=value")]
+    NoValue,
+    /// Nothing before `=`, or an empty step.
+    #[error("the path has an empty step")]
+    EmptyStep,
+    /// `[` without `]`, or something else than a number or `key:value` between them.
+    #[error("{0:?} is not an index: write [0] or [name:value]")]
+    BadIndex(String),
+    /// The path goes through a scalar, or indexes something that is no list.
+    #[error("{0:?} is not a {1}")]
+    WrongKind(String, &'static str),
+    /// `{a,b}`.
+    #[error("lists in braces are not part of the grammar; set list[0]=…, list[1]=… or use a file")]
+    Braces,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Index(usize),
+    Element(String, String),
+}
+
+/// Paths whose value stays text even when it looks like a number.
+fn always_text(path: &str) -> bool {
+    [
+        "tag",
+        "values.global.tag",
+        "compatibilityVersion",
+        "revision",
+        "values.revision",
+    ]
+    .contains(&path)
+        || path.ends_with(".tag")
+        || path.contains("proxyMetadata.")
+        || path.contains("nnotations.")
+        || path.contains(".env.")
+}
+
+/// Applies one assignment to a tree of settings and returns the path it wrote.
+///
+/// # Errors
+/// When the assignment does not follow the grammar or contradicts the tree.
+pub fn set(root: &mut Value, assignment: &str) -> Result<String, PathError> {
+    let (path, text) = assignment.split_once('=').ok_or(PathError::NoValue)?;
+    if text.starts_with('{') && text.ends_with('}') {
+        return Err(PathError::Braces);
+    }
+    let steps = parse(path)?;
+    let mut slot = root;
+    for step in &steps {
+        slot = descend(slot, step, path)?;
+    }
+    *slot = value(path, text);
+    Ok(path.to_owned())
+}
+
+fn value(path: &str, text: &str) -> Value {
+    let text = text.replace("\\,", ",");
+    if always_text(path) {
+        return json!(text);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return json!(number);
+    }
+    match text.as_str() {
+        "true" => json!(true),
+        "false" => json!(false),
+        _ => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() && text.bytes().any(|byte| byte.is_ascii_digit()) => {
+                json!(number)
+            }
+            _ => json!(text),
+        },
+    }
+}
+
+fn parse(path: &str) -> Result<Vec<Step>, PathError> {
+    let mut steps = Vec::new();
+    for piece in split(path) {
+        let (key, mut rest) = match piece.find('[') {
+            Some(start) => piece.split_at(start),
+            None => (piece.as_str(), ""),
+        };
+        if key.is_empty() && rest.is_empty() {
+            return Err(PathError::EmptyStep);
+        }
+        if !key.is_empty() {
+            steps.push(Step::Key(key.to_owned()));
+        }
+        while !rest.is_empty() {
+            let bad = || PathError::BadIndex(rest.to_owned());
+            let (inside, after) = rest
+                .strip_prefix('[')
+                .and_then(|rest| rest.split_once(']'))
+                .ok_or_else(bad)?;
+            steps.push(match inside.split_once(':') {
+                Some((key, value)) => Step::Element(key.to_owned(), value.to_owned()),
+                None => Step::Index(inside.parse().map_err(|_| bad())?),
+            });
+            rest = after;
+        }
+    }
+    if matches!(steps.first(), Some(Step::Key(_))) {
+        Ok(steps)
+    } else {
+        Err(PathError::EmptyStep)
+    }
+}
+
+/// Splits at dots; `\.` is a dot inside a key, and dots between brackets do not count.
+fn split(path: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut depth = 0usize;
+    let mut characters = path.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if characters.peek() == Some(&'.') => {
+                characters.next();
+                push(&mut pieces, '.');
+            }
+            '.' if depth == 0 => pieces.push(String::new()),
+            _ => {
+                match character {
+                    '[' => depth += 1,
+                    ']' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                push(&mut pieces, character);
+            }
+        }
+    }
+    pieces
+}
+
+fn push(pieces: &mut [String], character: char) {
+    if let Some(piece) = pieces.last_mut() {
+        piece.push(character);
+    }
+}
+
+fn descend<'a>(slot: &'a mut Value, step: &Step, path: &str) -> Result<&'a mut Value, PathError> {
+    let wrong = |kind| PathError::WrongKind(path.to_owned(), kind);
+    match step {
+        Step::Key(key) => {
+            if slot.is_null() {
+                *slot = Value::Object(Map::new());
+            }
+            let map = slot.as_object_mut().ok_or_else(|| wrong("mapping"))?;
+            Ok(map.entry(key).or_insert(Value::Null))
+        }
+        Step::Index(index) => {
+            let list = list_at(slot).ok_or_else(|| wrong("list"))?;
+            // An index past the end appends, whatever the number: no holes.
+            let index = (*index).min(list.len());
+            if index == list.len() {
+                list.push(Value::Null);
+            }
+            Ok(&mut list[index])
+        }
+        Step::Element(key, value) => {
+            let list = list_at(slot).ok_or_else(|| wrong("list"))?;
+            let found = list
+                .iter()
+                .position(|entry| entry.get(key).and_then(Value::as_str) == Some(value));
+            let index = found.unwrap_or(list.len());
+            if index == list.len() {
+                list.push(json!({key: value}));
+            }
+            Ok(&mut list[index])
+        }
+    }
+}
+
+fn list_at(slot: &mut Value) -> Option<&mut Vec<Value>> {
+    if slot.is_null() {
+        *slot = json!([]);
+    }
+    slot.as_array_mut()
+}
