@@ -102,13 +102,7 @@ mod tests {
     #[test]
     fn thresholds_hold_at_their_edges() {
         let of = |client_errors, server_errors| {
-            Outcomes {
-                total: 100.0,
-                client_errors,
-                server_errors,
-                ..Outcomes::default()
-            }
-            .health()
+            Outcomes { total: 100.0, client_errors, server_errors, ..Outcomes::default() }.health()
         };
         assert_eq!(of(9.9, 0.0), Health::Healthy);
         assert_eq!(of(10.0, 0.0), Health::Degraded);

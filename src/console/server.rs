@@ -43,10 +43,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn window(&self, duration: Duration) -> crate::telemetry::Window {
-        self.history
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .window(duration)
+        self.history.read().unwrap_or_else(|poisoned| poisoned.into_inner()).window(duration)
     }
 }
 
@@ -55,14 +52,7 @@ impl Console {
     pub fn new(options: ConsoleOptions) -> Self {
         let history = Arc::new(RwLock::new(History::default()));
         let collector = Collector::new(options.scraper, history.clone(), options.interval);
-        Self {
-            state: Arc::new(Shared {
-                history,
-                mesh: options.mesh,
-                source: options.source,
-            }),
-            collector,
-        }
+        Self { state: Arc::new(Shared { history, mesh: options.mesh, source: options.source }), collector }
     }
 
     /// The routes, for a server of the caller's.
@@ -71,10 +61,7 @@ impl Console {
             .route("/", get(|| async { Redirect::temporary("/kiali/") }))
             .route("/kiali", get(|| async { Redirect::permanent("/kiali/") }))
             .route("/kiali/", get(assets::index))
-            .route(
-                "/kiali/console/{*page}",
-                get(|| async { Redirect::temporary("/kiali/") }),
-            )
+            .route("/kiali/console/{*page}", get(|| async { Redirect::temporary("/kiali/") }))
             .route("/kiali/assets/{name}", get(assets::asset))
             .route("/healthz", get(|| async { "ok" }))
             .route("/kiali/healthz", get(|| async { "ok" }))

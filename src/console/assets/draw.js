@@ -19,19 +19,19 @@ function shapeOf(node) {
 
 function badges(node) {
   const list = [];
-  if (node.hasMissingSC) list.push(['!', 'Missing sidecar', '#c9190b']);
-  if (node.hasCB) list.push(['⚡', 'Circuit breaker', '#5e40be']);
+  if (node.hasMissingSC) list.push(['MS', 'Missing sidecar', '#c9190b']);
+  if (node.hasCB) list.push(['CB', 'Circuit breaker', '#5e40be']);
   if (node.hasVS) {
     const what = [
       node.hasTrafficShifting && 'traffic shifting', node.hasFaultInjection && 'fault injection', node.hasMirroring && 'mirroring',
       node.hasRequestTimeout && 'timeout', node.hasRequestRouting && 'request routing',
     ].filter(Boolean).join(', ');
-    list.push(['⑂', `Virtual service${what ? ': ' + what : ''}`, '#0f4c81']);
+    list.push(['VS', `Virtual service${what ? ': ' + what : ''}`, '#0f4c81']);
   }
-  if (node.isGateway) list.push(['⇥', 'Gateway', '#0f4c81']);
+  if (node.isGateway) list.push(['GW', 'Gateway', '#0f4c81']);
   return list.map(([text, title, color], index) =>
-    `<g class="badge" transform="translate(${-20 + index * 17} -25)"><title>${escape(title)}</title>` +
-    `<circle r="8" fill="${color}"/><text y="3.5">${text}</text></g>`).join('');
+    `<g class="badge" transform="translate(${-18 + index * 22} -27)"><title>${escape(title)}</title>` +
+    `<rect x="-10" y="-7" width="20" height="14" rx="4" fill="${color}"/><text y="3.3">${text}</text></g>`).join('');
 }
 
 function nodeMarkup(node, point) {

@@ -16,12 +16,8 @@ use crate::telemetry::{EdgeDelta, EdgeKey, Peer, Reporter, Window};
 
 /// Folds a window into a graph. `timestamp` is in Unix seconds.
 pub fn build(window: &Window, options: &GraphOptions, timestamp: u64) -> Graph {
-    let mut builder = Builder {
-        options,
-        seconds: window.seconds,
-        places: Places::default(),
-        edges: BTreeMap::new(),
-    };
+    let mut builder =
+        Builder { options, seconds: window.seconds, places: Places::default(), edges: BTreeMap::new() };
     for (key, delta) in reported_once(window) {
         if builder.concerns(key) && (options.include_idle_edges || has_traffic(&delta)) {
             builder.add(key, &delta);
@@ -43,12 +39,7 @@ pub fn reported_once(window: &Window) -> Vec<(&EdgeKey, EdgeDelta)> {
     }
     let mut groups: BTreeMap<Ends<'_>, [Option<(&EdgeKey, EdgeDelta)>; 2]> = BTreeMap::new();
     for (key, reporter, delta) in &window.edges {
-        let ends = (
-            of(&key.source),
-            key.service_host.as_str(),
-            of(&key.destination),
-            key.protocol.as_str(),
-        );
+        let ends = (of(&key.source), key.service_host.as_str(), of(&key.destination), key.protocol.as_str());
         let side = usize::from(*reporter == Reporter::Source);
         match &mut groups.entry(ends).or_default()[side] {
             Some((kept, sum)) => {
@@ -60,10 +51,7 @@ pub fn reported_once(window: &Window) -> Vec<(&EdgeKey, EdgeDelta)> {
             empty => *empty = Some((key, delta.clone())),
         }
     }
-    groups
-        .into_values()
-        .filter_map(|[destination, source]| pick(destination, source))
-        .collect()
+    groups.into_values().filter_map(|[destination, source]| pick(destination, source)).collect()
 }
 
 fn pick<'a>(
@@ -125,15 +113,8 @@ impl Builder<'_> {
     }
 
     fn connect(&mut self, source: String, target: &str, key: &EdgeKey, delta: &EdgeDelta) {
-        let protocol = if has_traffic(delta) {
-            key.protocol.clone()
-        } else {
-            String::new()
-        };
-        self.edges
-            .entry((source, target.to_owned(), protocol))
-            .or_default()
-            .add(key, delta);
+        let protocol = if has_traffic(delta) { key.protocol.clone() } else { String::new() };
+        self.edges.entry((source, target.to_owned(), protocol)).or_default().add(key, delta);
     }
 
     fn finish(mut self) -> Elements {
@@ -146,24 +127,14 @@ impl Builder<'_> {
             *sent.entry((source.clone(), protocol.clone())).or_default() += sum.amount();
         }
         let edges = self.edges.iter().map(|((source, target, protocol), sum)| {
-            let total = sent
-                .get(&(source.clone(), protocol.clone()))
-                .copied()
-                .unwrap_or_default();
-            let mut edge = Edge {
-                source: source.clone(),
-                target: target.clone(),
-                ..Edge::default()
-            };
+            let total = sent.get(&(source.clone(), protocol.clone())).copied().unwrap_or_default();
+            let mut edge = Edge { source: source.clone(), target: target.clone(), ..Edge::default() };
             edge.id = format!("{source}>{target}>{protocol}");
             sum.describe(&mut edge, protocol, self.seconds, total);
             Wrapped { data: edge }
         });
         let edges = edges.collect();
-        Elements {
-            nodes: self.places.finish(&nodes, self.seconds, &self.options.namespaces),
-            edges,
-        }
+        Elements { nodes: self.places.finish(&nodes, self.seconds, &self.options.namespaces), edges }
     }
 
     /// An edge known from before, without traffic now, says nothing beside a live one of another protocol.

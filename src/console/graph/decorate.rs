@@ -67,9 +67,7 @@ fn decorate_service(node: &mut Node, mesh: &dyn MeshView) {
     node.is_service_entry = mesh.is_service_entry(&node.namespace, &node.service);
     node.has_circuit_breaker = mesh.has_circuit_breaker(&node.namespace, &node.service, None);
     if let Some(facts) = mesh.virtual_service(&node.namespace, &node.service) {
-        node.has_virtual_service = Some(Hostnames {
-            hostnames: facts.hostnames,
-        });
+        node.has_virtual_service = Some(Hostnames { hostnames: facts.hostnames });
         node.has_traffic_shifting = facts.traffic_shifting;
         node.has_fault_injection = facts.fault_injection;
         node.has_request_timeout = facts.request_timeout;

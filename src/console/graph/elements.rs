@@ -194,11 +194,7 @@ fn is_false(value: &bool) -> bool {
 
 /// A rate as Kiali writes it: two digits, more where it would read 0.00.
 pub fn rate_text(rate: f64) -> String {
-    if rate > 0.0 && rate < 0.005 {
-        format!("{rate:.4}")
-    } else {
-        format!("{rate:.2}")
-    }
+    if rate > 0.0 && rate < 0.005 { format!("{rate:.4}") } else { format!("{rate:.2}") }
 }
 
 /// A percentage with one digit.

@@ -81,12 +81,9 @@ impl GraphOptions {
         };
         for (name, value) in pairs {
             match name {
-                "namespaces" => options.namespaces.extend(
-                    value
-                        .split(',')
-                        .filter(|part| !part.is_empty())
-                        .map(str::to_owned),
-                ),
+                "namespaces" => options
+                    .namespaces
+                    .extend(value.split(',').filter(|part| !part.is_empty()).map(str::to_owned)),
                 "graphType" => {
                     options.graph_type =
                         GraphType::parse(value).ok_or_else(|| OptionError::GraphType(value.to_owned()))?
@@ -102,10 +99,7 @@ impl GraphOptions {
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, OptionError> {
-    value.parse().map_err(|_| OptionError::Flag {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    })
+    value.parse().map_err(|_| OptionError::Flag { name: name.to_owned(), value: value.to_owned() })
 }
 
 /// Reads `90`, `60s`, `5m`, `1h`, `1d`.
@@ -120,10 +114,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, OptionError> {
         _ => return Err(wrong()),
     };
     let count: u64 = digits.parse().map_err(|_| wrong())?;
-    let seconds = count
-        .checked_mul(unit)
-        .filter(|seconds| (1..=30 * 86_400).contains(seconds))
-        .ok_or_else(wrong)?;
+    let seconds =
+        count.checked_mul(unit).filter(|seconds| (1..=30 * 86_400).contains(seconds)).ok_or_else(wrong)?;
     Ok(Duration::from_secs(seconds))
 }
 

@@ -20,10 +20,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/status", get(status))
-        .route(
-            "/auth/info",
-            get(|| async { Json(json!({ "strategy": "anonymous" })) }),
-        )
+        .route("/auth/info", get(|| async { Json(json!({ "strategy": "anonymous" })) }))
         .route("/namespaces", get(namespaces))
         .route("/namespaces/graph", get(graph))
         .route("/series", get(series::series))
@@ -43,16 +40,14 @@ pub(super) fn problem(status: StatusCode, message: &str) -> Response {
 }
 
 /// The question in a query string.
-pub(super) fn options(pairs: &[(String, String)]) -> Result<GraphOptions, Response> {
+pub(super) fn options(pairs: &[(String, String)]) -> Result<GraphOptions, Box<Response>> {
     GraphOptions::from_query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string()))
+        .map_err(|error| Box::new(problem(StatusCode::BAD_REQUEST, &error.to_string())))
 }
 
 /// The graph that answers `options` now, decorated.
 pub(super) fn answer(shared: &Shared, options: &GraphOptions) -> Graph {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut graph = build(&shared.window(options.duration), options, now.as_secs());
     decorate::decorate(&mut graph, shared.mesh.as_ref());
     graph
@@ -71,6 +66,6 @@ async fn namespaces(State(shared): State<Arc<Shared>>) -> Response {
 async fn graph(State(shared): State<Arc<Shared>>, Query(pairs): Pairs) -> Response {
     match options(&pairs) {
         Ok(options) => Json(answer(&shared, &options)).into_response(),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }

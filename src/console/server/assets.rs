@@ -14,17 +14,9 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("layout.js", JAVASCRIPT, include_str!("../assets/layout.js")),
     ("main.js", JAVASCRIPT, include_str!("../assets/main.js")),
     ("panel.js", JAVASCRIPT, include_str!("../assets/panel.js")),
-    (
-        "sagene.svg",
-        "image/svg+xml",
-        include_str!("../assets/sagene.svg"),
-    ),
+    ("sagene.svg", "image/svg+xml", include_str!("../assets/sagene.svg")),
     ("state.js", JAVASCRIPT, include_str!("../assets/state.js")),
-    (
-        "style.css",
-        "text/css; charset=utf-8",
-        include_str!("../assets/style.css"),
-    ),
+    ("style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
     ("view.js", JAVASCRIPT, include_str!("../assets/view.js")),
 ];
 

@@ -38,36 +38,23 @@ pub(super) async fn series(
 ) -> Response {
     let options = match api::options(&pairs) {
         Ok(options) => options,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
-    let value = |name: &str| {
-        pairs
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
+    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let (node, edge) = (value("node"), value("edge"));
     if node.is_none() && edge.is_none() {
         return api::problem(StatusCode::BAD_REQUEST, "name a node or an edge by its id");
     }
-    let steps = shared
-        .history
-        .read()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .steps(options.duration, STEPS);
-    let mut series = Series {
-        inbound: Side::default(),
-        outbound: Side::default(),
-    };
+    let steps =
+        shared.history.read().unwrap_or_else(|poisoned| poisoned.into_inner()).steps(options.duration, STEPS);
+    let mut series = Series { inbound: Side::default(), outbound: Side::default() };
     for window in &steps {
         let graph = build(window, &options, 0);
         let edges = || graph.elements.edges.iter().map(|edge| &edge.data);
         series
             .inbound
             .push(edges().filter(|candidate| edge == Some(&candidate.id) || node == Some(&candidate.target)));
-        series
-            .outbound
-            .push(edges().filter(|candidate| node == Some(&candidate.source)));
+        series.outbound.push(edges().filter(|candidate| node == Some(&candidate.source)));
     }
     Json(series).into_response()
 }
@@ -77,11 +64,7 @@ impl Side {
         let (mut rate, mut errors, mut slowest) = (0.0, 0.0, 0.0_f64);
         for edge in edges.filter(|edge| edge.traffic.protocol != "tcp") {
             let number = |name: String| {
-                edge.traffic
-                    .rates
-                    .get(&name)
-                    .and_then(|text| text.parse().ok())
-                    .unwrap_or(0.0)
+                edge.traffic.rates.get(&name).and_then(|text| text.parse().ok()).unwrap_or(0.0)
             };
             let requests: f64 = number(edge.traffic.protocol.clone());
             rate += requests;

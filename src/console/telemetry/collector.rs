@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 
-use super::exposition;
+use super::exposition::{self, Sample};
 use super::history::History;
 
 /// Families the console asks for.
@@ -60,11 +60,7 @@ pub struct Collector {
 impl Collector {
     /// A collector that scrapes every `interval`.
     pub fn new(scraper: Arc<dyn Scraper>, history: Arc<RwLock<History>>, interval: Duration) -> Self {
-        Self {
-            scraper,
-            history,
-            interval,
-        }
+        Self { scraper, history, interval }
     }
 
     /// Runs for ever; drop the future to stop.
@@ -80,30 +76,29 @@ impl Collector {
     /// One beat.
     pub async fn collect(&self) {
         let targets = self.scraper.targets();
-        let scraped: Vec<_> = futures::stream::iter(&targets)
-            .map(|target| async move {
-                let answer = tokio::time::timeout(DEADLINE, self.scraper.scrape(target)).await;
-                match answer {
-                    Ok(Ok(text)) => Some((target.uid.clone(), exposition::parse(&text, PREFIX))),
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "scrape failed");
-                        None
-                    }
-                    Err(_) => {
-                        tracing::debug!(pod = %target.pod, "scrape timed out");
-                        None
-                    }
-                }
-            })
+        let scraped = futures::stream::iter(targets.clone())
+            .map(|target| scrape(self.scraper.clone(), target))
             .buffer_unordered(CONCURRENCY)
             .filter_map(futures::future::ready)
             .collect()
             .await;
-        let mut history = self
-            .history
-            .write()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut history = self.history.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         history.retain_targets(|uid| targets.iter().any(|target| target.uid == uid));
         history.record(Instant::now(), scraped);
+    }
+}
+
+/// What one proxy exposes, by its UID; `None` where it did not answer in time.
+async fn scrape(scraper: Arc<dyn Scraper>, target: Target) -> Option<(String, Vec<Sample>)> {
+    match tokio::time::timeout(DEADLINE, scraper.scrape(&target)).await {
+        Ok(Ok(text)) => Some((target.uid, exposition::parse(&text, PREFIX))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "scrape failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(pod = %target.pod, "scrape timed out");
+            None
+        }
     }
 }

@@ -46,11 +46,7 @@ impl Peer {
 }
 
 fn known(value: &str, fallback: &str) -> String {
-    if value.is_empty() {
-        fallback.to_owned()
-    } else {
-        value.to_owned()
-    }
+    if value.is_empty() { fallback.to_owned() } else { value.to_owned() }
 }
 
 /// An edge of the finest grain: client workload → service → server workload, by protocol.
@@ -229,9 +225,7 @@ fn bucket_bound(text: &str) -> Option<u64> {
     if text == "+Inf" {
         return Some(u64::MAX);
     }
-    text.parse::<f64>()
-        .ok()
-        .map(|milliseconds| (milliseconds * 1000.0) as u64)
+    text.parse::<f64>().ok().map(|milliseconds| (milliseconds * 1000.0) as u64)
 }
 
 #[cfg(test)]

@@ -17,19 +17,13 @@ pub struct Sample {
 impl Sample {
     /// The value of a label, or `""` where the label is absent (Prometheus treats both alike).
     pub fn label(&self, name: &str) -> &str {
-        self.labels
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value.as_str())
+        self.labels.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
     }
 }
 
 /// All samples of `text` whose name starts with `prefix`.
 pub fn parse(text: &str, prefix: &str) -> Vec<Sample> {
-    text.lines()
-        .filter(|line| line.starts_with(prefix))
-        .filter_map(parse_line)
-        .collect()
+    text.lines().filter(|line| line.starts_with(prefix)).filter_map(parse_line).collect()
 }
 
 fn parse_line(line: &str) -> Option<Sample> {
@@ -40,11 +34,7 @@ fn parse_line(line: &str) -> Option<Sample> {
         None => (Vec::new(), rest),
     };
     let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(Sample {
-        name: name.to_owned(),
-        labels,
-        value,
-    })
+    Some(Sample { name: name.to_owned(), labels, value })
 }
 
 /// Parses `a="b",c="d"} rest`, returning the labels and what follows the brace.

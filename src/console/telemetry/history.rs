@@ -70,11 +70,7 @@ impl History {
         }
         self.counters = counters;
         self.observed_since.get_or_insert(now);
-        self.frames.push_back(Frame {
-            start,
-            end: now,
-            changes,
-        });
+        self.frames.push_back(Frame { start, end: now, changes });
         self.compact(now);
     }
 
@@ -98,16 +94,8 @@ impl History {
                 continue;
             };
             let key = (sample.name.clone(), sample.labels.clone());
-            let base = before
-                .values
-                .get(&key)
-                .copied()
-                .unwrap_or(if first { sample.value } else { 0.0 });
-            let change = if sample.value >= base {
-                sample.value - base
-            } else {
-                sample.value
-            };
+            let base = before.values.get(&key).copied().unwrap_or(if first { sample.value } else { 0.0 });
+            let change = if sample.value >= base { sample.value - base } else { sample.value };
             let edge = (EdgeKey::of(&sample), reporter);
             self.seen.entry(edge.clone()).or_insert(now);
             if change > 0.0 {
@@ -120,18 +108,12 @@ impl History {
 
     /// Folds old frames into minutes and drops the oldest.
     fn compact(&mut self, now: Instant) {
-        while self
-            .frames
-            .front()
-            .is_some_and(|frame| now.duration_since(frame.end) > KEPT)
-        {
+        while self.frames.front().is_some_and(|frame| now.duration_since(frame.end) > KEPT) {
             self.frames.pop_front();
         }
         let mut index = 0;
         while index + 1 < self.frames.len() && now.duration_since(self.frames[index + 1].end) > FINE {
-            let joined = self.frames[index + 1]
-                .end
-                .duration_since(self.frames[index].start);
+            let joined = self.frames[index + 1].end.duration_since(self.frames[index].start);
             if joined > COARSE {
                 index += 1;
                 continue;
@@ -152,11 +134,7 @@ impl History {
         let Some(end) = self.frames.back().map(|frame| frame.end) else {
             return Window::default();
         };
-        let mut edges: Changes = self
-            .seen
-            .keys()
-            .map(|key| (key.clone(), EdgeDelta::default()))
-            .collect();
+        let mut edges: Changes = self.seen.keys().map(|key| (key.clone(), EdgeDelta::default())).collect();
         let mut start = end;
         for frame in self.frames.iter().rev() {
             if end.duration_since(frame.start) > duration && start < end {
@@ -169,10 +147,7 @@ impl History {
         }
         Window {
             seconds: end.duration_since(start).as_secs_f64(),
-            edges: edges
-                .into_iter()
-                .map(|((key, reporter), delta)| (key, reporter, delta))
-                .collect(),
+            edges: edges.into_iter().map(|((key, reporter), delta)| (key, reporter, delta)).collect(),
         }
     }
 
@@ -196,10 +171,7 @@ impl History {
             }
         }
         for (window, sum) in windows.iter_mut().zip(sums) {
-            window.edges = sum
-                .into_iter()
-                .map(|((key, reporter), delta)| (key, reporter, delta))
-                .collect();
+            window.edges = sum.into_iter().map(|((key, reporter), delta)| (key, reporter, delta)).collect();
         }
         windows
     }
@@ -240,11 +212,7 @@ mod tests {
         let start = Instant::now();
         history.record(start, scrape(100));
         assert_eq!(requests(&history, 60), 0.0);
-        assert_eq!(
-            history.window(Duration::from_secs(60)).edges.len(),
-            1,
-            "an idle edge is still known"
-        );
+        assert_eq!(history.window(Duration::from_secs(60)).edges.len(), 1, "an idle edge is still known");
         history.record(start + Duration::from_secs(5), scrape(130));
         history.record(start + Duration::from_secs(10), scrape(150));
         assert_eq!(requests(&history, 60), 50.0);

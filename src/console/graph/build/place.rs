@@ -23,14 +23,7 @@ impl Places {
         if key.source.is_unknown() {
             return self.unknown();
         }
-        self.peer(
-            &key.source,
-            if kind == GraphType::Service {
-                GraphType::Workload
-            } else {
-                kind
-            },
-        )
+        self.peer(&key.source, if kind == GraphType::Service { GraphType::Workload } else { kind })
     }
 
     /// Id of the node for traffic from outside the mesh.
@@ -46,20 +39,11 @@ impl Places {
 
     /// Id of a workload's node.
     pub(super) fn peer(&mut self, peer: &Peer, kind: GraphType) -> String {
-        let Peer {
-            namespace,
-            workload,
-            app,
-            version,
-        } = peer;
+        let Peer { namespace, workload, app, version } = peer;
         let (id, mut node) = match kind {
-            GraphType::App => (
-                format!("app:{namespace}/{app}"),
-                Node {
-                    node_type: "app",
-                    ..Node::default()
-                },
-            ),
+            GraphType::App => {
+                (format!("app:{namespace}/{app}"), Node { node_type: "app", ..Node::default() })
+            }
             GraphType::Workload | GraphType::Service => (
                 format!("workload:{namespace}/{workload}"),
                 Node {
@@ -102,22 +86,15 @@ impl Places {
 
     /// Notes that the edge's service leads to a node.
     pub(super) fn leads_to(&mut self, key: &EdgeKey, id: &str) {
-        self.services
-            .entry(id.to_owned())
-            .or_default()
-            .insert(DestinationService {
-                cluster: CLUSTER.to_owned(),
-                namespace: key.service_namespace.clone(),
-                name: key.service_name.clone(),
-            });
+        self.services.entry(id.to_owned()).or_default().insert(DestinationService {
+            cluster: CLUSTER.to_owned(),
+            namespace: key.service_namespace.clone(),
+            name: key.service_name.clone(),
+        });
     }
 
     fn insert(&mut self, id: String, node: Node) -> String {
-        self.nodes.entry(id.clone()).or_insert(Node {
-            id: id.clone(),
-            cluster: CLUSTER.to_owned(),
-            ..node
-        });
+        self.nodes.entry(id.clone()).or_insert(Node { id: id.clone(), cluster: CLUSTER.to_owned(), ..node });
         id
     }
 
@@ -137,27 +114,15 @@ impl Places {
             node.dest_services = self.services.remove(id).unwrap_or_default().into_iter().collect();
         }
         let boxes = self.app_boxes();
-        let mut nodes: Vec<_> = self
-            .nodes
-            .into_values()
-            .chain(boxes)
-            .map(|data| Wrapped { data })
-            .collect();
+        let mut nodes: Vec<_> = self.nodes.into_values().chain(boxes).map(|data| Wrapped { data }).collect();
         super::boxes_first(&mut nodes);
         nodes
     }
 
     fn app_boxes(&mut self) -> Vec<Node> {
         let mut members: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-        for node in self
-            .nodes
-            .values()
-            .filter(|node| node.node_type == "app" && !node.version.is_empty())
-        {
-            members
-                .entry((node.namespace.clone(), node.app.clone()))
-                .or_default()
-                .push(node.id.clone());
+        for node in self.nodes.values().filter(|node| node.node_type == "app" && !node.version.is_empty()) {
+            members.entry((node.namespace.clone(), node.app.clone())).or_default().push(node.id.clone());
         }
         let mut boxes = Vec::new();
         for ((namespace, app), ids) in members.into_iter().filter(|(_, ids)| ids.len() > 1) {

@@ -19,25 +19,17 @@ impl EdgeSum {
     pub(super) fn add(&mut self, key: &EdgeKey, delta: &EdgeDelta) {
         self.delta.merge(delta);
         for (outcome, count) in &delta.requests {
-            *self
-                .hosts
-                .entry((outcome.code.clone(), key.service_host.clone()))
-                .or_default() += count;
+            *self.hosts.entry((outcome.code.clone(), key.service_host.clone())).or_default() += count;
         }
         let known = |principal: &String| (principal != "unknown").then(|| principal.clone());
         self.source_principals.extend(known(&key.source_principal));
-        self.destination_principals
-            .extend(known(&key.destination_principal));
+        self.destination_principals.extend(known(&key.destination_principal));
     }
 
     /// Requests, or bytes where there are none: what shares are counted in.
     pub(super) fn amount(&self) -> f64 {
         let requests = self.delta.total_requests();
-        if requests > 0.0 {
-            requests
-        } else {
-            self.delta.tcp_sent + self.delta.tcp_received
-        }
+        if requests > 0.0 { requests } else { self.delta.tcp_sent + self.delta.tcp_received }
     }
 
     /// Fills in what the edge shows. `sent` is what its source sent in all by this protocol.
@@ -48,19 +40,13 @@ impl EdgeSum {
         edge.mutual_tls = self.mutual_tls();
         edge.source_principal = only(&self.source_principals);
         edge.dest_principal = only(&self.destination_principals);
-        edge.response_time = self
-            .delta
-            .duration_quantile(0.95)
-            .map(|milliseconds| format!("{milliseconds:.0}"));
+        edge.response_time =
+            self.delta.duration_quantile(0.95).map(|milliseconds| format!("{milliseconds:.0}"));
         for (name, quantile) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
-            edge.response_times.extend(
-                self.delta
-                    .duration_quantile(quantile)
-                    .map(|value| (name, round(value))),
-            );
+            edge.response_times
+                .extend(self.delta.duration_quantile(quantile).map(|value| (name, round(value))));
         }
-        edge.response_times
-            .extend(self.delta.duration_average().map(|value| ("avg", round(value))));
+        edge.response_times.extend(self.delta.duration_average().map(|value| ("avg", round(value))));
         if seconds > 0.0 && self.delta.response_bytes > 0.0 {
             edge.throughput = Some(format!("{:.0}", self.delta.response_bytes / seconds));
         }
@@ -68,11 +54,7 @@ impl EdgeSum {
 
     fn health(&self, outcomes: &Outcomes) -> Health {
         let bytes = self.delta.tcp_sent + self.delta.tcp_received;
-        if outcomes.total == 0.0 && bytes > 0.0 {
-            Health::Healthy
-        } else {
-            outcomes.health()
-        }
+        if outcomes.total == 0.0 && bytes > 0.0 { Health::Healthy } else { outcomes.health() }
     }
 
     fn mutual_tls(&self) -> Option<String> {
@@ -87,23 +69,14 @@ impl EdgeSum {
     fn traffic(&self, protocol: &str, outcomes: &Outcomes, seconds: f64, sent: f64) -> Traffic {
         let mut rates = BTreeMap::new();
         if protocol == "tcp" {
-            rates.insert(
-                "tcp".to_owned(),
-                per_second(self.delta.tcp_sent + self.delta.tcp_received, seconds),
-            );
+            rates
+                .insert("tcp".to_owned(), per_second(self.delta.tcp_sent + self.delta.tcp_received, seconds));
         } else if !protocol.is_empty() {
             insert_rates(&mut rates, protocol, "", outcomes, seconds);
-            rates.insert(
-                format!("{protocol}PercentErr"),
-                percent(outcomes.errors(), outcomes.total),
-            );
+            rates.insert(format!("{protocol}PercentErr"), percent(outcomes.errors(), outcomes.total));
             rates.insert(format!("{protocol}PercentReq"), percent(self.amount(), sent));
         }
-        Traffic {
-            protocol: protocol.to_owned(),
-            rates,
-            responses: self.responses(),
-        }
+        Traffic { protocol: protocol.to_owned(), rates, responses: self.responses() }
     }
 
     fn responses(&self) -> BTreeMap<String, Response> {
@@ -121,11 +94,7 @@ impl EdgeSum {
                 .insert(flag.to_owned(), percent(count, total));
         }
         for ((code, host), count) in &self.hosts {
-            responses
-                .entry(code.clone())
-                .or_default()
-                .hosts
-                .insert(host.clone(), percent(*count, total));
+            responses.entry(code.clone()).or_default().hosts.insert(host.clone(), percent(*count, total));
         }
         responses
     }
@@ -162,11 +131,7 @@ impl NodeSum {
             outcomes.add(side);
             bytes += tcp;
         }
-        let health = if outcomes.total == 0.0 && bytes > 0.0 {
-            Health::Healthy
-        } else {
-            outcomes.health()
-        };
+        let health = if outcomes.total == 0.0 && bytes > 0.0 { Health::Healthy } else { outcomes.health() };
         node.is_idle = health == Health::Idle;
         node.health = Some(health);
         let protocols: BTreeSet<&String> = self.received.keys().chain(self.sent.keys()).collect();
@@ -182,11 +147,7 @@ impl NodeSum {
                     insert_rates(&mut rates, protocol, direction, outcomes, seconds);
                 }
             }
-            node.traffic.push(Traffic {
-                protocol: protocol.clone(),
-                rates,
-                responses: BTreeMap::new(),
-            });
+            node.traffic.push(Traffic { protocol: protocol.clone(), rates, responses: BTreeMap::new() });
         }
     }
 }
@@ -202,10 +163,7 @@ fn insert_rates(
     let prefix = format!("{protocol}{direction}");
     rates.insert(prefix.clone(), per_second(outcomes.total, seconds));
     let parts: &[(&str, f64)] = match protocol {
-        "grpc" => &[
-            ("Err", outcomes.grpc_errors),
-            ("NoResponse", outcomes.no_response),
-        ],
+        "grpc" => &[("Err", outcomes.grpc_errors), ("NoResponse", outcomes.no_response)],
         _ => &[
             ("3xx", outcomes.redirects),
             ("4xx", outcomes.client_errors),
@@ -227,9 +185,7 @@ fn percent(part: f64, whole: f64) -> String {
 }
 
 fn only(principals: &BTreeSet<String>) -> Option<String> {
-    (principals.len() == 1)
-        .then(|| principals.first().cloned())
-        .flatten()
+    (principals.len() == 1).then(|| principals.first().cloned()).flatten()
 }
 
 fn round(value: f64) -> f64 {

@@ -30,14 +30,8 @@ fn window(lines: &[(String, u32)]) -> Window {
     let mut history = History::default();
     let start = Instant::now();
     history.record(start, Vec::new());
-    let text: String = lines
-        .iter()
-        .map(|(line, value)| format!("{line} {value}\n"))
-        .collect();
-    history.record(
-        start + Duration::from_secs(10),
-        vec![("pod".to_owned(), parse(&text, "istio_"))],
-    );
+    let text: String = lines.iter().map(|(line, value)| format!("{line} {value}\n")).collect();
+    history.record(start + Duration::from_secs(10), vec![("pod".to_owned(), parse(&text, "istio_"))]);
     history.window(Duration::from_secs(60))
 }
 
@@ -48,18 +42,9 @@ fn options(query: &[(&str, &str)]) -> GraphOptions {
 fn canary() -> Window {
     window(&[
         (line("source", "web", "cart", "cart", "v1", "200", "unknown"), 90),
-        (
-            line("destination", "web", "cart", "cart", "v1", "200", "mutual_tls"),
-            90,
-        ),
-        (
-            line("destination", "web", "cart", "cart", "v2", "200", "mutual_tls"),
-            8,
-        ),
-        (
-            line("destination", "web", "cart", "cart", "v2", "503", "mutual_tls"),
-            2,
-        ),
+        (line("destination", "web", "cart", "cart", "v1", "200", "mutual_tls"), 90),
+        (line("destination", "web", "cart", "cart", "v2", "200", "mutual_tls"), 8),
+        (line("destination", "web", "cart", "cart", "v2", "503", "mutual_tls"), 2),
     ])
 }
 
@@ -67,11 +52,7 @@ fn canary() -> Window {
 fn a_request_reported_by_both_sides_counts_once() {
     let graph = build(&canary(), &options(&[("injectServiceNodes", "false")]), 0);
     let edge = |target: &str| {
-        let wanted = graph
-            .elements
-            .edges
-            .iter()
-            .find(|edge| edge.data.target == target);
+        let wanted = graph.elements.edges.iter().find(|edge| edge.data.target == target);
         wanted.map(|edge| edge.data.clone()).expect("edge")
     };
     let first = edge("app:shop/cart/v1");
@@ -88,43 +69,21 @@ fn a_request_reported_by_both_sides_counts_once() {
 #[test]
 fn versions_share_a_box_and_services_stand_between() {
     let graph = build(&canary(), &options(&[]), 0);
-    let ids: Vec<&str> = graph
-        .elements
-        .nodes
-        .iter()
-        .map(|node| node.data.id.as_str())
-        .collect();
+    let ids: Vec<&str> = graph.elements.nodes.iter().map(|node| node.data.id.as_str()).collect();
     assert_eq!(
         ids,
-        [
-            "box:shop/cart",
-            "app:shop/cart/v1",
-            "app:shop/cart/v2",
-            "app:shop/web/v1",
-            "service:shop/cart"
-        ]
+        ["box:shop/cart", "app:shop/cart/v1", "app:shop/cart/v2", "app:shop/web/v1", "service:shop/cart"]
     );
-    assert_eq!(
-        graph.elements.nodes[1].data.parent.as_deref(),
-        Some("box:shop/cart")
-    );
+    assert_eq!(graph.elements.nodes[1].data.parent.as_deref(), Some("box:shop/cart"));
     assert!(graph.elements.nodes[3].data.is_root);
     assert_eq!(graph.elements.edges.len(), 3);
 }
 
 #[test]
 fn other_namespaces_are_left_out_and_idle_edges_wait_to_be_asked_for() {
-    assert!(
-        build(&canary(), &options(&[("namespaces", "other")]), 0)
-            .elements
-            .nodes
-            .is_empty()
-    );
+    assert!(build(&canary(), &options(&[("namespaces", "other")]), 0).elements.nodes.is_empty());
     let mut history = History::default();
-    let text = format!(
-        "{} 5\n",
-        line("destination", "web", "cart", "cart", "v1", "200", "none")
-    );
+    let text = format!("{} 5\n", line("destination", "web", "cart", "cart", "v1", "200", "none"));
     for beat in 0..2 {
         let now = Instant::now() + Duration::from_secs(beat);
         history.record(now, vec![("pod".to_owned(), parse(&text, "istio_"))]);
@@ -139,19 +98,10 @@ fn other_namespaces_are_left_out_and_idle_edges_wait_to_be_asked_for() {
 #[test]
 fn a_request_that_never_arrived_is_drawn_from_the_clients_word() {
     let graph = build(
-        &window(&[(
-            line("source", "web", "cart", "unknown", "latest", "503", "unknown"),
-            4,
-        )]),
+        &window(&[(line("source", "web", "cart", "unknown", "latest", "503", "unknown"), 4)]),
         &options(&[]),
         0,
     );
     // The destination workload is `unknown-latest` here; a real proxy says plain `unknown` and only the service is drawn.
-    assert!(
-        graph
-            .elements
-            .edges
-            .iter()
-            .all(|edge| edge.data.health == Some(crate::health::Health::Failure))
-    );
+    assert!(graph.elements.edges.iter().all(|edge| edge.data.health == Some(crate::health::Health::Failure)));
 }
