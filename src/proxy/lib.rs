@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod capture;
 pub mod config;
+pub mod dns;
 pub mod pilot_agent;
 pub mod run;
 pub mod stats;

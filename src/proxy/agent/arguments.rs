@@ -23,6 +23,7 @@ impl NodeType {
 
 /// Flags of `sagene proxy sidecar|router`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(args_override_self = true)]
 pub struct AgentArguments {
     /// DNS domain of the proxy: `<namespace>.svc.<cluster domain>`; derived from POD_NAMESPACE when not given
     #[arg(long, default_value = "")]

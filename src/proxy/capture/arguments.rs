@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CaptureError, Cidr, PROXY_MARK};
+use crate::dns::ResolvConf;
 
 /// Flags of `sagene proxy init`: names, short forms and defaults of `istio-iptables`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(args_override_self = true)]
 pub struct InitArguments {
     /// Port that takes captured outbound connections
     #[arg(short = 'p', long = "envoy-port", env = "ENVOY_PORT", default_value_t = 15001)]
@@ -293,21 +295,9 @@ fn dns_capture(arguments: &InitArguments) -> Result<DnsCapture, CaptureError> {
     }
     let path = PathBuf::from("/etc/resolv.conf");
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(DnsCapture::Servers(name_servers(&text))),
+        Ok(text) => Ok(DnsCapture::Servers(ResolvConf::parse(&text).servers)),
         Err(source) => Err(CaptureError::ResolvConf { path, source }),
     }
-}
-
-/// The `nameserver` lines of a resolv.conf; scopes and unreadable addresses are left out.
-fn name_servers(text: &str) -> Vec<IpAddr> {
-    let mut servers: Vec<IpAddr> = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
-        .collect();
-    servers.sort();
-    servers.dedup();
-    servers
 }
 
 fn flag(flag: &'static str, value: &str, reason: impl Into<String>) -> CaptureError {
