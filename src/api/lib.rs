@@ -2,3 +2,14 @@
 //! their JSON mapping.
 //!
 //! No I/O, no async, no behaviour beyond (de)serialising and schema.
+
+#[macro_use]
+pub mod encoding;
+pub mod duration;
+pub mod istio;
+pub mod kubernetes;
+pub mod object;
+pub mod schema;
+
+pub use duration::Duration;
+pub use object::{Object, ObjectMeta, OwnerReference, ParseError, Resource};

@@ -1,0 +1,130 @@
+//! WorkloadGroup: the template of workloads that register themselves, and how their health is checked.
+
+use std::collections::BTreeMap;
+
+use super::workload_entry::{UDS_WITHOUT_PORTS, WorkloadEntry};
+use crate::istio::IstioStatus;
+use crate::schema::rules;
+
+shape! {
+    /// A group of workloads of one kind.
+    #[schemars(extend("required" = ["template"]))]
+    pub struct WorkloadGroup {
+        /// Labels and annotations of every member.
+        pub metadata: Option<WorkloadGroupMetadata>,
+        /// What every member's WorkloadEntry starts from; it has no address.
+        #[schemars(extend("x-kubernetes-validations" = rules::rules(&[UDS_WITHOUT_PORTS])))]
+        pub template: WorkloadEntry,
+        /// How the proxy beside a member checks the application.
+        pub probe: Option<ReadinessProbe>,
+    }
+
+    /// Labels and annotations of every member.
+    #[derive(Eq)]
+    pub struct WorkloadGroupMetadata {
+        /// Labels.
+        #[schemars(extend("maxProperties" = 256))]
+        pub labels: BTreeMap<String, String>,
+        /// Annotations.
+        #[schemars(extend("maxProperties" = 256))]
+        pub annotations: BTreeMap<String, String>,
+    }
+
+    /// How the application is checked.
+    #[derive(Eq)]
+    #[schemars(extend("oneOf" = rules::one_of(&["httpGet", "tcpSocket", "exec", "grpc"])))]
+    pub struct ReadinessProbe {
+        /// Seconds until the first check.
+        #[schemars(range(min = 0))]
+        pub initial_delay_seconds: i32,
+        /// Seconds allowed for a check; zero means 1.
+        #[schemars(range(min = 0))]
+        pub timeout_seconds: i32,
+        /// Seconds between checks; zero means 10.
+        #[schemars(range(min = 0))]
+        pub period_seconds: i32,
+        /// Successes in a row until healthy; zero means 1.
+        #[schemars(range(min = 0))]
+        pub success_threshold: i32,
+        /// Failures in a row until unhealthy; zero means 3.
+        #[schemars(range(min = 0))]
+        pub failure_threshold: i32,
+        /// By an HTTP request.
+        pub http_get: Option<HttpHealthCheckConfig>,
+        /// By a TCP connection.
+        pub tcp_socket: Option<TcpHealthCheckConfig>,
+        /// By a command.
+        pub exec: Option<ExecHealthCheckConfig>,
+        /// By gRPC's health service.
+        pub grpc: Option<GrpcHealthCheckConfig>,
+    }
+
+    /// A check by HTTP.
+    #[derive(Eq)]
+    #[schemars(extend("required" = ["port"]))]
+    pub struct HttpHealthCheckConfig {
+        /// Path.
+        pub path: String,
+        /// Port.
+        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        pub port: u32,
+        /// Host; empty means the workload's own address.
+        pub host: String,
+        /// `HTTP` or `HTTPS`.
+        #[schemars(extend("x-kubernetes-validations" =
+            rules::rule("scheme must be one of [HTTP, HTTPS]", "self in [\"\", \"HTTP\", \"HTTPS\"]")))]
+        pub scheme: String,
+        /// Headers to send.
+        pub http_headers: Vec<HttpHeader>,
+    }
+
+    /// A header of a check.
+    #[derive(Eq)]
+    pub struct HttpHeader {
+        /// Name.
+        #[schemars(regex(pattern = r"^[-_A-Za-z0-9]+$"))]
+        pub name: String,
+        /// Value.
+        pub value: String,
+    }
+
+    /// A check by TCP.
+    #[derive(Eq)]
+    #[schemars(extend("required" = ["port"]))]
+    pub struct TcpHealthCheckConfig {
+        /// Host; empty means the workload's own address.
+        pub host: String,
+        /// Port.
+        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        pub port: u32,
+    }
+
+    /// A check by command.
+    #[derive(Eq)]
+    #[schemars(extend("required" = ["command"]))]
+    pub struct ExecHealthCheckConfig {
+        /// The command and its arguments; exit code zero is healthy.
+        #[schemars(inner(length(min = 1)))]
+        pub command: Vec<String>,
+    }
+
+    /// A check by gRPC.
+    #[derive(Eq)]
+    pub struct GrpcHealthCheckConfig {
+        /// Service asked for; empty means the whole server.
+        pub service: String,
+        /// Port.
+        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        pub port: u32,
+    }
+}
+
+resource!(
+    WorkloadGroup,
+    "networking.istio.io",
+    "WorkloadGroup",
+    "workloadgroups",
+    true,
+    ["v1", "v1beta1", "v1alpha3"],
+    status = IstioStatus
+);

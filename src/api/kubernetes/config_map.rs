@@ -1,0 +1,28 @@
+//! ConfigMap: small public data.
+
+use std::collections::BTreeMap;
+
+use super::secret::ByteString;
+
+shape! {
+    /// Data by key.
+    #[derive(Eq)]
+    pub struct ConfigMap {
+        /// Text.
+        pub data: BTreeMap<String, String>,
+        /// Bytes.
+        pub binary_data: BTreeMap<String, ByteString>,
+        /// Whether the values may never change.
+        pub immutable: bool,
+    }
+}
+
+resource!(
+    ConfigMap,
+    "",
+    "ConfigMap",
+    "configmaps",
+    true,
+    ["v1"],
+    flat = true
+);

@@ -1,0 +1,253 @@
+//! The envelope every Kubernetes object shares, generic over its spec. Reading accepts any served version of the kind,
+//! because all versions of a kind here have one shape; writing uses the storage version.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// A kind of the Kubernetes API, as the type of its spec.
+pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Serialize + DeserializeOwned {
+    /// API group; empty for the core group.
+    const GROUP: &'static str;
+    /// The version written and stored.
+    const VERSION: &'static str;
+    /// Every served version, storage version first.
+    const VERSIONS: &'static [&'static str];
+    /// Kind, such as `VirtualService`.
+    const KIND: &'static str;
+    /// Plural resource name, such as `virtualservices`.
+    const PLURAL: &'static str;
+    /// Whether objects live in a namespace.
+    const NAMESPACED: bool;
+    /// Whether the body stands beside `metadata` (ConfigMap, Secret, EndpointSlice …) instead of under `spec`.
+    const FLAT: bool = false;
+    /// The shape of `status`.
+    type Status: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned;
+
+    /// `group/version`, or the version alone for the core group.
+    fn api_version() -> String {
+        if Self::GROUP.is_empty() {
+            Self::VERSION.to_owned()
+        } else {
+            format!("{}/{}", Self::GROUP, Self::VERSION)
+        }
+    }
+}
+
+shape! {
+    /// What an object is called and how it came to be.
+    pub struct ObjectMeta {
+        /// Name, unique per kind and namespace.
+        pub name: String,
+        /// Prefix from which the API server makes a name where `name` is empty.
+        pub generate_name: String,
+        /// Namespace; empty for cluster-scoped kinds.
+        pub namespace: String,
+        /// Labels, which selectors match.
+        pub labels: BTreeMap<String, String>,
+        /// Annotations.
+        pub annotations: BTreeMap<String, String>,
+        /// Identity of this very object, never used again after it is deleted.
+        pub uid: String,
+        /// Opaque version of the object in the store.
+        pub resource_version: String,
+        /// Counts changes of the spec.
+        pub generation: i64,
+        /// When the object was created (RFC 3339, UTC).
+        #[schemars(with = "Option<String>")]
+        pub creation_timestamp: Option<jiff::Timestamp>,
+        /// When deletion was asked for; the object stays until its finalizers are gone.
+        #[schemars(with = "Option<String>")]
+        pub deletion_timestamp: Option<jiff::Timestamp>,
+        /// Who must act before the object may go.
+        pub finalizers: Vec<String>,
+        /// Objects this one belongs to.
+        pub owner_references: Vec<OwnerReference>,
+    }
+
+    /// A pointer to the object that owns another, in the same namespace.
+    pub struct OwnerReference {
+        /// `group/version` of the owner.
+        pub api_version: String,
+        /// Kind of the owner.
+        pub kind: String,
+        /// Name of the owner.
+        pub name: String,
+        /// Uid of the owner.
+        pub uid: String,
+        /// Whether this is the managing controller.
+        pub controller: bool,
+        /// Whether foreground deletion of the owner waits for this object.
+        pub block_owner_deletion: bool,
+    }
+}
+
+/// One object of kind `S`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Object<S: Resource> {
+    /// Name, labels and the like.
+    pub metadata: ObjectMeta,
+    /// What is wanted; for kinds without a spec, the body.
+    pub spec: S,
+    /// What was observed, where the kind has a status.
+    pub status: Option<S::Status>,
+}
+
+/// A value that is no object of the wanted kind.
+#[derive(Debug, Error)]
+pub enum ParseError {
+    /// The envelope is missing or of another kind.
+    #[error("expected {expected}, found {found}")]
+    Kind {
+        /// Group and kind that were asked for.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A field has the wrong shape.
+    #[error("{path}: {message}")]
+    Field {
+        /// Where, such as `spec.http[0].timeout`.
+        path: String,
+        /// What is wrong, and what is accepted.
+        message: String,
+    },
+}
+
+impl<S: Resource> Object<S> {
+    /// A new object with a name and namespace (empty for cluster-scoped kinds).
+    pub fn new(namespace: &str, name: &str, spec: S) -> Self {
+        let metadata = ObjectMeta {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            ..ObjectMeta::default()
+        };
+        Self {
+            metadata,
+            spec,
+            status: None,
+        }
+    }
+
+    /// Reads an object; a missing `apiVersion` or `kind` (list items carry none) is taken on trust.
+    pub fn from_value(value: Value) -> Result<Self, ParseError> {
+        let Value::Object(mut body) = value else {
+            return Err(ParseError::Kind {
+                expected: expected::<S>(),
+                found: json_type(&value).to_owned(),
+            });
+        };
+        check_kind::<S>(&body)?;
+        body.remove("apiVersion");
+        body.remove("kind");
+        let metadata = read_field(body.remove("metadata"), "metadata")?.unwrap_or_default();
+        let status = read_field(body.remove("status"), "status")?;
+        let spec = if S::FLAT {
+            read_at(Value::Object(body), "")?
+        } else {
+            read_field(body.remove("spec"), "spec")?.unwrap_or_default()
+        };
+        Ok(Self {
+            metadata,
+            spec,
+            status,
+        })
+    }
+
+    /// The object as JSON, with `apiVersion` and `kind`.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+
+    /// `namespace/name`, or the name alone for cluster-scoped objects.
+    pub fn key(&self) -> String {
+        match self.metadata.namespace.as_str() {
+            "" => self.metadata.name.clone(),
+            namespace => format!("{namespace}/{}", self.metadata.name),
+        }
+    }
+}
+
+fn expected<S: Resource>() -> String {
+    format!("{} ({})", S::KIND, S::api_version())
+}
+
+fn check_kind<S: Resource>(body: &Map<String, Value>) -> Result<(), ParseError> {
+    let text = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    if (kind.is_empty() || kind == S::KIND) && (api_version.is_empty() || group == S::GROUP) {
+        return Ok(());
+    }
+    Err(ParseError::Kind {
+        expected: expected::<S>(),
+        found: format!("{kind} ({api_version})"),
+    })
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn read_field<T: DeserializeOwned>(value: Option<Value>, path: &str) -> Result<Option<T>, ParseError> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => read_at(value, path).map(Some),
+    }
+}
+
+/// Reads `value`, naming the failing field below `prefix`.
+pub fn read_at<T: DeserializeOwned>(value: Value, prefix: &str) -> Result<T, ParseError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let inner = error.path().to_string();
+        let path = match (prefix, inner.as_str()) {
+            (prefix, ".") => prefix.to_owned(),
+            ("", inner) => inner.to_owned(),
+            (prefix, inner) if inner.starts_with('[') => format!("{prefix}{inner}"),
+            (prefix, inner) => format!("{prefix}.{inner}"),
+        };
+        ParseError::Field {
+            path,
+            message: error.into_inner().to_string(),
+        }
+    })
+}
+
+impl<S: Resource> Serialize for Object<S> {
+    fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("apiVersion", &S::api_version())?;
+        map.serialize_entry("kind", S::KIND)?;
+        map.serialize_entry("metadata", &self.metadata)?;
+        if S::FLAT {
+            let body = serde_json::to_value(&self.spec).map_err(serde::ser::Error::custom)?;
+            for (key, value) in body.as_object().into_iter().flatten() {
+                map.serialize_entry(key, value)?;
+            }
+        } else {
+            map.serialize_entry("spec", &self.spec)?;
+        }
+        if let Some(status) = &self.status {
+            map.serialize_entry("status", status)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de, S: Resource> Deserialize<'de> for Object<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
