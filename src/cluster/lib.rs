@@ -2,3 +2,4 @@
 //! host processes in their own network namespaces.
 //!
 //! Never used by the control plane or the proxy.
+pub mod samples;

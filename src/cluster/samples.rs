@@ -1,0 +1,67 @@
+//! The sample applications of Istio's tutorials, built in: an image of theirs runs as an applet of this binary.
+//!
+//! They answer at the same paths with the same JSON as the originals, so that a tutorial's YAML and its `curl` lines work without an
+//! image pull. They know nothing of the mesh; like the originals they only pass tracing headers on.
+
+mod bookinfo;
+mod curl;
+mod headers;
+mod helloworld;
+mod httpbin;
+mod image;
+mod serve;
+mod tcp_echo;
+
+pub use image::{Sample, by_image};
+
+/// Why an applet ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SampleError {
+    /// No applet of that name.
+    #[error("there is no sample {name:?}; the samples are {}", image::APPLETS.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// An argument cannot be used.
+    #[error("{applet}: {problem}")]
+    Argument {
+        /// The applet.
+        applet: &'static str,
+        /// What is wrong and what is wanted.
+        problem: String,
+    },
+    /// A port cannot be listened on.
+    #[error("listening on port {port}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// Serving broke off.
+    #[error("serving")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Runs an applet until it is told to stop, or done. Returns the process's exit code.
+///
+/// # Errors
+/// An unknown name, unusable arguments, a port that is taken.
+pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
+    // Clients may speak TLS; the provider is the product's only one and may be installed already.
+    let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match name {
+        "bookinfo-productpage" => bookinfo::productpage::run(arguments).await?,
+        "bookinfo-details" => bookinfo::details::run(arguments).await?,
+        "bookinfo-reviews" => bookinfo::reviews::run(arguments).await?,
+        "bookinfo-ratings" => bookinfo::ratings::run(arguments).await?,
+        "helloworld" => helloworld::run(arguments).await?,
+        "httpbin" => httpbin::run(arguments).await?,
+        "tcp-echo" => tcp_echo::run(arguments).await?,
+        "curl" => return Ok(curl::run(arguments).await),
+        "sleep" => serve::stopped().await,
+        other => return Err(SampleError::Unknown { name: other.to_owned() }),
+    }
+    Ok(0)
+}
