@@ -5,6 +5,10 @@
 //! so that debugging a proxy cannot slow its traffic.
 
 mod arguments;
+pub(crate) mod health;
+pub(crate) mod http_server;
+pub(crate) mod lifecycle;
+pub(crate) mod status;
 
 use std::path::Path;
 
