@@ -1,3 +1,13 @@
 //! Runtime kit that every server role shares: logging set-up, drain, readiness, supervised tasks, backoff, hints.
 //!
 //! This room knows nothing of meshes, Kubernetes or Envoy.
+
+pub mod backoff;
+pub mod crypto;
+pub mod drain;
+pub mod hint;
+pub mod logging;
+pub mod readiness;
+pub mod task;
+
+pub use hint::{Hint, Hinted};
