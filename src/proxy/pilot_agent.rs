@@ -16,11 +16,7 @@ use crate::run::{ProxyArguments, Role};
 
 /// The command line of `pilot-agent`.
 #[derive(Debug, Clone, Parser)]
-#[command(
-    name = "pilot-agent",
-    version,
-    about = "Istio's proxy agent, as part of Sagene"
-)]
+#[command(name = "pilot-agent", version, about = "Istio's proxy agent, as part of Sagene")]
 pub struct PilotAgent {
     #[command(subcommand)]
     command: Command,

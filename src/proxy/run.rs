@@ -39,10 +39,10 @@ pub fn run(arguments: ProxyArguments) -> ExitCode {
         (Some(Role::Router(agent)), _) => crate::agent::run(NodeType::Router, agent).map_err(report),
         (Some(Role::Init(init)), _) => capture::run(&init).map_err(report),
         (None, Some(config)) => crate::agent::run_static(&config, arguments.concurrency).map_err(report),
-        (None, None) => Err(
-            "say what to run: sidecar, router, init, or --config FILE with a static Envoy bootstrap"
-                .to_owned(),
-        ),
+        (None, None) => {
+            Err("say what to run: sidecar, router, init, or --config FILE with a static Envoy bootstrap"
+                .to_owned())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,11 +22,7 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(readiness: Readiness) -> Self {
-        Self {
-            readiness,
-            failed: Arc::default(),
-            draining: Arc::default(),
-        }
+        Self { readiness, failed: Arc::default(), draining: Arc::default() }
     }
 
     /// What an operator says: `healthcheck/fail`, `healthcheck/ok`.

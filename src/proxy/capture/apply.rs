@@ -36,9 +36,7 @@ pub(super) fn remove() -> Result<(), CaptureError> {
             if family == Family::Ip6 && !kernel_has_ipv6() {
                 continue;
             }
-            replace_family(family, &[])
-                .await
-                .map_err(|error| classify(family, error))?;
+            replace_family(family, &[]).await.map_err(|error| classify(family, error))?;
         }
         Ok(())
     })
@@ -80,10 +78,7 @@ fn on_runtime(work: impl Future<Output = Result<(), CaptureError>>) -> Result<()
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| CaptureError::System {
-            action: "start the netlink runtime".to_owned(),
-            source,
-        })?
+        .map_err(|source| CaptureError::System { action: "start the netlink runtime".to_owned(), source })?
         .block_on(work)
 }
 

@@ -15,19 +15,10 @@ pub struct InitArguments {
     #[arg(short = 'p', long = "envoy-port", env = "ENVOY_PORT", default_value_t = 15001)]
     pub envoy_port: u16,
     /// Port that takes captured inbound connections
-    #[arg(
-        short = 'z',
-        long = "inbound-capture-port",
-        env = "INBOUND_CAPTURE_PORT",
-        default_value_t = 15006
-    )]
+    #[arg(short = 'z', long = "inbound-capture-port", env = "INBOUND_CAPTURE_PORT", default_value_t = 15006)]
     pub inbound_capture_port: u16,
     /// Port of inbound tunnels (HBONE), never captured
-    #[arg(
-        long = "inbound-tunnel-port",
-        env = "INBOUND_TUNNEL_PORT",
-        default_value_t = 15008
-    )]
+    #[arg(long = "inbound-tunnel-port", env = "INBOUND_TUNNEL_PORT", default_value_t = 15008)]
     pub inbound_tunnel_port: u16,
     /// User ids whose traffic is not captured (comma separated)
     #[arg(short = 'u', long = "proxy-uid", env = "PROXY_UID", default_value = "1337")]
@@ -44,12 +35,7 @@ pub struct InitArguments {
     )]
     pub interception_mode: String,
     /// Inbound ports to capture: a list, "*" for all, "" for none
-    #[arg(
-        short = 'b',
-        long = "istio-inbound-ports",
-        env = "ISTIO_INBOUND_PORTS",
-        default_value = ""
-    )]
+    #[arg(short = 'b', long = "istio-inbound-ports", env = "ISTIO_INBOUND_PORTS", default_value = "")]
     pub inbound_ports: String,
     /// Inbound ports not to capture (with -b "*")
     #[arg(
@@ -60,12 +46,7 @@ pub struct InitArguments {
     )]
     pub exclude_inbound_ports: String,
     /// Outbound address ranges to capture: a list, "*" for all, "" for none
-    #[arg(
-        short = 'i',
-        long = "istio-service-cidr",
-        env = "ISTIO_SERVICE_CIDR",
-        default_value = ""
-    )]
+    #[arg(short = 'i', long = "istio-service-cidr", env = "ISTIO_SERVICE_CIDR", default_value = "")]
     pub outbound_ranges: String,
     /// Outbound address ranges not to capture
     #[arg(
@@ -76,12 +57,7 @@ pub struct InitArguments {
     )]
     pub exclude_outbound_ranges: String,
     /// Outbound ports to capture whatever the address
-    #[arg(
-        short = 'q',
-        long = "istio-outbound-ports",
-        env = "ISTIO_OUTBOUND_PORTS",
-        default_value = ""
-    )]
+    #[arg(short = 'q', long = "istio-outbound-ports", env = "ISTIO_OUTBOUND_PORTS", default_value = "")]
     pub outbound_ports: String,
     /// Outbound ports not to capture
     #[arg(
@@ -92,12 +68,7 @@ pub struct InitArguments {
     )]
     pub exclude_outbound_ports: String,
     /// Interfaces of virtual machines inside the pod, whose inbound traffic counts as outbound
-    #[arg(
-        short = 'k',
-        long = "kube-virt-interfaces",
-        env = "KUBE_VIRT_INTERFACES",
-        default_value = ""
-    )]
+    #[arg(short = 'k', long = "kube-virt-interfaces", env = "KUBE_VIRT_INTERFACES", default_value = "")]
     pub virtual_interfaces: String,
     /// Interfaces whose traffic is not captured
     #[arg(
@@ -108,11 +79,7 @@ pub struct InitArguments {
     )]
     pub exclude_interfaces: String,
     /// Group ids whose outbound traffic is captured: a list, or "*" for all
-    #[arg(
-        long = "outbound-owner-groups",
-        env = "ISTIO_OUTBOUND_OWNER_GROUPS",
-        default_value = "*"
-    )]
+    #[arg(long = "outbound-owner-groups", env = "ISTIO_OUTBOUND_OWNER_GROUPS", default_value = "*")]
     pub owner_groups: String,
     /// Group ids whose outbound traffic is not captured
     #[arg(
@@ -301,11 +268,7 @@ fn dns_capture(arguments: &InitArguments) -> Result<DnsCapture, CaptureError> {
 }
 
 fn flag(flag: &'static str, value: &str, reason: impl Into<String>) -> CaptureError {
-    CaptureError::Flag {
-        flag,
-        value: value.to_owned(),
-        reason: reason.into(),
-    }
+    CaptureError::Flag { flag, value: value.to_owned(), reason: reason.into() }
 }
 
 fn parts(text: &str) -> impl Iterator<Item = &str> {
@@ -318,20 +281,12 @@ where
     T::Err: std::fmt::Display,
 {
     parts(text)
-        .map(|part| {
-            part.parse()
-                .map_err(|error: T::Err| flag(name, part, error.to_string()))
-        })
+        .map(|part| part.parse().map_err(|error: T::Err| flag(name, part, error.to_string())))
         .collect()
 }
 
 fn numbers(name: &'static str, text: &str) -> Result<Vec<u32>, CaptureError> {
-    parts(text)
-        .map(|part| {
-            part.parse()
-                .map_err(|_| flag(name, part, "expected a numeric id"))
-        })
-        .collect()
+    parts(text).map(|part| part.parse().map_err(|_| flag(name, part, "expected a numeric id"))).collect()
 }
 
 fn ports_or_all(name: &'static str, text: &str) -> Result<Ports, CaptureError> {

@@ -16,10 +16,7 @@ pub struct Cidr {
 impl Cidr {
     /// The range that holds one address.
     pub fn host(address: IpAddr) -> Self {
-        Self {
-            address,
-            prefix: width(address),
-        }
+        Self { address, prefix: width(address) }
     }
 }
 
@@ -33,9 +30,8 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| "expected an address range such as 10.0.0.0/8".to_owned())?;
+        let address: IpAddr =
+            address.parse().map_err(|_| "expected an address range such as 10.0.0.0/8".to_owned())?;
         let prefix = match prefix {
             None => width(address),
             Some(prefix) => prefix

@@ -53,12 +53,9 @@ fn targets(config: &CaptureConfig, addresses: Addresses, field: Field) -> impl I
     let servers: Vec<Option<IpAddr>> = match &config.dns {
         DnsCapture::Off => Vec::new(),
         DnsCapture::All => vec![None],
-        DnsCapture::Servers(servers) => servers
-            .iter()
-            .copied()
-            .filter(|server| addresses.has(*server))
-            .map(Some)
-            .collect(),
+        DnsCapture::Servers(servers) => {
+            servers.iter().copied().filter(|server| addresses.has(*server)).map(Some).collect()
+        }
     };
     servers.into_iter().map(move |server| match server {
         None => Vec::new(),
@@ -71,28 +68,16 @@ pub(super) fn raw_table(config: &CaptureConfig, addresses: Addresses) -> Option<
     targets(config, addresses, addresses.destination()).next()?;
     let mut output: Vec<RuleSpec> = Vec::new();
     for owner in &config.proxy {
-        output.push(zone(
-            [Match::eq(Field::UdpDport, DNS).into()]
-                .into_iter()
-                .chain(is(*owner)),
-            PROXY_ZONE,
-        ));
+        output.push(zone([Match::eq(Field::UdpDport, DNS).into()].into_iter().chain(is(*owner)), PROXY_ZONE));
         let answer = Match::eq(Field::UdpSport, config.dns_port).into();
         output.push(zone([answer].into_iter().chain(is(*owner)), APPLICATION_ZONE));
     }
     for target in targets(config, addresses, addresses.destination()) {
-        output.push(zone(
-            target.into_iter().chain([Match::eq(Field::UdpDport, DNS).into()]),
-            APPLICATION_ZONE,
-        ));
+        output
+            .push(zone(target.into_iter().chain([Match::eq(Field::UdpDport, DNS).into()]), APPLICATION_ZONE));
     }
     let prerouting = targets(config, addresses, addresses.source())
-        .map(|source| {
-            zone(
-                source.into_iter().chain([Match::eq(Field::UdpSport, DNS).into()]),
-                PROXY_ZONE,
-            )
-        })
+        .map(|source| zone(source.into_iter().chain([Match::eq(Field::UdpSport, DNS).into()]), PROXY_ZONE))
         .collect();
     Some(Table {
         family: addresses.family,

@@ -12,11 +12,7 @@ const DNS: u16 = 53;
 
 /// For each way to recognize the proxy: calls to its own pod go to its inbound side, all else it sends passes.
 pub(super) fn proxy_itself(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
-    config
-        .proxy
-        .iter()
-        .flat_map(|owner| owner_block(config, addresses, *owner))
-        .collect()
+    config.proxy.iter().flat_map(|owner| owner_block(config, addresses, *owner)).collect()
 }
 
 fn owner_block(config: &CaptureConfig, addresses: Addresses, owner: Owner) -> Vec<RuleSpec> {
@@ -61,10 +57,7 @@ pub(super) fn groups(config: &CaptureConfig) -> Vec<RuleSpec> {
         rules.push(rule(items));
     }
     if let Some(groups) = &config.owner_groups {
-        let mut items: Vec<Item> = groups
-            .iter()
-            .flat_map(|group| is_not(Owner::Group(*group)))
-            .collect();
+        let mut items: Vec<Item> = groups.iter().flat_map(|group| is_not(Owner::Group(*group))).collect();
         items.push(Verdict::Return.into());
         rules.push(rule(items));
     }
@@ -87,16 +80,7 @@ fn compare(owner: Owner, op: CmpOp) -> Vec<Item> {
         Owner::Group(group) => (MetaKey::SkGid, group),
     };
     vec![
-        Expr::Meta {
-            dreg: Register::R0,
-            key,
-        }
-        .into(),
-        Expr::Cmp {
-            sreg: Register::R0,
-            op,
-            data: number.to_ne_bytes().to_vec(),
-        }
-        .into(),
+        Expr::Meta { dreg: Register::R0, key }.into(),
+        Expr::Cmp { sreg: Register::R0, op, data: number.to_ne_bytes().to_vec() }.into(),
     ]
 }

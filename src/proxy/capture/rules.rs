@@ -69,19 +69,11 @@ impl Addresses {
     }
 
     pub(super) fn source(self) -> Field {
-        if self.loopback.is_ipv4() {
-            Field::Ip4Saddr
-        } else {
-            Field::Ip6Saddr
-        }
+        if self.loopback.is_ipv4() { Field::Ip4Saddr } else { Field::Ip6Saddr }
     }
 
     pub(super) fn destination(self) -> Field {
-        if self.loopback.is_ipv4() {
-            Field::Ip4Daddr
-        } else {
-            Field::Ip6Daddr
-        }
+        if self.loopback.is_ipv4() { Field::Ip4Daddr } else { Field::Ip6Daddr }
     }
 
     fn inside(self, range: Cidr) -> Item {
@@ -98,11 +90,8 @@ pub(super) fn tables(config: &CaptureConfig) -> Vec<Table> {
 }
 
 fn family_tables(config: &CaptureConfig, addresses: Addresses) -> Vec<Table> {
-    let mut tables = vec![Table {
-        family: addresses.family,
-        name: NAT_TABLE,
-        chains: nat_chains(config, addresses),
-    }];
+    let mut tables =
+        vec![Table { family: addresses.family, name: NAT_TABLE, chains: nat_chains(config, addresses) }];
     tables.extend(dns_rules::raw_table(config, addresses));
     if config.drop_invalid {
         tables.push(Table {
@@ -111,10 +100,7 @@ fn family_tables(config: &CaptureConfig, addresses: Addresses) -> Vec<Table> {
             chains: vec![ChainRules {
                 name: "ISTIO_DROP",
                 base: Some(BaseChain::filter(FilterHook::Prerouting, Priority::Mangle)),
-                rules: vec![rule([
-                    Match::eq(Field::CtState, CtState::INVALID).into(),
-                    Verdict::Drop.into(),
-                ])],
+                rules: vec![rule([Match::eq(Field::CtState, CtState::INVALID).into(), Verdict::Drop.into()])],
             }],
         });
     }
@@ -122,11 +108,7 @@ fn family_tables(config: &CaptureConfig, addresses: Addresses) -> Vec<Table> {
 }
 
 fn nat_chains(config: &CaptureConfig, addresses: Addresses) -> Vec<ChainRules> {
-    let plain = |name, rules| ChainRules {
-        name,
-        base: None,
-        rules,
-    };
+    let plain = |name, rules| ChainRules { name, base: None, rules };
     let mut output = vec![rule([tcp(), jump(OUTPUT)])];
     output.extend(dns_rules::udp_redirects(config, addresses));
     vec![
@@ -150,10 +132,7 @@ fn nat_chains(config: &CaptureConfig, addresses: Addresses) -> Vec<ChainRules> {
 fn prerouting(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
     let mut rules = Vec::new();
     for interface in &config.exclude_interfaces {
-        rules.push(rule([
-            Match::eq(Field::Iifname, interface.as_str()).into(),
-            Verdict::Return.into(),
-        ]));
+        rules.push(rule([Match::eq(Field::Iifname, interface.as_str()).into(), Verdict::Return.into()]));
     }
     for interface in &config.virtual_interfaces {
         rules.extend(virtual_interface(config, addresses, interface));
@@ -173,12 +152,7 @@ fn virtual_interface(config: &CaptureConfig, addresses: Addresses, interface: &s
         Ranges::All => rules.push(rule([from(), tcp(), jump(OUTBOUND_REDIRECT)])),
         Ranges::Listed(listed) => {
             for range in ranges(listed, addresses) {
-                rules.push(rule([
-                    from(),
-                    tcp(),
-                    addresses.inside(range),
-                    jump(OUTBOUND_REDIRECT),
-                ]));
+                rules.push(rule([from(), tcp(), addresses.inside(range), jump(OUTBOUND_REDIRECT)]));
             }
         }
     }
@@ -212,10 +186,7 @@ fn outbound(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
         rules.push(rule([to_port(*port), Verdict::Return.into()]));
     }
     for interface in &config.exclude_interfaces {
-        rules.push(rule([
-            Match::eq(Field::Oifname, interface.as_str()).into(),
-            Verdict::Return.into(),
-        ]));
+        rules.push(rule([Match::eq(Field::Oifname, interface.as_str()).into(), Verdict::Return.into()]));
     }
     rules.push(rule([
         Match::eq(Field::Oifname, "lo").into(),
@@ -225,10 +196,7 @@ fn outbound(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
     rules.extend(owner_rules::proxy_itself(config, addresses));
     rules.extend(owner_rules::groups(config));
     rules.extend(dns_rules::tcp_redirects(config, addresses));
-    rules.push(rule([
-        Match::eq(addresses.destination(), addresses.loopback).into(),
-        Verdict::Return.into(),
-    ]));
+    rules.push(rule([Match::eq(addresses.destination(), addresses.loopback).into(), Verdict::Return.into()]));
     for range in ranges(&config.exclude_outbound_ranges, addresses) {
         rules.push(rule([addresses.inside(range), Verdict::Return.into()]));
     }
@@ -247,9 +215,7 @@ fn outbound(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
 }
 
 fn ranges(all: &[Cidr], addresses: Addresses) -> impl Iterator<Item = Cidr> {
-    all.iter()
-        .copied()
-        .filter(move |range| addresses.has(range.address))
+    all.iter().copied().filter(move |range| addresses.has(range.address))
 }
 
 /// One rule of these parts.
@@ -264,9 +230,7 @@ pub(super) fn tcp() -> Item {
 /// Continue in one of our own chains. Their names are constants the kernel accepts; should one not be, the rule
 /// returns instead, which captures nothing.
 pub(super) fn jump(chain: &str) -> Item {
-    ChainName::new(chain)
-        .map_or(Verdict::Return, Verdict::JumpTo)
-        .into()
+    ChainName::new(chain).map_or(Verdict::Return, Verdict::JumpTo).into()
 }
 
 fn redirect(port: u16) -> RuleSpec {
@@ -289,10 +253,7 @@ pub(super) fn describe(tables: &[Table]) -> Vec<String> {
                 ));
             }
             for spec in &chain.rules {
-                lines.push(format!(
-                    "    {}",
-                    spec.nft_syntax(table.family).unwrap_or_default()
-                ));
+                lines.push(format!("    {}", spec.nft_syntax(table.family).unwrap_or_default()));
             }
             lines.push("  }".to_owned());
         }

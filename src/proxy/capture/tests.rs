@@ -40,9 +40,7 @@ const INJECTED: [&str; 17] = [
 ];
 
 fn arguments(extra: &[&str]) -> InitArguments {
-    CommandLine::try_parse_from(INJECTED.iter().chain(extra))
-        .unwrap()
-        .init
+    CommandLine::try_parse_from(INJECTED.iter().chain(extra)).unwrap().init
 }
 
 const POD: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
@@ -56,28 +54,15 @@ fn in_pod(test: impl FnOnce() + Send + 'static) {
             eprintln!("SKIPPED: cannot make a network namespace ({error})");
             return;
         }
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(async {
-                let route = Connection::<Route>::new().unwrap();
-                route.set_link_up("lo").await.unwrap();
-                route
-                    .add_link(nlink::netlink::link::VethLink::new("eth0", "peer0"))
-                    .await
-                    .unwrap();
-                route
-                    .add_address(nlink::Ipv4Address::new("eth0", POD, 24))
-                    .await
-                    .unwrap();
-                route.set_link_up("peer0").await.unwrap();
-                route.set_link_up("eth0").await.unwrap();
-                route
-                    .add_route(nlink::Ipv4Route::new(Ipv4Addr::UNSPECIFIED, 0).dev("eth0"))
-                    .await
-                    .unwrap();
-            });
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let route = Connection::<Route>::new().unwrap();
+            route.set_link_up("lo").await.unwrap();
+            route.add_link(nlink::netlink::link::VethLink::new("eth0", "peer0")).await.unwrap();
+            route.add_address(nlink::Ipv4Address::new("eth0", POD, 24)).await.unwrap();
+            route.set_link_up("peer0").await.unwrap();
+            route.set_link_up("eth0").await.unwrap();
+            route.add_route(nlink::Ipv4Route::new(Ipv4Addr::UNSPECIFIED, 0).dev("eth0")).await.unwrap();
+        });
         test();
     });
     worker.join().unwrap();
@@ -111,10 +96,7 @@ fn connect(socket: &Socket, to: (Ipv4Addr, u16)) -> std::io::Result<()> {
 fn arrival(listener: &Socket) -> SocketAddrV4 {
     let (stream, _) = listener.accept().unwrap();
     let original = getsockopt(&stream, OriginalDst).unwrap();
-    SocketAddrV4::new(
-        u32::from_be(original.sin_addr.s_addr).into(),
-        u16::from_be(original.sin_port),
-    )
+    SocketAddrV4::new(u32::from_be(original.sin_addr.s_addr).into(), u16::from_be(original.sin_port))
 }
 
 #[test]
@@ -135,11 +117,7 @@ fn captures_what_the_application_sends_and_spares_the_proxy() {
         // The proxy calls its own pod: that goes to the inbound side, except from the address of inbound calls.
         connect(&client(Some(PROXY_MARK), None), (POD, 8080)).unwrap();
         assert_eq!(arrival(&inbound), SocketAddrV4::new(POD, 8080));
-        connect(
-            &client(Some(PROXY_MARK), Some(Ipv4Addr::new(127, 0, 0, 6))),
-            (POD, 8080),
-        )
-        .unwrap();
+        connect(&client(Some(PROXY_MARK), Some(Ipv4Addr::new(127, 0, 0, 6))), (POD, 8080)).unwrap();
         application.accept().unwrap();
 
         // The application calls itself directly.
@@ -169,10 +147,7 @@ fn a_second_run_replaces_the_first_and_cleanup_removes_all() {
         run(&arguments(&[])).unwrap();
         run(&arguments(&["-x", "10.9.0.0/16"])).unwrap_or_else(|error| panic!("{error:?}"));
         let outbound = listen(Ipv4Addr::UNSPECIFIED, 15001);
-        assert!(
-            connect(&client(None, None), (OUTSIDE, 80)).is_err(),
-            "the excluded range is not captured"
-        );
+        assert!(connect(&client(None, None), (OUTSIDE, 80)).is_err(), "the excluded range is not captured");
         connect(&client(None, None), (Ipv4Addr::new(10, 8, 0, 1), 80)).unwrap();
         arrival(&outbound);
         run(&arguments(&["--cleanup-only"])).unwrap();
@@ -185,10 +160,7 @@ fn a_second_run_replaces_the_first_and_cleanup_removes_all() {
 fn validation_finds_the_rules_or_says_that_they_are_missing() {
     in_pod(|| {
         let missing = run(&arguments(&["--skip-rule-apply", "--run-validation"])).unwrap_err();
-        assert!(
-            missing.to_string().contains("was not redirected to port 15006"),
-            "{missing}"
-        );
+        assert!(missing.to_string().contains("was not redirected to port 15006"), "{missing}");
         run(&arguments(&["--run-validation"])).unwrap();
     });
 }
@@ -201,19 +173,14 @@ fn captures_dns_over_udp_and_tcp() {
         socket2::SockRef::from(&server).set_mark(PROXY_MARK).unwrap();
         server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let application = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-        application
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
+        application.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         application.send_to(b"question", (OUTSIDE, 53)).unwrap();
         let mut buffer = [0; 64];
         let (length, from) = server.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"question");
         server.send_to(b"answer", from).unwrap();
         let (length, from) = application.recv_from(&mut buffer).unwrap();
-        assert_eq!(
-            (&buffer[..length], from),
-            (&b"answer"[..], SocketAddr::from((OUTSIDE, 53)))
-        );
+        assert_eq!((&buffer[..length], from), (&b"answer"[..], SocketAddr::from((OUTSIDE, 53))));
 
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 15053)).unwrap();
         let mut stream = TcpStream::connect((OUTSIDE, 53)).unwrap();

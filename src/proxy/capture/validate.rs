@@ -19,16 +19,11 @@ const TARGET: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 6), 1500
 /// Waits for the answer of the probe at most `timeout`.
 pub(super) fn run(config: &CaptureConfig, timeout: Duration) -> Result<(), CaptureError> {
     let listener = listen(config.inbound_port, timeout).map_err(|source| {
-        system(
-            format!("listen on port {} for the validation", config.inbound_port),
-            source,
-        )
+        system(format!("listen on port {} for the validation", config.inbound_port), source)
     })?;
     let probe = std::thread::spawn(move || connect(timeout));
     let arrived = listener.accept();
-    let connected = probe
-        .join()
-        .unwrap_or_else(|_| Err(std::io::Error::other("the probe ended early")));
+    let connected = probe.join().unwrap_or_else(|_| Err(std::io::Error::other("the probe ended early")));
     let failed = |reason: String| CaptureError::NotRedirected {
         target: TARGET.into(),
         expected_port: config.inbound_port,

@@ -63,17 +63,11 @@ pub(crate) struct RawResources {
 
 impl RawResources {
     pub(crate) fn of_type(&self, type_url: &str) -> Vec<RawResource> {
-        self.by_type
-            .get(type_url)
-            .map(|map| map.values().cloned().collect())
-            .unwrap_or_default()
+        self.by_type.get(type_url).map(|map| map.values().cloned().collect()).unwrap_or_default()
     }
 
     pub(crate) fn accept(&mut self, type_url: &str, resource: RawResource) {
-        self.by_type
-            .entry(type_url.to_owned())
-            .or_default()
-            .insert(resource.name.clone(), resource);
+        self.by_type.entry(type_url.to_owned()).or_default().insert(resource.name.clone(), resource);
     }
 
     pub(crate) fn refuse(&mut self, type_url: &str, name: &str, refused: RefusedVersion) {

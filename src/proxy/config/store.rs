@@ -99,8 +99,7 @@ impl ConfigStore {
             state.raw.remove(&update.type_url, name);
         }
         state.generation += 1;
-        self.snapshot
-            .store(Arc::new(Snapshot::with_generation(state.generation)));
+        self.snapshot.store(Arc::new(Snapshot::with_generation(state.generation)));
         self.changes.send_replace(state.generation);
         Ok(())
     }

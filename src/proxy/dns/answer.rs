@@ -56,11 +56,7 @@ fn answer(question: &Message, query: &Query, table: &NameTable, search: &[String
     if let Some(base) = found.alias_of {
         let mut target = Name::from_str(&base).ok()?;
         target.set_fqdn(true);
-        message.add_answer(Record::from_rdata(
-            owner,
-            TTL,
-            RData::CNAME(CNAME(target.clone())),
-        ));
+        message.add_answer(Record::from_rdata(owner, TTL, RData::CNAME(CNAME(target.clone()))));
         owner = target;
     }
     let mut addresses: Vec<RData> = found
@@ -78,11 +74,7 @@ fn answer(question: &Message, query: &Query, table: &NameTable, search: &[String
         let first = usize::from(question.metadata.id) % addresses.len();
         addresses.rotate_left(first);
     }
-    message.add_answers(
-        addresses
-            .into_iter()
-            .map(|data| Record::from_rdata(owner.clone(), TTL, data)),
-    );
+    message.add_answers(addresses.into_iter().map(|data| Record::from_rdata(owner.clone(), TTL, data)));
     Some(message)
 }
 
@@ -108,9 +100,10 @@ fn reply(question: &Message) -> Message {
 
 /// The answer's bytes for UDP: cut short, and marked so, when the client could not take all of it.
 pub(super) fn udp_bytes(answer: &Message, question: &Message) -> Option<Vec<u8>> {
-    let limit = question.edns.as_ref().map_or(PLAIN_UDP_BYTES, |edns| {
-        edns.max_payload().clamp(PLAIN_UDP_BYTES, LARGEST_UDP_BYTES)
-    });
+    let limit = question
+        .edns
+        .as_ref()
+        .map_or(PLAIN_UDP_BYTES, |edns| edns.max_payload().clamp(PLAIN_UDP_BYTES, LARGEST_UDP_BYTES));
     let bytes = answer.to_vec().ok()?;
     if bytes.len() <= usize::from(limit) {
         return Some(bytes);

@@ -70,9 +70,7 @@ impl DnsServer {
         statistics: Arc<DnsStatistics>,
     ) -> Result<Self, DnsError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-        let (udp, tcp) = bind_pair(address)
-            .await
-            .map_err(|source| DnsError { address, source })?;
+        let (udp, tcp) = bind_pair(address).await.map_err(|source| DnsError { address, source })?;
         let port = udp.local_addr().map_or(options.port, |bound| bound.port());
         let (mut udp, mut tcp) = (vec![udp], vec![tcp]);
         if let Ok((udp6, tcp6)) = bind_pair(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await {
@@ -180,10 +178,7 @@ async fn serve_connection(mut stream: TcpStream, shared: Arc<Shared>) {
         let Some(answer) = shared.answer_tcp(&bytes).await else {
             return;
         };
-        if !matches!(
-            timeout(TCP_IDLE, write_framed(&mut stream, &answer)).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(timeout(TCP_IDLE, write_framed(&mut stream, &answer)).await, Ok(Ok(()))) {
             return;
         }
     }

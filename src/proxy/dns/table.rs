@@ -40,19 +40,13 @@ impl NameTable {
             Some(rest) => rest.to_owned(),
             None => domain,
         };
-        Self {
-            namespace: namespace.to_owned(),
-            service_domain,
-            ..Self::default()
-        }
+        Self { namespace: namespace.to_owned(), service_domain, ..Self::default() }
     }
 
     /// The same place in the mesh with other hosts. Names are taken without regard to case and final dot.
     pub fn with_hosts(&self, hosts: impl IntoIterator<Item = (String, Host)>) -> Self {
-        let hosts: HashMap<String, Host> = hosts
-            .into_iter()
-            .map(|(name, host)| (normalize(&name), host))
-            .collect();
+        let hosts: HashMap<String, Host> =
+            hosts.into_iter().map(|(name, host)| (normalize(&name), host)).collect();
         Self {
             wildcards: hosts.keys().filter(|name| name.starts_with("*.")).count(),
             hosts,
@@ -73,11 +67,7 @@ impl NameTable {
 
     /// Hosts in the order of their names.
     pub fn hosts(&self) -> Vec<(&str, &Host)> {
-        let mut hosts: Vec<_> = self
-            .hosts
-            .iter()
-            .map(|(name, host)| (name.as_str(), host))
-            .collect();
+        let mut hosts: Vec<_> = self.hosts.iter().map(|(name, host)| (name.as_str(), host)).collect();
         hosts.sort_by_key(|(name, _)| *name);
         hosts
     }
@@ -89,26 +79,18 @@ impl NameTable {
             return Some(Found { host, alias_of: None });
         }
         for domain in search {
-            let base = name
-                .strip_suffix(domain.as_str())
-                .and_then(|rest| rest.strip_suffix('.'));
+            let base = name.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.'));
             if let Some(base) = base
                 && let Some(host) = self.find_plain(base)
             {
-                return Some(Found {
-                    host,
-                    alias_of: Some(base.to_owned()),
-                });
+                return Some(Found { host, alias_of: Some(base.to_owned()) });
             }
         }
         None
     }
 
     fn find_plain(&self, name: &str) -> Option<&Host> {
-        self.hosts
-            .get(name)
-            .or_else(|| self.find_shortened(name))
-            .or_else(|| self.find_wildcard(name))
+        self.hosts.get(name).or_else(|| self.find_shortened(name)).or_else(|| self.find_wildcard(name))
     }
 
     /// `reviews`, `reviews.ns`, `reviews.ns.svc`, `reviews.ns.svc.cluster` for `reviews.ns.svc.cluster.local`.

@@ -25,12 +25,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Asks `servers` on the DNS port.
     pub(super) fn new(servers: &[IpAddr]) -> Self {
-        Self {
-            servers: servers
-                .iter()
-                .map(|address| SocketAddr::new(*address, DNS))
-                .collect(),
-        }
+        Self { servers: servers.iter().map(|address| SocketAddr::new(*address, DNS)).collect() }
     }
 
     /// Asks servers at other ports.

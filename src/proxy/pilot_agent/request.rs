@@ -26,27 +26,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) fn run(arguments: &RequestArguments) -> Result<(), String> {
     let method = arguments.method.to_ascii_uppercase();
     if !matches!(method.as_str(), "GET" | "POST" | "HEAD") {
-        return Err(format!(
-            "method {:?} is not supported: use GET or POST",
-            arguments.method
-        ));
+        return Err(format!("method {:?} is not supported: use GET or POST", arguments.method));
     }
-    let (status, body) = call(
-        arguments.debug_port,
-        &method,
-        &arguments.path,
-        &arguments.body,
-        TIMEOUT,
-    )?;
+    let (status, body) = call(arguments.debug_port, &method, &arguments.path, &arguments.body, TIMEOUT)?;
     if !(200..300).contains(&status) {
         return Err(format!(
             "received unsuccessful status code {status}: {}",
             String::from_utf8_lossy(&body).trim()
         ));
     }
-    std::io::stdout()
-        .write_all(&body)
-        .map_err(|error| format!("cannot write the answer: {error}"))
+    std::io::stdout().write_all(&body).map_err(|error| format!("cannot write the answer: {error}"))
 }
 
 /// Makes one request to `127.0.0.1:port` and returns status and body.

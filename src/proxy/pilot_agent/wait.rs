@@ -29,16 +29,13 @@ pub(super) fn run(arguments: &WaitArguments) -> Result<(), String> {
     loop {
         let reason = match request::call(port, "GET", path, "", attempt) {
             Ok((200, _)) => return Ok(()),
-            Ok((status, body)) => format!(
-                "HTTP status code {status}: {}",
-                String::from_utf8_lossy(&body).trim()
-            ),
+            Ok((status, body)) => {
+                format!("HTTP status code {status}: {}", String::from_utf8_lossy(&body).trim())
+            }
             Err(error) => error,
         };
         if Instant::now() >= deadline {
-            return Err(format!(
-                "timeout waiting for Envoy proxy to become ready. Last error: {reason}"
-            ));
+            return Err(format!("timeout waiting for Envoy proxy to become ready. Last error: {reason}"));
         }
         std::thread::sleep(Duration::from_millis(arguments.period_millis));
     }

@@ -23,11 +23,7 @@ pub struct ProxyOptions {
 
 impl Default for ProxyOptions {
     fn default() -> Self {
-        Self {
-            workers: 1,
-            socket_mark: None,
-            node: Node::default(),
-        }
+        Self { workers: 1, socket_mark: None, node: Node::default() }
     }
 }
 
@@ -60,10 +56,7 @@ impl Proxy {
     /// # Errors
     /// [`StartError::Thread`].
     pub fn start(_options: ProxyOptions, store: Arc<ConfigStore>) -> Result<Self, StartError> {
-        Ok(Self {
-            store,
-            stats: Arc::new(Registry::default()),
-        })
+        Ok(Self { store, stats: Arc::new(Registry::default()) })
     }
 
     /// Starts on the static resources of an Envoy bootstrap.

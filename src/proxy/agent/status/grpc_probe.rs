@@ -70,9 +70,7 @@ async fn check(stream: TcpStream, service: &str) -> Result<Option<HealthCheckRes
 }
 
 fn frame(service: &str) -> Bytes {
-    let message = HealthCheckRequest {
-        service: service.to_owned(),
-    };
+    let message = HealthCheckRequest { service: service.to_owned() };
     let mut frame = BytesMut::with_capacity(FRAME_HEADER_BYTES + message.encoded_len());
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.encoded_len()).unwrap_or_default());

@@ -22,16 +22,10 @@ use tokio_rustls::TlsConnector;
 pub(super) enum ClientError {
     /// No connection.
     #[error("cannot connect to {address}")]
-    Connect {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Connect { address: SocketAddr, source: std::io::Error },
     /// No TLS session.
     #[error("TLS with {address} failed")]
-    Tls {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Tls { address: SocketAddr, source: std::io::Error },
     /// The TLS client could not be built.
     #[error("no TLS client")]
     TlsClient(#[source] rustls::Error),
@@ -64,7 +58,10 @@ pub(super) async fn connect_as_proxy(address: SocketAddr) -> Result<TcpStream, C
 }
 
 /// Sends one request over `stream`; the connection ends with its answer.
-pub(super) async fn send<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, ClientError>
+pub(super) async fn send<S>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+) -> Result<Response<Incoming>, ClientError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {

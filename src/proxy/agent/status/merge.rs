@@ -58,11 +58,7 @@ pub(crate) enum ScrapeError {
     Path(#[source] http::Error),
     /// There was no answer.
     #[error("http://127.0.0.1:{port}{path}")]
-    Request {
-        port: u16,
-        path: String,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Request { port: u16, path: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl ScrapeTarget {
@@ -126,11 +122,13 @@ impl ScrapeTarget {
         Ok(request)
     }
 
-    async fn exchange(&self, request: http::Request<Empty<Bytes>>) -> Result<(http::StatusCode, Bytes), ClientError> {
+    async fn exchange(
+        &self,
+        request: http::Request<Empty<Bytes>>,
+    ) -> Result<(http::StatusCode, Bytes), ClientError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|source| ClientError::Connect { address, source })?;
+        let stream =
+            TcpStream::connect(address).await.map_err(|source| ClientError::Connect { address, source })?;
         let answer = send(stream, request).await?;
         let status = answer.status();
         Ok((status, read_body(answer.into_body(), LIMIT_BYTES).await?))

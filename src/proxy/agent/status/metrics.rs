@@ -89,8 +89,16 @@ impl AgentMetrics {
         let mut text = String::new();
         let counters = [
             ("scrapes_total", "The total number of scrapes.", self.scrapes.load(Relaxed)),
-            ("xds_proxy_requests", "The total number of xDS requests sent.", self.discovery_requests.load(Relaxed)),
-            ("xds_proxy_responses", "The total number of xDS responses received.", self.discovery_responses.load(Relaxed)),
+            (
+                "xds_proxy_requests",
+                "The total number of xDS requests sent.",
+                self.discovery_requests.load(Relaxed),
+            ),
+            (
+                "xds_proxy_responses",
+                "The total number of xDS responses received.",
+                self.discovery_responses.load(Relaxed),
+            ),
             (
                 "istiod_connection_failures",
                 "The total number of connection failures to Istiod.",
@@ -122,7 +130,14 @@ impl AgentMetrics {
         );
         let requests = self.certificate_requests.load(Relaxed);
         let outgoing = "{request_type=\"csr\"}";
-        metric(&mut text, "counter", "num_outgoing_requests", "Number of total outgoing requests.", outgoing, requests);
+        metric(
+            &mut text,
+            "counter",
+            "num_outgoing_requests",
+            "Number of total outgoing requests.",
+            outgoing,
+            requests,
+        );
         let failures = self.certificate_failures.load(Relaxed);
         metric(
             &mut text,
@@ -154,7 +169,14 @@ impl AgentMetrics {
     }
 }
 
-fn metric(text: &mut String, kind: &str, name: &str, help: &str, labels: &str, value: impl std::fmt::Display) {
+fn metric(
+    text: &mut String,
+    kind: &str,
+    name: &str,
+    help: &str,
+    labels: &str,
+    value: impl std::fmt::Display,
+) {
     // Writing to a string cannot fail.
     let _ = write!(
         text,

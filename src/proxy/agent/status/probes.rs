@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
+};
 use http::{Response, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -180,11 +182,7 @@ impl Target {
         let uri: Uri = location.parse().ok()?;
         let path = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         let Some(target_host) = uri.host() else {
-            return Some(Self {
-                secure: self.secure,
-                port: self.port,
-                path: rooted(&path),
-            });
+            return Some(Self { secure: self.secure, port: self.port, path: rooted(&path) });
         };
         let same = target_host == host || target_host.trim_matches(['[', ']']).parse() == Ok(destination);
         if !same {

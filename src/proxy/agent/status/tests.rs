@@ -54,16 +54,14 @@ async fn agent(probers: &str, annotations: &str) -> Agent {
     let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, Arc::new(server)));
-    Agent {
-        address,
-        readiness,
-        orders,
-    }
+    Agent { address, readiness, orders }
 }
 
 async fn request(address: SocketAddr, method: &str, path: &str) -> (StatusCode, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nuser-agent: kube-probe/1.34\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nuser-agent: kube-probe/1.34\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -109,11 +107,16 @@ async fn redirects_are_followed_only_inside_the_application() {
         _ => plain("200 OK", "", ""),
     })
     .await;
-    let probe = |path: &str| format!(r#""/app-health/app{path}":{{"httpGet":{{"path":"{path}","port":{port}}}}}"#);
-    let agent = agent(&format!("{{{},{},{}}}", probe("/inside"), probe("/outside"), probe("/loop")), "").await;
+    let probe =
+        |path: &str| format!(r#""/app-health/app{path}":{{"httpGet":{{"path":"{path}","port":{port}}}}}"#);
+    let agent =
+        agent(&format!("{{{},{},{}}}", probe("/inside"), probe("/outside"), probe("/loop")), "").await;
     assert_eq!(request(agent.address, "GET", "/app-health/app/inside").await.0, StatusCode::OK);
     assert_eq!(request(agent.address, "GET", "/app-health/app/outside").await.0, StatusCode::FOUND);
-    assert_eq!(request(agent.address, "GET", "/app-health/app/loop").await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(
+        request(agent.address, "GET", "/app-health/app/loop").await.0,
+        StatusCode::INTERNAL_SERVER_ERROR
+    );
 }
 
 #[tokio::test]
