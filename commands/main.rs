@@ -1,3 +1,32 @@
 //! The `sagene` binary: parse, build the context, run one command, exit with its code.
 
-fn main() {}
+mod cli;
+mod context;
+mod exit;
+mod files;
+mod kubernetes;
+mod output;
+mod roles;
+mod runtime;
+
+mod completion;
+mod install;
+mod kubectl;
+mod manifest;
+mod profile;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Long-running roles have their own flags and none of the CLI's; they are told apart first.
+    if let Some(code) = roles::run(&arguments) {
+        return code;
+    }
+    match cli::parse(arguments) {
+        Ok(cli) => exit::report(cli.run()),
+        Err(code) => code,
+    }
+}

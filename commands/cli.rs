@@ -1,0 +1,168 @@
+//! The grammar of the command line: global flags and the list of commands.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::exit::{Exit, Outcome};
+use crate::output::Color;
+use crate::{completion, install, kubectl, manifest, profile, version};
+
+/// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sagene",
+    disable_version_flag = true,
+    infer_long_args = false,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global flags")]
+pub(crate) struct Globals {
+    /// Kubernetes configuration file
+    #[arg(short = 'c', long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<String>,
+    /// Kubernetes configuration context
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Use the embedded cluster of this machine, whatever else is configured
+    #[arg(long, global = true)]
+    pub(crate) embedded: bool,
+    /// Username to impersonate for the operation
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub(crate) impersonate: Option<String>,
+    /// UID to impersonate for the operation, together with --as
+    #[arg(long = "as-uid", global = true, value_name = "UID", requires = "impersonate")]
+    pub(crate) impersonate_uid: Option<String>,
+    /// Group to impersonate for the operation; may be repeated
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        requires = "impersonate"
+    )]
+    pub(crate) impersonate_group: Vec<String>,
+    /// Kubernetes namespace
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Namespace of the control plane
+    #[arg(
+        short = 'i',
+        long = "istioNamespace",
+        global = true,
+        value_name = "NAME",
+        env = "ISTIOCTL_ISTIONAMESPACE",
+        hide_env = true,
+        default_value = "istio-system"
+    )]
+    pub(crate) istio_namespace: String,
+    /// How long a request to the Kubernetes API may take
+    #[arg(long = "kubeclient-timeout", global = true, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    pub(crate) client_timeout: std::time::Duration,
+    /// When to use colors: auto, always, never
+    #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true,
+        default_value = "auto", default_missing_value = "always")]
+    pub(crate) color: Color,
+}
+
+/// A command that parses its own arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Passthrough {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install or reconfigure the mesh on a cluster; without a kubeconfig, on an embedded one it starts
+    #[command(alias = "apply")]
+    Install(install::InstallCommand),
+    /// Render manifests
+    Manifest(manifest::ManifestCommand),
+    /// Show the installation profiles
+    Profile(profile::ProfileCommand),
+    /// Work with Kubernetes objects: apply, get, delete, logs, exec and more
+    #[command(disable_help_flag = true)]
+    Kubectl(Passthrough),
+    /// Show the versions of client, control plane and data plane
+    Version(version::VersionCommand),
+    /// Print a shell completion script
+    Completion(completion::CompletionCommand),
+    /// Run a proxy: sidecar, router, init, or a static Envoy bootstrap with --config
+    #[command(disable_help_flag = true)]
+    Proxy(Passthrough),
+}
+
+/// Parses the command line; a usage error has been printed when this returns a code.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(arguments).map_err(|error| usage(&error))
+}
+
+/// Prints what clap has to say: help is data and success, anything else is a usage error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let _closed = error.print();
+    if error.use_stderr() {
+        Exit::Usage.into()
+    } else {
+        Exit::Success.into()
+    }
+}
+
+/// Durations as Go writes them: `15s`, `1m30s`, `500ms`, `2h`.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let bad = || format!("invalid duration {text:?}: write numbers with units, like 90s, 1m30s, 500ms");
+    let mut seconds = 0.0f64;
+    let mut rest = text;
+    if rest.is_empty() {
+        return Err(bad());
+    }
+    while !rest.is_empty() && rest != "0" {
+        let digits = rest
+            .find(|character: char| !character.is_ascii_digit() && character != '.')
+            .ok_or_else(bad)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
+        let after = &rest[digits..];
+        let unit = after
+            .find(|character: char| character.is_ascii_digit())
+            .unwrap_or(after.len());
+        let factor = match &after[..unit] {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return Err(bad()),
+        };
+        seconds += number * factor;
+        rest = &after[unit..];
+    }
+    std::time::Duration::try_from_secs_f64(seconds).map_err(|_| bad())
+}
+
+impl Cli {
+    /// Runs the chosen command.
+    pub(crate) fn run(self) -> Outcome {
+        self.globals.color.install();
+        let context = Context::new(self.globals);
+        match self.command {
+            Command::Install(command) => command.run(&context),
+            Command::Manifest(command) => command.run(&context),
+            Command::Profile(command) => command.run(),
+            Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
+            Command::Version(command) => command.run(&context),
+            Command::Completion(command) => command.run(),
+            Command::Proxy(arguments) => crate::roles::after_globals("proxy", arguments.arguments),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `install`: resolve the settings, find or start a cluster, apply component by component, wait until all is ready.
+
+mod apply;
+mod next_steps;
+mod progress;
+mod readiness;
+pub(crate) mod settings;
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use sagene_manifest::profile::{self, Installation};
+use sagene_manifest::render;
+
+use crate::cli;
+use crate::context::{Cluster, Context, Source};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
+use apply::Applier;
+use progress::Progress;
+use settings::Overlays;
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallCommand {
+    #[command(flatten)]
+    overlays: Overlays,
+    /// Do not ask before acting
+    #[arg(short = 'y', long)]
+    skip_confirmation: bool,
+    /// How long each component may take until it is ready
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = cli::duration)]
+    readiness_timeout: Duration,
+    /// Let the server check everything, but change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Check the installation after it is done; installing always waits until everything is ready, so this adds nothing
+    #[arg(long, hide = true)]
+    verify: bool,
+}
+
+impl InstallCommand {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let installation = profile::resolve(&self.overlays.request()?)?;
+        for warning in &installation.warnings {
+            output::progress(&format!("warning: {warning}"));
+        }
+        crate::runtime::block_on(self.install(context, installation))
+    }
+
+    async fn install(&self, context: &Context, installation: Installation) -> Outcome {
+        let source = Source::find(&context.globals)?;
+        let (target, embedded) = match &source {
+            Some(source) => (source.name(), source.is_embedded()),
+            None => ("an embedded cluster on this machine".to_owned(), true),
+        };
+        if !self.dry_run && !self.skip_confirmation && !self.agreed(&installation, &target)? {
+            return Ok(Exit::Failure);
+        }
+        let started = Instant::now();
+        let progress = Progress::new();
+        let cluster = if embedded {
+            start_embedded(context, &progress, self.dry_run).await?
+        } else {
+            output::progress(&format!("Installing into {target}"));
+            let source = source.ok_or_else(|| Failure::new("no cluster"))?;
+            context.connect(&source).await?
+        };
+        self.apply(&cluster, &installation, &progress).await?;
+        if self.dry_run {
+            progress.done("Nothing was changed (--dry-run)");
+            return Ok(Exit::Success);
+        }
+        progress.done(&format!(
+            "Installation complete ({:.1} s)",
+            started.elapsed().as_secs_f32()
+        ));
+        next_steps::print(&cluster, &installation).await;
+        Ok(Exit::Success)
+    }
+
+    fn agreed(&self, installation: &Installation, target: &str) -> Result<bool, Failure> {
+        let question = format!(
+            "This will install the Istio {} profile {:?} into the cluster: {target}. Proceed?",
+            installation.tag(),
+            installation.profile
+        );
+        let agreed = output::confirm(&question)?;
+        if !agreed {
+            output::progress("Cancelled.");
+        }
+        Ok(agreed)
+    }
+
+    async fn apply(
+        &self,
+        cluster: &Cluster,
+        installation: &Installation,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let components = render::render(installation)?;
+        let applier = Applier::new(cluster, installation, self.dry_run).await?;
+        applier.namespace().await?;
+        let mut kept = Vec::new();
+        for component in &components {
+            kept.extend(component.objects.iter().cloned());
+        }
+        for component in components {
+            let step = progress.step(component.component.title());
+            let done = applier.component(&component, self.readiness_timeout, &step).await;
+            match done {
+                Ok(()) => step.installed(),
+                Err(failure) => {
+                    step.failed(&crate::exit::chain(&failure.error));
+                    return Err(failure.context(format!("{} not installed", component.component.title())));
+                }
+            }
+        }
+        applier.prune(&kept, progress).await
+    }
+}
+
+/// Starts the embedded cluster unless it runs, and says so.
+async fn start_embedded(context: &Context, progress: &Progress, dry_run: bool) -> Result<Cluster, Failure> {
+    if let Some(cluster) = running(context).await {
+        output::progress(&format!("Using {}", cluster.description));
+        return Ok(cluster);
+    }
+    if dry_run {
+        return Err(
+            Failure::new("--dry-run needs a running cluster").hint("sagene manifest generate needs none")
+        );
+    }
+    let step = progress.step("Embedded cluster");
+    let cluster = context.start_embedded().await?;
+    step.finished(&format!("Started {}", cluster.description));
+    Ok(cluster)
+}
+
+async fn running(context: &Context) -> Option<Cluster> {
+    let source = Source::embedded()?;
+    let cluster = context.connect(&source).await.ok()?;
+    cluster.client.apiserver_version().await.ok()?;
+    Some(cluster)
+}

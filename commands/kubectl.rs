@@ -1,0 +1,146 @@
+//! `kubectl`: the part of kubectl that a mesh needs every day, against any cluster, in kubectl's words and output.
+
+mod api_resources;
+mod apply;
+mod column;
+mod create;
+mod delete;
+mod describe;
+mod exec;
+mod get;
+mod jsonpath;
+mod label;
+mod logs;
+mod pods;
+mod port_forward;
+mod rollout;
+mod scale;
+mod session;
+mod target;
+mod terminal;
+mod version;
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::exit::{Exit, Outcome};
+use session::Session;
+
+/// A small kubectl.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sagene kubectl",
+    about = "Work with Kubernetes objects",
+    arg_required_else_help = true
+)]
+struct Kubectl {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every kubectl command. `-c` means a container here, so the kubeconfig has only its long flag.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Global flags")]
+struct Globals {
+    /// Kubernetes configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// Kubernetes configuration context
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// Use the embedded cluster of this machine
+    #[arg(long, global = true)]
+    embedded: bool,
+    /// Namespace
+    #[arg(short, long, global = true, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Username to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    impersonate: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Apply manifests from files, directories or stdin
+    Apply(apply::Apply),
+    /// Show objects
+    Get(get::Get),
+    /// Delete objects
+    Delete(delete::Delete),
+    /// Set or remove labels
+    Label(label::Label),
+    /// Set or remove annotations
+    Annotate(label::Annotate),
+    /// Print the logs of a container
+    #[command(alias = "log")]
+    Logs(logs::Logs),
+    /// Run a program in a container
+    Exec(exec::Exec),
+    /// Show details of objects, with their events
+    Describe(describe::Describe),
+    /// Follow or restart the rollout of a Deployment, StatefulSet or DaemonSet
+    Rollout(rollout::Rollout),
+    /// Set the number of replicas
+    Scale(scale::Scale),
+    /// Forward local ports to a pod
+    PortForward(port_forward::PortForward),
+    /// Create objects from a file, or a namespace
+    Create(create::Create),
+    /// List the resource types of the server
+    ApiResources(api_resources::ApiResources),
+    /// Show client and server version
+    Version(version::Version),
+}
+
+/// Runs `sagene kubectl ARGUMENTS`; global flags given before `kubectl` count too.
+pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
+    let named = std::iter::once(OsString::from("sagene kubectl")).chain(arguments);
+    let kubectl = match Kubectl::try_parse_from(named) {
+        Ok(kubectl) => kubectl,
+        Err(error) => {
+            let _closed = error.print();
+            return Ok(if error.use_stderr() {
+                Exit::Failure
+            } else {
+                Exit::Success
+            });
+        }
+    };
+    let mut globals = context.globals.clone();
+    let given = kubectl.globals;
+    globals.kubeconfig = given.kubeconfig.or(globals.kubeconfig);
+    globals.context = given.context.or(globals.context);
+    globals.namespace = given.namespace.or(globals.namespace);
+    globals.impersonate = given.impersonate.or(globals.impersonate);
+    globals.embedded |= given.embedded;
+    let context = Context::new(globals);
+    crate::runtime::block_on(async move {
+        let session = Session::open(&context).await?;
+        kubectl.command.run(&session).await
+    })
+}
+
+impl Command {
+    async fn run(self, session: &Session) -> Outcome {
+        match self {
+            Self::Apply(command) => command.run(session).await,
+            Self::Get(command) => command.run(session).await,
+            Self::Delete(command) => command.run(session).await,
+            Self::Label(command) => command.run(session).await,
+            Self::Annotate(command) => command.run(session).await,
+            Self::Logs(command) => command.run(session).await,
+            Self::Exec(command) => command.run(session).await,
+            Self::Describe(command) => command.run(session).await,
+            Self::Rollout(command) => command.run(session).await,
+            Self::Scale(command) => command.run(session).await,
+            Self::PortForward(command) => command.run(session).await,
+            Self::Create(command) => command.run(session).await,
+            Self::ApiResources(command) => command.run(session).await,
+            Self::Version(command) => command.run(session).await,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The Kubernetes API as the commands use it: objects as JSON, resources found by discovery, errors in kubectl's words.
+
+mod discovery;
+mod error;
+mod forward;
+mod http_get;
+mod request;
+mod resolve;
+mod resource;
+mod watch;
+
+pub(crate) use discovery::Discovery;
+pub(crate) use error::{is_not_found, kubectl_failure, kubectl_failure_while, server_failure};
+pub(crate) use forward::forward_port;
+pub(crate) use http_get::{http_get, http_request};
+pub(crate) use request::{ApplyOptions, Objects, with_query};
+pub(crate) use resolve::resolve_host;
+pub(crate) use resource::{Resource, selector_of, text};
+pub(crate) use watch::{Event, watch};

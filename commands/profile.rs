@@ -1,0 +1,79 @@
+//! `profile list` and `profile dump`: what the profiles set.
+
+use clap::{Args, Subcommand};
+use sagene_manifest::profile::{self, InstallRequest};
+use serde_json::json;
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::install::settings::Overlays;
+use crate::output::{self, to_yaml};
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileCommand {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// List the profiles
+    List,
+    /// Print what a profile sets, with any files and settings over it
+    Dump(Dump),
+}
+
+#[derive(Debug, Args)]
+struct Dump {
+    /// Name of the profile
+    profile: Option<String>,
+    #[command(flatten)]
+    overlays: Overlays,
+}
+
+impl ProfileCommand {
+    pub(crate) fn run(self) -> Outcome {
+        match self.command {
+            Subcommands::List => {
+                output::line("Sagene configuration profiles:");
+                for name in profile::names() {
+                    output::line(&format!("    {name}"));
+                }
+                Ok(Exit::Success)
+            }
+            Subcommands::Dump(dump) => dump.run(),
+        }
+    }
+}
+
+impl Dump {
+    fn run(self) -> Outcome {
+        let mut request: InstallRequest = self.overlays.request()?;
+        if let Some(name) = self.profile {
+            if name.contains('/') {
+                return Err(Failure::new(format!(
+                    "{name:?}: profiles are named, files go to -f"
+                )));
+            }
+            request.sets.insert(0, format!("profile={name}"));
+        }
+        // A remote profile is shown even where nothing says yet which control plane it will use.
+        let remote = request.sets.iter().any(|set| set == "profile=remote");
+        if remote
+            && !request
+                .sets
+                .iter()
+                .any(|set| set.starts_with("values.global.remotePilotAddress="))
+        {
+            request
+                .sets
+                .push("values.global.remotePilotAddress=REMOTE_PILOT_ADDRESS".into());
+        }
+        let installation = profile::resolve(&request)?;
+        output::data(&to_yaml(&json!({
+            "apiVersion": "install.istio.io/v1alpha1",
+            "kind": "IstioOperator",
+            "spec": installation.spec,
+        }))?);
+        Ok(Exit::Success)
+    }
+}
