@@ -2,4 +2,9 @@
 //! host processes in their own network namespaces.
 //!
 //! Never used by the control plane or the proxy.
+
+pub mod launcher;
+mod network;
+mod node;
+pub mod run;
 pub mod samples;

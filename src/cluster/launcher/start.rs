@@ -1,0 +1,166 @@
+//! Finding the running cluster, or starting the daemon and waiting for its one-line report.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::ClusterRecord;
+use super::{
+    CONTEXT, ClusterStatus, LaunchOptions, LauncherError, Lock, LockError, RunningCluster, StateDirectory,
+};
+
+/// Larger logs are moved to `daemon.log.1` when a daemon starts.
+const LOG_LIMIT_BYTES: u64 = 10 << 20;
+
+/// Between two looks at a daemon that another process is starting.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What the daemon says on its standard output when asked to report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StartReport {
+    /// The API server listens; see `cluster.json`.
+    Ready,
+    /// It gave up; a message for people.
+    Failed(String),
+}
+
+pub(super) fn status(directory: &StateDirectory) -> Result<ClusterStatus, LauncherError> {
+    if !lock_is_held(directory)? {
+        let kept = directory.api_server().exists();
+        return Ok(if kept { ClusterStatus::Stopped } else { ClusterStatus::Absent });
+    }
+    Ok(match ClusterRecord::read(&directory.record()).filter(ClusterRecord::is_alive) {
+        Some(record) => ClusterStatus::Running(running(directory, &record, false)),
+        None => ClusterStatus::Starting,
+    })
+}
+
+pub(super) fn ensure_running(options: &LaunchOptions) -> Result<RunningCluster, LauncherError> {
+    let directory = StateDirectory::resolve(options.state_directory.clone())?;
+    directory.create()?;
+    let deadline = Instant::now() + options.timeout;
+    loop {
+        match status(&directory)? {
+            ClusterStatus::Running(cluster) => return check_port(cluster, options),
+            ClusterStatus::Starting if Instant::now() >= deadline => {
+                return Err(LauncherError::Timeout { timeout: options.timeout, log: directory.log() });
+            }
+            ClusterStatus::Starting => thread::sleep(POLL),
+            ClusterStatus::Absent | ClusterStatus::Stopped => {
+                if let Some(cluster) = start(&directory, options, deadline)? {
+                    return Ok(cluster);
+                }
+            }
+        }
+    }
+}
+
+fn check_port(cluster: RunningCluster, options: &LaunchOptions) -> Result<RunningCluster, LauncherError> {
+    match options.api_port {
+        Some(wanted) if wanted != cluster.api_address.port() => {
+            Err(LauncherError::OtherPort { running: cluster.api_address.port(), wanted })
+        }
+        _ => Ok(cluster),
+    }
+}
+
+/// Starts the daemon. `None`: another process was faster, look again.
+fn start(
+    directory: &StateDirectory,
+    options: &LaunchOptions,
+    deadline: Instant,
+) -> Result<Option<RunningCluster>, LauncherError> {
+    let mut daemon = spawn(directory, options)?;
+    let report = read_report(&mut daemon, deadline.saturating_duration_since(Instant::now()));
+    match report {
+        Some(StartReport::Ready) => {
+            let record = ClusterRecord::read(&directory.record());
+            Ok(record.map(|record| running(directory, &record, true)))
+        }
+        Some(StartReport::Failed(_)) if lock_is_held(directory)? => Ok(None),
+        Some(StartReport::Failed(message)) => Err(LauncherError::Failed { message, log: directory.log() }),
+        None => match daemon.try_wait() {
+            Ok(Some(exit)) => Err(LauncherError::Failed {
+                message: format!("its process ended with {exit}"),
+                log: directory.log(),
+            }),
+            _ => Err(LauncherError::Timeout { timeout: options.timeout, log: directory.log() }),
+        },
+    }
+}
+
+fn spawn(directory: &StateDirectory, options: &LaunchOptions) -> Result<Child, LauncherError> {
+    let program = std::env::current_exe().map_err(LauncherError::Executable)?;
+    let log = open_log(directory)?;
+    let mut command = Command::new(program);
+    command.args(["cluster", crate::run::DAEMON]).arg("--state-directory").arg(directory.path());
+    if options.user_namespace {
+        command.arg("--user-namespace");
+    }
+    if let Some(port) = options.api_port {
+        command.arg("--api-port").arg(port.to_string());
+    }
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    command.spawn().map_err(LauncherError::Spawn)
+}
+
+fn open_log(directory: &StateDirectory) -> Result<File, LauncherError> {
+    let path = directory.log();
+    if path.metadata().is_ok_and(|metadata| metadata.len() > LOG_LIMIT_BYTES) {
+        std::fs::rename(&path, path.with_extension("log.1")).map_err(LauncherError::file("rename", &path))?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(LauncherError::file("write", &path))
+}
+
+/// Waits for the daemon's line; `None` when it ended or was silent for too long.
+fn read_report(daemon: &mut Child, timeout: Duration) -> Option<StartReport> {
+    let output = daemon.stdout.take()?;
+    let (sender, receiver) = mpsc::channel();
+    // Ends with the line, or with the daemon's end of the pipe; it holds nothing but that pipe.
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = BufReader::new(output).read_line(&mut line);
+        if read.is_ok_and(|bytes| bytes > 0) {
+            let _ = sender.send(line);
+        }
+    });
+    let line = receiver.recv_timeout(timeout).ok()?;
+    serde_json::from_str(&line).ok()
+}
+
+fn running(directory: &StateDirectory, record: &ClusterRecord, started: bool) -> RunningCluster {
+    RunningCluster {
+        kubeconfig_path: directory.kubeconfig(),
+        context: CONTEXT.to_owned(),
+        api_address: record.api_address,
+        process_id: record.process_id,
+        state_directory: directory.path().to_owned(),
+        log_path: directory.log(),
+        started,
+    }
+}
+
+/// Whether a daemon lives, or the node of one that was killed a moment ago.
+pub(super) fn lock_is_held(directory: &StateDirectory) -> Result<bool, LauncherError> {
+    for path in [directory.lock_file(), directory.node_lock_file()] {
+        match Lock::is_held(&path) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(LockError::File(source)) => return Err(LauncherError::File { action: "lock", path, source }),
+            Err(LockError::Held) => return Ok(true),
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,42 @@
+//! The pods' network: a bridge in the node's own network namespace, a namespace for each pod, Services by nftables, and the few
+//! sockets in the machine's network through which the outside is reached.
+//!
+//! IPv4 only. Every packet between pods is routed by the node, so connection tracking sees both directions.
+
+mod address_pool;
+mod error;
+mod forwarder;
+mod host;
+mod load_balancer;
+mod namespace;
+mod node_network;
+mod pod_link;
+mod service_rules;
+mod services;
+mod sysctl;
+
+use std::net::Ipv4Addr;
+
+pub(crate) use error::NetworkError;
+pub(crate) use host::HostNetwork;
+pub(crate) use load_balancer::LoadBalancer;
+pub(crate) use namespace::PodNamespaces;
+pub(crate) use node_network::NodeNetwork;
+pub(crate) use pod_link::PodLink;
+pub(crate) use services::ServiceProxy;
+
+/// The node's address on the bridge: gateway of every pod, `status.hostIP`.
+pub(crate) const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+/// Prefix length of the pods' range around [`NODE_ADDRESS`].
+pub(crate) const POD_PREFIX: u8 = 16;
+/// Range of Service addresses, as the API server allocates them.
+pub(crate) const SERVICE_NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 96, 0, 0), 16);
+/// Address of the Service `kubernetes`.
+pub(crate) const KUBERNETES_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+/// Address of the cluster DNS.
+pub(crate) const DNS_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+/// The API server's port on [`NODE_ADDRESS`].
+pub(crate) const NODE_API_PORT: u16 = 6443;
+
+/// The bridge in the node's namespace.
+pub(crate) const BRIDGE: &str = "sagene0";

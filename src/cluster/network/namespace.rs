@@ -1,0 +1,70 @@
+//! A pod's namespaces: network, host name and inter-process communication, kept alive by open files.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nlink::netlink::namespace::Netns;
+
+use super::{NetworkError, sysctl};
+
+/// What the containers of one pod share. Dropping it lets the kernel remove the namespaces once their last process has ended.
+#[derive(Debug)]
+pub(crate) struct PodNamespaces {
+    /// `None` for pods in the node's own network (`hostNetwork: true`).
+    network: Option<Arc<Netns>>,
+    host_name: File,
+    communication: File,
+}
+
+impl PodNamespaces {
+    /// Makes them; `own_network` is false for pods in the node's network.
+    pub(crate) fn create(host_name: &str, own_network: bool) -> Result<Self, NetworkError> {
+        // A thread of its own: namespaces belong to threads, and this one ends with the function.
+        std::thread::scope(|scope| {
+            let made = scope.spawn(|| Self::create_here(host_name, own_network));
+            made.join().unwrap_or_else(|_| {
+                let source = std::io::Error::other("the thread ended early");
+                Err(NetworkError::System { action: "make the pod's namespaces".to_owned(), source })
+            })
+        })
+    }
+
+    fn create_here(host_name: &str, own_network: bool) -> Result<Self, NetworkError> {
+        let mut flags = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
+        if own_network {
+            flags |= CloneFlags::CLONE_NEWNET;
+        }
+        unshare(flags).map_err(NetworkError::system("make the pod's namespaces"))?;
+        nix::unistd::sethostname(host_name).map_err(NetworkError::system("set the pod's host name"))?;
+        let mut network = None;
+        if own_network {
+            // Containers may use every port without being root, as with container runtimes.
+            sysctl::try_set("net/ipv4/ip_unprivileged_port_start", "0");
+            sysctl::try_set("net/ipv4/ping_group_range", "0 0");
+            network = Some(Arc::new(
+                Netns::current().map_err(NetworkError::netlink("open the pod's network namespace"))?,
+            ));
+        }
+        let open = |name: &str| {
+            File::open(format!("/proc/thread-self/ns/{name}"))
+                .map_err(NetworkError::system("open the pod's namespaces"))
+        };
+        Ok(Self { network, host_name: open("uts")?, communication: open("ipc")? })
+    }
+
+    /// The network namespace, if it is not the node's.
+    pub(crate) fn network(&self) -> Option<&Arc<Netns>> {
+        self.network.as_ref()
+    }
+
+    /// Moves the calling thread into all of them.
+    pub(crate) fn enter(&self) -> nix::Result<()> {
+        setns(&self.host_name, CloneFlags::CLONE_NEWUTS)?;
+        setns(&self.communication, CloneFlags::CLONE_NEWIPC)?;
+        match &self.network {
+            Some(network) => setns(network.as_ref(), CloneFlags::CLONE_NEWNET),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The node's network namespace: loopback, the bridge with the node's addresses, forwarding.
+
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+
+use nlink::netlink::link::BridgeLink;
+use nlink::{Connection, Ipv4Address, Ipv4Route, Route};
+
+use super::address_pool::AddressPool;
+use super::{
+    BRIDGE, DNS_ADDRESS, KUBERNETES_ADDRESS, NODE_ADDRESS, NetworkError, POD_PREFIX, SERVICE_NETWORK, sysctl,
+};
+
+/// The node's side of the pods' network.
+pub(crate) struct NodeNetwork {
+    connection: Connection<Route>,
+    addresses: Mutex<AddressPool>,
+}
+
+impl NodeNetwork {
+    /// Sets up the namespace of the calling thread, which must be new. Run on a thread that was never elsewhere.
+    pub(crate) async fn create() -> Result<Self, NetworkError> {
+        let connection =
+            Connection::<Route>::new().map_err(NetworkError::netlink("open a netlink socket"))?;
+        connection.set_link_up("lo").await.map_err(NetworkError::netlink("set lo up"))?;
+        connection.add_link(BridgeLink::new(BRIDGE).stp(false)).await.map_err(NetworkError::needs(
+            "bridges",
+            "bridge",
+            "add the bridge sagene0",
+        ))?;
+        sysctl::set("net/ipv4/ip_forward", "1")?;
+        for interface in ["all", "default", BRIDGE] {
+            // Pods reach each other by way of the node although they share a bridge; telling them of the short way would take
+            // replies past connection tracking.
+            sysctl::set(&format!("net/ipv4/conf/{interface}/send_redirects"), "0")?;
+            sysctl::set(&format!("net/ipv4/conf/{interface}/rp_filter"), "2")?;
+        }
+        for (address, prefix) in [(NODE_ADDRESS, POD_PREFIX), (KUBERNETES_ADDRESS, 32), (DNS_ADDRESS, 32)] {
+            connection
+                .add_address(Ipv4Address::new(BRIDGE, address, prefix))
+                .await
+                .map_err(NetworkError::netlink(format!("give {BRIDGE} the address {address}")))?;
+        }
+        connection.set_link_up(BRIDGE).await.map_err(NetworkError::netlink("set the bridge up"))?;
+        let (network, prefix) = SERVICE_NETWORK;
+        connection
+            // The node's own connections to Services need some route before their destination is translated.
+            .add_route(Ipv4Route::from_addr(network, prefix).dev(BRIDGE).prefsrc(NODE_ADDRESS))
+            .await
+            .map_err(NetworkError::netlink("route the Services' range"))?;
+        Ok(Self { connection, addresses: Mutex::new(AddressPool::new()) })
+    }
+
+    pub(super) fn connection(&self) -> &Connection<Route> {
+        &self.connection
+    }
+
+    pub(super) fn allocate(&self) -> Result<Ipv4Addr, NetworkError> {
+        self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).allocate()
+    }
+
+    pub(super) fn release(&self, address: Ipv4Addr) {
+        self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).release(address);
+    }
+}
