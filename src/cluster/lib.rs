@@ -3,8 +3,11 @@
 //!
 //! Never used by the control plane or the proxy.
 
+pub mod api_client;
+pub mod apiserver;
 pub mod launcher;
 mod network;
 mod node;
+pub mod pod_runtime;
 pub mod run;
 pub mod samples;

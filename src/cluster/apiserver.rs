@@ -1,0 +1,102 @@
+//! The Kubernetes-compatible API server of the embedded cluster.
+//!
+//! Reading order: `server` (TLS, HTTP) → `http` (paths, verbs, content) → `operations` (create, update, patch, apply, delete, list,
+//! watch) → `admission`, `defaults`, `validation`, `managed_fields` → `store`. The in-process client enters at `operations`.
+
+pub(crate) mod actor;
+mod admission;
+mod after_write;
+mod bootstrap;
+mod defaults;
+pub mod error;
+mod kinds;
+mod managed_fields;
+mod object_meta;
+pub(crate) mod operations;
+mod patch;
+mod registry;
+mod schema;
+mod selector;
+mod services;
+pub mod store;
+mod tokens;
+mod validation;
+pub mod watch;
+
+use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::api_client::ApiClient;
+use crate::pod_runtime::PodRuntimeHandle;
+
+/// What the API server needs to start.
+pub struct ApiServerConfig {
+    /// Folder for the state file, keys and certificates. Made if missing, private to the user.
+    pub state_dir: PathBuf,
+    /// Where to serve, already listening (loopback of the host, the node's namespace, …).
+    pub listeners: Vec<TcpListener>,
+    /// Address by which pods reach the node, if known: a name of the serving certificate.
+    pub node_ip: Option<IpAddr>,
+    /// `https://127.0.0.1:PORT`: the address that the admin kubeconfig and the `kubernetes` endpoints use.
+    pub advertise: std::net::SocketAddr,
+    /// Where the node agent will be found.
+    pub pod_runtime: PodRuntimeHandle,
+}
+
+/// Credentials of the cluster's administrator, all PEM.
+#[derive(Clone, Debug)]
+pub struct AdminCredentials {
+    /// The cluster CA certificate.
+    pub ca_certificate: String,
+    /// Client certificate of `kubernetes-admin` in `system:masters`.
+    pub client_certificate: String,
+    /// Its private key.
+    pub client_key: String,
+}
+
+/// A running API server. Dropping it does not stop it; call [`RunningApiServer::shutdown`].
+pub struct RunningApiServer {
+    /// The in-process client.
+    pub client: ApiClient,
+    /// For kubeconfigs.
+    pub admin: AdminCredentials,
+    operations: Arc<operations::Operations>,
+}
+
+/// Why the API server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder cannot be used.
+    #[error("cannot use the state folder {0}")]
+    StateDir(PathBuf, #[source] std::io::Error),
+    /// The state file cannot be used.
+    #[error("cannot open the cluster's state")]
+    State(#[source] store::JournalError),
+    /// The objects that every cluster has could not be made.
+    #[error("cannot prepare the cluster's own objects")]
+    Bootstrap(#[source] error::ApiError),
+}
+
+/// The embedded API server.
+pub struct ApiServer;
+
+impl ApiServer {
+    /// Opens the state, serves on the listeners, and creates what every cluster has.
+    pub async fn start(config: ApiServerConfig) -> Result<RunningApiServer, StartError> {
+        std::fs::create_dir_all(&config.state_dir).map_err(|error| StartError::StateDir(config.state_dir.clone(), error))?;
+        let store = Arc::new(store::Store::open(&config.state_dir).map_err(StartError::State)?);
+        let operations = Arc::new(operations::Operations::new(store));
+        let client = ApiClient::new(operations.clone(), actor::Actor::system("system:apiserver"));
+        let admin = AdminCredentials { ca_certificate: String::new(), client_certificate: String::new(), client_key: String::new() };
+        bootstrap::create_missing(&client, config.advertise, &admin.ca_certificate).await.map_err(StartError::Bootstrap)?;
+        Ok(RunningApiServer { client, admin, operations })
+    }
+}
+
+impl RunningApiServer {
+    /// Stops serving and waits until everything is on disk.
+    pub async fn shutdown(self) {
+        self.operations.store.flush().await;
+    }
+}

@@ -1,0 +1,148 @@
+//! Every operation on objects, the same for HTTP and for the in-process client: resolve, admit, default, validate, store.
+
+mod create;
+mod delete;
+mod in_process;
+mod modify;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::actor::Actor;
+use super::admission::WebhookClients;
+use super::error::ApiError;
+use super::registry::{Registry, ResourceDefinition, VersionDefinition};
+use super::selector::{FieldSelector, Filter, LabelSelector};
+use super::services::ServiceAllocator;
+use super::store::{Durability, ObjectKey, Store, StoreError};
+use super::watch::ObjectWatch;
+
+pub(crate) use delete::DeleteRequest;
+pub(crate) use modify::{Change, PatchBody};
+
+/// What an operation is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) definition: Arc<ResourceDefinition>,
+    /// The version of the request.
+    pub(crate) version: String,
+    pub(crate) namespace: String,
+    /// Empty for collections.
+    pub(crate) name: String,
+    /// Empty for the object itself.
+    pub(crate) subresource: String,
+}
+
+impl Target {
+    pub(crate) fn version_definition(&self) -> &VersionDefinition {
+        self.definition.version_or_storage(&self.version)
+    }
+
+    pub(crate) fn key(&self) -> ObjectKey {
+        ObjectKey::new(&self.namespace, &self.name)
+    }
+
+    pub(crate) fn api_version(&self) -> String {
+        self.definition.api_version(&self.version)
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        let lazy = matches!(&*self.definition.reference.plural, "events" | "leases") && !self.definition.custom;
+        if lazy { Durability::Lazy } else { Durability::Acknowledged }
+    }
+
+    pub(crate) fn not_found(&self) -> ApiError {
+        ApiError::not_found(&self.definition.reference, &self.name)
+    }
+}
+
+/// What becomes of unknown and duplicate fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    Ignore,
+    #[default]
+    Warn,
+    Strict,
+}
+
+/// How a write is done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WriteOptions {
+    /// Everything but storing.
+    pub(crate) dry_run: bool,
+    /// Field manager; empty: derived from the actor.
+    pub(crate) manager: String,
+    /// Take over conflicting fields (apply only).
+    pub(crate) force: bool,
+    pub(crate) field_validation: FieldValidation,
+}
+
+impl WriteOptions {
+    pub(crate) fn manager_for<'a>(&'a self, actor: &'a Actor) -> &'a str {
+        match (self.manager.as_str(), actor.manager.as_str()) {
+            ("", "") => "unknown",
+            ("", manager) => manager,
+            (manager, _) => manager,
+        }
+    }
+}
+
+/// What an operation did.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) object: Arc<Value>,
+    pub(crate) created: bool,
+    /// For `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Everything operations need. One per server.
+pub(crate) struct Operations {
+    pub(crate) store: Arc<Store>,
+    pub(crate) registry: Registry,
+    pub(crate) services: ServiceAllocator,
+    pub(crate) webhooks: WebhookClients,
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        ApiError::unavailable(error.to_string())
+    }
+}
+
+impl Operations {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        let operations = Self { store, registry: Registry::new(), services: ServiceAllocator::default(), webhooks: WebhookClients::default() };
+        operations.restore();
+        operations
+    }
+
+    /// One object, in its stored version.
+    pub(crate) fn find(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.store.get(&format!("{group}/{plural}"), &ObjectKey::new(namespace, name))
+    }
+
+    pub(crate) fn read(&self, target: &Target) -> Result<Arc<Value>, ApiError> {
+        self.store.get(&target.definition.table, &target.key()).ok_or_else(|| target.not_found())
+    }
+
+    /// The parsed selectors of a list or watch.
+    pub(crate) fn filter(&self, target: &Target, labels: &str, fields: &str) -> Result<Filter, ApiError> {
+        let selectable = &target.version_definition().selectable_fields;
+        let labels = LabelSelector::parse(labels)?;
+        let fields = FieldSelector::parse(fields, |path| selectable.iter().any(|known| known == path))?;
+        Ok(Filter { namespace: target.namespace.clone(), labels, fields })
+    }
+
+    /// Matching objects in key order and the revision of the list.
+    pub(crate) fn select(&self, target: &Target, filter: &Filter) -> (Vec<Arc<Value>>, u64) {
+        let (mut objects, revision) = self.store.list(&target.definition.table, &target.namespace);
+        objects.retain(|object| filter.matches(object));
+        (objects, revision)
+    }
+
+    pub(crate) fn watch(&self, target: &Target, filter: Filter, revision: Option<u64>) -> Result<ObjectWatch, ApiError> {
+        ObjectWatch::start(self.store.clone(), target.definition.table.clone(), filter, revision)
+    }
+}

@@ -1,0 +1,145 @@
+//! Pods and pod templates.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::apiserver::error::Cause;
+use crate::apiserver::object_meta::{NameRule, wrong_name};
+
+/// A pod spec at `path`.
+pub(super) fn validate(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if spec["containers"].as_array().is_none_or(Vec::is_empty) {
+        causes.push(Cause::required(format!("{path}.containers"), ""));
+    }
+    let volumes = volumes(spec, path, causes);
+    let mut names = HashSet::new();
+    for field in ["initContainers", "containers"] {
+        for (at, container) in spec[field].as_array().into_iter().flatten().enumerate() {
+            let path = format!("{path}.{field}[{at}]");
+            validate_container(container, &path, &volumes, causes);
+            if let Some(name) = container["name"].as_str()
+                && !names.insert(name)
+            {
+                causes.push(Cause::duplicate(format!("{path}.name"), &container["name"]));
+            }
+        }
+    }
+    let policy = spec["restartPolicy"].as_str().unwrap_or("Always");
+    if !matches!(policy, "Always" | "OnFailure" | "Never") {
+        let supported = ["Always", "OnFailure", "Never"].map(str::to_owned);
+        causes.push(Cause::not_supported(format!("{path}.restartPolicy"), &spec["restartPolicy"], &supported));
+    }
+}
+
+fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> HashSet<&'a str> {
+    let mut names = HashSet::new();
+    for (at, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
+        let field = format!("{path}.volumes[{at}].name");
+        match volume["name"].as_str() {
+            None | Some("") => causes.push(Cause::required(field, "")),
+            Some(name) => {
+                if let Some(detail) = wrong_name(name, NameRule::Label) {
+                    causes.push(Cause::invalid(field.clone(), &volume["name"], &detail));
+                }
+                if !names.insert(name) {
+                    causes.push(Cause::duplicate(field, &volume["name"]));
+                }
+            }
+        }
+    }
+    names
+}
+
+fn validate_container(container: &Value, path: &str, volumes: &HashSet<&str>, causes: &mut Vec<Cause>) {
+    match container["name"].as_str() {
+        None | Some("") => causes.push(Cause::required(format!("{path}.name"), "")),
+        Some(name) => {
+            if let Some(detail) = wrong_name(name, NameRule::Label) {
+                causes.push(Cause::invalid(format!("{path}.name"), &container["name"], &detail));
+            }
+        }
+    }
+    if container["image"].as_str().unwrap_or("").is_empty() {
+        causes.push(Cause::required(format!("{path}.image"), ""));
+    }
+    validate_ports(container, path, causes);
+    let mut mount_paths = HashSet::new();
+    for (at, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate() {
+        let path = format!("{path}.volumeMounts[{at}]");
+        let name = mount["name"].as_str().unwrap_or("");
+        if !volumes.contains(name) {
+            let message = format!("Not found: {name:?}");
+            causes.push(Cause { reason: "FieldValueNotFound".to_owned(), message, field: format!("{path}.name") });
+        }
+        let mount_path = mount["mountPath"].as_str().unwrap_or("");
+        if mount_path.is_empty() {
+            causes.push(Cause::required(format!("{path}.mountPath"), ""));
+        } else if !mount_paths.insert(mount_path) {
+            causes.push(Cause::invalid(format!("{path}.mountPath"), &mount["mountPath"], "must be unique"));
+        }
+    }
+    for (at, variable) in container["env"].as_array().into_iter().flatten().enumerate() {
+        if variable["name"].as_str().unwrap_or("").is_empty() {
+            causes.push(Cause::required(format!("{path}.env[{at}].name"), ""));
+        }
+        if variable["valueFrom"].is_object() && !variable["value"].as_str().unwrap_or("").is_empty() {
+            let detail = "may not be specified when `value` is not empty";
+            causes.push(Cause::invalid(format!("{path}.env[{at}].valueFrom"), &json!(""), detail));
+        }
+    }
+}
+
+fn validate_ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut names = HashSet::new();
+    for (at, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
+        let path = format!("{path}.ports[{at}]");
+        match port["containerPort"].as_i64() {
+            None => causes.push(Cause::required(format!("{path}.containerPort"), "")),
+            Some(1..=65535) => {}
+            Some(_) => {
+                let detail = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::invalid(format!("{path}.containerPort"), &port["containerPort"], detail));
+            }
+        }
+        if let Some(name) = port["name"].as_str() {
+            if name.len() > 15 {
+                causes.push(Cause::invalid(format!("{path}.name"), &port["name"], "must be no more than 15 characters"));
+            }
+            if !names.insert(name) {
+                causes.push(Cause::duplicate(format!("{path}.name"), &port["name"]));
+            }
+        }
+    }
+}
+
+/// A running pod changes in few fields only.
+pub(super) fn validate_update(object: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    if object["spec"] == old["spec"] {
+        return;
+    }
+    let fixed = |pod: &Value| {
+        let mut spec = pod["spec"].clone();
+        for field in ["initContainers", "containers"] {
+            for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+                container.remove("image");
+            }
+        }
+        if let Some(map) = spec.as_object_mut() {
+            for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"] {
+                map.remove(field);
+            }
+            // Binding by update is what this cluster's single node makes of scheduling.
+            if pod["spec"]["nodeName"].is_null() || old["spec"]["nodeName"].is_null() {
+                map.remove("nodeName");
+            }
+        }
+        spec
+    };
+    if fixed(object) != fixed(old) {
+        let detail = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+             `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+             `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+        causes.push(Cause::forbidden("spec", detail));
+    }
+}

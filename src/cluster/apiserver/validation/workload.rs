@@ -1,0 +1,70 @@
+//! Kinds with a pod template.
+
+use serde_json::Value;
+
+use super::{immutable, pod};
+use crate::apiserver::error::Cause;
+use crate::apiserver::selector::LabelSelector;
+
+pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let template = match plural {
+        "cronjobs" => &spec["jobTemplate"]["spec"]["template"],
+        "controllerrevisions" => return,
+        _ => &spec["template"],
+    };
+    let path = if plural == "cronjobs" { "spec.jobTemplate.spec.template" } else { "spec.template" };
+    if plural == "cronjobs" && spec["schedule"].as_str().unwrap_or("").is_empty() {
+        causes.push(Cause::required("spec.schedule", ""));
+    }
+    if matches!(plural, "deployments" | "replicasets" | "statefulsets" | "daemonsets") {
+        validate_selector(spec, causes);
+    }
+    if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
+        causes.push(Cause::invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));
+    }
+    pod::validate(&template["spec"], &format!("{path}.spec"), causes);
+    let policy = template["spec"]["restartPolicy"].as_str().unwrap_or("Always");
+    let job = matches!(plural, "jobs" | "cronjobs");
+    if job && policy == "Always" {
+        let supported = ["OnFailure".to_owned(), "Never".to_owned()];
+        causes.push(Cause::not_supported(format!("{path}.spec.restartPolicy"), &Value::from(policy), &supported));
+    }
+    if !job && policy != "Always" {
+        let supported = ["Always".to_owned()];
+        causes.push(Cause::not_supported(format!("{path}.spec.restartPolicy"), &Value::from(policy), &supported));
+    }
+}
+
+fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
+    let selector = &spec["selector"];
+    let has = |field: &str| selector[field].as_object().is_some_and(|map| !map.is_empty()) || selector[field].as_array().is_some_and(|list| !list.is_empty());
+    if !selector.is_object() {
+        causes.push(Cause::required("spec.selector", ""));
+        return;
+    }
+    if !has("matchLabels") && !has("matchExpressions") {
+        causes.push(Cause::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
+    }
+    let labels = &spec["template"]["metadata"]["labels"];
+    if !LabelSelector::from_object(selector).matches(labels) {
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+    }
+}
+
+pub(super) fn validate_update(plural: &str, object: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    match plural {
+        "deployments" | "replicasets" | "daemonsets" => immutable("spec.selector", object, old, causes),
+        "statefulsets" => {
+            for field in ["spec.selector", "spec.serviceName", "spec.podManagementPolicy"] {
+                immutable(field, object, old, causes);
+            }
+        }
+        "jobs" => {
+            for field in ["spec.selector", "spec.template", "spec.completionMode"] {
+                immutable(field, object, old, causes);
+            }
+        }
+        _ => {}
+    }
+}
