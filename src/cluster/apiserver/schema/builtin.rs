@@ -97,7 +97,7 @@ fn add_field(schema: &mut Schema, name: &str, encoded: &'static str, merge: &str
     field.description = unescape(docs);
     if let SchemaKind::List { merge: list_merge, .. } = &mut field.kind {
         *list_merge = match merge.split_once(':') {
-            Some(("m", keys)) => ListMerge::Map(keys.split(',').map(str::to_owned).collect()),
+            Some(("m", keys)) => ListMerge::Map(list_keys(name, keys)),
             _ if merge == "s" => ListMerge::Set,
             _ => ListMerge::Atomic,
         };
@@ -107,6 +107,16 @@ fn add_field(schema: &mut Schema, name: &str, encoded: &'static str, merge: &str
         schema.required.push(name.to_owned());
     }
     fields.insert(name.to_owned(), field);
+}
+
+/// The source names the patch merge key alone; these lists have a second key (`x-kubernetes-list-map-keys`).
+fn list_keys(field: &str, keys: &str) -> Vec<String> {
+    let second = match (field, keys) {
+        ("ports", "containerPort" | "port") => Some("protocol"),
+        ("topologySpreadConstraints", "topologyKey") => Some("whenUnsatisfiable"),
+        _ => None,
+    };
+    keys.split(',').chain(second).map(str::to_owned).collect()
 }
 
 fn unescape(docs: &str) -> String {
