@@ -2,3 +2,22 @@
 //!
 //! Pure and total: no tokio, kube or tonic. The only host, route and policy matcher, so that analyze, the console, the control
 //! plane and the proxy cannot disagree.
+
+pub mod endpoint;
+pub mod hostname;
+pub mod labels;
+pub mod mesh;
+pub mod peer_authentication;
+pub mod protocol;
+pub mod service;
+pub mod snapshot;
+pub mod spiffe;
+pub mod visibility;
+pub mod workload;
+
+pub use hostname::Hostname;
+pub use mesh::Mesh;
+pub use protocol::Protocol;
+pub use service::Service;
+pub use snapshot::{Change, ChangeSet, Kind, Snapshot};
+pub use spiffe::Identity;

@@ -1,0 +1,240 @@
+//! Endpoints that Kubernetes lists in EndpointSlices.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sagene_api::Object;
+use sagene_api::kubernetes::endpoint_slice::{Endpoint as Listed, EndpointPort};
+use sagene_api::kubernetes::{EndpointSlice, Node, Pod};
+
+use super::{Endpoint, Health, Workload};
+use crate::labels::Labels;
+use crate::mesh::Mesh;
+use crate::service::Service;
+use crate::snapshot::{Collection, Snapshot};
+use crate::workload;
+
+/// Label for a locality that is not the node's; dots stand for slashes.
+const LOCALITY_LABEL: &str = "istio-locality";
+
+/// The endpoints that `slices` list for `service`. An address that several slices list counts once per port.
+pub fn of_slices<'a>(
+    service: &Service,
+    slices: impl Iterator<Item = &'a Arc<Object<EndpointSlice>>>,
+    snapshot: &Snapshot,
+    mesh: &Mesh,
+) -> Vec<Endpoint> {
+    let mut endpoints: BTreeMap<(String, u16), Endpoint> = BTreeMap::new();
+    for slice in slices.filter(|slice| slice.spec.address_type != "FQDN") {
+        for listed in &slice.spec.endpoints {
+            let Some(health) = health(service, listed) else { continue };
+            let pod = pod_of(listed, &slice.metadata.namespace, &snapshot.pods);
+            let behind = Behind::of(pod, listed, &snapshot.nodes, mesh);
+            for (service_port, port) in ports(service, &slice.spec.ports) {
+                for address in &listed.addresses {
+                    let endpoint = behind.endpoint(address, port, service_port, health, &listed.hostname);
+                    endpoints.entry((address.clone(), service_port)).or_insert(endpoint);
+                }
+            }
+        }
+    }
+    endpoints.into_values().collect()
+}
+
+/// `None` where the endpoint is not to be used at all.
+fn health(service: &Service, listed: &Listed) -> Option<Health> {
+    let conditions = &listed.conditions;
+    // Absent means unknown, which the EndpointSlice API says to read as ready.
+    if service.publish_not_ready || conditions.ready.unwrap_or(true) {
+        return Some(Health::Healthy);
+    }
+    if conditions.terminating.unwrap_or(false) {
+        return conditions.serving.unwrap_or(false).then_some(Health::Draining);
+    }
+    Some(Health::Unhealthy)
+}
+
+fn pod_of<'a>(listed: &Listed, namespace: &str, pods: &'a Collection<Pod>) -> Option<&'a Arc<Object<Pod>>> {
+    let target = listed.target_ref.as_ref().filter(|target| target.kind == "Pod")?;
+    let namespace = if target.namespace.is_empty() { namespace } else { &target.namespace };
+    pods.get(namespace, &target.name)
+}
+
+/// Pairs of service port and workload port: a slice's port has the name of the service's.
+fn ports<'a>(service: &'a Service, listed: &'a [EndpointPort]) -> impl Iterator<Item = (u16, u16)> + 'a {
+    listed.iter().filter_map(|port| {
+        let number = port.port?;
+        let of_service = service.ports.iter().find(|candidate| candidate.name == port.name)?;
+        Some((of_service.port, number))
+    })
+}
+
+/// What the endpoints of one listed address share.
+struct Behind {
+    labels: Arc<Labels>,
+    identity: Option<crate::spiffe::Identity>,
+    mutual_tls: bool,
+    locality: Arc<str>,
+    node: String,
+    workload: Arc<Workload>,
+}
+
+impl Behind {
+    fn of(pod: Option<&Arc<Object<Pod>>>, listed: &Listed, nodes: &Collection<Node>, mesh: &Mesh) -> Self {
+        let Some(pod) = pod else {
+            let locality = locality(None, listed, nodes);
+            return Self {
+                labels: Arc::default(),
+                identity: None,
+                mutual_tls: false,
+                locality,
+                node: listed.node_name.clone(),
+                workload: Arc::default(),
+            };
+        };
+        let name = workload::workload_name(pod);
+        let (canonical_name, canonical_revision) = workload::canonical(&pod.metadata.labels, &name);
+        Self {
+            labels: Arc::new(pod.metadata.labels.clone()),
+            identity: Some(workload::identity(pod, mesh)),
+            mutual_tls: pod.metadata.labels.get(workload::TLS_MODE_LABEL).is_some_and(|mode| mode == "istio"),
+            locality: locality(Some(pod), listed, nodes),
+            node: if listed.node_name.is_empty() {
+                pod.spec.node_name.clone()
+            } else {
+                listed.node_name.clone()
+            },
+            workload: Arc::new(Workload {
+                name,
+                namespace: pod.metadata.namespace.clone(),
+                canonical_name,
+                canonical_revision,
+            }),
+        }
+    }
+
+    fn endpoint(
+        &self,
+        address: &str,
+        port: u16,
+        service_port: u16,
+        health: Health,
+        hostname: &str,
+    ) -> Endpoint {
+        Endpoint {
+            address: address.to_owned(),
+            port,
+            service_port,
+            labels: self.labels.clone(),
+            identity: self.identity.clone(),
+            mutual_tls: self.mutual_tls,
+            locality: self.locality.clone(),
+            node: self.node.clone(),
+            weight: 1,
+            health,
+            workload: self.workload.clone(),
+            hostname: hostname.to_owned(),
+        }
+    }
+}
+
+/// The pod's label first, then the node's topology labels, then the zone that the slice names.
+fn locality(pod: Option<&Arc<Object<Pod>>>, listed: &Listed, nodes: &Collection<Node>) -> Arc<str> {
+    if let Some(label) = pod.and_then(|pod| pod.metadata.labels.get(LOCALITY_LABEL)) {
+        return label.replace('.', "/").into();
+    }
+    let node_name = pod
+        .map(|pod| pod.spec.node_name.as_str())
+        .filter(|name| !name.is_empty())
+        .unwrap_or(&listed.node_name);
+    let label = |name: &str| {
+        nodes
+            .get("", node_name)
+            .and_then(|node| node.metadata.labels.get(name))
+            .map(String::as_str)
+            .unwrap_or_default()
+    };
+    let region = label("topology.kubernetes.io/region");
+    let zone = match label("topology.kubernetes.io/zone") {
+        "" => listed.zone.as_str(),
+        zone => zone,
+    };
+    match (region, zone, label("topology.istio.io/subzone")) {
+        ("", "", "") => "".into(),
+        (region, zone, "") => format!("{region}/{zone}").into(),
+        (region, zone, subzone) => format!("{region}/{zone}/{subzone}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sagene_api::kubernetes::endpoint_slice::{EndpointConditions, ObjectReference};
+    use sagene_api::kubernetes::{self, service::ServicePort};
+
+    fn listed(pod: &str, address: &str, ready: bool, terminating: bool) -> Listed {
+        Listed {
+            addresses: vec![address.to_owned()],
+            conditions: EndpointConditions {
+                ready: Some(ready),
+                serving: Some(true),
+                terminating: Some(terminating),
+            },
+            target_ref: Some(ObjectReference {
+                kind: "Pod".to_owned(),
+                name: pod.to_owned(),
+                ..ObjectReference::default()
+            }),
+            node_name: "n1".to_owned(),
+            ..Listed::default()
+        }
+    }
+
+    #[test]
+    fn readiness_identity_and_place_of_each_pod() {
+        let mesh = Mesh::default();
+        let mut snapshot = Snapshot::default();
+        let mut pod =
+            Object::new("shop", "cart-1", Pod { service_account_name: "cart".to_owned(), ..Pod::default() });
+        pod.metadata.labels = [("app", "cart"), ("version", "v2"), (workload::TLS_MODE_LABEL, "istio")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        snapshot.insert(Arc::new(pod));
+        let mut node = Object::new("", "n1", Node::default());
+        node.metadata.labels.insert("topology.kubernetes.io/region".to_owned(), "r".to_owned());
+        node.metadata.labels.insert("topology.kubernetes.io/zone".to_owned(), "z".to_owned());
+        snapshot.insert(Arc::new(node));
+        let port = ServicePort { name: "http".to_owned(), port: 80, ..ServicePort::default() };
+        let declared = kubernetes::Service {
+            cluster_ip: "10.0.0.1".to_owned(),
+            ports: vec![port],
+            ..kubernetes::Service::default()
+        };
+        let service = crate::service::of_kubernetes(&Object::new("shop", "cart", declared), &mesh);
+        let slice = EndpointSlice {
+            endpoints: vec![
+                listed("cart-1", "10.1.0.1", true, false),
+                listed("gone", "10.1.0.2", false, true),
+                listed("late", "10.1.0.3", false, false),
+            ],
+            ports: vec![EndpointPort {
+                name: "http".to_owned(),
+                port: Some(8080),
+                ..EndpointPort::default()
+            }],
+            ..EndpointSlice::default()
+        };
+        let slice = Arc::new(Object::new("shop", "cart-x", slice));
+        let endpoints = of_slices(&service, [&slice, &slice].into_iter(), &snapshot, &mesh);
+        let health: Vec<Health> = endpoints.iter().map(|endpoint| endpoint.health).collect();
+        assert_eq!(health, [Health::Healthy, Health::Draining, Health::Unhealthy]);
+        let first = &endpoints[0];
+        assert_eq!((first.port, first.service_port, first.mutual_tls), (8080, 80, true));
+        assert_eq!(
+            first.identity.as_ref().map(ToString::to_string).as_deref(),
+            Some("spiffe://cluster.local/ns/shop/sa/cart")
+        );
+        assert_eq!((first.locality.as_ref(), first.workload.canonical_revision.as_str()), ("r/z", "v2"));
+        assert_eq!(endpoints[1].identity, None);
+    }
+}

@@ -1,0 +1,40 @@
+//! The mesh-wide settings that meaning depends on.
+
+/// What MeshConfig and the installation say about the mesh as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mesh {
+    /// DNS domain of the cluster. Default `cluster.local`.
+    pub domain: String,
+    /// Trust domain of identities. Default `cluster.local`.
+    pub trust_domain: String,
+    /// Further names of the trust domain.
+    pub trust_domain_aliases: Vec<String>,
+    /// Namespace of mesh-wide policies. Default `istio-system`.
+    pub root_namespace: String,
+    /// Id of this cluster. Default `Kubernetes`.
+    pub cluster_id: String,
+    /// Mutual TLS between proxies without a DestinationRule. Default true.
+    pub auto_mtls: bool,
+    /// `exportTo` of services that have none. Default everywhere.
+    pub default_service_export_to: Vec<String>,
+    /// `exportTo` of virtual services that have none. Default everywhere.
+    pub default_virtual_service_export_to: Vec<String>,
+    /// `exportTo` of destination rules that have none. Default everywhere.
+    pub default_destination_rule_export_to: Vec<String>,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self {
+            domain: "cluster.local".to_owned(),
+            trust_domain: "cluster.local".to_owned(),
+            trust_domain_aliases: Vec::new(),
+            root_namespace: "istio-system".to_owned(),
+            cluster_id: "Kubernetes".to_owned(),
+            auto_mtls: true,
+            default_service_export_to: Vec::new(),
+            default_virtual_service_export_to: Vec::new(),
+            default_destination_rule_export_to: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The configuration of a mesh at one instant: immutable, cheap to clone and to derive the next one from.
+//!
+//! Collections are shared by namespace, so that one changed object costs the objects of its namespace and kind, not those of the mesh.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sagene_api::istio::networking::{
+    DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+    WorkloadGroup,
+};
+use sagene_api::istio::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication};
+use sagene_api::kubernetes::{
+    ConfigMap, Deployment, EndpointSlice, Ingress, MutatingWebhookConfiguration, Namespace, Node, Pod,
+    Secret, Service, ServiceAccount,
+};
+use sagene_api::{Object, Resource};
+
+/// All objects of one kind, by namespace and name. Cluster-scoped objects stand under the empty namespace.
+#[derive(Debug, Clone)]
+pub struct Collection<S: Resource> {
+    namespaces: Arc<BTreeMap<Arc<str>, Arc<BTreeMap<Arc<str>, Arc<Object<S>>>>>>,
+}
+
+impl<S: Resource> Default for Collection<S> {
+    fn default() -> Self {
+        Self { namespaces: Arc::default() }
+    }
+}
+
+impl<S: Resource> Collection<S> {
+    /// One object.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Arc<Object<S>>> {
+        self.namespaces.get(namespace)?.get(name)
+    }
+
+    /// All objects, by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Object<S>>> {
+        self.namespaces.values().flat_map(|objects| objects.values())
+    }
+
+    /// The objects of one namespace, by name.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<Object<S>>> {
+        self.namespaces.get(namespace).into_iter().flat_map(|objects| objects.values())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.namespaces.values().map(|objects| objects.len()).sum()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    fn insert(&mut self, object: Arc<Object<S>>) -> Option<Arc<Object<S>>> {
+        let namespaces = Arc::make_mut(&mut self.namespaces);
+        let objects = namespaces.entry(object.metadata.namespace.as_str().into()).or_default();
+        Arc::make_mut(objects).insert(object.metadata.name.as_str().into(), object)
+    }
+
+    fn remove(&mut self, namespace: &str, name: &str) -> Option<Arc<Object<S>>> {
+        if !self.namespaces.get(namespace).is_some_and(|objects| objects.contains_key(name)) {
+            return None;
+        }
+        let namespaces = Arc::make_mut(&mut self.namespaces);
+        let objects = Arc::make_mut(namespaces.get_mut(namespace)?);
+        let removed = objects.remove(name);
+        if objects.is_empty() {
+            namespaces.remove(namespace);
+        }
+        removed
+    }
+}
+
+/// A kind that snapshots hold.
+pub trait Collected: Resource {
+    /// Its name here.
+    const COLLECTED: Kind;
+    /// Its collection.
+    fn collection(snapshot: &Snapshot) -> &Collection<Self>;
+    /// Its collection, to change.
+    fn collection_mut(snapshot: &mut Snapshot) -> &mut Collection<Self>;
+}
+
+macro_rules! snapshot {
+    ($($(#[$doc:meta])* $field:ident: $type:ident,)+) => {
+        /// A kind that snapshots hold.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $type,)+
+        }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$type),+];
+
+            /// The kind's name in YAML.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$type => <$type as Resource>::KIND,)+ }
+            }
+        }
+
+        /// The configuration of a mesh at one instant.
+        #[derive(Debug, Clone, Default)]
+        pub struct Snapshot {
+            $($(#[$doc])* pub $field: Collection<$type>,)+
+        }
+
+        $(impl Collected for $type {
+            const COLLECTED: Kind = Kind::$type;
+            fn collection(snapshot: &Snapshot) -> &Collection<Self> { &snapshot.$field }
+            fn collection_mut(snapshot: &mut Snapshot) -> &mut Collection<Self> { &mut snapshot.$field }
+        })+
+    };
+}
+
+snapshot! {
+    /// Services of Kubernetes.
+    services: Service,
+    /// Where services' pods are.
+    endpoint_slices: EndpointSlice,
+    /// Pods.
+    pods: Pod,
+    /// Namespaces.
+    namespaces: Namespace,
+    /// Nodes.
+    nodes: Node,
+    /// Secrets, as far as they are read.
+    secrets: Secret,
+    /// Config maps, as far as they are read.
+    config_maps: ConfigMap,
+    /// Service accounts.
+    service_accounts: ServiceAccount,
+    /// Deployments.
+    deployments: Deployment,
+    /// Ingresses.
+    ingresses: Ingress,
+    /// Injection webhooks.
+    mutating_webhook_configurations: MutatingWebhookConfiguration,
+    /// Routing rules.
+    virtual_services: VirtualService,
+    /// Policies for traffic to a host.
+    destination_rules: DestinationRule,
+    /// Listeners of gateways.
+    gateways: Gateway,
+    /// Services outside Kubernetes.
+    service_entries: ServiceEntry,
+    /// Workloads outside Kubernetes.
+    workload_entries: WorkloadEntry,
+    /// Templates of workloads outside Kubernetes.
+    workload_groups: WorkloadGroup,
+    /// What a sidecar sees.
+    sidecars: Sidecar,
+    /// Patches of generated configuration.
+    envoy_filters: EnvoyFilter,
+    /// Settings of proxies.
+    proxy_configs: ProxyConfig,
+    /// Mutual TLS of servers.
+    peer_authentications: PeerAuthentication,
+    /// Tokens of requests.
+    request_authentications: RequestAuthentication,
+    /// Who may do what.
+    authorization_policies: AuthorizationPolicy,
+}
+
+/// What is new about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Only metadata that no generator reads (annotations, resource version): nothing has to be pushed.
+    MetadataOnly,
+    /// Spec, status, labels, or the object as a whole.
+    Content,
+}
+
+/// One changed object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Change {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The objects that changed between two snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeSet {
+    changes: BTreeMap<Change, Scope>,
+}
+
+impl ChangeSet {
+    /// Notes a change; content wins over metadata.
+    pub fn add(&mut self, change: Change, scope: Scope) {
+        let known = self.changes.entry(change).or_insert(scope);
+        *known = (*known).max(scope);
+    }
+
+    /// Takes in all of `other`.
+    pub fn merge(&mut self, other: Self) {
+        for (change, scope) in other.changes {
+            self.add(change, scope);
+        }
+    }
+
+    /// Changes of content, in order.
+    pub fn contents(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|(_, scope)| **scope == Scope::Content).map(|(change, _)| change)
+    }
+
+    /// All changes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Change, Scope)> {
+        self.changes.iter().map(|(change, scope)| (change, *scope))
+    }
+
+    /// The kinds whose content changed.
+    pub fn kinds(&self) -> BTreeSet<Kind> {
+        self.contents().map(|change| change.kind).collect()
+    }
+
+    /// True where nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// True where something changed that generators read.
+    pub fn has_content(&self) -> bool {
+        self.contents().next().is_some()
+    }
+}
+
+impl Snapshot {
+    /// One object.
+    pub fn get<S: Collected>(&self, namespace: &str, name: &str) -> Option<&Arc<Object<S>>> {
+        S::collection(self).get(namespace, name)
+    }
+
+    /// Puts an object in; says what changed, `None` where it is there already, unchanged.
+    pub fn insert<S: Collected>(&mut self, object: Arc<Object<S>>) -> Option<(Change, Scope)> {
+        let change = change::<S>(&object.metadata.namespace, &object.metadata.name);
+        let Some(before) = S::collection_mut(self).insert(object.clone()) else {
+            return Some((change, Scope::Content));
+        };
+        let same_content = before.spec == object.spec
+            && before.status == object.status
+            && before.metadata.labels == object.metadata.labels
+            && before.metadata.deletion_timestamp == object.metadata.deletion_timestamp
+            && before.metadata.uid == object.metadata.uid;
+        match (same_content, before.metadata == object.metadata) {
+            (true, true) => None,
+            // Annotations of these kinds steer generation; those of all others do not.
+            (true, false)
+                if annotated(S::COLLECTED) && before.metadata.annotations != object.metadata.annotations =>
+            {
+                Some((change, Scope::Content))
+            }
+            (true, false) => Some((change, Scope::MetadataOnly)),
+            (false, _) => Some((change, Scope::Content)),
+        }
+    }
+
+    /// Takes an object out; `None` where it was not there.
+    pub fn remove<S: Collected>(&mut self, namespace: &str, name: &str) -> Option<Change> {
+        S::collection_mut(self).remove(namespace, name).map(|_| change::<S>(namespace, name))
+    }
+}
+
+fn annotated(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Service
+            | Kind::Pod
+            | Kind::Namespace
+            | Kind::Ingress
+            | Kind::ServiceEntry
+            | Kind::AuthorizationPolicy
+    )
+}
+
+fn change<S: Collected>(namespace: &str, name: &str) -> Change {
+    Change { kind: S::COLLECTED, namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn virtual_service(host: &str) -> Object<VirtualService> {
+        Object::new(
+            "shop",
+            "cart",
+            VirtualService { hosts: vec![host.to_owned()], ..VirtualService::default() },
+        )
+    }
+
+    #[test]
+    fn tells_content_from_metadata_and_from_nothing() {
+        let mut snapshot = Snapshot::default();
+        assert_eq!(
+            snapshot.insert(Arc::new(virtual_service("a"))).map(|(_, scope)| scope),
+            Some(Scope::Content)
+        );
+        assert_eq!(snapshot.insert(Arc::new(virtual_service("a"))), None);
+        let mut annotated = virtual_service("a");
+        annotated.metadata.annotations.insert("helm".to_owned(), "1".to_owned());
+        assert_eq!(snapshot.insert(Arc::new(annotated)).map(|(_, scope)| scope), Some(Scope::MetadataOnly));
+        assert_eq!(
+            snapshot.insert(Arc::new(virtual_service("b"))).map(|(_, scope)| scope),
+            Some(Scope::Content)
+        );
+        assert!(snapshot.remove::<VirtualService>("shop", "cart").is_some());
+        assert!(snapshot.remove::<VirtualService>("shop", "cart").is_none());
+    }
+
+    #[test]
+    fn an_older_snapshot_stays_as_it_was() {
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(Arc::new(virtual_service("a")));
+        let before = snapshot.clone();
+        snapshot.remove::<VirtualService>("shop", "cart");
+        assert_eq!((before.virtual_services.len(), snapshot.virtual_services.len()), (1, 0));
+    }
+}
