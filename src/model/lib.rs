@@ -3,15 +3,19 @@
 //! Pure and total: no tokio, kube or tonic. The only host, route and policy matcher, so that analyze, the console, the control
 //! plane and the proxy cannot disagree.
 
+pub mod destination_rule;
 pub mod endpoint;
+pub mod gateway;
 pub mod hostname;
 pub mod labels;
 pub mod mesh;
 pub mod peer_authentication;
 pub mod protocol;
 pub mod service;
+pub mod sidecar_scope;
 pub mod snapshot;
 pub mod spiffe;
+pub mod virtual_service;
 pub mod visibility;
 pub mod workload;
 
