@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
-use crate::{completion, install, kubectl, manifest, profile, version};
+use crate::{completion, install, kubectl, manifest, profile, proxy_config, version};
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
 #[derive(Debug, Parser)]
@@ -45,12 +45,7 @@ pub(crate) struct Globals {
     #[arg(long = "as-uid", global = true, value_name = "UID", requires = "impersonate")]
     pub(crate) impersonate_uid: Option<String>,
     /// Group to impersonate for the operation; may be repeated
-    #[arg(
-        long = "as-group",
-        global = true,
-        value_name = "GROUP",
-        requires = "impersonate"
-    )]
+    #[arg(long = "as-group", global = true, value_name = "GROUP", requires = "impersonate")]
     pub(crate) impersonate_group: Vec<String>,
     /// Kubernetes namespace
     #[arg(short, long, global = true, value_name = "NAME")]
@@ -94,6 +89,9 @@ enum Command {
     /// Work with Kubernetes objects: apply, get, delete, logs, exec and more
     #[command(disable_help_flag = true)]
     Kubectl(Passthrough),
+    /// Show what a proxy really runs
+    #[command(alias = "pc")]
+    ProxyConfig(proxy_config::ProxyConfigCommand),
     /// Show the versions of client, control plane and data plane
     Version(version::VersionCommand),
     /// Print a shell completion script
@@ -111,11 +109,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
 /// Prints what clap has to say: help is data and success, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let _closed = error.print();
-    if error.use_stderr() {
-        Exit::Usage.into()
-    } else {
-        Exit::Success.into()
-    }
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
 }
 
 /// Durations as Go writes them: `15s`, `1m30s`, `500ms`, `2h`.
@@ -127,14 +121,11 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
         return Err(bad());
     }
     while !rest.is_empty() && rest != "0" {
-        let digits = rest
-            .find(|character: char| !character.is_ascii_digit() && character != '.')
-            .ok_or_else(bad)?;
+        let digits =
+            rest.find(|character: char| !character.is_ascii_digit() && character != '.').ok_or_else(bad)?;
         let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
         let after = &rest[digits..];
-        let unit = after
-            .find(|character: char| character.is_ascii_digit())
-            .unwrap_or(after.len());
+        let unit = after.find(|character: char| character.is_ascii_digit()).unwrap_or(after.len());
         let factor = match &after[..unit] {
             "h" => 3600.0,
             "m" => 60.0,
@@ -160,6 +151,7 @@ impl Cli {
             Command::Manifest(command) => command.run(&context),
             Command::Profile(command) => command.run(),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
+            Command::ProxyConfig(command) => command.run(&context),
             Command::Version(command) => command.run(&context),
             Command::Completion(command) => command.run(),
             Command::Proxy(arguments) => crate::roles::after_globals("proxy", arguments.arguments),

@@ -71,13 +71,7 @@ impl Context {
         })?;
         let embedded = source.is_embedded();
         let needs_flag = embedded && !Source::default_is_embedded();
-        Ok(Cluster {
-            client,
-            description,
-            default_namespace,
-            embedded,
-            needs_flag,
-        })
+        Ok(Cluster { client, description, default_namespace, embedded, needs_flag })
     }
 
     /// Starts the embedded cluster, or finds it running, and connects to it.

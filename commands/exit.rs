@@ -58,10 +58,7 @@ impl Failure {
 
     /// An error of the command line, exit code 64.
     pub(crate) fn usage(message: impl Display) -> Self {
-        Self {
-            exit: Exit::Usage,
-            ..Self::new(message)
-        }
+        Self { exit: Exit::Usage, ..Self::new(message) }
     }
 
     /// The same, with a way out. Hints are printed after the error, one a line.
@@ -79,12 +76,7 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self {
-            exit: Exit::Failure,
-            prefix: "Error: ",
-            error: error.into(),
-            hints: Vec::new(),
-        }
+        Self { exit: Exit::Failure, prefix: "Error: ", error: error.into(), hints: Vec::new() }
     }
 }
 

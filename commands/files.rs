@@ -24,19 +24,12 @@ const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 pub(crate) fn read(path: &str, recursive: bool) -> Result<Vec<Input>, Failure> {
     if path == "-" {
         let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read stdin")?;
-        return Ok(vec![Input {
-            name: "-".into(),
-            text,
-        }]);
+        std::io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
+        return Ok(vec![Input { name: "-".into(), text }]);
     }
     if path.starts_with("http://") || path.starts_with("https://") {
-        return Err(
-            Failure::new(format!("{path}: reading manifests from URLs is not supported"))
-                .hint(format!("curl -sL {path} | sagene kubectl apply -f -")),
-        );
+        return Err(Failure::new(format!("{path}: reading manifests from URLs is not supported"))
+            .hint(format!("curl -sL {path} | sagene kubectl apply -f -")));
     }
     let location = Path::new(path);
     if !location.exists() {
@@ -80,10 +73,7 @@ fn collect(directory: &Path, recursive: bool, inputs: &mut Vec<Input>) -> Result
 
 fn file(path: &Path) -> Result<Input, Failure> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Input {
-        name: path.display().to_string(),
-        text,
-    })
+    Ok(Input { name: path.display().to_string(), text })
 }
 
 /// Splits into documents; `List` objects become their items, empty documents vanish.
@@ -102,10 +92,7 @@ pub(crate) fn documents(input: &Input) -> Result<Vec<Value>, Failure> {
 }
 
 fn flatten(value: Value, objects: &mut Vec<Value>) {
-    let is_list = value
-        .get("kind")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     match value {
         Value::Null => {}
         Value::Object(mut map) if is_list && map.get("items").is_some_and(Value::is_array) => {

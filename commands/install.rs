@@ -70,10 +70,7 @@ impl InstallCommand {
             progress.done("Nothing was changed (--dry-run)");
             return Ok(Exit::Success);
         }
-        progress.done(&format!(
-            "Installation complete ({:.1} s)",
-            started.elapsed().as_secs_f32()
-        ));
+        progress.done(&format!("Installation complete ({:.1} s)", started.elapsed().as_secs_f32()));
         next_steps::print(&cluster, &installation).await;
         Ok(Exit::Success)
     }

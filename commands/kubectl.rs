@@ -30,11 +30,7 @@ use session::Session;
 
 /// A small kubectl.
 #[derive(Debug, Parser)]
-#[command(
-    name = "sagene kubectl",
-    about = "Work with Kubernetes objects",
-    arg_required_else_help = true
-)]
+#[command(name = "sagene kubectl", about = "Work with Kubernetes objects", arg_required_else_help = true)]
 struct Kubectl {
     #[command(flatten)]
     globals: Globals,
@@ -103,11 +99,7 @@ pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
         Ok(kubectl) => kubectl,
         Err(error) => {
             let _closed = error.print();
-            return Ok(if error.use_stderr() {
-                Exit::Failure
-            } else {
-                Exit::Success
-            });
+            return Ok(if error.use_stderr() { Exit::Failure } else { Exit::Success });
         }
     };
     let mut globals = context.globals.clone();

@@ -7,6 +7,7 @@ mod http_get;
 mod request;
 mod resolve;
 mod resource;
+mod target;
 mod watch;
 
 pub(crate) use discovery::Discovery;
@@ -16,4 +17,5 @@ pub(crate) use http_get::{http_get, http_request};
 pub(crate) use request::{ApplyOptions, Objects, with_query};
 pub(crate) use resolve::resolve_host;
 pub(crate) use resource::{Resource, selector_of, text};
+pub(crate) use target::{PodName, pods_named, pods_selected};
 pub(crate) use watch::{Event, watch};

@@ -14,6 +14,7 @@ mod install;
 mod kubectl;
 mod manifest;
 mod profile;
+mod proxy_config;
 mod version;
 
 use std::ffi::OsString;

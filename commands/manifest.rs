@@ -51,10 +51,8 @@ impl Generate {
         for warning in &installation.warnings {
             output::progress(&format!("warning: {warning}"));
         }
-        let mut objects: Vec<Value> = render::render(&installation)?
-            .into_iter()
-            .flat_map(|component| component.objects)
-            .collect();
+        let mut objects: Vec<Value> =
+            render::render(&installation)?.into_iter().flat_map(|component| component.objects).collect();
         render::sort(&mut objects);
         let mut text = String::new();
         for object in &objects {

@@ -50,22 +50,12 @@ impl Color {
 
 /// Writes text to stdout as it is.
 pub(crate) fn data(text: &str) {
-    finish(
-        io::stdout()
-            .lock()
-            .write_all(text.as_bytes())
-            .and_then(|()| io::stdout().flush()),
-    );
+    finish(io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()));
 }
 
 /// Writes bytes to stdout as they are.
 pub(crate) fn bytes(bytes: &[u8]) {
-    finish(
-        io::stdout()
-            .lock()
-            .write_all(bytes)
-            .and_then(|()| io::stdout().flush()),
-    );
+    finish(io::stdout().lock().write_all(bytes).and_then(|()| io::stdout().flush()));
 }
 
 /// Writes one line to stdout.

@@ -50,23 +50,14 @@ impl Dump {
         let mut request: InstallRequest = self.overlays.request()?;
         if let Some(name) = self.profile {
             if name.contains('/') {
-                return Err(Failure::new(format!(
-                    "{name:?}: profiles are named, files go to -f"
-                )));
+                return Err(Failure::new(format!("{name:?}: profiles are named, files go to -f")));
             }
             request.sets.insert(0, format!("profile={name}"));
         }
         // A remote profile is shown even where nothing says yet which control plane it will use.
         let remote = request.sets.iter().any(|set| set == "profile=remote");
-        if remote
-            && !request
-                .sets
-                .iter()
-                .any(|set| set.starts_with("values.global.remotePilotAddress="))
-        {
-            request
-                .sets
-                .push("values.global.remotePilotAddress=REMOTE_PILOT_ADDRESS".into());
+        if remote && !request.sets.iter().any(|set| set.starts_with("values.global.remotePilotAddress=")) {
+            request.sets.push("values.global.remotePilotAddress=REMOTE_PILOT_ADDRESS".into());
         }
         let installation = profile::resolve(&request)?;
         output::data(&to_yaml(&json!({

@@ -20,11 +20,7 @@ struct Proxy {
 
 /// Runs a role if the command line names one; `None` leaves it to the CLI.
 pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
-    let program = arguments
-        .first()
-        .map(Path::new)
-        .and_then(Path::file_name)
-        .and_then(|name| name.to_str());
+    let program = arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
     if program == Some("pilot-agent") {
         return role("pilot-agent", &arguments[1..]);
     }
@@ -44,12 +40,9 @@ fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
     match name {
         "proxy" => Some(proxy(arguments.to_vec())),
         // The container istio-init calls the program by the name of Istio's tool.
-        "istio-iptables" => Some(proxy(
-            [OsString::from("init")]
-                .into_iter()
-                .chain(arguments.iter().cloned())
-                .collect(),
-        )),
+        "istio-iptables" => {
+            Some(proxy([OsString::from("init")].into_iter().chain(arguments.iter().cloned()).collect()))
+        }
         _ => None,
     }
 }

@@ -102,14 +102,10 @@ impl VersionCommand {
         }
         let namespace = &context.globals.istio_namespace;
         let pods = objects.list(&Resource::pods(), Some(namespace), &labels).await?;
-        let running: Vec<&Value> = pods
-            .iter()
-            .filter(|pod| text(pod, "/status/phase") == "Running")
-            .collect();
+        let running: Vec<&Value> =
+            pods.iter().filter(|pod| text(pod, "/status/phase") == "Running").collect();
         if running.is_empty() {
-            return Err(Failure::new(format!(
-                "no running Istio pods in namespace \"{namespace}\""
-            )));
+            return Err(Failure::new(format!("no running Istio pods in namespace \"{namespace}\"")));
         }
         for pod in running {
             let name = text(pod, "/metadata/name");
@@ -173,16 +169,9 @@ fn short(report: &Report, remote: bool) {
         *counts.entry(&proxy.istio_version).or_default() += 1;
     }
     let counted = |(version, count): (&&str, &usize)| {
-        format!(
-            "{version} ({count} {})",
-            if *count == 1 { "proxy" } else { "proxies" }
-        )
+        format!("{version} ({count} {})", if *count == 1 { "proxy" } else { "proxies" })
     };
     let listed: Vec<String> = counts.iter().map(counted).collect();
-    let listed = if listed.is_empty() {
-        "none".to_owned()
-    } else {
-        listed.join(", ")
-    };
+    let listed = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
     output::line(&format!("data plane version: {listed}"));
 }

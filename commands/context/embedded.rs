@@ -13,11 +13,7 @@ pub(crate) fn kubeconfig() -> Option<PathBuf> {
 
 /// `$SAGENE_HOME`, else `$XDG_STATE_HOME/sagene`, else `~/.local/state/sagene`.
 pub(crate) fn state_directory() -> Option<PathBuf> {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("SAGENE_HOME")
         .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("sagene")))
         .or_else(|| std::env::home_dir().map(|home| home.join(".local/state/sagene")))
@@ -25,7 +21,5 @@ pub(crate) fn state_directory() -> Option<PathBuf> {
 
 /// Starts the cluster, or finds it running.
 pub(crate) async fn start() -> Result<(), crate::exit::Failure> {
-    Err(crate::exit::Failure::new(
-        "the embedded cluster cannot be started yet",
-    ))
+    Err(crate::exit::Failure::new("the embedded cluster cannot be started yet"))
 }

@@ -67,10 +67,7 @@ impl Source {
             Self::Embedded(_) => "the embedded cluster of this machine".to_owned(),
             Self::InCluster => "the cluster this pod runs in".to_owned(),
             Self::Kubeconfig(config, origin) => {
-                format!(
-                    "context {:?} of {origin}",
-                    config.current_context.as_deref().unwrap_or_default()
-                )
+                format!("context {:?} of {origin}", config.current_context.as_deref().unwrap_or_default())
             }
         }
     }
@@ -107,15 +104,9 @@ impl Source {
 
     fn from_file(path: &Path) -> Result<Self, Failure> {
         if !path.exists() {
-            return Err(Failure::new(format!(
-                "--kubeconfig {}: no such file",
-                path.display()
-            )));
+            return Err(Failure::new(format!("--kubeconfig {}: no such file", path.display())));
         }
-        Ok(Self::Kubeconfig(
-            Box::new(read(path)?),
-            path.display().to_string(),
-        ))
+        Ok(Self::Kubeconfig(Box::new(read(path)?), path.display().to_string()))
     }
 
     /// Client settings for it.
@@ -125,11 +116,7 @@ impl Source {
             Self::Embedded(path) => read(path)?,
             Self::Kubeconfig(config, _) => (**config).clone(),
         };
-        let known: Vec<&str> = kubeconfig
-            .contexts
-            .iter()
-            .map(|context| context.name.as_str())
-            .collect();
+        let known: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
         match kubeconfig.current_context.as_deref().unwrap_or_default() {
             "" => {
                 return Err(Failure::new("the kubeconfig has no current context")

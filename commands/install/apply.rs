@@ -56,13 +56,7 @@ impl<'a> Applier<'a> {
             server_failure(error).context(format!("cannot reach {}", cluster.description))
         })?;
         let objects = Objects::new(cluster.client.clone());
-        Ok(Self {
-            cluster,
-            installation,
-            objects,
-            discovery,
-            dry_run,
-        })
+        Ok(Self { cluster, installation, objects, discovery, dry_run })
     }
 
     /// Makes the namespace of the control plane.
@@ -71,12 +65,8 @@ impl<'a> Applier<'a> {
             return Ok(());
         }
         let mut metadata = json!({"name": self.installation.namespace});
-        let network = self
-            .installation
-            .values
-            .pointer("/global/network")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let network =
+            self.installation.values.pointer("/global/network").and_then(Value::as_str).unwrap_or_default();
         if !network.is_empty() {
             metadata["labels"] = json!({"topology.istio.io/network": network});
         }
@@ -91,10 +81,7 @@ impl<'a> Applier<'a> {
         timeout: Duration,
         step: &Step,
     ) -> Result<(), Failure> {
-        for group in component
-            .objects
-            .chunk_by(|left, right| text(left, "/kind") == text(right, "/kind"))
-        {
+        for group in component.objects.chunk_by(|left, right| text(left, "/kind") == text(right, "/kind")) {
             stream::iter(group.iter().map(|object| self.apply(object)))
                 .buffer_unordered(PARALLEL)
                 .try_collect::<Vec<()>>()
@@ -115,12 +102,8 @@ impl<'a> Applier<'a> {
                 text(object, "/kind")
             ))
         })?;
-        let options = ApplyOptions {
-            manager: MANAGER,
-            force: true,
-            dry_run: self.dry_run,
-            validation: "Ignore",
-        };
+        let options =
+            ApplyOptions { manager: MANAGER, force: true, dry_run: self.dry_run, validation: "Ignore" };
         match self.objects.apply(resource, object, options).await {
             Ok(_) => Ok(()),
             // The namespace is not made in a dry run, so what goes into it cannot be checked.
@@ -141,10 +124,7 @@ impl<'a> Applier<'a> {
                 text(object, "/metadata/name").to_owned(),
             )
         };
-        let kept: BTreeSet<_> = kept
-            .iter()
-            .map(|object| key(text(object, "/kind"), object))
-            .collect();
+        let kept: BTreeSet<_> = kept.iter().map(|object| key(text(object, "/kind"), object)).collect();
         let owner = match self.installation.revision.as_str() {
             "" => "installed-state".to_owned(),
             revision => format!("installed-state-{revision}"),
@@ -161,14 +141,9 @@ impl<'a> Applier<'a> {
             .await?;
         let mut announced = false;
         for (resource, items) in listed {
-            for item in items
-                .iter()
-                .filter(|item| !kept.contains(&key(&resource.kind, item)))
-            {
-                if text(
-                    item,
-                    "/metadata/labels/install.operator.istio.io~1owning-resource-not-pruned",
-                ) == "true"
+            for item in items.iter().filter(|item| !kept.contains(&key(&resource.kind, item))) {
+                if text(item, "/metadata/labels/install.operator.istio.io~1owning-resource-not-pruned")
+                    == "true"
                 {
                     continue;
                 }
@@ -178,10 +153,7 @@ impl<'a> Applier<'a> {
                 }
                 let (namespace, name) = (text(item, "/metadata/namespace"), text(item, "/metadata/name"));
                 let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-                self.objects
-                    .delete(resource, namespace, name, &json!({}))
-                    .await
-                    .map_err(server_failure)?;
+                self.objects.delete(resource, namespace, name, &json!({})).await.map_err(server_failure)?;
                 progress.say(&format!("    Removed {} {name}", resource.kind));
             }
         }
@@ -196,10 +168,7 @@ impl<'a> Applier<'a> {
 /// The types of [`INSTALLED_TYPES`] that the server has, in the order to delete them.
 pub(crate) fn installed_types(discovery: &Discovery) -> Vec<&Resource> {
     let find = |(group, kind): &(&str, &str)| {
-        discovery
-            .resources
-            .iter()
-            .find(|resource| resource.group == *group && resource.kind == *kind)
+        discovery.resources.iter().find(|resource| resource.group == *group && resource.kind == *kind)
     };
     INSTALLED_TYPES.iter().filter_map(find).collect()
 }

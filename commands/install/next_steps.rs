@@ -11,18 +11,12 @@ use crate::output;
 
 /// Prints the addresses and the next commands to stdout.
 pub(super) async fn print(cluster: &Cluster, installation: &Installation) {
-    let flag = if cluster.embedded && cluster.needs_flag {
-        " --embedded"
-    } else {
-        ""
-    };
+    let flag = if cluster.embedded && cluster.needs_flag { " --embedded" } else { "" };
     for (name, address) in addresses(cluster, installation).await {
         output::line(&format!("{name}: {address}"));
     }
     output::line("Next:");
-    output::line(&format!(
-        "  sagene{flag} kubectl label namespace default istio-injection=enabled"
-    ));
+    output::line(&format!("  sagene{flag} kubectl label namespace default istio-injection=enabled"));
     output::line(&format!("  sagene{flag} kubectl apply -f <your manifests>"));
     output::line(&format!("  sagene{flag} analyze"));
     output::line(&format!("  sagene{flag} dashboard kiali"));
@@ -30,19 +24,12 @@ pub(super) async fn print(cluster: &Cluster, installation: &Installation) {
 
 async fn addresses(cluster: &Cluster, installation: &Installation) -> Vec<(String, String)> {
     let objects = Objects::new(cluster.client.clone());
-    let gateways = installation
-        .spec
-        .pointer("/components/ingressGateways")
-        .and_then(Value::as_array);
+    let gateways = installation.spec.pointer("/components/ingressGateways").and_then(Value::as_array);
     let mut addresses = Vec::new();
     for gateway in gateways.into_iter().flatten() {
         let enabled = gateway.get("enabled").and_then(Value::as_bool) == Some(true);
         let namespace = text(gateway, "/namespace");
-        let namespace = if namespace.is_empty() {
-            &installation.namespace
-        } else {
-            namespace
-        };
+        let namespace = if namespace.is_empty() { &installation.namespace } else { namespace };
         let name = text(gateway, "/name");
         if !enabled {
             continue;
@@ -63,33 +50,22 @@ fn address(service: &Value) -> Option<String> {
         return Some(url("127.0.0.1", *port));
     }
     let ingress = service.pointer("/status/loadBalancer/ingress/0")?;
-    let host = [text(ingress, "/hostname"), text(ingress, "/ip")]
-        .into_iter()
-        .find(|host| !host.is_empty())?;
+    let host =
+        [text(ingress, "/hostname"), text(ingress, "/ip")].into_iter().find(|host| !host.is_empty())?;
     Some(url(host, 80))
 }
 
 fn url(host: &str, port: u16) -> String {
-    if port == 80 {
-        format!("http://{host}")
-    } else {
-        format!("http://{host}:{port}")
-    }
+    if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") }
 }
 
 /// JSON (`{"80": 8080}`) or pairs (`80=8080,443=8443`).
 fn host_ports(text: &str) -> BTreeMap<u16, u16> {
     if let Ok(Value::Object(map)) = serde_json::from_str(text) {
         let number = |value: &Value| {
-            value
-                .as_u64()
-                .or_else(|| value.as_str()?.parse().ok())
-                .and_then(|port| u16::try_from(port).ok())
+            value.as_u64().or_else(|| value.as_str()?.parse().ok()).and_then(|port| u16::try_from(port).ok())
         };
-        return map
-            .iter()
-            .filter_map(|(port, host)| Some((port.parse().ok()?, number(host)?)))
-            .collect();
+        return map.iter().filter_map(|(port, host)| Some((port.parse().ok()?, number(host)?))).collect();
     }
     let pair = |pair: &str| -> Option<(u16, u16)> {
         let (port, host) = pair.split_once('=')?;
@@ -104,10 +80,7 @@ mod tests {
 
     #[test]
     fn host_ports_are_read_in_both_spellings() {
-        assert_eq!(
-            host_ports("80=8080,443=8443"),
-            host_ports(r#"{"80": 8080, "443": "8443"}"#)
-        );
+        assert_eq!(host_ports("80=8080,443=8443"), host_ports(r#"{"80": 8080, "443": "8443"}"#));
         assert!(host_ports("").is_empty());
         let service = serde_json::json!({"metadata": {"annotations": {"sagene.io/host-ports": "80=8080"}}});
         assert_eq!(address(&service).as_deref(), Some("http://127.0.0.1:8080"));

@@ -22,9 +22,7 @@ pub(crate) struct Step {
 impl Progress {
     /// Spinners only where somebody watches.
     pub(crate) fn new() -> Self {
-        Self {
-            bars: std::io::stderr().is_terminal().then(MultiProgress::new),
-        }
+        Self { bars: std::io::stderr().is_terminal().then(MultiProgress::new) }
     }
 
     /// Starts a step.
@@ -90,11 +88,7 @@ impl Step {
 
     /// Ends the step badly.
     pub(crate) fn failed(&self, reason: &str) {
-        self.end(&format!(
-            "{} {} encountered an error: {reason}",
-            "✘".red(),
-            self.title
-        ));
+        self.end(&format!("{} {} encountered an error: {reason}", "✘".red(), self.title));
     }
 
     fn end(&self, line: &str) {

@@ -36,10 +36,7 @@ pub(super) async fn wait(
                     established,
                 )
             }
-            "Deployment" => (
-                Resource::known("apps", "v1", "Deployment", "deployments", true),
-                available,
-            ),
+            "Deployment" => (Resource::known("apps", "v1", "Deployment", "deployments", true), available),
             _ => return None,
         };
         Some(one(client, resource, object, ready, timeout, step))
@@ -55,20 +52,11 @@ async fn one(
     timeout: Duration,
     step: &Step,
 ) -> Result<(), Failure> {
-    let (namespace, name) = (
-        text(object, "/metadata/namespace"),
-        text(object, "/metadata/name"),
-    );
+    let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
     let label = format!("{}/{name}", resource.singular);
     step.waiting(&label);
     let in_namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-    let mut events = watch(
-        client,
-        &resource,
-        in_namespace,
-        "",
-        &format!("metadata.name={name}"),
-    );
+    let mut events = watch(client, &resource, in_namespace, "", &format!("metadata.name={name}"));
     let became_ready = async {
         while let Some(event) = events.next().await {
             match event {
@@ -103,16 +91,8 @@ fn established(crd: &Value) -> bool {
 }
 
 fn available(deployment: &Value) -> bool {
-    let number = |pointer: &str| {
-        deployment
-            .pointer(pointer)
-            .and_then(Value::as_u64)
-            .unwrap_or_default()
-    };
-    let wanted = deployment
-        .pointer("/spec/replicas")
-        .and_then(Value::as_u64)
-        .unwrap_or(1);
+    let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    let wanted = deployment.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
     number("/status/observedGeneration") >= number("/metadata/generation")
         && number("/status/updatedReplicas") >= wanted
         && number("/status/availableReplicas") >= wanted
@@ -129,33 +109,22 @@ fn condition(object: &Value, kind: &str) -> bool {
 
 /// What the pods of a Deployment are waiting for.
 async fn reasons(client: &Client, deployment: &Value) -> Vec<String> {
-    let Some(selector) = deployment
-        .pointer("/spec/selector/matchLabels")
-        .and_then(Value::as_object)
-    else {
+    let Some(selector) = deployment.pointer("/spec/selector/matchLabels").and_then(Value::as_object) else {
         return Vec::new();
     };
-    let pairs: Vec<String> = selector
-        .iter()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
+    let pairs: Vec<String> =
+        selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     let objects = Objects::new(client.clone());
     let namespace = text(deployment, "/metadata/namespace");
-    let Ok(pods) = objects
-        .list(&Resource::pods(), Some(namespace), &pairs.join(","))
-        .await
-    else {
+    let Ok(pods) = objects.list(&Resource::pods(), Some(namespace), &pairs.join(",")).await else {
         return Vec::new();
     };
     if pods.is_empty() {
         let conditions = deployment.pointer("/status/conditions").and_then(Value::as_array);
-        let failing = conditions
-            .into_iter()
-            .flatten()
-            .filter(|condition| text(condition, "/status") == "False");
-        let mut reasons: Vec<String> = failing
-            .map(|condition| text(condition, "/message").to_owned())
-            .collect();
+        let failing =
+            conditions.into_iter().flatten().filter(|condition| text(condition, "/status") == "False");
+        let mut reasons: Vec<String> =
+            failing.map(|condition| text(condition, "/message").to_owned()).collect();
         reasons.push("it has no pods yet".to_owned());
         return reasons;
     }
@@ -168,15 +137,11 @@ fn pod_reasons(pod: &Value) -> Vec<String> {
     for list in ["/status/initContainerStatuses", "/status/containerStatuses"] {
         for status in pod.pointer(list).and_then(Value::as_array).into_iter().flatten() {
             let container = text(status, "/name");
-            let (reason, message) = (
-                text(status, "/state/waiting/reason"),
-                text(status, "/state/waiting/message"),
-            );
+            let (reason, message) =
+                (text(status, "/state/waiting/reason"), text(status, "/state/waiting/message"));
             if !reason.is_empty() && reason != "PodInitializing" {
                 reasons.push(
-                    format!("pod {name}, container {container}: {reason} {message}")
-                        .trim_end()
-                        .to_owned(),
+                    format!("pod {name}, container {container}: {reason} {message}").trim_end().to_owned(),
                 );
             } else if status.get("ready").and_then(Value::as_bool) == Some(false)
                 && status.pointer("/state/running").is_some()
@@ -187,14 +152,10 @@ fn pod_reasons(pod: &Value) -> Vec<String> {
     }
     if reasons.is_empty() {
         let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-        let failing = conditions
-            .into_iter()
-            .flatten()
-            .filter(|condition| text(condition, "/status") == "False");
+        let failing =
+            conditions.into_iter().flatten().filter(|condition| text(condition, "/status") == "False");
         reasons.extend(
-            failing
-                .map(|it| format!("pod {name}: {} {}", text(it, "/type"), text(it, "/message")))
-                .take(1),
+            failing.map(|it| format!("pod {name}: {} {}", text(it, "/type"), text(it, "/message"))).take(1),
         );
     }
     reasons

@@ -49,10 +49,7 @@ impl Overlays {
         let mut files = Vec::new();
         for name in &self.filename {
             for input in files::read(name, false)? {
-                files.push(SourceFile {
-                    name: input.name,
-                    text: input.text,
-                });
+                files.push(SourceFile { name: input.name, text: input.text });
             }
         }
         let mut sets = self.set.clone();

@@ -32,13 +32,8 @@ impl ApiResources {
         }
         let mut table = Table::new(header, 3);
         for resource in &session.discovery().await?.resources {
-            let wanted = self
-                .api_group
-                .as_ref()
-                .is_none_or(|group| *group == resource.group)
-                && self
-                    .namespaced
-                    .is_none_or(|namespaced| namespaced == resource.namespaced);
+            let wanted = self.api_group.as_ref().is_none_or(|group| *group == resource.group)
+                && self.namespaced.is_none_or(|namespaced| namespaced == resource.namespaced);
             // The preferred version comes first; the others name the same type.
             if !wanted || !seen.insert(resource.qualified()) {
                 continue;
@@ -60,11 +55,7 @@ impl ApiResources {
             table.row(row);
         }
         if self.output.as_deref() != Some("name") {
-            let table = if self.no_headers {
-                table.without_header()
-            } else {
-                table
-            };
+            let table = if self.no_headers { table.without_header() } else { table };
             output::data(&table.render());
         }
         Ok(Exit::Success)

@@ -50,11 +50,7 @@ impl Apply {
             for object in files::documents(input).map_err(client_side)? {
                 applied += 1;
                 if let Err(failure) = self.object(session, input, object).await {
-                    output::progress(&format!(
-                        "{}{}",
-                        failure.prefix,
-                        crate::exit::chain(&failure.error)
-                    ));
+                    output::progress(&format!("{}{}", failure.prefix, crate::exit::chain(&failure.error)));
                     failed = true;
                 }
             }
@@ -85,11 +81,7 @@ impl Apply {
         }
         let namespace = text(&object, "/metadata/namespace").to_owned();
         let namespace = Some(namespace.as_str()).filter(|_| resource.namespaced);
-        let before = session
-            .objects
-            .get(&resource, namespace, &name)
-            .await
-            .map_err(kubectl_failure)?;
+        let before = session.objects.get(&resource, namespace, &name).await.map_err(kubectl_failure)?;
         let options = ApplyOptions {
             manager: &self.field_manager,
             force: self.force_conflicts,
@@ -100,18 +92,10 @@ impl Apply {
                 _ => "Strict",
             },
         };
-        let after = session
-            .objects
-            .apply(&resource, &object, options)
-            .await
-            .map_err(|failure| {
-                let verb = if before.is_some() {
-                    "applying patch from"
-                } else {
-                    "creating"
-                };
-                kubectl_failure_while(failure, &format!("error when {verb} \"{}\"", input.name))
-            })?;
+        let after = session.objects.apply(&resource, &object, options).await.map_err(|failure| {
+            let verb = if before.is_some() { "applying patch from" } else { "creating" };
+            kubectl_failure_while(failure, &format!("error when {verb} \"{}\"", input.name))
+        })?;
         self.print(&resource, before.as_ref(), &after)
     }
 
@@ -121,18 +105,12 @@ impl Apply {
             Ok(resource) => return Ok(resource),
             Err(missing) => missing,
         };
-        let fresh = Discovery::load(&session.cluster.client)
-            .await
-            .map_err(kubectl_failure)?;
+        let fresh = Discovery::load(&session.cluster.client).await.map_err(kubectl_failure)?;
         fresh.of(object).cloned().ok_or(missing)
     }
 
     fn print(&self, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
-        let title = format!(
-            "{}/{}",
-            resource.qualified_singular(),
-            text(after, "/metadata/name")
-        );
+        let title = format!("{}/{}", resource.qualified_singular(), text(after, "/metadata/name"));
         match self.output.as_deref() {
             Some("json") => output::data(&output::to_json(after)?),
             Some("yaml") => output::data(&output::to_yaml(after)?),
@@ -144,11 +122,7 @@ impl Apply {
                     Some(before) if version(before) == version(after) => "unchanged",
                     Some(_) => "configured",
                 };
-                let suffix = if self.dry_run == "server" {
-                    " (server dry run)"
-                } else {
-                    ""
-                };
+                let suffix = if self.dry_run == "server" { " (server dry run)" } else { "" };
                 output::line(&format!("{title} {result}{suffix}"));
             }
         }
@@ -158,8 +132,5 @@ impl Apply {
 
 /// Errors about files begin as kubectl's do.
 fn client_side(failure: Failure) -> Failure {
-    Failure {
-        prefix: "error: ",
-        ..failure
-    }
+    Failure { prefix: "error: ", ..failure }
 }

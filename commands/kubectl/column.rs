@@ -22,91 +22,54 @@ impl TableView {
         if text(answer, "/kind") != "Table" {
             return Self::names(answer);
         }
-        let definitions = answer
-            .get("columnDefinitions")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
+        let definitions =
+            answer.get("columnDefinitions").and_then(Value::as_array).cloned().unwrap_or_default();
         let shown: Vec<usize> = (0..definitions.len())
             .filter(|index| {
-                wide || definitions[*index]
-                    .get("priority")
-                    .and_then(Value::as_i64)
-                    .unwrap_or(0)
-                    == 0
+                wide || definitions[*index].get("priority").and_then(Value::as_i64).unwrap_or(0) == 0
             })
             .collect();
-        let mut header: Vec<String> = shown
-            .iter()
-            .map(|index| text(&definitions[*index], "/name").to_uppercase())
-            .collect();
+        let mut header: Vec<String> =
+            shown.iter().map(|index| text(&definitions[*index], "/name").to_uppercase()).collect();
         if namespaces {
             header.insert(0, "NAMESPACE".to_owned());
         }
-        let rows = answer
-            .get("rows")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(|row| {
-                let mut cells: Vec<String> = shown
-                    .iter()
-                    .map(|index| {
-                        row.pointer(&format!("/cells/{index}"))
-                            .map(cell)
-                            .unwrap_or_default()
-                    })
-                    .collect();
-                if namespaces {
-                    cells.insert(0, text(row, "/object/metadata/namespace").to_owned());
-                }
-                cells
-            });
-        Self {
-            rows: rows.collect(),
-            header,
-            name_column: usize::from(namespaces),
-        }
+        let rows = answer.get("rows").and_then(Value::as_array).into_iter().flatten().map(|row| {
+            let mut cells: Vec<String> = shown
+                .iter()
+                .map(|index| row.pointer(&format!("/cells/{index}")).map(cell).unwrap_or_default())
+                .collect();
+            if namespaces {
+                cells.insert(0, text(row, "/object/metadata/namespace").to_owned());
+            }
+            cells
+        });
+        Self { rows: rows.collect(), header, name_column: usize::from(namespaces) }
     }
 
     fn names(answer: &Value) -> Self {
         let items = answer.get("items").and_then(Value::as_array);
         let rows = match items {
-            Some(items) => items
-                .iter()
-                .map(|item| vec![text(item, "/metadata/name").to_owned()])
-                .collect(),
+            Some(items) => items.iter().map(|item| vec![text(item, "/metadata/name").to_owned()]).collect(),
             None => vec![vec![text(answer, "/metadata/name").to_owned()]],
         };
-        Self {
-            header: vec!["NAME".to_owned()],
-            rows,
-            name_column: 0,
-        }
+        Self { header: vec!["NAME".to_owned()], rows, name_column: 0 }
     }
 
     /// Adds columns for labels.
     pub(super) fn with_labels(mut self, answer: &Value, columns: &[String], all: bool) -> Self {
         let labels = |index: usize| {
-            answer
-                .pointer(&format!("/rows/{index}/object/metadata/labels"))
-                .and_then(Value::as_object)
+            answer.pointer(&format!("/rows/{index}/object/metadata/labels")).and_then(Value::as_object)
         };
         for column in columns {
-            self.header
-                .push(column.rsplit('/').next().unwrap_or(column).to_uppercase());
+            self.header.push(column.rsplit('/').next().unwrap_or(column).to_uppercase());
         }
         if all {
             self.header.push("LABELS".to_owned());
         }
         for (index, row) in self.rows.iter_mut().enumerate() {
             for column in columns {
-                row.push(
-                    labels(index)
-                        .and_then(|labels| labels.get(column))
-                        .map(cell)
-                        .unwrap_or_default(),
-                );
+                row.push(labels(index).and_then(|labels| labels.get(column)).map(cell).unwrap_or_default());
             }
             if all {
                 let pairs: Vec<String> = labels(index)
@@ -114,11 +77,7 @@ impl TableView {
                     .flatten()
                     .map(|(key, value)| format!("{key}={}", cell(value)))
                     .collect();
-                row.push(if pairs.is_empty() {
-                    "<none>".to_owned()
-                } else {
-                    pairs.join(",")
-                });
+                row.push(if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") });
             }
         }
         self
@@ -147,11 +106,7 @@ impl TableView {
         for row in &self.rows {
             table.row(row.clone());
         }
-        if header {
-            table.render()
-        } else {
-            table.without_header().render()
-        }
+        if header { table.render() } else { table.without_header().render() }
     }
 }
 
@@ -177,9 +132,6 @@ mod tests {
             TableView::new(&answer, false, true).render(true),
             "NAMESPACE   NAME   READY\ndefault     a      2/2\n"
         );
-        assert_eq!(
-            TableView::new(&answer, true, false).render(false),
-            "a   2/2   10.0.0.1\n"
-        );
+        assert_eq!(TableView::new(&answer, true, false).render(false), "a   2/2   10.0.0.1\n");
     }
 }

@@ -42,14 +42,12 @@ enum What {
 impl Create {
     pub(super) async fn run(self, session: &Session) -> Outcome {
         match &self.what {
-            Some(What::Namespace {
-                name,
-                dry_run,
-                output,
-            }) => namespace(session, name, dry_run, output.as_deref()).await,
-            None if self.filename.is_empty() => Err(error(
-                "must specify one of -f or a resource type, such as namespace",
-            )),
+            Some(What::Namespace { name, dry_run, output }) => {
+                namespace(session, name, dry_run, output.as_deref()).await
+            }
+            None if self.filename.is_empty() => {
+                Err(error("must specify one of -f or a resource type, such as namespace"))
+            }
             None => self.files(session).await,
         }
     }
@@ -78,11 +76,7 @@ impl Create {
                 }
             }
         }
-        if created == 0 {
-            Err(error("no objects passed to create"))
-        } else {
-            Ok(Exit::Success)
-        }
+        if created == 0 { Err(error("no objects passed to create")) } else { Ok(Exit::Success) }
     }
 }
 
@@ -91,10 +85,8 @@ async fn namespace(session: &Session, name: &str, dry_run: &str, format: Option<
     let answer: Value = if dry_run == "client" {
         object
     } else {
-        let answer = session
-            .objects
-            .create(&Resource::namespaces(), None, &object, dry_run == "server")
-            .await;
+        let answer =
+            session.objects.create(&Resource::namespaces(), None, &object, dry_run == "server").await;
         answer.map_err(kubectl_failure)?
     };
     print(&answer, dry_run, format)?;
@@ -111,10 +103,7 @@ fn print(answer: &Value, dry_run: &str, format: Option<&str>) -> Result<(), Fail
                 "server" => " (server dry run)",
                 _ => "",
             };
-            output::line(&format!(
-                "namespace/{} created{suffix}",
-                text(answer, "/metadata/name")
-            ));
+            output::line(&format!("namespace/{} created{suffix}", text(answer, "/metadata/name")));
         }
     }
     Ok(())

@@ -53,13 +53,8 @@ impl Delete {
         }
         let missing_is_fine =
             self.ignore_not_found || self.selection.all || self.selection.selector.is_some();
-        let found = target::find(
-            session,
-            &self.arguments,
-            &self.selection,
-            missing_is_fine || self.many(),
-        )
-        .await?;
+        let found =
+            target::find(session, &self.arguments, &self.selection, missing_is_fine || self.many()).await?;
         let mut failed = false;
         for object in &found {
             if let Err(failure) = self.one(session, object).await {
@@ -106,18 +101,13 @@ impl Delete {
         if grace >= 0 {
             options["gracePeriodSeconds"] = json!(grace);
         }
-        let answer = session
-            .objects
-            .delete(&found.resource, found.namespace(), found.name(), &options)
-            .await;
+        let answer = session.objects.delete(&found.resource, found.namespace(), found.name(), &options).await;
         answer.map_err(kubectl_failure)?;
         if self.output.is_some() {
             output::line(&found.title());
         } else {
-            let place = found
-                .namespace()
-                .map(|namespace| format!(" from {namespace} namespace"))
-                .unwrap_or_default();
+            let place =
+                found.namespace().map(|namespace| format!(" from {namespace} namespace")).unwrap_or_default();
             let verb = if grace == 0 { "force deleted" } else { "deleted" };
             output::line(&format!(
                 "{} \"{}\" {verb}{place}",
@@ -141,13 +131,7 @@ async fn gone(session: &Session, found: &Found) -> Result<(), Failure> {
         return Ok(());
     }
     let fields = format!("metadata.name={}", found.name());
-    let mut events = watch(
-        &session.cluster.client,
-        &found.resource,
-        found.namespace(),
-        "",
-        &fields,
-    );
+    let mut events = watch(&session.cluster.client, &found.resource, found.namespace(), "", &fields);
     let mut seen = false;
     loop {
         // The list that begins a watch says nothing about an object that is already gone: ask again when nothing comes.
@@ -159,10 +143,7 @@ async fn gone(session: &Session, found: &Found) -> Result<(), Failure> {
             Ok(Some(Ok(_))) => seen = true,
             Err(_) if seen => {}
             Err(_) => {
-                let now = session
-                    .objects
-                    .get(&found.resource, found.namespace(), found.name())
-                    .await;
+                let now = session.objects.get(&found.resource, found.namespace(), found.name()).await;
                 if now.map_err(kubectl_failure)?.is_none() {
                     return Ok(());
                 }

@@ -47,36 +47,19 @@ impl Describe {
         if let Some(namespace) = found.namespace() {
             field(&mut text_out, 0, "Namespace", &Value::from(namespace));
         }
-        for (title, pointer) in [
-            ("Labels", "/metadata/labels"),
-            ("Annotations", "/metadata/annotations"),
-        ] {
+        for (title, pointer) in [("Labels", "/metadata/labels"), ("Annotations", "/metadata/annotations")] {
             pairs(&mut text_out, title, object.pointer(pointer));
         }
-        field(
-            &mut text_out,
-            0,
-            "API Version",
-            &Value::from(text(object, "/apiVersion")),
-        );
+        field(&mut text_out, 0, "API Version", &Value::from(text(object, "/apiVersion")));
         field(&mut text_out, 0, "Kind", &Value::from(text(object, "/kind")));
-        field(
-            &mut text_out,
-            0,
-            "Created",
-            &Value::from(text(object, "/metadata/creationTimestamp")),
-        );
+        field(&mut text_out, 0, "Created", &Value::from(text(object, "/metadata/creationTimestamp")));
         for (key, value) in object.as_object().into_iter().flatten() {
             if !["apiVersion", "kind", "metadata"].contains(&key.as_str()) {
                 field(&mut text_out, 0, &title_case(key), value);
             }
         }
         output::data(&text_out);
-        if self.show_events {
-            events(session, found).await
-        } else {
-            Ok(())
-        }
+        if self.show_events { events(session, found).await } else { Ok(()) }
     }
 }
 
@@ -92,10 +75,7 @@ fn pairs(out: &mut String, title: &str, value: Option<&Value>) {
         out.push_str(&format!("{label:<14}<none>\n"));
     }
     for (index, entry) in entries.iter().enumerate() {
-        out.push_str(&format!(
-            "{:<14}{entry}\n",
-            if index == 0 { label.as_str() } else { "" }
-        ));
+        out.push_str(&format!("{:<14}{entry}\n", if index == 0 { label.as_str() } else { "" }));
     }
 }
 
@@ -175,17 +155,8 @@ async fn events(session: &Session, found: &Found) -> Result<(), Failure> {
         resource.collection(Some(found.namespace().unwrap_or("default"))),
         &[("fieldSelector", &selector)],
     );
-    let list = session
-        .objects
-        .get_path(&path, None)
-        .await
-        .map_err(kubectl_failure)?;
-    let mut items: Vec<&Value> = list
-        .get("items")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .collect();
+    let list = session.objects.get_path(&path, None).await.map_err(kubectl_failure)?;
+    let mut items: Vec<&Value> = list.get("items").and_then(Value::as_array).into_iter().flatten().collect();
     if items.is_empty() {
         output::line("Events:        <none>");
         return Ok(());
@@ -196,29 +167,18 @@ async fn events(session: &Session, found: &Found) -> Result<(), Failure> {
             text(event, "/eventTime"),
             text(event, "/metadata/creationTimestamp"),
         ];
-        times
-            .into_iter()
-            .find(|time| !time.is_empty())
-            .unwrap_or_default()
-            .to_owned()
+        times.into_iter().find(|time| !time.is_empty()).unwrap_or_default().to_owned()
     };
     items.sort_by_cached_key(|event| last(event));
     let mut table = Table::new(["  Type", "Reason", "Age", "From", "Message"], 2);
     table.row(["  ----", "------", "----", "----", "-------"]);
     for event in items {
-        let source = [
-            text(event, "/source/component"),
-            text(event, "/reportingComponent"),
-        ];
+        let source = [text(event, "/source/component"), text(event, "/reportingComponent")];
         table.row([
             format!("  {}", text(event, "/type")),
             text(event, "/reason").to_owned(),
             age(&last(event)),
-            source
-                .into_iter()
-                .find(|name| !name.is_empty())
-                .unwrap_or_default()
-                .to_owned(),
+            source.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned(),
             text(event, "/message").trim().to_owned(),
         ]);
     }

@@ -54,10 +54,7 @@ impl Exec {
         let api: Api<Pod> =
             Api::namespaced(session.cluster.client.clone(), text(&pod, "/metadata/namespace"));
         let name = text(&pod, "/metadata/name");
-        let process = api
-            .exec(name, &self.command, &parameters)
-            .await
-            .map_err(kubectl_failure)?;
+        let process = api.exec(name, &self.command, &parameters).await.map_err(kubectl_failure)?;
         let raw = if tty { Some(RawTerminal::enter()?) } else { None };
         let status = attach(process, tty).await;
         drop(raw);
@@ -136,16 +133,9 @@ fn exit_code(status: Option<Status>) -> Outcome {
     let Some(status) = status.filter(|status| status.status.as_deref() == Some("Failure")) else {
         return Ok(Exit::Success);
     };
-    let causes = status
-        .details
-        .and_then(|details| details.causes)
-        .unwrap_or_default();
-    let code = causes
-        .iter()
-        .find(|cause| cause.reason.as_deref() == Some("ExitCode"));
-    let code = code
-        .and_then(|cause| cause.message.as_deref())
-        .and_then(|message| message.parse::<u8>().ok());
+    let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
+    let code = causes.iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    let code = code.and_then(|cause| cause.message.as_deref()).and_then(|message| message.parse::<u8>().ok());
     match code {
         Some(code) => {
             output::progress(&format!("command terminated with exit code {code}"));

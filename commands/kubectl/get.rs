@@ -76,10 +76,7 @@ impl Get {
             for input in files::read(name, self.recursive)? {
                 for object in files::documents(&input)? {
                     let resource = target::mapping(session, &object, &input.name).await?;
-                    targets.push(Target {
-                        resource,
-                        name: Some(text(&object, "/metadata/name").to_owned()),
-                    });
+                    targets.push(Target { resource, name: Some(text(&object, "/metadata/name").to_owned()) });
                 }
             }
         }
@@ -87,40 +84,27 @@ impl Get {
             targets.extend(target::parse(session, &self.arguments).await?);
         }
         if self.all_namespaces
-            && targets
-                .iter()
-                .any(|target| target.name.is_some() && target.resource.namespaced)
+            && targets.iter().any(|target| target.name.is_some() && target.resource.namespaced)
         {
-            return Err(error(
-                "a resource cannot be retrieved by name across all namespaces",
-            ));
+            return Err(error("a resource cannot be retrieved by name across all namespaces"));
         }
         Ok(targets)
     }
 
     fn path(&self, session: &Session, target: &Target) -> String {
-        let namespace = if self.all_namespaces {
-            None
-        } else {
-            session.namespace_for(&target.resource)
-        };
+        let namespace = if self.all_namespaces { None } else { session.namespace_for(&target.resource) };
         match &target.name {
             Some(name) => target.resource.object(namespace, name),
             None => with_query(
                 target.resource.collection(namespace),
-                &[
-                    ("labelSelector", &self.selector),
-                    ("fieldSelector", &self.field_selector),
-                ],
+                &[("labelSelector", &self.selector), ("fieldSelector", &self.field_selector)],
             ),
         }
     }
 
     /// One table per type; objects of one type that were named one by one share a table.
     async fn tables(&self, session: &Session, targets: &[Target]) -> Outcome {
-        let several = targets
-            .iter()
-            .any(|target| target.resource != targets[0].resource);
+        let several = targets.iter().any(|target| target.resource != targets[0].resource);
         let mut views: Vec<(Resource, TableView)> = Vec::new();
         let mut failed = false;
         for target in targets {
@@ -139,10 +123,7 @@ impl Get {
                         self.all_namespaces && target.resource.namespaced,
                     )
                     .with_labels(&answer, &self.label_columns, self.show_labels);
-                    match views
-                        .iter_mut()
-                        .find(|(resource, _)| *resource == target.resource)
-                    {
+                    match views.iter_mut().find(|(resource, _)| *resource == target.resource) {
                         Some((_, existing)) => existing.append(view),
                         None => views.push((target.resource.clone(), view)),
                     }
@@ -185,11 +166,7 @@ impl Get {
             match session.objects.get_path(&self.path(session, target), None).await {
                 Ok(answer) if target.name.is_some() => items.push(answer),
                 Ok(mut list) => {
-                    for mut item in list["items"]
-                        .as_array_mut()
-                        .map(std::mem::take)
-                        .unwrap_or_default()
-                    {
+                    for mut item in list["items"].as_array_mut().map(std::mem::take).unwrap_or_default() {
                         item["apiVersion"] = json!(target.resource.api_version());
                         item["kind"] = json!(target.resource.kind);
                         items.push(item);
@@ -204,12 +181,8 @@ impl Get {
         }
         if self.output == "name" {
             for item in &items {
-                let resource = targets
-                    .iter()
-                    .find(|target| target.resource.kind == text(item, "/kind"));
-                let kind = resource
-                    .map(|target| target.resource.qualified_singular())
-                    .unwrap_or_default();
+                let resource = targets.iter().find(|target| target.resource.kind == text(item, "/kind"));
+                let kind = resource.map(|target| target.resource.qualified_singular()).unwrap_or_default();
                 output::line(&format!("{kind}/{}", text(item, "/metadata/name")));
             }
             return Ok(Exit::Success);
@@ -250,9 +223,7 @@ impl Get {
     /// Prints a row, or the object, whenever one changes; ends with Ctrl-C or with the server.
     async fn follow(&self, session: &Session, targets: &[Target]) -> Outcome {
         let [target] = targets else {
-            return Err(error(
-                "watch is only supported on individual resources and resource collections",
-            ));
+            return Err(error("watch is only supported on individual resources and resource collections"));
         };
         if !self.watch_only && target.name.is_none() {
             self.tables(session, targets).await?;
@@ -261,11 +232,7 @@ impl Get {
             Some(name) => format!("metadata.name={name}"),
             None => self.field_selector.clone(),
         };
-        let namespace = if self.all_namespaces {
-            None
-        } else {
-            session.namespace_for(&target.resource)
-        };
+        let namespace = if self.all_namespaces { None } else { session.namespace_for(&target.resource) };
         let mut skip: std::collections::HashSet<String> = std::collections::HashSet::new();
         if target.name.is_none() {
             let list = session
@@ -273,18 +240,9 @@ impl Get {
                 .list(&target.resource, namespace, &self.selector)
                 .await
                 .map_err(kubectl_failure)?;
-            skip = list
-                .iter()
-                .map(|item| text(item, "/metadata/resourceVersion").to_owned())
-                .collect();
+            skip = list.iter().map(|item| text(item, "/metadata/resourceVersion").to_owned()).collect();
         }
-        let mut events = watch(
-            &session.cluster.client,
-            &target.resource,
-            namespace,
-            &self.selector,
-            &fields,
-        );
+        let mut events = watch(&session.cluster.client, &target.resource, namespace, &self.selector, &fields);
         while let Some(event) = events.next().await {
             let (Event::Applied(object) | Event::Deleted(object)) = event.map_err(kubectl_failure)?;
             if skip.remove(text(&object, "/metadata/resourceVersion")) {
@@ -301,10 +259,7 @@ impl Get {
         }
         let name = text(object, "/metadata/name");
         let namespace = Some(text(object, "/metadata/namespace")).filter(|namespace| !namespace.is_empty());
-        let path = with_query(
-            target.resource.object(namespace, name),
-            &[("includeObject", "Metadata")],
-        );
+        let path = with_query(target.resource.object(namespace, name), &[("includeObject", "Metadata")]);
         match session.objects.get_path(&path, Some(TABLE)).await {
             Ok(answer) => {
                 let view = TableView::new(&answer, self.output == "wide", self.all_namespaces).with_labels(

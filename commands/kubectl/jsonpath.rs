@@ -22,11 +22,7 @@ enum Step {
 /// Renders a template on a document. A path that leads nowhere renders as nothing.
 pub(super) fn render(template: &str, document: &Value) -> Result<String, String> {
     let template = template.trim_matches('\'');
-    let wrapped = if template.contains('{') {
-        template.to_owned()
-    } else {
-        format!("{{{template}}}")
-    };
+    let wrapped = if template.contains('{') { template.to_owned() } else { format!("{{{template}}}") };
     let mut tokens = tokens(&wrapped)?.into_iter();
     let nodes = parse(&mut tokens, false)?;
     let mut out = String::new();
@@ -78,11 +74,7 @@ fn parse(tokens: &mut std::vec::IntoIter<Token>, in_range: bool) -> Result<Vec<N
             Token::Text(text) => nodes.push(Node::Text(text)),
             Token::Expression(expression) => {
                 if expression == "end" {
-                    return if in_range {
-                        Ok(nodes)
-                    } else {
-                        Err("{end} without {range}".to_owned())
-                    };
+                    return if in_range { Ok(nodes) } else { Err("{end} without {range}".to_owned()) };
                 }
                 if let Some(path) = expression.strip_prefix("range ") {
                     let path = steps(path.trim())?;
@@ -95,25 +87,13 @@ fn parse(tokens: &mut std::vec::IntoIter<Token>, in_range: bool) -> Result<Vec<N
             }
         }
     }
-    if in_range {
-        Err("{range} without {end}".to_owned())
-    } else {
-        Ok(nodes)
-    }
+    if in_range { Err("{range} without {end}".to_owned()) } else { Ok(nodes) }
 }
 
 fn quoted(expression: &str) -> Option<String> {
-    let quote = expression
-        .chars()
-        .next()
-        .filter(|character| ['"', '\''].contains(character))?;
+    let quote = expression.chars().next().filter(|character| ['"', '\''].contains(character))?;
     let inside = expression.strip_prefix(quote)?.strip_suffix(quote)?;
-    Some(
-        inside
-            .replace("\\n", "\n")
-            .replace("\\t", "\t")
-            .replace("\\\"", "\""),
-    )
+    Some(inside.replace("\\n", "\n").replace("\\t", "\t").replace("\\\"", "\""))
 }
 
 fn steps(path: &str) -> Result<Vec<Step>, String> {
@@ -191,10 +171,7 @@ fn bracket(inside: &str) -> Result<Step, String> {
     if let Some(key) = quoted(inside) {
         return Ok(Step::Key(key.replace("\\.", ".")));
     }
-    if let Some(filter) = inside
-        .strip_prefix("?(")
-        .and_then(|filter| filter.strip_suffix(')'))
-    {
+    if let Some(filter) = inside.strip_prefix("?(").and_then(|filter| filter.strip_suffix(')')) {
         for operator in ["==", "!="] {
             if let Some((left, right)) = filter.split_once(operator) {
                 let right = right.trim();
@@ -205,11 +182,7 @@ fn bracket(inside: &str) -> Result<Step, String> {
                 return Ok(Step::Filter(steps(left.trim())?, operator.to_owned(), value));
             }
         }
-        return Ok(Step::Filter(
-            steps(filter.trim())?,
-            "exists".to_owned(),
-            Value::Null,
-        ));
+        return Ok(Step::Filter(steps(filter.trim())?, "exists".to_owned(), Value::Null));
     }
     if let Some((from, to)) = inside.split_once(':') {
         let bound = |text: &str| match text.trim() {
@@ -258,19 +231,13 @@ fn walk<'a>(steps: &[Step], from: &'a Value) -> Vec<&'a Value> {
 fn next<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
     let list = || value.as_array().map(Vec::as_slice).unwrap_or_default();
     let position = |index: i64| {
-        if index < 0 {
-            list().len() as i64 + index
-        } else {
-            index
-        }
+        if index < 0 { list().len() as i64 + index } else { index }
     };
     match step {
         Step::Key(key) => value.get(key).into_iter().collect(),
-        Step::Index(index) => usize::try_from(position(*index))
-            .ok()
-            .and_then(|index| list().get(index))
-            .into_iter()
-            .collect(),
+        Step::Index(index) => {
+            usize::try_from(position(*index)).ok().and_then(|index| list().get(index)).into_iter().collect()
+        }
         Step::Slice(from, to) => {
             let length = list().len();
             let clamp = |index: i64| usize::try_from(position(index)).unwrap_or(0).min(length);
@@ -287,10 +254,9 @@ fn next<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
             descend(value, name, &mut found);
             found
         }
-        Step::Filter(path, operator, wanted) => list()
-            .iter()
-            .filter(|item| holds(item, path, operator, wanted))
-            .collect(),
+        Step::Filter(path, operator, wanted) => {
+            list().iter().filter(|item| holds(item, path, operator, wanted)).collect()
+        }
     }
 }
 
@@ -335,19 +301,12 @@ mod tests {
             ("{range .items[*]}{.metadata.name}{\"\\n\"}{end}", "a\nb\n"),
             ("{.items[0].metadata.labels.x\\.y/z}", "1"),
             ("{.items[0].metadata.labels['x.y/z']}", "1"),
-            (
-                "{.items[0].status.conditions[?(@.type==\"Ready\")].status}",
-                "True",
-            ),
+            ("{.items[0].status.conditions[?(@.type==\"Ready\")].status}", "True"),
             ("{..name}", "a b"),
             ("{.missing}", ""),
             ("name: {.items[0:1].metadata.name}", "name: a"),
         ] {
-            assert_eq!(
-                render(template, &document).expect(template),
-                expected,
-                "{template}"
-            );
+            assert_eq!(render(template, &document).expect(template), expected, "{template}");
         }
         assert!(render("{.a", &document).is_err() && render("{range .items[*]}", &document).is_err());
     }

@@ -44,27 +44,19 @@ impl Label {
 
 impl Annotate {
     pub(super) async fn run(self, session: &Session) -> Outcome {
-        self.change
-            .run(session, "annotations", "annotation", "annotated")
-            .await
+        self.change.run(session, "annotations", "annotation", "annotated").await
     }
 }
 
 impl Change {
     async fn run(self, session: &Session, field: &str, noun: &str, done: &str) -> Outcome {
-        let split = self
-            .arguments
-            .iter()
-            .position(|argument| is_change(argument))
-            .unwrap_or(self.arguments.len());
+        let split =
+            self.arguments.iter().position(|argument| is_change(argument)).unwrap_or(self.arguments.len());
         let (objects, changes) = self.arguments.split_at(split);
         if changes.is_empty() && !self.list {
             return Err(error(format!("at least one {noun} update is required")));
         }
-        let changes = changes
-            .iter()
-            .map(|change| parse(change))
-            .collect::<Result<Vec<_>, _>>()?;
+        let changes = changes.iter().map(|change| parse(change)).collect::<Result<Vec<_>, _>>()?;
         for found in target::find(session, objects, &self.selection, false).await? {
             if self.list {
                 list(&found, field);
@@ -84,10 +76,7 @@ impl Change {
         changes: &[(String, Option<String>)],
         done: &str,
     ) -> Result<String, Failure> {
-        let current = found
-            .object
-            .pointer(&format!("/metadata/{field}"))
-            .and_then(Value::as_object);
+        let current = found.object.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
         let value = |key: &str| current.and_then(|map| map.get(key)).and_then(Value::as_str);
         let mut patch = Map::new();
         let mut removed_only = true;
@@ -123,11 +112,7 @@ impl Change {
             .merge_patch(&found.resource, found.namespace(), found.name(), "", &patch)
             .await
             .map_err(kubectl_failure)?;
-        Ok(if removed_only && field == "labels" {
-            format!("un{done}")
-        } else {
-            done.to_owned()
-        })
+        Ok(if removed_only && field == "labels" { format!("un{done}") } else { done.to_owned() })
     }
 }
 
@@ -149,10 +134,7 @@ fn parse(change: &str) -> Result<(String, Option<String>), Failure> {
 }
 
 fn list(found: &Found, field: &str) {
-    let current = found
-        .object
-        .pointer(&format!("/metadata/{field}"))
-        .and_then(Value::as_object);
+    let current = found.object.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
     for (key, value) in current.into_iter().flatten() {
         output::line(&format!("{key}={}", value.as_str().unwrap_or_default()));
     }
@@ -168,10 +150,7 @@ mod tests {
             parse("istio-injection=enabled").expect("set"),
             ("istio-injection".into(), Some("enabled".into()))
         );
-        assert_eq!(
-            parse("istio-injection-").expect("remove"),
-            ("istio-injection".into(), None)
-        );
+        assert_eq!(parse("istio-injection-").expect("remove"), ("istio-injection".into(), None));
         assert!(is_change("a-") && is_change("a=b") && !is_change("istio-system"));
     }
 }

@@ -83,13 +83,9 @@ impl Logs {
     fn containers(&self, pod: &Value) -> Result<Vec<String>, Failure> {
         if self.all_containers {
             let lists = ["/spec/initContainers", "/spec/containers"];
-            let names = lists
-                .into_iter()
-                .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
-                .flatten();
-            return Ok(names
-                .map(|container| text(container, "/name").to_owned())
-                .collect());
+            let names =
+                lists.into_iter().filter_map(|list| pod.pointer(list).and_then(Value::as_array)).flatten();
+            return Ok(names.map(|container| text(container, "/name").to_owned()).collect());
         }
         let wanted = self.container.as_deref().or(self.container_argument.as_deref());
         Ok(vec![pods::container(pod, wanted)?])
@@ -97,21 +93,12 @@ impl Logs {
 
     async fn stream(&self, session: &Session, pod: &Value, container: String) -> Result<(), Failure> {
         let name = text(pod, "/metadata/name");
-        let tail = self
-            .tail
-            .or(self.selector.is_some().then_some(10))
-            .filter(|lines| *lines >= 0);
+        let tail = self.tail.or(self.selector.is_some().then_some(10)).filter(|lines| *lines >= 0);
         let tail = tail.map(|lines| lines.to_string()).unwrap_or_default();
-        let since = self
-            .since
-            .map(|since| since.as_secs().max(1).to_string())
-            .unwrap_or_default();
+        let since = self.since.map(|since| since.as_secs().max(1).to_string()).unwrap_or_default();
         let flag = |on: bool| if on { "true" } else { "" };
         let path = with_query(
-            format!(
-                "{}/log",
-                Resource::pods().object(Some(text(pod, "/metadata/namespace")), name)
-            ),
+            format!("{}/log", Resource::pods().object(Some(text(pod, "/metadata/namespace")), name)),
             &[
                 ("container", &container),
                 ("follow", flag(self.follow)),
@@ -122,18 +109,9 @@ impl Logs {
             ],
         );
         let request = Request::get(path).body(Vec::new())?;
-        let stream = session
-            .cluster
-            .client
-            .request_stream(request)
-            .await
-            .map_err(kubectl_failure)?;
+        let stream = session.cluster.client.request_stream(request).await.map_err(kubectl_failure)?;
         let mut lines = std::pin::pin!(stream.lines());
-        let prefix = if self.prefix {
-            format!("[pod/{name}/{container}] ")
-        } else {
-            String::new()
-        };
+        let prefix = if self.prefix { format!("[pod/{name}/{container}] ") } else { String::new() };
         while let Some(line) = lines.try_next().await? {
             output::line(&format!("{prefix}{line}"));
         }

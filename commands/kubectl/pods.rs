@@ -16,57 +16,33 @@ pub(super) async fn named(session: &Session, name: &str) -> Result<Vec<Value>, F
         return pod(session, object).await;
     }
     let path = resource.object(session.namespace_for(&resource), object);
-    let owner = session
-        .objects
-        .get_path(&path, None)
-        .await
-        .map_err(kubectl_failure)?;
+    let owner = session.objects.get_path(&path, None).await.map_err(kubectl_failure)?;
     let selector = selector_of(&owner).ok_or_else(|| error(format!("{name} selects no pods")))?;
     selected(session, &selector).await
 }
 
 async fn pod(session: &Session, name: &str) -> Result<Vec<Value>, Failure> {
     let path = Resource::pods().object(Some(&session.namespace), name);
-    Ok(vec![
-        session
-            .objects
-            .get_path(&path, None)
-            .await
-            .map_err(kubectl_failure)?,
-    ])
+    Ok(vec![session.objects.get_path(&path, None).await.map_err(kubectl_failure)?])
 }
 
 /// Pods by label selector.
 pub(super) async fn selected(session: &Session, selector: &str) -> Result<Vec<Value>, Failure> {
-    let list = session
-        .objects
-        .list(&Resource::pods(), Some(&session.namespace), selector)
-        .await;
+    let list = session.objects.list(&Resource::pods(), Some(&session.namespace), selector).await;
     let mut pods = list.map_err(kubectl_failure)?;
     // As kubectl chooses: running before pending, ready before not, older before younger.
     pods.sort_by_cached_key(|pod| {
-        let ready = pod
-            .pointer("/status/conditions")
-            .and_then(Value::as_array)
-            .is_some_and(|conditions| {
-                conditions
-                    .iter()
-                    .any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
-            });
-        (
-            text(pod, "/status/phase") != "Running",
-            !ready,
-            text(pod, "/metadata/creationTimestamp").to_owned(),
-        )
+        let ready = pod.pointer("/status/conditions").and_then(Value::as_array).is_some_and(|conditions| {
+            conditions.iter().any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
+        });
+        (text(pod, "/status/phase") != "Running", !ready, text(pod, "/metadata/creationTimestamp").to_owned())
     });
     Ok(pods)
 }
 
 /// One pod of many, or kubectl's error.
 pub(super) fn first(pods: &[Value], name: &str) -> Result<Value, Failure> {
-    pods.first()
-        .cloned()
-        .ok_or_else(|| error(format!("no pods match \"{name}\"")))
+    pods.first().cloned().ok_or_else(|| error(format!("no pods match \"{name}\"")))
 }
 
 /// The container to act on: the named one, else the pod's default, else the first, with a note when there are several.
@@ -81,31 +57,19 @@ pub(super) fn container(pod: &Value, wanted: Option<&str>) -> Result<String, Fai
     if let Some(wanted) = wanted {
         return match names.contains(&wanted) {
             true => Ok(wanted.to_owned()),
-            false => Err(
-                error(format!("container {wanted} is not valid for pod {pod_name}"))
-                    .hint(format!("its containers: {}", names.join(", "))),
-            ),
+            false => Err(error(format!("container {wanted} is not valid for pod {pod_name}"))
+                .hint(format!("its containers: {}", names.join(", ")))),
         };
     }
-    let default = text(
-        pod,
-        "/metadata/annotations/kubectl.kubernetes.io~1default-container",
-    );
+    let default = text(pod, "/metadata/annotations/kubectl.kubernetes.io~1default-container");
     if names.contains(&default) {
         return Ok(default.to_owned());
     }
-    let first = names
-        .first()
-        .ok_or_else(|| error(format!("pod {pod_name} has no containers")))?;
-    let several = pod
-        .pointer("/spec/containers")
-        .and_then(Value::as_array)
-        .is_some_and(|list| list.len() > 1);
+    let first = names.first().ok_or_else(|| error(format!("pod {pod_name} has no containers")))?;
+    let several =
+        pod.pointer("/spec/containers").and_then(Value::as_array).is_some_and(|list| list.len() > 1);
     if several {
-        crate::output::progress(&format!(
-            "Defaulted container \"{first}\" out of: {}",
-            names.join(", ")
-        ));
+        crate::output::progress(&format!("Defaulted container \"{first}\" out of: {}", names.join(", ")));
     }
     Ok((*first).to_owned())
 }

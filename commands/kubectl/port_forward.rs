@@ -23,16 +23,8 @@ pub(super) struct PortForward {
 
 impl PortForward {
     pub(super) async fn run(self, session: &Session) -> Outcome {
-        let ports = self
-            .ports
-            .iter()
-            .map(|text| parse(text))
-            .collect::<Result<Vec<_>, _>>()?;
-        let address = if self.address == "localhost" {
-            "127.0.0.1"
-        } else {
-            &self.address
-        };
+        let ports = self.ports.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
+        let address = if self.address == "localhost" { "127.0.0.1" } else { &self.address };
         let pod = pods::first(&pods::named(session, &self.target).await?, &self.target)?;
         let (namespace, name) = (text(&pod, "/metadata/namespace"), text(&pod, "/metadata/name"));
         let mut running = Vec::new();
@@ -56,17 +48,9 @@ impl PortForward {
 }
 
 fn parse(text: &str) -> Result<(u16, u16), Failure> {
-    let bad = || {
-        error(format!(
-            "invalid port {text:?}: write LOCAL:REMOTE, REMOTE or :REMOTE"
-        ))
-    };
+    let bad = || error(format!("invalid port {text:?}: write LOCAL:REMOTE, REMOTE or :REMOTE"));
     let (local, remote) = text.split_once(':').unwrap_or((text, text));
     let remote: u16 = remote.parse().map_err(|_| bad())?;
-    let local = if local.is_empty() {
-        0
-    } else {
-        local.parse().map_err(|_| bad())?
-    };
+    let local = if local.is_empty() { 0 } else { local.parse().map_err(|_| bad())? };
     Ok((local, remote))
 }

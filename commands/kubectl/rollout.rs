@@ -99,13 +99,7 @@ impl Status {
 
     async fn wait(&self, session: &Session, found: &Found) -> Result<(), Failure> {
         let fields = format!("metadata.name={}", found.name());
-        let mut events = watch(
-            &session.cluster.client,
-            &found.resource,
-            found.namespace(),
-            "",
-            &fields,
-        );
+        let mut events = watch(&session.cluster.client, &found.resource, found.namespace(), "", &fields);
         let mut last = String::new();
         while let Some(event) = events.next().await {
             let Event::Applied(object) = event.map_err(kubectl_failure)? else {
@@ -127,24 +121,14 @@ impl Status {
 fn check(found: &Found) -> Result<(), Failure> {
     match found.resource.kind.as_str() {
         "Deployment" | "StatefulSet" | "DaemonSet" => Ok(()),
-        other => Err(error(format!(
-            "no status viewer has been implemented for {other}"
-        ))),
+        other => Err(error(format!("no status viewer has been implemented for {other}"))),
     }
 }
 
 /// kubectl's sentence about a rollout, and whether it is over.
 fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool), Failure> {
-    let number = |pointer: &str| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_u64)
-            .unwrap_or_default()
-    };
-    let wanted = object
-        .pointer("/spec/replicas")
-        .and_then(Value::as_u64)
-        .unwrap_or(1);
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    let wanted = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
     if number("/metadata/generation") > number("/status/observedGeneration") {
         let noun = match kind {
             "Deployment" => "deployment spec",
@@ -157,10 +141,8 @@ fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool), Fa
         "Deployment" => deployment(name, object, wanted),
         "DaemonSet" => {
             let wanted = number("/status/desiredNumberScheduled");
-            let (updated, available) = (
-                number("/status/updatedNumberScheduled"),
-                number("/status/numberAvailable"),
-            );
+            let (updated, available) =
+                (number("/status/updatedNumberScheduled"), number("/status/numberAvailable"));
             Ok(if updated < wanted {
                 (
                     format!(
@@ -182,10 +164,7 @@ fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool), Fa
         _ => {
             let (ready, updated) = (number("/status/readyReplicas"), number("/status/updatedReplicas"));
             Ok(if ready < wanted {
-                (
-                    format!("Waiting for {} pods to be ready...", wanted - ready),
-                    false,
-                )
+                (format!("Waiting for {} pods to be ready...", wanted - ready), false)
             } else if updated < wanted {
                 (
                     format!(
@@ -208,46 +187,20 @@ fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool), Fa
 }
 
 fn deployment(name: &str, object: &Value, wanted: u64) -> Result<(String, bool), Failure> {
-    let number = |pointer: &str| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_u64)
-            .unwrap_or_default()
-    };
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    if conditions
-        .into_iter()
-        .flatten()
-        .any(|it| text(it, "/reason") == "ProgressDeadlineExceeded")
-    {
-        return Err(error(format!(
-            "deployment \"{name}\" exceeded its progress deadline"
-        )));
+    if conditions.into_iter().flatten().any(|it| text(it, "/reason") == "ProgressDeadlineExceeded") {
+        return Err(error(format!("deployment \"{name}\" exceeded its progress deadline")));
     }
-    let (updated, total, available) = (
-        number("/status/updatedReplicas"),
-        number("/status/replicas"),
-        number("/status/availableReplicas"),
-    );
+    let (updated, total, available) =
+        (number("/status/updatedReplicas"), number("/status/replicas"), number("/status/availableReplicas"));
     let begin = format!("Waiting for deployment \"{name}\" rollout to finish:");
     Ok(if updated < wanted {
-        (
-            format!("{begin} {updated} out of {wanted} new replicas have been updated..."),
-            false,
-        )
+        (format!("{begin} {updated} out of {wanted} new replicas have been updated..."), false)
     } else if total > updated {
-        (
-            format!(
-                "{begin} {} old replicas are pending termination...",
-                total - updated
-            ),
-            false,
-        )
+        (format!("{begin} {} old replicas are pending termination...", total - updated), false)
     } else if available < updated {
-        (
-            format!("{begin} {available} of {updated} updated replicas are available..."),
-            false,
-        )
+        (format!("{begin} {available} of {updated} updated replicas are available..."), false)
     } else {
         (format!("deployment \"{name}\" successfully rolled out"), true)
     })

@@ -33,9 +33,7 @@ impl Session {
     pub(crate) async fn discovery(&self) -> Result<&Discovery, Failure> {
         self.discovery
             .get_or_try_init(|| async {
-                Discovery::load(&self.cluster.client)
-                    .await
-                    .map_err(kubectl_failure)
+                Discovery::load(&self.cluster.client).await.map_err(kubectl_failure)
             })
             .await
     }
@@ -60,8 +58,5 @@ impl Session {
 
 /// An error of the client side: `error: …`.
 pub(crate) fn error(message: impl std::fmt::Display) -> Failure {
-    Failure {
-        prefix: "error: ",
-        ..Failure::new(message)
-    }
+    Failure { prefix: "error: ", ..Failure::new(message) }
 }

@@ -27,22 +27,13 @@ pub(super) async fn parse(session: &Session, arguments: &[String]) -> Result<Vec
                     "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form",
                 ));
             };
-            targets.push(Target {
-                resource: session.resource(kind).await?,
-                name: Some(name.to_owned()),
-            });
+            targets.push(Target { resource: session.resource(kind).await?, name: Some(name.to_owned()) });
         }
         return Ok(targets);
     }
     for kind in first.split(',').filter(|kind| !kind.is_empty()) {
         let resources = if kind == "all" {
-            session
-                .discovery()
-                .await?
-                .category("all")
-                .into_iter()
-                .cloned()
-                .collect()
+            session.discovery().await?.category("all").into_iter().cloned().collect()
         } else {
             vec![session.resource(kind).await?]
         };
@@ -50,10 +41,7 @@ pub(super) async fn parse(session: &Session, arguments: &[String]) -> Result<Vec
             if arguments.len() == 1 {
                 targets.push(Target { resource, name: None });
             } else {
-                let named = |name: &String| Target {
-                    resource: resource.clone(),
-                    name: Some(name.clone()),
-                };
+                let named = |name: &String| Target { resource: resource.clone(), name: Some(name.clone()) };
                 targets.extend(arguments[1..].iter().map(named));
             }
         }
@@ -130,10 +118,7 @@ pub(super) async fn find(
         let in_namespace = resource.namespaced.then_some(namespace.as_str());
         match &target.name {
             Some(name) => {
-                let answer = session
-                    .objects
-                    .get_path(&resource.object(in_namespace, name), None)
-                    .await;
+                let answer = session.objects.get_path(&resource.object(in_namespace, name), None).await;
                 match answer {
                     Ok(object) => found.push(Found { resource, object }),
                     Err(missing) if ignore_missing && crate::kubernetes::is_not_found(&missing) => {}
@@ -141,21 +126,10 @@ pub(super) async fn find(
                 }
             }
             None if selection.all || selection.selector.is_some() => {
-                let scope = if selection.all_namespaces {
-                    None
-                } else {
-                    in_namespace
-                };
+                let scope = if selection.all_namespaces { None } else { in_namespace };
                 let labels = selection.selector.as_deref().unwrap_or_default();
-                let list = session
-                    .objects
-                    .list(&resource, scope, labels)
-                    .await
-                    .map_err(kubectl_failure)?;
-                found.extend(list.into_iter().map(|object| Found {
-                    resource: resource.clone(),
-                    object,
-                }));
+                let list = session.objects.list(&resource, scope, labels).await.map_err(kubectl_failure)?;
+                found.extend(list.into_iter().map(|object| Found { resource: resource.clone(), object }));
             }
             None => {
                 return Err(error("resource(s) were provided, but no name was specified"));
@@ -168,18 +142,8 @@ pub(super) async fn find(
 async fn from_file(session: &Session, object: &Value, file: &str) -> Result<(Target, String), Failure> {
     let resource = mapping(session, object, file).await?;
     let namespace = text(object, "/metadata/namespace");
-    let namespace = if namespace.is_empty() {
-        session.namespace.clone()
-    } else {
-        namespace.to_owned()
-    };
-    Ok((
-        Target {
-            resource,
-            name: Some(text(object, "/metadata/name").to_owned()),
-        },
-        namespace,
-    ))
+    let namespace = if namespace.is_empty() { session.namespace.clone() } else { namespace.to_owned() };
+    Ok((Target { resource, name: Some(text(object, "/metadata/name").to_owned()) }, namespace))
 }
 
 /// The type of an object from a file, with kubectl's error when the server does not have it.
@@ -192,9 +156,7 @@ pub(super) async fn mapping(session: &Session, object: &Value, file: &str) -> Re
         )));
     }
     if api_version.is_empty() {
-        return Err(error(format!(
-            "error validating \"{file}\": error validating data: apiVersion not set"
-        )));
+        return Err(error(format!("error validating \"{file}\": error validating data: apiVersion not set")));
     }
     session.discovery().await?.of(object).cloned().ok_or_else(|| {
         error(format!(

@@ -17,11 +17,7 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) async fn run(self, session: &Session) -> Outcome {
-        let server = session
-            .objects
-            .get_path("/version", None)
-            .await
-            .map_err(kubectl_failure)?;
+        let server = session.objects.get_path("/version", None).await.map_err(kubectl_failure)?;
         let client = format!("v{}", crate::version::VERSION);
         let report = json!({"clientVersion": {"gitVersion": client}, "serverVersion": server});
         match self.output.as_deref() {
@@ -29,10 +25,7 @@ impl Version {
             Some(_) => output::data(&output::to_yaml(&report)?),
             None => {
                 output::line(&format!("Client Version: {client} (sagene)"));
-                output::line(&format!(
-                    "Server Version: {}",
-                    crate::kubernetes::text(&server, "/gitVersion")
-                ));
+                output::line(&format!("Server Version: {}", crate::kubernetes::text(&server, "/gitVersion")));
             }
         }
         Ok(Exit::Success)

@@ -33,9 +33,7 @@ impl Discovery {
     /// The type of an object by `apiVersion` and `kind`.
     pub(crate) fn of(&self, object: &Value) -> Option<&Resource> {
         let (api_version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
-        self.resources
-            .iter()
-            .find(|resource| resource.kind == kind && resource.api_version() == api_version)
+        self.resources.iter().find(|resource| resource.kind == kind && resource.api_version() == api_version)
     }
 
     /// A type by any name kubectl takes: `pod`, `po`, `Pod`, `deployments.apps`, `virtualservices.v1.networking.istio.io`.
@@ -70,13 +68,9 @@ impl Discovery {
 
     /// The nearest known name to a mistyped one.
     pub(crate) fn near(&self, name: &str) -> Option<&str> {
-        let names = self
-            .resources
-            .iter()
-            .flat_map(|resource| [resource.plural.as_str(), resource.singular.as_str()]);
-        let scored = names
-            .filter(|known| !known.is_empty())
-            .map(|known| (similarity(name, known), known));
+        let names =
+            self.resources.iter().flat_map(|resource| [resource.plural.as_str(), resource.singular.as_str()]);
+        let scored = names.filter(|known| !known.is_empty()).map(|known| (similarity(name, known), known));
         scored
             .filter(|(score, _)| *score > 0.75)
             .max_by(|left, right| left.0.total_cmp(&right.0))
@@ -131,11 +125,8 @@ async fn plain(
         let list = objects.get_path(&format!("{root}/{version}"), None).await?;
         let (group, number) = version.split_once('/').unwrap_or(("", version));
         let entries: Vec<&Value> = array(&list, "/resources").collect();
-        let has_scale = |plural: &str| {
-            entries
-                .iter()
-                .any(|entry| text(entry, "/name") == format!("{plural}/scale"))
-        };
+        let has_scale =
+            |plural: &str| entries.iter().any(|entry| text(entry, "/name") == format!("{plural}/scale"));
         for entry in entries.iter().filter(|entry| !text(entry, "/name").contains('/')) {
             let plural = text(entry, "/name");
             resources.push(Resource {
@@ -146,10 +137,7 @@ async fn plain(
                 singular: text(entry, "/singularName").into(),
                 short_names: strings(entry, "/shortNames"),
                 categories: strings(entry, "/categories"),
-                namespaced: entry
-                    .get("namespaced")
-                    .and_then(Value::as_bool)
-                    .unwrap_or_default(),
+                namespaced: entry.get("namespaced").and_then(Value::as_bool).unwrap_or_default(),
                 verbs: strings(entry, "/verbs"),
                 scalable: has_scale(plural),
             });
@@ -159,16 +147,9 @@ async fn plain(
 }
 
 fn array<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn strings(value: &Value, pointer: &str) -> Vec<String> {
-    array(value, pointer)
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    array(value, pointer).filter_map(Value::as_str).map(str::to_owned).collect()
 }

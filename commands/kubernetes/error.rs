@@ -16,10 +16,7 @@ pub(crate) fn server_failure(error: Error) -> Failure {
 
 /// For `sagene kubectl`: kubectl's line and nothing before it.
 pub(crate) fn kubectl_failure(error: Error) -> Failure {
-    Failure {
-        prefix: "",
-        ..Failure::new(words(&error))
-    }
+    Failure { prefix: "", ..Failure::new(words(&error)) }
 }
 
 /// The same, with what was being done: `Error from server (BadRequest): error when creating "x.yaml": …`.
@@ -36,19 +33,12 @@ pub(crate) fn kubectl_failure_while(error: Error, doing: &str) -> Failure {
 fn words(error: &Error) -> String {
     match error {
         Error::Api(status) => {
-            let reason = if status.reason.is_empty() {
-                "Unknown"
-            } else {
-                &status.reason
-            };
+            let reason = if status.reason.is_empty() { "Unknown" } else { &status.reason };
             match status.code {
                 401 => "error: You must be logged in to the server (Unauthorized)".to_owned(),
                 422 => {
-                    let prefix = if status.message.starts_with("The ") {
-                        ""
-                    } else {
-                        "The request is invalid: "
-                    };
+                    let prefix =
+                        if status.message.starts_with("The ") { "" } else { "The request is invalid: " };
                     format!("{prefix}{}", status.message)
                 }
                 _ => format!("Error from server ({reason}): {}", status.message),
@@ -76,9 +66,5 @@ fn causes(error: &Error) -> String {
         }
         source = cause.source();
     }
-    if text.is_empty() {
-        error.to_string()
-    } else {
-        text.join(": ")
-    }
+    if text.is_empty() { error.to_string() } else { text.join(": ") }
 }

@@ -22,10 +22,7 @@ pub(crate) async fn forward_port(
         let (pods, pod) = (pods.clone(), pod.clone());
         tokio::spawn(async move {
             if let Err(failure) = one(&pods, &pod, port, connection).await {
-                output::progress(&format!(
-                    "port-forward to {pod}:{port}: {}",
-                    chain(&failure.error)
-                ));
+                output::progress(&format!("port-forward to {pod}:{port}: {}", chain(&failure.error)));
             }
         });
     }
@@ -33,9 +30,8 @@ pub(crate) async fn forward_port(
 
 async fn one(pods: &Api<Pod>, pod: &str, port: u16, mut local: TcpStream) -> Result<(), Failure> {
     let mut forwarder = pods.portforward(pod, &[port]).await.map_err(server_failure)?;
-    let mut remote = forwarder
-        .take_stream(port)
-        .ok_or_else(|| Failure::new("the port-forward has no stream"))?;
+    let mut remote =
+        forwarder.take_stream(port).ok_or_else(|| Failure::new("the port-forward has no stream"))?;
     let failed = forwarder.take_error(port);
     let copied = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
     drop(remote);

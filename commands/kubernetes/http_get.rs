@@ -33,13 +33,10 @@ pub(crate) async fn http_request(
 ) -> Result<String, Failure> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut forwarder = pods.portforward(pod, &[port]).await.map_err(server_failure)?;
-    let stream = forwarder
-        .take_stream(port)
-        .ok_or_else(|| Failure::new("the port-forward has no stream"))?;
+    let stream = forwarder.take_stream(port).ok_or_else(|| Failure::new("the port-forward has no stream"))?;
     let at = || format!("cannot reach port {port} of pod {pod}.{namespace}");
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .with_context(at)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(at)?;
     let driver = tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -55,12 +52,8 @@ pub(crate) async fn http_request(
     forwarder.abort();
     let body = String::from_utf8_lossy(&body).into_owned();
     if !status.is_success() {
-        return Err(Failure::new(format!(
-            "unexpected status code: {}: {}",
-            status.as_u16(),
-            body.trim()
-        ))
-        .context(format!("{method} {path} on port {port} of pod {pod}.{namespace}")));
+        return Err(Failure::new(format!("unexpected status code: {}: {}", status.as_u16(), body.trim()))
+            .context(format!("{method} {path} on port {port} of pod {pod}.{namespace}")));
     }
     Ok(body)
 }

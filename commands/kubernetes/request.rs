@@ -107,10 +107,7 @@ impl Objects {
         object: &Value,
         dry_run: bool,
     ) -> Result<Value, Error> {
-        let query = [
-            ("dryRun", if dry_run { "All" } else { "" }),
-            ("fieldManager", "kubectl-create"),
-        ];
+        let query = [("dryRun", if dry_run { "All" } else { "" }), ("fieldManager", "kubectl-create")];
         let request = Request::post(with_query(resource.collection(namespace), &query))
             .header(header::CONTENT_TYPE, "application/json");
         self.client.request(body(request, serialized(object)?)?).await

@@ -61,43 +61,24 @@ impl Resource {
 
     /// `apps/v1`, or `v1` for the core group.
     pub(crate) fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// `deployments.apps`, or `pods` for the core group: how kubectl names a type in messages.
     pub(crate) fn qualified(&self) -> String {
-        if self.group.is_empty() {
-            self.plural.clone()
-        } else {
-            format!("{}.{}", self.plural, self.group)
-        }
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
     /// `deployment.apps`, as in `deployment.apps/x created`.
     pub(crate) fn qualified_singular(&self) -> String {
-        let singular = if self.singular.is_empty() {
-            self.kind.to_lowercase()
-        } else {
-            self.singular.clone()
-        };
-        if self.group.is_empty() {
-            singular
-        } else {
-            format!("{singular}.{}", self.group)
-        }
+        let singular =
+            if self.singular.is_empty() { self.kind.to_lowercase() } else { self.singular.clone() };
+        if self.group.is_empty() { singular } else { format!("{singular}.{}", self.group) }
     }
 
     /// URL path of the collection; of all namespaces when `namespace` is `None`.
     pub(crate) fn collection(&self, namespace: Option<&str>) -> String {
-        let root = if self.group.is_empty() {
-            "/api".to_owned()
-        } else {
-            format!("/apis/{}", self.group)
-        };
+        let root = if self.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", self.group) };
         match namespace.filter(|_| self.namespaced) {
             Some(namespace) => format!("{root}/{}/namespaces/{namespace}/{}", self.version, self.plural),
             None => format!("{root}/{}/{}", self.version, self.plural),
@@ -112,10 +93,7 @@ impl Resource {
 
 /// A text field of an object, empty when absent.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The label selector of whatever selects pods: workloads, Services.
@@ -123,15 +101,11 @@ pub(crate) fn selector_of(object: &Value) -> Option<String> {
     let labels = object
         .pointer("/spec/selector/matchLabels")
         .or_else(|| {
-            object
-                .pointer("/spec/selector")
-                .filter(|selector| selector.get("matchLabels").is_none())
+            object.pointer("/spec/selector").filter(|selector| selector.get("matchLabels").is_none())
         })?
         .as_object()
         .filter(|labels| !labels.is_empty())?;
-    let pairs: Vec<String> = labels
-        .iter()
-        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-        .collect();
+    let pairs: Vec<String> =
+        labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
     Some(pairs.join(","))
 }

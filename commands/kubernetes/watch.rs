@@ -35,11 +35,8 @@ pub(crate) fn watch(
     labels: &str,
     fields: &str,
 ) -> BoxStream<'static, Result<Event, Error>> {
-    let scope = Scope {
-        collection: resource.collection(namespace),
-        labels: labels.into(),
-        fields: fields.into(),
-    };
+    let scope =
+        Scope { collection: resource.collection(namespace), labels: labels.into(), fields: fields.into() };
     let client = client.clone();
     let rounds = futures::stream::unfold(0u32, move |round| {
         let (client, scope) = (client.clone(), scope.clone());
@@ -71,9 +68,7 @@ async fn one_round(client: Client, scope: Scope) -> BoxStream<'static, Result<Ev
         Ok(changes) => changes,
         Err(error) => futures::stream::once(async { Err(error) }).boxed(),
     };
-    futures::stream::iter(current.into_iter().map(|object| Ok(Event::Applied(object))))
-        .chain(changes)
-        .boxed()
+    futures::stream::iter(current.into_iter().map(|object| Ok(Event::Applied(object)))).chain(changes).boxed()
 }
 
 async fn list(client: &Client, scope: &Scope) -> Result<Value, Error> {
@@ -81,9 +76,7 @@ async fn list(client: &Client, scope: &Scope) -> Result<Value, Error> {
         scope.collection.clone(),
         &[("labelSelector", &scope.labels), ("fieldSelector", &scope.fields)],
     );
-    client
-        .request(Request::get(path).body(Vec::new()).map_err(Error::HttpError)?)
-        .await
+    client.request(Request::get(path).body(Vec::new()).map_err(Error::HttpError)?).await
 }
 
 async fn changes(
