@@ -5,9 +5,15 @@
 //! so that debugging a proxy cannot slow its traffic.
 
 mod arguments;
+pub(crate) mod bootstrap;
+mod environment;
 pub(crate) mod health;
 pub(crate) mod http_server;
 pub(crate) mod lifecycle;
+mod node;
+pub(crate) mod proxy_config;
+mod saved_state;
+pub(crate) mod secrets;
 pub(crate) mod status;
 
 use std::path::Path;

@@ -2,6 +2,7 @@
 //!
 //! Knows no Kubernetes, no store and no control plane beyond its discovery stream.
 
+mod admin;
 pub mod agent;
 pub mod capture;
 pub mod config;

@@ -115,6 +115,9 @@ pub struct InitArguments {
     /// Levels of the log, as in Istio: `default:info` or `info`
     #[arg(long = "log_output_level", default_value = "default:info")]
     pub log_output_level: String,
+    /// Write the log as JSON
+    #[arg(long = "log_as_json", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub log_as_json: bool,
 }
 
 /// Reads Go's notation of one duration: `5s`, `500ms`, `1m`.

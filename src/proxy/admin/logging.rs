@@ -1,0 +1,144 @@
+//! `/logging`: levels of the log, under Envoy's logger names.
+
+use std::fmt::Write;
+
+use sagene_base::logging::{LogHandle, parse_level};
+use tracing::level_filters::LevelFilter;
+
+/// Envoy's loggers and the parts of this program that stand behind them. Several of Envoy's can mean one part.
+const LOGGERS: [(&str, &str); 24] = [
+    ("admin", "sagene_proxy::admin"),
+    ("agent", "sagene_proxy::agent"),
+    ("client", "sagene_proxy::upstream"),
+    ("config", "sagene_proxy::config"),
+    ("conn_handler", "sagene_proxy::listen"),
+    ("connection", "sagene_proxy::tls"),
+    ("dns", "sagene_proxy::dns"),
+    ("ext_authz", "sagene_proxy::filter::ext_authz"),
+    ("filter", "sagene_proxy::filter"),
+    ("forward_proxy", "sagene_proxy::upstream"),
+    ("grpc", "sagene_xds"),
+    ("health_checker", "sagene_proxy::upstream"),
+    ("http", "sagene_proxy::http"),
+    ("http2", "h2"),
+    ("jwt", "sagene_proxy::filter::jwt_authn"),
+    ("main", "sagene_proxy::worker"),
+    ("pool", "sagene_proxy::upstream"),
+    ("rbac", "sagene_proxy::filter::rbac"),
+    ("router", "sagene_proxy::http"),
+    ("secret", "sagene_identity"),
+    ("stats", "sagene_proxy::stats"),
+    ("tracing", "sagene_proxy::filter::tracing"),
+    ("upstream", "sagene_proxy::upstream"),
+    ("xds", "sagene_xds"),
+];
+
+/// What to write instead.
+pub(super) const USAGE: &str = "usage: /logging?<name>=<level> (change single level)\n\
+usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n\
+usage: /logging?level=<level> (change all levels)\n\
+levels: trace debug info warning error critical off\n";
+
+/// Why a change was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoggingError {
+    /// No such logger.
+    #[error("unknown logger name {0:?}")]
+    UnknownLogger(String),
+    /// No such level.
+    #[error("unknown logger level {0:?}")]
+    UnknownLevel(String),
+    /// `paths` is not `name:level,…`.
+    #[error("{0:?} is not name:level")]
+    Pair(String),
+    /// The log did not take it.
+    #[error("the levels could not be changed")]
+    Refused(#[source] sagene_base::logging::LoggingError),
+}
+
+/// Every logger with its level.
+pub(super) fn list(log: &LogHandle) -> String {
+    let levels = log.levels();
+    let mut text = String::from("active loggers:\n");
+    for (name, target) in LOGGERS {
+        let own = levels
+            .targets
+            .iter()
+            .filter(|(prefix, _)| covers(prefix, target))
+            .max_by_key(|(prefix, _)| prefix.len());
+        let level = own.map_or(levels.default, |(_, level)| *level);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {name}: {}", word(level));
+    }
+    text
+}
+
+fn covers(prefix: &str, target: &str) -> bool {
+    target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn word(level: LevelFilter) -> &'static str {
+    match level {
+        LevelFilter::TRACE => "trace",
+        LevelFilter::DEBUG => "debug",
+        LevelFilter::INFO => "info",
+        LevelFilter::WARN => "warning",
+        LevelFilter::ERROR => "error",
+        _ => "off",
+    }
+}
+
+/// Takes `level=L`, `name=L` and `paths=name:L,…`; all or nothing.
+pub(super) fn change(log: &LogHandle, query: &[(String, String)]) -> Result<(), LoggingError> {
+    let mut levels = log.levels();
+    for (name, value) in query {
+        match name.as_str() {
+            "level" => {
+                levels.default = level(value)?;
+                levels.targets.clear();
+            }
+            "paths" => {
+                for pair in value.split(',').filter(|pair| !pair.is_empty()) {
+                    let (name, value) =
+                        pair.split_once(':').ok_or_else(|| LoggingError::Pair(pair.to_owned()))?;
+                    levels.targets.insert(target(name)?.to_owned(), level(value)?);
+                }
+            }
+            name => {
+                levels.targets.insert(target(name)?.to_owned(), level(value)?);
+            }
+        }
+    }
+    log.set_levels(levels).map_err(LoggingError::Refused)
+}
+
+fn level(word: &str) -> Result<LevelFilter, LoggingError> {
+    parse_level(word).ok_or_else(|| LoggingError::UnknownLevel(word.to_owned()))
+}
+
+fn target(name: &str) -> Result<&'static str, LoggingError> {
+    LOGGERS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, target)| *target)
+        .ok_or_else(|| LoggingError::UnknownLogger(name.to_owned()))
+}
+
+/// The log specification for `--proxyLogLevel` and `--proxyComponentLogLevel`; components that are unknown here
+/// (`misc`) are left out.
+pub(crate) fn specification(agent: &str, proxy: &str, components: &str) -> String {
+    let mut parts = vec![agent.to_owned()];
+    for entry in
+        proxy.split(',').chain(components.split(',')).map(str::trim).filter(|entry| !entry.is_empty())
+    {
+        match entry.split_once(':') {
+            None => parts.push(format!("sagene_proxy={entry}")),
+            Some((name, level)) => parts.extend(target(name).ok().map(|target| format!("{target}={level}"))),
+        }
+    }
+    // What the agent does is its own level, not the proxy's.
+    let agent_level = agent.rsplit([':', '=']).next().unwrap_or("info");
+    parts.push(format!("sagene_proxy::agent={agent_level}"));
+    parts.push(format!("sagene_proxy::capture={agent_level}"));
+    parts.join(",")
+}
