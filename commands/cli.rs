@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
-use crate::{completion, install, kubectl, manifest, profile, proxy_config, version};
+use crate::{completion, install, kubectl, manifest, profile, proxy_config, uninstall, version};
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
 #[derive(Debug, Parser)]
@@ -82,6 +82,10 @@ enum Command {
     /// Install or reconfigure the mesh on a cluster; without a kubeconfig, on an embedded one it starts
     #[command(alias = "apply")]
     Install(install::InstallCommand),
+    /// Bring an installation to this version; the same as install
+    Upgrade(install::InstallCommand),
+    /// Remove the mesh; on the embedded cluster, with --purge, the cluster too
+    Uninstall(uninstall::UninstallCommand),
     /// Render manifests
     Manifest(manifest::ManifestCommand),
     /// Show the installation profiles
@@ -96,6 +100,12 @@ enum Command {
     Version(version::VersionCommand),
     /// Print a shell completion script
     Completion(completion::CompletionCommand),
+    /// The embedded cluster of this machine: run, start, stop, status
+    #[command(disable_help_flag = true)]
+    Cluster(Passthrough),
+    /// Run a sample application, as pods of the embedded cluster do
+    #[command(disable_help_flag = true)]
+    Sample(Passthrough),
     /// Run a proxy: sidecar, router, init, or a static Envoy bootstrap with --config
     #[command(disable_help_flag = true)]
     Proxy(Passthrough),
@@ -147,13 +157,16 @@ impl Cli {
         self.globals.color.install();
         let context = Context::new(self.globals);
         match self.command {
-            Command::Install(command) => command.run(&context),
+            Command::Install(command) | Command::Upgrade(command) => command.run(&context),
+            Command::Uninstall(command) => command.run(&context),
             Command::Manifest(command) => command.run(&context),
             Command::Profile(command) => command.run(),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
             Command::ProxyConfig(command) => command.run(&context),
             Command::Version(command) => command.run(&context),
             Command::Completion(command) => command.run(),
+            Command::Cluster(arguments) => crate::roles::after_globals("cluster", arguments.arguments),
+            Command::Sample(arguments) => crate::roles::after_globals("sample", arguments.arguments),
             Command::Proxy(arguments) => crate::roles::after_globals("proxy", arguments.arguments),
         }
     }

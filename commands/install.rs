@@ -17,6 +17,7 @@ use crate::context::{Cluster, Context, Source};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use apply::Applier;
+pub(crate) use apply::installed_types;
 use progress::Progress;
 use settings::Overlays;
 

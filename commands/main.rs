@@ -9,12 +9,14 @@ mod output;
 mod roles;
 mod runtime;
 
+mod cluster;
 mod completion;
 mod install;
 mod kubectl;
 mod manifest;
 mod profile;
 mod proxy_config;
+mod uninstall;
 mod version;
 
 use std::ffi::OsString;
@@ -22,6 +24,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    // The embedded cluster's own processes come first: they must find the process as the kernel made it.
+    if let Some(code) = sagene_cluster::run::internal_entry(&arguments) {
+        return code;
+    }
     // Long-running roles have their own flags and none of the CLI's; they are told apart first.
     if let Some(code) = roles::run(&arguments) {
         return code;

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use crate::exit::Failure;
 
-pub(crate) use format::{Format, to_json, to_yaml};
+pub(crate) use format::{View, to_json, to_yaml};
 pub(crate) use table::Table;
 
 /// When to use colors.

@@ -21,8 +21,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output;
-pub(crate) use source::{DumpTarget, admin_request};
+use crate::output::{self, View};
 
 #[derive(Debug, Args)]
 pub(crate) struct ProxyConfigCommand {
@@ -34,18 +33,6 @@ pub(crate) struct ProxyConfigCommand {
     proxy_admin_port: u16,
     #[command(subcommand)]
     command: Subcommands,
-}
-
-/// Value of `-o`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum View {
-    /// Columns.
-    #[value(alias = "table")]
-    Short,
-    /// JSON.
-    Json,
-    /// YAML.
-    Yaml,
 }
 
 #[derive(Debug, Subcommand)]

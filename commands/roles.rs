@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{self, Exit, Outcome};
 
 /// `sagene proxy …`, with the proxy's own flags only.
 #[derive(Debug, Parser)]
@@ -16,6 +16,29 @@ use crate::exit::{Exit, Outcome};
 struct Proxy {
     #[command(flatten)]
     arguments: sagene_proxy::run::ProxyArguments,
+}
+
+/// `sagene cluster …`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sagene cluster",
+    about = "The embedded cluster of this machine",
+    arg_required_else_help = true
+)]
+struct Cluster {
+    #[command(flatten)]
+    command: crate::cluster::ClusterCommand,
+}
+
+/// `sagene sample NAME …`.
+#[derive(Debug, Parser)]
+#[command(name = "sagene sample", about = "Run a sample application")]
+struct Sample {
+    /// Name of the sample
+    name: String,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 /// Runs a role if the command line names one; `None` leaves it to the CLI.
@@ -38,6 +61,8 @@ pub(crate) fn after_globals(name: &str, arguments: Vec<OsString>) -> Outcome {
 
 fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
     match name {
+        "cluster" => Some(parsed("sagene cluster", arguments, |cluster: Cluster| cluster.command.run())),
+        "sample" => Some(parsed("sagene sample", arguments, sample)),
         "proxy" => Some(proxy(arguments.to_vec())),
         // The container istio-init calls the program by the name of Istio's tool.
         "istio-iptables" => {
@@ -48,9 +73,21 @@ fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 fn proxy(arguments: Vec<OsString>) -> ExitCode {
-    let named = std::iter::once(OsString::from("sagene proxy")).chain(arguments);
-    match Proxy::try_parse_from(named) {
-        Ok(proxy) => sagene_proxy::run::run(proxy.arguments),
+    parsed("sagene proxy", &arguments, |proxy: Proxy| sagene_proxy::run::run(proxy.arguments))
+}
+
+/// Parses a role's own flags and runs it.
+fn parsed<P: Parser>(name: &str, arguments: &[OsString], run: impl FnOnce(P) -> ExitCode) -> ExitCode {
+    let named = std::iter::once(OsString::from(name)).chain(arguments.iter().cloned());
+    match P::try_parse_from(named) {
+        Ok(role) => run(role),
         Err(error) => cli::usage(&error),
     }
+}
+
+fn sample(sample: Sample) -> ExitCode {
+    exit::report(crate::runtime::block_on(async {
+        let code = sagene_cluster::samples::run(&sample.name, &sample.arguments).await?;
+        Ok(Exit::Program(u8::try_from(code).unwrap_or(1)))
+    }))
 }

@@ -1,25 +1,26 @@
-//! The embedded cluster of this machine, as far as the CLI has to know it: where its kubeconfig is.
+//! The embedded cluster of this machine, as the CLI sees it: where its kubeconfig is, and starting it.
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
+use sagene_cluster::launcher::{self, LaunchOptions, RunningCluster};
+
+use crate::exit::Failure;
+
 /// Name of its kubeconfig context.
-pub(crate) const EMBEDDED_CONTEXT: &str = "sagene-embedded";
+pub(crate) use sagene_cluster::launcher::CONTEXT as EMBEDDED_CONTEXT;
 
 /// The kubeconfig it wrote, if there is one.
 pub(crate) fn kubeconfig() -> Option<PathBuf> {
-    let path = state_directory()?.join("kubeconfig");
-    path.exists().then_some(path)
+    launcher::kubeconfig_path(None)
 }
 
-/// `$SAGENE_HOME`, else `$XDG_STATE_HOME/sagene`, else `~/.local/state/sagene`.
-pub(crate) fn state_directory() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("SAGENE_HOME")
-        .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("sagene")))
-        .or_else(|| std::env::home_dir().map(|home| home.join(".local/state/sagene")))
-}
-
-/// Starts the cluster, or finds it running.
-pub(crate) async fn start() -> Result<(), crate::exit::Failure> {
-    Err(crate::exit::Failure::new("the embedded cluster cannot be started yet"))
+/// Starts the cluster, or finds it running. The launcher waits by blocking, so it gets a thread of its own and spinners turn on.
+pub(crate) async fn start() -> Result<RunningCluster, Failure> {
+    let started = tokio::task::spawn_blocking(|| launcher::ensure_running(&LaunchOptions::default())).await;
+    match started {
+        Ok(Ok(cluster)) => Ok(cluster),
+        Ok(Err(error)) => Err(Failure::from(error).context("the embedded cluster did not start")),
+        Err(error) => Err(anyhow!("the start of the embedded cluster broke off: {error}").into()),
+    }
 }

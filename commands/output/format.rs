@@ -5,20 +5,16 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 
-/// Value of `-o`.
+/// Value of `-o` where a report has columns and a full form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum View {
     /// Columns.
-    #[value(alias = "short")]
-    Table,
-    /// More columns.
-    Wide,
+    #[value(alias = "table")]
+    Short,
     /// JSON.
     Json,
     /// YAML.
     Yaml,
-    /// `kind/name` only.
-    Name,
 }
 
 /// JSON with four spaces, as istioctl indents.

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::Ask;
 use super::dump::{Dump, number, path, text};
 use super::source::DumpTarget;
-use super::{Ask, View};
 use crate::exit::{Failure, Outcome};
+use crate::output::View;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Bootstrap {

@@ -6,9 +6,9 @@ use super::cluster::{self, ClusterFilter};
 use super::listener::{self, ListenerFilter};
 use super::route::{self, RouteFilter};
 use super::source::DumpTarget;
-use super::{Ask, View, bootstrap, dump, endpoint, secret};
+use super::{Ask, bootstrap, dump, endpoint, secret};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{self, Table};
+use crate::output::{self, Table, View};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct All {

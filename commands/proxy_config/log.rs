@@ -2,12 +2,13 @@
 
 use clap::Args;
 
-use super::{Ask, View};
+use super::Ask;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::kubernetes::{
     Objects, PodName, Resource, http_request, pods_named, pods_selected, server_failure, text,
 };
 use crate::output;
+use crate::output::View;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Log {

@@ -1,0 +1,213 @@
+//! `uninstall`: removes a revision, or with `--purge` everything; on the embedded cluster `--purge` removes the cluster too.
+
+use clap::Args;
+use sagene_cluster::launcher;
+use sagene_manifest::profile;
+use sagene_manifest::render::{COMPONENT_LABEL, OWNER_LABEL};
+use serde_json::{Value, json};
+
+use crate::context::{Cluster, Context, Source};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::install::installed_types;
+use crate::install::settings::Overlays;
+use crate::kubernetes::{Discovery, Objects, Resource, http_get, server_failure, text};
+use crate::output;
+
+#[derive(Debug, Args)]
+pub(crate) struct UninstallCommand {
+    #[command(flatten)]
+    overlays: Overlays,
+    /// Remove everything of every revision, and on the embedded cluster the cluster itself
+    #[arg(long)]
+    purge: bool,
+    /// Do not ask before acting
+    #[arg(short = 'y', long)]
+    skip_confirmation: bool,
+    /// Print what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Print every removed object
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// An object to remove.
+struct Doomed {
+    resource: Resource,
+    object: Value,
+}
+
+impl UninstallCommand {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        let request = self.overlays.request()?;
+        let named = request.revision.is_some()
+            || !request.files.is_empty()
+            || request.sets.iter().any(|set| set.starts_with("revision="));
+        if !self.purge && !named {
+            return Err(Failure::new("at least one of the --revision (or --set revision=<revision>), --filename or --purge flags must be set")
+                .hint("sagene uninstall --purge   removes everything"));
+        }
+        let revision = if named { Some(profile::resolve(&request)?.revision) } else { None };
+        crate::runtime::block_on(async {
+            match Source::find(&context.globals)? {
+                Some(source) if self.purge && source.is_embedded() => {
+                    self.purge_embedded(context, &source).await
+                }
+                Some(source) => {
+                    let cluster = context.connect(&source).await?;
+                    self.from_cluster(context, &cluster, revision.as_deref()).await
+                }
+                // A half-made state directory counts as something to remove; nothing at all is what was asked for.
+                None if self.purge => purge_state(),
+                None => context.cluster().await.map(|_| Exit::Success),
+            }
+        })
+    }
+
+    /// The cluster exists for the mesh: all of it goes.
+    async fn purge_embedded(&self, context: &Context, source: &Source) -> Outcome {
+        output::progress(
+            "This removes the embedded cluster of this machine: its control plane, every pod in it and everything it keeps.",
+        );
+        if self.dry_run {
+            output::progress("Nothing was changed (--dry-run)");
+            return Ok(Exit::Success);
+        }
+        if let Ok(cluster) = context.connect(source).await {
+            warn_about_proxies(&cluster, &context.globals.istio_namespace).await;
+        }
+        if !self.skip_confirmation && !output::confirm("Proceed?")? {
+            output::progress("Cancelled.");
+            return Ok(Exit::Failure);
+        }
+        purge_state()
+    }
+
+    async fn from_cluster(&self, context: &Context, cluster: &Cluster, revision: Option<&str>) -> Outcome {
+        output::progress(&format!("Uninstalling from {}", cluster.description));
+        let doomed = self.find(cluster, revision).await?;
+        if doomed.is_empty() {
+            let what = revision.map(|it| format!(" of revision {it:?}")).unwrap_or_default();
+            return Err(Failure::new(format!("nothing{what} is installed in {}", cluster.description)));
+        }
+        warn_about_proxies(cluster, &context.globals.istio_namespace).await;
+        if self.dry_run {
+            doomed.iter().for_each(|doomed| output::line(&format!("  Would remove {}.", described(doomed))));
+            return Ok(Exit::Success);
+        }
+        let question =
+            format!("{} objects will be removed from {}. Proceed?", doomed.len(), cluster.description);
+        if !self.skip_confirmation && !output::confirm(&question)? {
+            output::progress("Cancelled.");
+            return Ok(Exit::Failure);
+        }
+        let objects = Objects::new(cluster.client.clone());
+        for doomed in &doomed {
+            let namespace = Some(text(&doomed.object, "/metadata/namespace")).filter(|it| !it.is_empty());
+            let name = text(&doomed.object, "/metadata/name");
+            let options = json!({"propagationPolicy": "Foreground"});
+            objects.delete(&doomed.resource, namespace, name, &options).await.map_err(server_failure)?;
+            output::line(&format!("  Removed {}.", described(doomed)));
+        }
+        if self.purge {
+            remove_namespace(&objects, &context.globals.istio_namespace).await?;
+        }
+        output::progress("✔ Uninstall complete");
+        Ok(Exit::Success)
+    }
+
+    /// Without `--purge` the base and the CRDs stay: other revisions need them.
+    async fn find(&self, cluster: &Cluster, revision: Option<&str>) -> Result<Vec<Doomed>, Failure> {
+        let discovery = Discovery::load(&cluster.client).await.map_err(server_failure)?;
+        let objects = Objects::new(cluster.client.clone());
+        let labels = match revision {
+            _ if self.purge => COMPONENT_LABEL.to_owned(),
+            Some("") | None => {
+                format!("{COMPONENT_LABEL},{COMPONENT_LABEL}!=Base,{OWNER_LABEL}=installed-state")
+            }
+            Some(revision) => {
+                format!("{COMPONENT_LABEL},{COMPONENT_LABEL}!=Base,{OWNER_LABEL}=installed-state-{revision}")
+            }
+        };
+        let mut types: Vec<Resource> = installed_types(&discovery).into_iter().cloned().collect();
+        if self.purge {
+            let group = "apiextensions.k8s.io";
+            types.push(Resource::known(
+                group,
+                "v1",
+                "CustomResourceDefinition",
+                "customresourcedefinitions",
+                false,
+            ));
+        }
+        let mut doomed = Vec::new();
+        for resource in types {
+            for object in objects.list(&resource, None, &labels).await.map_err(server_failure)? {
+                doomed.push(Doomed { resource: resource.clone(), object });
+            }
+        }
+        Ok(doomed)
+    }
+}
+
+/// Stops the cluster and removes its state; nothing there is fine.
+fn purge_state() -> Outcome {
+    if launcher::purge(None)? {
+        output::progress("✔ Uninstall complete: the embedded cluster and everything it kept are gone");
+    } else {
+        output::progress("✔ Nothing is installed");
+    }
+    Ok(Exit::Success)
+}
+
+fn described(doomed: &Doomed) -> String {
+    let namespace = text(&doomed.object, "/metadata/namespace");
+    let name = text(&doomed.object, "/metadata/name");
+    format!("{}:{}/{name}.{namespace}", doomed.resource.api_version(), doomed.resource.kind)
+}
+
+/// The control plane leaves secrets, leases and certificates behind that it made itself: with the last of it the namespace goes.
+async fn remove_namespace(objects: &Objects, namespace: &str) -> Result<(), Failure> {
+    let pods = objects
+        .list(&Resource::known("apps", "v1", "Deployment", "deployments", true), Some(namespace), "")
+        .await;
+    if !pods.map_err(server_failure)?.is_empty() {
+        output::progress(&format!("  Namespace {namespace} is kept: it holds workloads of others"));
+        return Ok(());
+    }
+    let certificates = Resource::known("", "v1", "ConfigMap", "configmaps", true);
+    for map in objects.list(&certificates, None, "istio.io/config=true").await.map_err(server_failure)? {
+        if text(&map, "/metadata/name") == "istio-ca-root-cert" {
+            let of = Some(text(&map, "/metadata/namespace"));
+            objects
+                .delete(&certificates, of, "istio-ca-root-cert", &json!({}))
+                .await
+                .map_err(server_failure)?;
+        }
+    }
+    objects.delete(&Resource::namespaces(), None, namespace, &json!({})).await.map_err(server_failure)?;
+    output::line(&format!("  Removed v1:Namespace/{namespace}."));
+    Ok(())
+}
+
+/// Names the proxies that will lose their control plane. Who cannot be asked is not counted.
+async fn warn_about_proxies(cluster: &Cluster, namespace: &str) {
+    let objects = Objects::new(cluster.client.clone());
+    let pods = objects.list(&Resource::pods(), Some(namespace), "app=istiod").await.unwrap_or_default();
+    let mut proxies = Vec::new();
+    for pod in pods.iter().filter(|pod| text(pod, "/status/phase") == "Running") {
+        let answer =
+            http_get(&cluster.client, namespace, text(pod, "/metadata/name"), 15014, "/debug/syncz").await;
+        let entries: Vec<Value> =
+            answer.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        proxies.extend(entries.iter().map(|entry| text(entry, "/proxy").to_owned()));
+    }
+    if proxies.is_empty() {
+        return;
+    }
+    let listed = if proxies.len() <= 30 { format!(": {}", proxies.join(", ")) } else { String::new() };
+    output::progress(&format!(
+        "There are still {} proxies pointing to the control plane{listed}",
+        proxies.len()
+    ));
+}
