@@ -22,11 +22,7 @@ pub struct BackoffPolicy {
 impl Default for BackoffPolicy {
     /// 100 ms doubling up to 30 s.
     fn default() -> Self {
-        Self {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(30),
-            factor: 2.0,
-        }
+        Self { initial: Duration::from_millis(100), max: Duration::from_secs(30), factor: 2.0 }
     }
 }
 
@@ -40,19 +36,14 @@ pub struct Backoff {
 impl Backoff {
     /// A loop that has not failed yet.
     pub fn new(policy: BackoffPolicy) -> Self {
-        Self {
-            policy,
-            nominal: policy.initial,
-        }
+        Self { policy, nominal: policy.initial }
     }
 
     /// The delay before the next attempt; later ones are longer.
     pub fn next_delay(&mut self) -> Duration {
         let nominal = self.nominal.min(self.policy.max);
         let grown = nominal.as_secs_f64() * self.policy.factor.max(1.0);
-        self.nominal = Duration::try_from_secs_f64(grown)
-            .unwrap_or(self.policy.max)
-            .min(self.policy.max);
+        self.nominal = Duration::try_from_secs_f64(grown).unwrap_or(self.policy.max).min(self.policy.max);
         nominal.mul_f64(0.5 + 0.5 * random_fraction())
     }
 
@@ -79,19 +70,13 @@ mod tests {
 
     #[test]
     fn delays_grow_to_the_cap_and_start_over_after_a_success() {
-        let policy = BackoffPolicy {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(1),
-            factor: 2.0,
-        };
+        let policy =
+            BackoffPolicy { initial: Duration::from_millis(100), max: Duration::from_secs(1), factor: 2.0 };
         let mut backoff = Backoff::new(policy);
         for nominal in [100, 200, 400, 800, 1000, 1000] {
             let delay = backoff.next_delay();
             let nominal = Duration::from_millis(nominal);
-            assert!(
-                delay >= nominal / 2 && delay <= nominal,
-                "{delay:?} for {nominal:?}"
-            );
+            assert!(delay >= nominal / 2 && delay <= nominal, "{delay:?} for {nominal:?}");
         }
         backoff.reset();
         assert!(backoff.next_delay() <= Duration::from_millis(100));

@@ -46,18 +46,12 @@ pub struct Drain {
 impl Drain {
     /// Begins a graceful drain that is forced after `grace`. A drain that already runs is only ever shortened.
     pub fn start(&self, grace: Duration) {
-        self.request(DrainRequest {
-            mode: DrainMode::Graceful,
-            deadline: Instant::now() + grace,
-        });
+        self.request(DrainRequest { mode: DrainMode::Graceful, deadline: Instant::now() + grace });
     }
 
     /// Asks every task to stop at once.
     pub fn force(&self) {
-        self.request(DrainRequest {
-            mode: DrainMode::Immediate,
-            deadline: Instant::now(),
-        });
+        self.request(DrainRequest { mode: DrainMode::Immediate, deadline: Instant::now() });
     }
 
     fn request(&self, wanted: DrainRequest) {
@@ -74,10 +68,7 @@ impl Drain {
 
     /// Another token.
     pub fn watch(&self) -> DrainWatch {
-        DrainWatch {
-            receiver: self.sender.subscribe(),
-            _holder: self.holders.token(),
-        }
+        DrainWatch { receiver: self.sender.subscribe(), _holder: self.holders.token() }
     }
 
     /// Number of tokens still held.
@@ -143,10 +134,7 @@ impl DrainWatch {
         loop {
             let request = *receiver.borrow_and_update();
             match request {
-                Some(DrainRequest {
-                    mode: DrainMode::Immediate,
-                    ..
-                }) => return,
+                Some(DrainRequest { mode: DrainMode::Immediate, .. }) => return,
                 Some(DrainRequest { deadline, .. }) => tokio::select! {
                     () = tokio::time::sleep_until(deadline) => return,
                     changed = receiver.changed() => if changed.is_err() { return },
@@ -162,10 +150,7 @@ impl DrainWatch {
 }
 
 fn immediate() -> DrainRequest {
-    DrainRequest {
-        mode: DrainMode::Immediate,
-        deadline: Instant::now(),
-    }
+    DrainRequest { mode: DrainMode::Immediate, deadline: Instant::now() }
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 //! This room knows nothing of meshes, Kubernetes or Envoy.
 
 pub mod backoff;
+pub mod connect;
 pub mod crypto;
 pub mod drain;
 pub mod hint;
 pub mod logging;
 pub mod readiness;
+pub mod resolve;
 pub mod task;
 
 pub use hint::{Hint, Hinted};

@@ -84,15 +84,8 @@ pub struct LogLevels {
 impl LogLevels {
     /// Reads a level specification; see the module text.
     pub fn parse(specification: &str) -> Result<Self, LoggingError> {
-        let mut levels = Self {
-            default: LevelFilter::INFO,
-            targets: BTreeMap::new(),
-        };
-        for entry in specification
-            .split(',')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty())
-        {
+        let mut levels = Self { default: LevelFilter::INFO, targets: BTreeMap::new() };
+        for entry in specification.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let (target, level) = match entry.split_once([':', '=']) {
                 Some((target, level)) => (target, level),
                 None => ("default", entry),
@@ -112,11 +105,9 @@ impl LogLevels {
     }
 
     fn filter(&self) -> Targets {
-        Targets::new().with_default(self.default).with_targets(
-            self.targets
-                .iter()
-                .map(|(target, level)| (target.clone(), *level)),
-        )
+        Targets::new()
+            .with_default(self.default)
+            .with_targets(self.targets.iter().map(|(target, level)| (target.clone(), *level)))
     }
 }
 
@@ -134,14 +125,9 @@ pub fn parse_level(word: &str) -> Option<LevelFilter> {
 }
 
 fn complete_target(target: &str) -> String {
-    const OURS: [&str; 9] = [
-        "base", "store", "identity", "xds", "control", "proxy", "console", "cluster", "manifest",
-    ];
-    if OURS.contains(&target) {
-        format!("sagene_{target}")
-    } else {
-        target.to_owned()
-    }
+    const OURS: [&str; 9] =
+        ["base", "store", "identity", "xds", "control", "proxy", "console", "cluster", "manifest"];
+    if OURS.contains(&target) { format!("sagene_{target}") } else { target.to_owned() }
 }
 
 /// Changes levels of a running process; cheap to share behind an `Arc`.
@@ -159,9 +145,7 @@ impl LogHandle {
 
     /// Replaces every level.
     pub fn set_levels(&self, levels: LogLevels) -> Result<(), LoggingError> {
-        self.reload
-            .reload(levels.filter())
-            .map_err(|_| LoggingError::ShutDown)?;
+        self.reload.reload(levels.filter()).map_err(|_| LoggingError::ShutDown)?;
         *self.levels.lock().unwrap_or_else(PoisonError::into_inner) = levels;
         Ok(())
     }
@@ -188,18 +172,13 @@ pub fn init(options: &LoggingOptions) -> Result<LogHandle, LoggingError> {
         LogTarget::Stderr => tracing_subscriber::fmt::writer::BoxMakeWriter::new(std::io::stderr),
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(writer);
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
     let done = match options.format {
         LogFormat::Text => registry.with(layer.event_format(IstioText)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     done.map_err(|_| LoggingError::AlreadySetUp)?;
-    Ok(LogHandle {
-        reload,
-        levels: Mutex::new(levels),
-    })
+    Ok(LogHandle { reload, levels: Mutex::new(levels) })
 }
 
 /// Istio's text layout.
@@ -247,9 +226,6 @@ mod tests {
     #[test]
     fn a_wrong_level_is_named() {
         let error = LogLevels::parse("info,xds:loud").unwrap_err().to_string();
-        assert!(
-            error.contains("\"loud\"") && error.contains("xds:loud"),
-            "{error}"
-        );
+        assert!(error.contains("\"loud\"") && error.contains("xds:loud"), "{error}");
     }
 }

@@ -43,22 +43,13 @@ impl Readiness {
     /// No conditions yet. A process without conditions is not ready: register all of them before serving the probe.
     pub fn new() -> Self {
         let (ready, _) = watch::channel(false);
-        Self {
-            shared: Arc::new(Shared {
-                conditions: Mutex::default(),
-                ready,
-            }),
-        }
+        Self { shared: Arc::new(Shared { conditions: Mutex::default(), ready }) }
     }
 
     /// Adds a condition; whoever holds the gate must call [`ReadinessGate::ready`].
     pub fn register(&self, name: &'static str) -> ReadinessGate {
         self.shared.set(name, Condition::Pending);
-        ReadinessGate {
-            name,
-            shared: self.shared.clone(),
-            settled: false,
-        }
+        ReadinessGate { name, shared: self.shared.clone(), settled: false }
     }
 
     /// Whether every condition is met.
@@ -68,16 +59,8 @@ impl Readiness {
 
     /// The conditions that are not met, with where they stand.
     pub fn unmet(&self) -> Vec<(&'static str, Condition)> {
-        let conditions = self
-            .shared
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        conditions
-            .iter()
-            .filter(|(_, state)| **state != Condition::Ready)
-            .map(|(n, s)| (*n, *s))
-            .collect()
+        let conditions = self.shared.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.iter().filter(|(_, state)| **state != Condition::Ready).map(|(n, s)| (*n, *s)).collect()
     }
 
     /// Resolves when every condition is met.

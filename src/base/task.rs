@@ -72,13 +72,7 @@ impl Supervisor {
     /// Without tasks.
     pub fn new() -> Self {
         let (sender, exits) = mpsc::unbounded_channel();
-        Self {
-            spawner: Spawner {
-                exits: sender,
-                handles: Arc::default(),
-            },
-            exits,
-        }
+        Self { spawner: Spawner { exits: sender, handles: Arc::default() }, exits }
     }
 
     /// A handle other code may spawn through.
@@ -107,13 +101,7 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        for handle in self
-            .spawner
-            .handles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        for handle in self.spawner.handles.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             handle.abort();
         }
     }
@@ -189,16 +177,8 @@ mod tests {
         assert_eq!(supervisor.next_exit().await.outcome, Outcome::Finished);
         supervisor.spawn("broken", async { Err(std::io::Error::other("no disk")) });
         let exit = supervisor.next_exit().await;
-        assert_eq!(
-            (exit.name.as_str(), exit.outcome),
-            ("broken", Outcome::Failed("no disk".to_owned()))
-        );
-        supervisor.spawn("bug", async {
-            panic!("oh {}", "no") as Result<(), std::io::Error>
-        });
-        assert_eq!(
-            supervisor.next_exit().await.outcome,
-            Outcome::Panicked("oh no".to_owned())
-        );
+        assert_eq!((exit.name.as_str(), exit.outcome), ("broken", Outcome::Failed("no disk".to_owned())));
+        supervisor.spawn("bug", async { panic!("oh {}", "no") as Result<(), std::io::Error> });
+        assert_eq!(supervisor.next_exit().await.outcome, Outcome::Panicked("oh no".to_owned()));
     }
 }

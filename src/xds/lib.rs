@@ -1,3 +1,11 @@
 //! The aggregated discovery service both ways: delta and state of the world, nonces, ACK and NACK.
 //!
-//! Does not know what a resource means.
+//! Does not know what a resource means. [`client`] is what a proxy runs, [`server`] what a control plane serves; [`session`] is the
+//! server's state machine without any I/O.
+
+pub mod client;
+pub mod resource;
+pub mod type_url;
+mod wire;
+
+pub use resource::{Resource, ResourceList};
