@@ -3,13 +3,53 @@
 //! Resources come in through [`ConfigStore::apply`], whoever sends them (discovery stream, static bootstrap, local
 //! certificates). They are compiled off the request path; workers only ever see a whole, immutable [`Snapshot`].
 
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod access_log;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod cluster;
+mod field;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod header_matcher;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod header_mutation;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod http_manager;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod listener;
+mod matcher;
+mod network_filter;
+pub(crate) mod proto;
 mod raw;
+mod retry;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod route_table;
+mod san;
 mod snapshot;
 mod store;
 pub mod type_url;
 mod update;
 
-pub use raw::{Origin, RawResource, ResourceState};
-pub use snapshot::Snapshot;
+pub(crate) use access_log::AccessLog;
+pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
+pub(crate) use cluster::{HttpVersion, LbPolicy};
+pub(crate) use field::{FieldError, Within, refuse_if};
+pub(crate) use header_matcher::HeaderMatch;
+pub(crate) use header_mutation::{Mutation, apply as apply_mutations};
+pub(crate) use http_manager::{
+    ClientCertDetails, Codec, HttpFilter, HttpManager, RouteSource, fraction_or_none,
+};
+pub(crate) use listener::{ChainQuery, Terminal};
+pub use listener::{Direction, FilterChain, Listener};
+pub(crate) use matcher::{Cidr, Fraction, TextMatch};
+pub(crate) use network_filter::TcpProxy;
+pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
+pub(crate) use retry::{AttemptFailure, RetryPolicy};
+pub use route_table::RouteTable;
+pub(crate) use route_table::{
+    Action, Forward, HashSource, HostRewrite, Redirect, Route, RouteQuery, VirtualHost, WeightedCluster,
+    split_query,
+};
+pub(crate) use san::SanMatch;
+pub use snapshot::{ClusterView, Snapshot};
 pub use store::ConfigStore;
 pub use update::{Rejection, Update, Wanted};

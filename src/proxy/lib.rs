@@ -2,12 +2,16 @@
 //!
 //! Knows no Kubernetes, no store and no control plane beyond its discovery stream.
 
+mod access_log;
 mod admin;
 pub mod agent;
 pub mod capture;
 pub mod config;
 pub mod dns;
+mod filter;
+mod http;
 pub mod pilot_agent;
 pub mod run;
 pub mod stats;
+mod tls;
 pub mod worker;

@@ -63,8 +63,10 @@ impl Proxy {
     ///
     /// # Errors
     /// [`StartError::Bootstrap`] names every resource and field that cannot be honored.
-    pub fn run_static(options: ProxyOptions, _bootstrap: &Bootstrap) -> Result<Self, StartError> {
-        Self::start(options, ConfigStore::new())
+    pub fn run_static(options: ProxyOptions, bootstrap: &Bootstrap) -> Result<Self, StartError> {
+        let store = ConfigStore::new();
+        store.apply_bootstrap(bootstrap).map_err(StartError::Bootstrap)?;
+        Self::start(options, store)
     }
 
     /// The configuration that the threads follow.

@@ -1,0 +1,4 @@
+//! Access logs: what is written, when, and where to.
+
+pub(crate) mod format;
+pub(crate) mod writer;

@@ -1,0 +1,206 @@
+//! Compiled access logs: file, format, filter.
+
+use std::sync::Arc;
+
+use crate::access_log::format::{Facts, Template};
+use crate::access_log::writer::LogFile;
+
+use super::field::{FieldError, Within};
+use super::proto::{self, accesslog, core};
+
+/// Envoy's default format.
+const DEFAULT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
+
+/// A compiled access log.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    file: Arc<LogFile>,
+    format: Format,
+    filter: Option<Filter>,
+}
+
+#[derive(Debug)]
+enum Format {
+    Text { template: Template, omit_empty: bool },
+    Json { fields: Vec<(String, Template)>, omit_empty: bool },
+}
+
+#[derive(Debug)]
+enum Filter {
+    Flags(Vec<String>),
+    Status(i32, u32),
+    Duration(i32, u32),
+    And(Vec<Filter>),
+    Or(Vec<Filter>),
+}
+
+/// Compiles the access logs of a listener, connection manager or TCP proxy.
+pub(crate) fn compile_all(from: &[accesslog::AccessLog]) -> Result<Vec<Arc<AccessLog>>, FieldError> {
+    from.iter()
+        .enumerate()
+        .map(|(i, log)| AccessLog::compile(log).map(Arc::new).within_item("access_log", i))
+        .collect()
+}
+
+impl AccessLog {
+    fn compile(from: &accesslog::AccessLog) -> Result<Self, FieldError> {
+        let Some(accesslog::access_log::ConfigType::TypedConfig(any)) = &from.config_type else {
+            return Err(FieldError::new("typed_config", "is missing"));
+        };
+        let (path, format) = match proto::short_type(&any.type_url) {
+            "envoy.extensions.access_loggers.file.v3.FileAccessLog" => {
+                file_log(any).within("typed_config")?
+            }
+            "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog" => {
+                ("/dev/stdout".to_owned(), default_format()?)
+            }
+            "envoy.extensions.access_loggers.stream.v3.StderrAccessLog" => {
+                ("/dev/stderr".to_owned(), default_format()?)
+            }
+            other => {
+                return Err(FieldError::new(
+                    "typed_config",
+                    format!("{other} is not supported; known: file, stdout, stderr"),
+                ));
+            }
+        };
+        let file = LogFile::open(&path)
+            .map_err(|error| FieldError::new("typed_config.path", format!("cannot open {path}: {error}")))?;
+        Ok(Self {
+            file,
+            format,
+            filter: from.filter.as_ref().map(Filter::compile).transpose().within("filter")?,
+        })
+    }
+
+    /// Writes one line if the filter lets it pass.
+    pub(crate) fn log(&self, facts: &Facts<'_>) {
+        if self.filter.as_ref().is_some_and(|filter| !filter.passes(facts)) {
+            return;
+        }
+        let mut line = Vec::with_capacity(512);
+        match &self.format {
+            Format::Text { template, omit_empty } => template.render(facts, *omit_empty, &mut line),
+            Format::Json { fields, omit_empty } => render_json(fields, *omit_empty, facts, &mut line),
+        }
+        self.file.write(line);
+    }
+}
+
+fn default_format() -> Result<Format, FieldError> {
+    Ok(Format::Text { template: Template::compile(DEFAULT)?, omit_empty: false })
+}
+
+fn file_log(any: &proto::Any) -> Result<(String, Format), FieldError> {
+    use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
+        FileAccessLog, file_access_log::AccessLogFormat,
+    };
+    let log: FileAccessLog = proto::decode(any)?;
+    let format = match &log.access_log_format {
+        None => default_format()?,
+        Some(AccessLogFormat::Format(text)) => {
+            Format::Text { template: Template::compile(text).within("format")?, omit_empty: false }
+        }
+        Some(AccessLogFormat::JsonFormat(fields) | AccessLogFormat::TypedJsonFormat(fields)) => {
+            json(fields, false).within("json_format")?
+        }
+        Some(AccessLogFormat::LogFormat(each)) => substitution(each).within("log_format")?,
+    };
+    Ok((log.path, format))
+}
+
+fn substitution(from: &core::SubstitutionFormatString) -> Result<Format, FieldError> {
+    use core::substitution_format_string::Format as From;
+    let omit_empty = from.omit_empty_values;
+    match &from.format {
+        Some(From::TextFormat(text)) => {
+            Ok(Format::Text { template: Template::compile(text).within("text_format")?, omit_empty })
+        }
+        Some(From::TextFormatSource(source)) => {
+            let text = String::from_utf8(proto::data(source)?)
+                .map_err(|_| FieldError::new("text_format_source", "is not UTF-8"))?;
+            Ok(Format::Text { template: Template::compile(&text)?, omit_empty })
+        }
+        Some(From::JsonFormat(fields)) => json(fields, omit_empty).within("json_format"),
+        None => default_format(),
+    }
+}
+
+fn json(from: &envoy_types::pb::google::protobuf::Struct, omit_empty: bool) -> Result<Format, FieldError> {
+    use envoy_types::pb::google::protobuf::value::Kind;
+    let mut fields = Vec::new();
+    for (key, value) in &from.fields {
+        let Some(Kind::StringValue(text)) = value.kind.as_ref() else {
+            return Err(FieldError::new(key.as_str(), "only text values are supported"));
+        };
+        fields.push((key.clone(), Template::compile(text).within(key)?));
+    }
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Format::Json { fields, omit_empty })
+}
+
+fn render_json(fields: &[(String, Template)], omit_empty: bool, facts: &Facts<'_>, line: &mut Vec<u8>) {
+    let mut object = serde_json::Map::new();
+    for (key, template) in fields {
+        let mut text = Vec::new();
+        template.render(facts, true, &mut text);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let value = match (text.is_empty(), template.is_number()) {
+            (true, _) if omit_empty => continue,
+            (true, _) => serde_json::Value::Null,
+            (false, true) => text.parse::<u64>().map_or(serde_json::Value::String(text), Into::into),
+            (false, false) => serde_json::Value::String(text),
+        };
+        object.insert(key.clone(), value);
+    }
+    if serde_json::to_writer(&mut *line, &object).is_ok() {
+        line.push(b'\n');
+    }
+}
+
+impl Filter {
+    fn compile(from: &accesslog::AccessLogFilter) -> Result<Self, FieldError> {
+        use accesslog::access_log_filter::FilterSpecifier;
+        let comparison = |c: Option<&accesslog::ComparisonFilter>| {
+            let c = c.ok_or_else(|| FieldError::new("comparison", "is missing"))?;
+            Ok((c.op, c.value.as_ref().map_or(0, |v| v.default_value)))
+        };
+        let all = |list: &[accesslog::AccessLogFilter]| {
+            list.iter().map(Self::compile).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match &from.filter_specifier {
+            Some(FilterSpecifier::ResponseFlagFilter(filter)) => Self::Flags(filter.flags.clone()),
+            Some(FilterSpecifier::StatusCodeFilter(filter)) => {
+                comparison(filter.comparison.as_ref()).map(|(op, n)| Self::Status(op, n))?
+            }
+            Some(FilterSpecifier::DurationFilter(filter)) => {
+                comparison(filter.comparison.as_ref()).map(|(op, n)| Self::Duration(op, n))?
+            }
+            Some(FilterSpecifier::AndFilter(filter)) => Self::And(all(&filter.filters)?),
+            Some(FilterSpecifier::OrFilter(filter)) => Self::Or(all(&filter.filters)?),
+            _ => {
+                return Err(FieldError::new(
+                    "filter_specifier",
+                    "only response_flag, status_code, duration, and, or are supported",
+                ));
+            }
+        })
+    }
+
+    fn passes(&self, facts: &Facts<'_>) -> bool {
+        let compare = |op: i32, left: u64, right: u32| match op {
+            0 => left == u64::from(right),
+            1 => left >= u64::from(right),
+            2 => left <= u64::from(right),
+            _ => left != u64::from(right),
+        };
+        match self {
+            Self::Flags(flags) if flags.is_empty() => !facts.info.flags.is_empty(),
+            Self::Flags(flags) => flags.iter().any(|flag| facts.info.flags.has(flag)),
+            Self::Status(op, n) => compare(*op, u64::from(facts.info.response_code), *n),
+            Self::Duration(op, n) => compare(*op, facts.info.duration.as_millis() as u64, *n),
+            Self::And(list) => list.iter().all(|each| each.passes(facts)),
+            Self::Or(list) => list.iter().any(|each| each.passes(facts)),
+        }
+    }
+}

@@ -1,0 +1,516 @@
+//! Compiled clusters and endpoint assignments.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message;
+
+use super::field::{FieldError, Within, refuse_if};
+use super::proto::{self, cluster, core, endpoint, tls, upstream_http};
+use crate::tls::context::{Secrets, UpstreamTls};
+
+/// How a cluster finds its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discovery {
+    /// From the resource itself.
+    Static,
+    /// From EDS under this name.
+    Eds(String),
+    /// Names resolved again and again, every address an endpoint.
+    StrictDns,
+    /// A name resolved again and again, one address at a time.
+    LogicalDns,
+    /// Where the connection was going.
+    OriginalDst,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LbPolicy {
+    RoundRobin,
+    LeastRequest(u32),
+    Random,
+    RingHash(u64),
+    Maglev(u64),
+}
+
+/// HTTP version towards the endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpVersion {
+    Http1,
+    Http2,
+    /// As the downstream request came.
+    Downstream,
+    /// By ALPN.
+    Auto,
+}
+
+/// Circuit breaker thresholds; `u32::MAX` = none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thresholds {
+    pub(crate) connections: u32,
+    pub(crate) pending: u32,
+    pub(crate) requests: u32,
+    pub(crate) retries: u32,
+}
+
+/// Outlier detection.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlier {
+    pub(crate) consecutive_5xx: Option<u32>,
+    pub(crate) consecutive_gateway: Option<u32>,
+    pub(crate) base_ejection: Duration,
+    pub(crate) max_ejection: Duration,
+    pub(crate) max_percent: u32,
+}
+
+/// A transport for endpoints whose metadata match.
+#[derive(Debug, Clone)]
+pub(crate) struct TransportMatch {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
+}
+
+/// A compiled cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) name: Arc<str>,
+    pub(crate) stat_name: Arc<str>,
+    pub(crate) hash: u64,
+    pub(crate) discovery: Discovery,
+    pub(crate) assignment: Option<Arc<Assignment>>,
+    pub(crate) dns: Vec<DnsTarget>,
+    pub(crate) lb: LbPolicy,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) http: HttpVersion,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_requests: u32,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) outlier: Option<Outlier>,
+    pub(crate) panic_percent: u32,
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) transports: Vec<TransportMatch>,
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
+    pub(crate) auto_sni: bool,
+    pub(crate) keepalive: Option<(Option<u32>, Option<u32>, Option<u32>)>,
+    pub(crate) original_dst_header: Option<Box<[u8]>>,
+    pub(crate) port_override: Option<u16>,
+    /// Host, short name and namespace of the service, for metrics.
+    pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
+    /// `alpn_override: "false"` in the cluster's metadata stops `istio.alpn`.
+    pub(crate) alpn_override: bool,
+}
+
+/// A name to resolve.
+#[derive(Debug, Clone)]
+pub(crate) struct DnsTarget {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) weight: u32,
+    pub(crate) priority: u32,
+    pub(crate) tls_mode: BTreeMap<String, String>,
+}
+
+/// The endpoints of a cluster.
+#[derive(Debug, Default, PartialEq)]
+pub struct Assignment {
+    /// Every endpoint, in order of locality.
+    pub endpoints: Vec<Arc<Endpoint>>,
+}
+
+/// One endpoint.
+#[derive(Debug, PartialEq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its share among its equals.
+    pub weight: u32,
+    /// Group: the lowest with healthy endpoints is used.
+    pub priority: u32,
+    /// Whether the control plane calls it fit for traffic.
+    pub healthy: bool,
+    /// Name for `auto_host_rewrite` and `/clusters`.
+    pub hostname: String,
+    /// Region, zone, subzone.
+    pub locality: (String, String, String),
+    /// Weight of its locality; 0 = not weighted by locality.
+    pub locality_weight: u32,
+    /// Labels under `envoy.transport_socket_match` (`tlsMode`).
+    pub transport_labels: BTreeMap<String, String>,
+    /// `name;namespace;canonical name;canonical revision;cluster` under `istio`/`workload`.
+    pub workload: Option<Arc<str>>,
+}
+
+impl Cluster {
+    pub(crate) fn compile(
+        from: &cluster::Cluster,
+        previous: Option<&Arc<Self>>,
+        secrets: &Arc<Secrets>,
+    ) -> Result<Arc<Self>, FieldError> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        from.encode_to_vec().hash(&mut hasher);
+        let hash = hasher.finish();
+        if let Some(same) = previous.filter(|old| old.hash == hash) {
+            return Ok(same.clone());
+        }
+        refuse_if(
+            !from.health_checks.is_empty(),
+            "health_checks",
+            "active health checks are not supported yet",
+        )?;
+        refuse_if(
+            from.lb_subset_config.is_some(),
+            "lb_subset_config",
+            "is not supported; use one cluster for each subset",
+        )?;
+        refuse_if(
+            from.transport_socket_matcher.is_some(),
+            "transport_socket_matcher",
+            "is not supported; use transport_socket_matches",
+        )?;
+        let discovery = compile_discovery(from)?;
+        let options = http_options(from)?;
+        let common = options
+            .common_http_protocol_options
+            .clone()
+            .or_else(|| from.common_http_protocol_options.clone())
+            .unwrap_or_default();
+        let mut transports = Vec::new();
+        for (index, each) in from.transport_socket_matches.iter().enumerate() {
+            transports.push(compile_match(each, secrets).within_item("transport_socket_matches", index)?);
+        }
+        let (assignment, dns) = compile_inline(from, &discovery)?;
+        let override_mode = proto::metadata_text(from.metadata.as_ref(), "istio", "alpn_override");
+        Ok(Arc::new(Self {
+            name: from.name.as_str().into(),
+            stat_name: if from.alt_stat_name.is_empty() {
+                from.name.as_str().into()
+            } else {
+                from.alt_stat_name.trim_end_matches(';').into()
+            },
+            hash,
+            discovery,
+            assignment,
+            dns,
+            lb: compile_lb(from)?,
+            connect_timeout: proto::timeout(from.connect_timeout.as_ref(), None)
+                .unwrap_or(Duration::from_secs(5)),
+            http: http_version(from, &options),
+            idle_timeout: proto::timeout(common.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
+            max_requests: proto::uint(
+                common.max_requests_per_connection.as_ref().or(from.max_requests_per_connection.as_ref()),
+                0,
+            ),
+            thresholds: compile_thresholds(from),
+            outlier: from.outlier_detection.as_ref().map(Outlier::compile),
+            panic_percent: from
+                .common_lb_config
+                .as_ref()
+                .and_then(|c| c.healthy_panic_threshold.as_ref())
+                .map_or(50, |p| p.value as u32),
+            bind: from
+                .upstream_bind_config
+                .as_ref()
+                .and_then(|b| b.source_address.as_ref())
+                .map(|a| proto::ip_and_port(a).within("upstream_bind_config.source_address"))
+                .transpose()?
+                .map(|a| a.ip()),
+            transports,
+            tls: from
+                .transport_socket
+                .as_ref()
+                .map(|s| compile_transport(s, secrets))
+                .transpose()
+                .within("transport_socket")?
+                .flatten(),
+            auto_sni: options.upstream_http_protocol_options.as_ref().is_some_and(|o| o.auto_sni),
+            keepalive: from.upstream_connection_options.as_ref().and_then(|o| o.tcp_keepalive.as_ref()).map(
+                |k| {
+                    (
+                        k.keepalive_time.as_ref().map(|v| v.value),
+                        k.keepalive_interval.as_ref().map(|v| v.value),
+                        k.keepalive_probes.as_ref().map(|v| v.value),
+                    )
+                },
+            ),
+            original_dst_header: match &from.lb_config {
+                Some(cluster::cluster::LbConfig::OriginalDstLbConfig(o)) if o.use_http_header => {
+                    let name = if o.http_header_name.is_empty() {
+                        "x-envoy-original-dst-host"
+                    } else {
+                        &o.http_header_name
+                    };
+                    Some(name.to_ascii_lowercase().into_bytes().into())
+                }
+                _ => None,
+            },
+            port_override: match &from.lb_config {
+                Some(cluster::cluster::LbConfig::OriginalDstLbConfig(o)) => {
+                    o.upstream_port_override.as_ref().and_then(|p| u16::try_from(p.value).ok())
+                }
+                _ => None,
+            },
+            service: service_of(from.metadata.as_ref()),
+            alpn_override: override_mode != Some("false"),
+        }))
+    }
+}
+
+fn compile_discovery(from: &cluster::Cluster) -> Result<Discovery, FieldError> {
+    use cluster::cluster::{ClusterDiscoveryType, DiscoveryType};
+    let kind = match &from.cluster_discovery_type {
+        None => DiscoveryType::Static,
+        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(*kind)
+            .map_err(|_| FieldError::new("type", format!("{kind} is not a discovery type")))?,
+        Some(ClusterDiscoveryType::ClusterType(custom)) => {
+            return Err(FieldError::new("cluster_type", format!("{:?} is not supported", custom.name)));
+        }
+    };
+    Ok(match kind {
+        DiscoveryType::Static => Discovery::Static,
+        DiscoveryType::StrictDns => Discovery::StrictDns,
+        DiscoveryType::LogicalDns => Discovery::LogicalDns,
+        DiscoveryType::OriginalDst => Discovery::OriginalDst,
+        DiscoveryType::Eds => {
+            let service = from.eds_cluster_config.as_ref().map_or("", |eds| eds.service_name.as_str());
+            Discovery::Eds(if service.is_empty() { from.name.clone() } else { service.to_owned() })
+        }
+    })
+}
+
+fn compile_inline(
+    from: &cluster::Cluster,
+    discovery: &Discovery,
+) -> Result<(Option<Arc<Assignment>>, Vec<DnsTarget>), FieldError> {
+    let Some(inline) = &from.load_assignment else { return Ok((None, Vec::new())) };
+    if !matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns) {
+        return Ok((Some(Arc::new(Assignment::compile(inline).within("load_assignment")?)), Vec::new()));
+    }
+    let mut targets = Vec::new();
+    for group in &inline.endpoints {
+        for each in &group.lb_endpoints {
+            let Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(host)) = &each.host_identifier else {
+                continue;
+            };
+            let Some(core::address::Address::SocketAddress(socket)) =
+                host.address.as_ref().and_then(|a| a.address.as_ref())
+            else {
+                return Err(FieldError::new(
+                    "load_assignment",
+                    "an endpoint without socket_address cannot be resolved",
+                ));
+            };
+            targets.push(DnsTarget {
+                host: socket.address.clone(),
+                port: proto::port_of(socket).within("load_assignment")?,
+                weight: proto::uint(each.load_balancing_weight.as_ref(), 1),
+                priority: group.priority,
+                tls_mode: transport_labels(each.metadata.as_ref()),
+            });
+        }
+    }
+    Ok((None, targets))
+}
+
+fn http_options(from: &cluster::Cluster) -> Result<upstream_http::HttpProtocolOptions, FieldError> {
+    let key = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    for (name, any) in &from.typed_extension_protocol_options {
+        if proto::short_type(&any.type_url) != key {
+            let reason = format!("{} is not supported; known: {key}", any.type_url);
+            return Err(FieldError::new(format!("typed_extension_protocol_options[{name:?}]"), reason));
+        }
+    }
+    let found = from.typed_extension_protocol_options.get(key).map(proto::decode).transpose();
+    found.within("typed_extension_protocol_options").map(Option::unwrap_or_default)
+}
+
+fn http_version(from: &cluster::Cluster, options: &upstream_http::HttpProtocolOptions) -> HttpVersion {
+    use upstream_http::http_protocol_options::UpstreamProtocolOptions as Options;
+    use upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
+    match &options.upstream_protocol_options {
+        Some(Options::ExplicitHttpConfig(explicit)) => match &explicit.protocol_config {
+            Some(ProtocolConfig::Http2ProtocolOptions(_)) => HttpVersion::Http2,
+            _ => HttpVersion::Http1,
+        },
+        Some(Options::UseDownstreamProtocolConfig(_)) => HttpVersion::Downstream,
+        Some(Options::AutoConfig(_)) => HttpVersion::Auto,
+        None if from.http2_protocol_options.is_some() => HttpVersion::Http2,
+        None if from.protocol_selection == 1 => HttpVersion::Downstream,
+        None => HttpVersion::Http1,
+    }
+}
+
+fn compile_lb(from: &cluster::Cluster) -> Result<LbPolicy, FieldError> {
+    use cluster::cluster::{LbConfig, LbPolicy as Policy};
+    refuse_if(
+        from.load_balancing_policy.is_some(),
+        "load_balancing_policy",
+        "is not supported; use lb_policy",
+    )?;
+    Ok(match from.lb_policy() {
+        Policy::RoundRobin | Policy::ClusterProvided => LbPolicy::RoundRobin,
+        Policy::LeastRequest => {
+            let choices = match &from.lb_config {
+                Some(LbConfig::LeastRequestLbConfig(config)) => proto::uint(config.choice_count.as_ref(), 2),
+                _ => 2,
+            };
+            LbPolicy::LeastRequest(choices.clamp(2, 16))
+        }
+        Policy::Random => LbPolicy::Random,
+        Policy::RingHash => LbPolicy::RingHash(match &from.lb_config {
+            Some(LbConfig::RingHashLbConfig(c)) => {
+                c.minimum_ring_size.as_ref().map_or(1024, |v| v.value).min(8 << 20)
+            }
+            _ => 1024,
+        }),
+        Policy::Maglev => LbPolicy::Maglev(match &from.lb_config {
+            Some(LbConfig::MaglevLbConfig(c)) => {
+                c.table_size.as_ref().map_or(65_537, |v| v.value).min(5_000_011)
+            }
+            _ => 65_537,
+        }),
+        Policy::LoadBalancingPolicyConfig => {
+            return Err(FieldError::new("lb_policy", "LOAD_BALANCING_POLICY_CONFIG is not supported"));
+        }
+    })
+}
+
+fn compile_thresholds(from: &cluster::Cluster) -> Thresholds {
+    let default = from.circuit_breakers.as_ref().and_then(|c| c.thresholds.iter().find(|t| t.priority == 0));
+    let or = |value: Option<&proto::UInt32Value>, default: u32| proto::uint(value, default);
+    Thresholds {
+        connections: or(default.and_then(|t| t.max_connections.as_ref()), 1024),
+        pending: or(default.and_then(|t| t.max_pending_requests.as_ref()), 1024),
+        requests: or(default.and_then(|t| t.max_requests.as_ref()), 1024),
+        retries: or(default.and_then(|t| t.max_retries.as_ref()), 3),
+    }
+}
+
+impl Outlier {
+    fn compile(from: &cluster::OutlierDetection) -> Self {
+        let enforced = |value: Option<&proto::UInt32Value>, default| proto::uint(value, default) > 0;
+        let base = proto::timeout(from.base_ejection_time.as_ref(), None).unwrap_or(Duration::from_secs(30));
+        Self {
+            consecutive_5xx: enforced(from.enforcing_consecutive_5xx.as_ref(), 100)
+                .then(|| proto::uint(from.consecutive_5xx.as_ref(), 5))
+                .filter(|n| *n > 0),
+            consecutive_gateway: enforced(from.enforcing_consecutive_gateway_failure.as_ref(), 0)
+                .then(|| proto::uint(from.consecutive_gateway_failure.as_ref(), 5))
+                .filter(|n| *n > 0),
+            base_ejection: base,
+            max_ejection: proto::timeout(from.max_ejection_time.as_ref(), None)
+                .unwrap_or(Duration::from_secs(300))
+                .max(base),
+            max_percent: proto::uint(from.max_ejection_percent.as_ref(), 10),
+        }
+    }
+}
+
+fn compile_match(
+    from: &cluster::cluster::TransportSocketMatch,
+    secrets: &Arc<Secrets>,
+) -> Result<TransportMatch, FieldError> {
+    let labels = from.r#match.as_ref().map(text_fields).unwrap_or_default();
+    let tls = from
+        .transport_socket
+        .as_ref()
+        .map(|s| compile_transport(s, secrets))
+        .transpose()
+        .within("transport_socket")?
+        .flatten();
+    Ok(TransportMatch { labels, tls })
+}
+
+fn compile_transport(
+    from: &core::TransportSocket,
+    secrets: &Arc<Secrets>,
+) -> Result<Option<Arc<UpstreamTls>>, FieldError> {
+    let Some(core::transport_socket::ConfigType::TypedConfig(any)) = &from.config_type else {
+        return Err(FieldError::new("typed_config", "is missing"));
+    };
+    match proto::short_type(&any.type_url) {
+        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext" => {
+            let context: tls::UpstreamTlsContext = proto::decode(any)?;
+            UpstreamTls::compile(&context, secrets).within("typed_config").map(Some)
+        }
+        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Ok(None),
+        other => Err(FieldError::new(
+            "typed_config",
+            format!("{other} is not supported; known: UpstreamTlsContext, RawBuffer"),
+        )),
+    }
+}
+
+fn text_fields(from: &envoy_types::pb::google::protobuf::Struct) -> BTreeMap<String, String> {
+    use envoy_types::pb::google::protobuf::value::Kind;
+    from.fields
+        .iter()
+        .filter_map(|(key, value)| match value.kind.as_ref() {
+            Some(Kind::StringValue(text)) => Some((key.clone(), text.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn transport_labels(from: Option<&core::Metadata>) -> BTreeMap<String, String> {
+    from.and_then(|m| m.filter_metadata.get("envoy.transport_socket_match"))
+        .map(text_fields)
+        .unwrap_or_default()
+}
+
+fn service_of(from: Option<&core::Metadata>) -> Option<(Arc<str>, Arc<str>, Arc<str>)> {
+    use envoy_types::pb::google::protobuf::value::Kind;
+    let Kind::ListValue(list) = from?.filter_metadata.get("istio")?.fields.get("services")?.kind.as_ref()?
+    else {
+        return None;
+    };
+    let Kind::StructValue(first) = list.values.first()?.kind.as_ref()? else { return None };
+    let fields = text_fields(first);
+    let get = |key: &str| Arc::from(fields.get(key).map_or("", String::as_str));
+    Some((get("host"), get("name"), get("namespace")))
+}
+
+impl Assignment {
+    pub(crate) fn compile(from: &endpoint::ClusterLoadAssignment) -> Result<Self, FieldError> {
+        let mut endpoints = Vec::new();
+        for (group_index, group) in from.endpoints.iter().enumerate() {
+            let locality = group.locality.clone().unwrap_or_default();
+            for (index, each) in group.lb_endpoints.iter().enumerate() {
+                let at =
+                    |e: FieldError| e.within(format_args!("endpoints[{group_index}].lb_endpoints[{index}]"));
+                let Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(host)) = &each.host_identifier
+                else {
+                    return Err(at(FieldError::new(
+                        "endpoint",
+                        "is missing; named endpoints are not supported",
+                    )));
+                };
+                let address = host
+                    .address
+                    .as_ref()
+                    .ok_or_else(|| at(FieldError::new("endpoint.address", "is missing")))?;
+                endpoints.push(Arc::new(Endpoint {
+                    address: proto::socket_address(address).map_err(|e| at(e.within("endpoint.address")))?,
+                    weight: proto::uint(each.load_balancing_weight.as_ref(), 1).max(1),
+                    priority: group.priority,
+                    healthy: matches!(
+                        each.health_status(),
+                        core::HealthStatus::Unknown
+                            | core::HealthStatus::Healthy
+                            | core::HealthStatus::Degraded
+                    ),
+                    hostname: host.hostname.clone(),
+                    locality: (locality.region.clone(), locality.zone.clone(), locality.sub_zone.clone()),
+                    locality_weight: proto::uint(group.load_balancing_weight.as_ref(), 0),
+                    transport_labels: transport_labels(each.metadata.as_ref()),
+                    workload: proto::metadata_text(each.metadata.as_ref(), "istio", "workload")
+                        .map(Arc::from),
+                }));
+            }
+        }
+        Ok(Self { endpoints })
+    }
+}

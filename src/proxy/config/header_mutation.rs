@@ -1,0 +1,100 @@
+//! Headers that routes add and remove.
+
+use crate::access_log::format::Template;
+use crate::http::headers::HeaderList;
+
+use super::field::{FieldError, Within};
+use super::proto::core;
+
+/// Changes of request and response headers of one level (route, host, table, weighted cluster).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mutations {
+    pub(crate) request: Vec<Mutation>,
+    pub(crate) response: Vec<Mutation>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Mutation {
+    Remove(Box<[u8]>),
+    Add { name: Box<[u8]>, value: Template, action: Append, keep_empty: bool },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Append {
+    AppendOrAdd,
+    AddIfAbsent,
+    OverwriteOrAdd,
+    OverwriteIfExists,
+}
+
+impl Mutations {
+    pub(crate) fn of(
+        request_add: &[core::HeaderValueOption],
+        request_remove: &[String],
+        response_add: &[core::HeaderValueOption],
+        response_remove: &[String],
+    ) -> Result<Self, FieldError> {
+        Ok(Self {
+            request: compile(request_add, request_remove, "request_headers_to_add")?,
+            response: compile(response_add, response_remove, "response_headers_to_add")?,
+        })
+    }
+}
+
+fn compile(
+    add: &[core::HeaderValueOption],
+    remove: &[String],
+    field: &str,
+) -> Result<Vec<Mutation>, FieldError> {
+    let mut list: Vec<_> =
+        remove.iter().map(|name| Mutation::Remove(name.to_ascii_lowercase().into_bytes().into())).collect();
+    for (index, option) in add.iter().enumerate() {
+        list.push(compile_one(option).within_item(field, index)?);
+    }
+    Ok(list)
+}
+
+fn compile_one(option: &core::HeaderValueOption) -> Result<Mutation, FieldError> {
+    let header = option.header.as_ref().ok_or_else(|| FieldError::new("header", "is missing"))?;
+    let action = match (option.append.as_ref().map(|b| b.value), option.append_action) {
+        (Some(false), _) | (None, 2) => Append::OverwriteOrAdd,
+        (None, 1) => Append::AddIfAbsent,
+        (None, 3) => Append::OverwriteIfExists,
+        _ => Append::AppendOrAdd,
+    };
+    Ok(Mutation::Add {
+        name: header.key.to_ascii_lowercase().into_bytes().into(),
+        value: Template::compile(&header.value).within("header.value")?,
+        action,
+        keep_empty: option.keep_empty_value,
+    })
+}
+
+/// Applies changes; `render` gives the text of a template.
+pub(crate) fn apply(
+    list: &[Mutation],
+    headers: &mut HeaderList,
+    mut render: impl FnMut(&Template, &HeaderList) -> Vec<u8>,
+) {
+    for mutation in list {
+        match mutation {
+            Mutation::Remove(name) => {
+                headers.remove(name);
+            }
+            Mutation::Add { name, value, action, keep_empty } => {
+                let value = render(value, headers);
+                if value.is_empty() && !keep_empty {
+                    continue;
+                }
+                let exists = headers.contains(name);
+                match action {
+                    Append::AppendOrAdd => headers.append(name, &value),
+                    Append::OverwriteOrAdd => headers.set(name, &value),
+                    Append::AddIfAbsent if !exists => headers.append(name, &value),
+                    Append::OverwriteIfExists if exists => headers.set(name, &value),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The compiled HTTP connection manager and its filters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access_log::{self, AccessLog};
+use super::field::{FieldError, Within, refuse_if};
+use super::listener::Direction;
+use super::proto::{self, http, network, types};
+use super::route_table::RouteTable;
+use crate::filter::fault::Fault;
+use crate::filter::rbac::Rbac;
+
+use network::http_connection_manager::v3 as hcm;
+
+/// Where the routes of a connection manager come from.
+#[derive(Debug)]
+pub(crate) enum RouteSource {
+    Inline(Arc<RouteTable>),
+    Discovered(String),
+}
+
+/// What happens to `x-forwarded-client-cert`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientCertDetails {
+    Sanitize,
+    ForwardOnly,
+    AppendForward,
+    SanitizeSet,
+    AlwaysForwardOnly,
+}
+
+/// Protocol of downstream connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Auto,
+    Http1,
+    Http2,
+}
+
+/// A compiled HTTP filter.
+#[derive(Debug)]
+pub(crate) enum HttpFilter {
+    Router { suppress_envoy_headers: bool },
+    Rbac(Arc<Rbac>),
+    Fault(Arc<Fault>),
+    Cors,
+    PeerMetadata(PeerMetadataOptions),
+    IstioStats { host_header_fallback: bool },
+    IstioAlpn,
+    GrpcStats,
+    GrpcWeb,
+}
+
+/// Which way peer metadata is exchanged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PeerMetadataOptions {
+    pub(crate) discover_downstream: bool,
+    pub(crate) discover_upstream: bool,
+    pub(crate) propagate_downstream: bool,
+    pub(crate) propagate_upstream: bool,
+}
+
+/// A compiled `HttpConnectionManager`.
+#[derive(Debug)]
+pub(crate) struct HttpManager {
+    pub(crate) stat_prefix: Arc<str>,
+    pub(crate) codec: Codec,
+    pub(crate) direction: Direction,
+    pub(crate) routes: RouteSource,
+    pub(crate) filters: Vec<HttpFilter>,
+    pub(crate) server_name: String,
+    pub(crate) server_header: hcm::http_connection_manager::ServerHeaderTransformation,
+    pub(crate) use_remote_address: bool,
+    pub(crate) trusted_hops: u32,
+    pub(crate) skip_xff_append: bool,
+    pub(crate) generate_request_id: bool,
+    pub(crate) preserve_request_id: bool,
+    pub(crate) request_id_in_response: bool,
+    pub(crate) client_cert: ClientCertDetails,
+    pub(crate) cert_fields: hcm::http_connection_manager::SetCurrentClientCertDetails,
+    pub(crate) normalize_path: bool,
+    pub(crate) merge_slashes: bool,
+    pub(crate) escaped_slashes: hcm::http_connection_manager::PathWithEscapedSlashesAction,
+    pub(crate) upgrades: Vec<String>,
+    pub(crate) max_header_bytes: usize,
+    pub(crate) max_header_count: usize,
+    pub(crate) reject_underscores: bool,
+    pub(crate) accept_http_10: bool,
+    pub(crate) strip_any_port: bool,
+    pub(crate) strip_matching_port: bool,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) stream_idle_timeout: Option<Duration>,
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) headers_timeout: Option<Duration>,
+    pub(crate) max_requests: u32,
+    pub(crate) h2_streams: u32,
+    pub(crate) h2_stream_window: u32,
+    pub(crate) h2_connection_window: u32,
+    pub(crate) access_logs: Vec<Arc<AccessLog>>,
+}
+
+impl HttpManager {
+    pub(crate) fn compile(
+        from: &hcm::HttpConnectionManager,
+        direction: Direction,
+    ) -> Result<Self, FieldError> {
+        refuse_if(from.codec_type == 3, "codec_type", "HTTP3 is not supported yet")?;
+        refuse_if(from.local_reply_config.is_some(), "local_reply_config", "is not supported yet")?;
+        refuse_if(
+            !from.early_header_mutation_extensions.is_empty(),
+            "early_header_mutation_extensions",
+            "is not supported",
+        )?;
+        refuse_if(
+            !from.original_ip_detection_extensions.is_empty(),
+            "original_ip_detection_extensions",
+            "is not supported",
+        )?;
+        refuse_if(
+            from.forward_client_cert_matcher.is_some(),
+            "forward_client_cert_matcher",
+            "is not supported",
+        )?;
+        let common = from.common_http_protocol_options.clone().unwrap_or_default();
+        let h1 = from.http_protocol_options.clone().unwrap_or_default();
+        let h2 = from.http2_protocol_options.clone().unwrap_or_default();
+        let mut filters = Vec::new();
+        for (index, filter) in from.http_filters.iter().enumerate() {
+            if let Some(filter) = compile_filter(filter).within_item("http_filters", index)? {
+                filters.push(filter);
+            }
+        }
+        if !matches!(filters.last(), Some(HttpFilter::Router { .. })) {
+            return Err(FieldError::new("http_filters", "the last filter must be envoy.filters.http.router"));
+        }
+        Ok(Self {
+            stat_prefix: from.stat_prefix.as_str().into(),
+            codec: [Codec::Auto, Codec::Http1, Codec::Http2][(from.codec_type.clamp(0, 2)) as usize],
+            direction,
+            routes: compile_routes(from)?,
+            filters,
+            server_name: if from.server_name.is_empty() { "envoy".into() } else { from.server_name.clone() },
+            server_header: from.server_header_transformation(),
+            use_remote_address: from.use_remote_address.as_ref().is_some_and(|b| b.value),
+            trusted_hops: from.xff_num_trusted_hops,
+            skip_xff_append: from.skip_xff_append,
+            generate_request_id: from.generate_request_id.as_ref().is_none_or(|b| b.value),
+            preserve_request_id: from.preserve_external_request_id,
+            request_id_in_response: from.always_set_request_id_in_response,
+            client_cert: match from.forward_client_cert_details {
+                1 => ClientCertDetails::ForwardOnly,
+                2 => ClientCertDetails::AppendForward,
+                3 => ClientCertDetails::SanitizeSet,
+                4 => ClientCertDetails::AlwaysForwardOnly,
+                _ => ClientCertDetails::Sanitize,
+            },
+            cert_fields: from.set_current_client_cert_details.clone().unwrap_or_default(),
+            normalize_path: from.normalize_path.as_ref().is_some_and(|b| b.value),
+            merge_slashes: from.merge_slashes,
+            escaped_slashes: from.path_with_escaped_slashes_action(),
+            upgrades: from
+                .upgrade_configs
+                .iter()
+                .filter(|u| u.enabled.as_ref().is_none_or(|b| b.value))
+                .map(|u| u.upgrade_type.to_ascii_lowercase())
+                .collect(),
+            max_header_bytes: proto::uint(from.max_request_headers_kb.as_ref(), 60) as usize * 1024,
+            max_header_count: proto::uint(common.max_headers_count.as_ref(), 100) as usize,
+            reject_underscores: common.headers_with_underscores_action == 1,
+            accept_http_10: h1.accept_http_10,
+            strip_any_port: matches!(
+                from.strip_port_mode,
+                Some(hcm::http_connection_manager::StripPortMode::StripAnyHostPort(true))
+            ),
+            strip_matching_port: from.strip_matching_host_port,
+            idle_timeout: proto::timeout(common.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
+            stream_idle_timeout: proto::timeout(
+                from.stream_idle_timeout.as_ref(),
+                Some(Duration::from_secs(300)),
+            ),
+            request_timeout: proto::timeout(from.request_timeout.as_ref(), None),
+            headers_timeout: proto::timeout(
+                from.request_headers_timeout.as_ref(),
+                Some(Duration::from_secs(60)),
+            ),
+            max_requests: proto::uint(common.max_requests_per_connection.as_ref(), 0),
+            h2_streams: proto::uint(h2.max_concurrent_streams.as_ref(), 100).min(10_000),
+            h2_stream_window: proto::uint(h2.initial_stream_window_size.as_ref(), 65_535)
+                .clamp(65_535, 1 << 24),
+            h2_connection_window: proto::uint(h2.initial_connection_window_size.as_ref(), 1 << 20)
+                .clamp(65_535, 1 << 25),
+            access_logs: access_log::compile_all(&from.access_log)?,
+        })
+    }
+
+    /// The first filter of a kind.
+    pub(crate) fn peer_metadata(&self) -> Option<PeerMetadataOptions> {
+        self.filters.iter().find_map(|filter| match filter {
+            HttpFilter::PeerMetadata(options) => Some(*options),
+            _ => None,
+        })
+    }
+}
+
+fn compile_routes(from: &hcm::HttpConnectionManager) -> Result<RouteSource, FieldError> {
+    match &from.route_specifier {
+        Some(hcm::http_connection_manager::RouteSpecifier::RouteConfig(table)) => {
+            Ok(RouteSource::Inline(Arc::new(RouteTable::compile(table).within("route_config")?)))
+        }
+        Some(hcm::http_connection_manager::RouteSpecifier::Rds(rds)) => {
+            Ok(RouteSource::Discovered(rds.route_config_name.clone()))
+        }
+        Some(hcm::http_connection_manager::RouteSpecifier::ScopedRoutes(_)) => {
+            Err(FieldError::new("scoped_routes", "is not supported"))
+        }
+        None => Err(FieldError::new("route_specifier", "is missing; give rds or route_config")),
+    }
+}
+
+fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldError> {
+    refuse_if(from.disabled, "disabled", "filters enabled per route only are not supported yet")?;
+    let Some(hcm::http_filter::ConfigType::TypedConfig(any)) = &from.config_type else {
+        return Err(FieldError::new(
+            "typed_config",
+            "is missing; configuration by discovery (ECDS) is not supported yet",
+        ));
+    };
+    let short = proto::short_type(&any.type_url);
+    let name = if short.ends_with("TypedStruct") { from.name.as_str() } else { short };
+    Ok(Some(match name {
+        "envoy.extensions.filters.http.router.v3.Router" => {
+            let router: http::router::v3::Router = proto::decode(any)?;
+            refuse_if(
+                !router.upstream_http_filters.is_empty(),
+                "typed_config.upstream_http_filters",
+                "is not supported",
+            )?;
+            HttpFilter::Router { suppress_envoy_headers: router.suppress_envoy_headers }
+        }
+        "envoy.extensions.filters.http.rbac.v3.RBAC" => {
+            let rbac: http::rbac::v3::Rbac = proto::decode(any)?;
+            refuse_if(rbac.matcher.is_some(), "typed_config.matcher", "is not supported; use rules")?;
+            HttpFilter::Rbac(Arc::new(
+                Rbac::compile(rbac.rules.as_ref(), rbac.shadow_rules.as_ref()).within("typed_config")?,
+            ))
+        }
+        "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
+            HttpFilter::Fault(Arc::new(Fault::compile(&proto::decode(any)?).within("typed_config")?))
+        }
+        "envoy.extensions.filters.http.cors.v3.Cors" => HttpFilter::Cors,
+        "io.istio.http.peer_metadata.Config" => HttpFilter::PeerMetadata(peer_metadata(&any.value)),
+        "stats.PluginConfig" | "istio.stats" => {
+            HttpFilter::IstioStats { host_header_fallback: !has_true(&any.value, 6) }
+        }
+        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" | "istio.alpn" => HttpFilter::IstioAlpn,
+        "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig" => HttpFilter::GrpcStats,
+        "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
+        _ if from.is_optional => return Ok(None),
+        other => {
+            let known = "router, rbac, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            return Err(FieldError::new(
+                "typed_config",
+                format!("{other} is not supported; known HTTP filters: {known}"),
+            ));
+        }
+    }))
+}
+
+/// Top-level fields of a message without its schema: number and, for varints, value.
+fn fields(mut bytes: &[u8]) -> Vec<(u32, u64)> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let Ok((tag, wire)) = prost::encoding::decode_key(&mut bytes) else { break };
+        let value = match wire {
+            prost::encoding::WireType::Varint => prost::encoding::decode_varint(&mut bytes).unwrap_or(0),
+            _ => {
+                if prost::encoding::skip_field(
+                    wire,
+                    tag,
+                    &mut bytes,
+                    prost::encoding::DecodeContext::default(),
+                )
+                .is_err()
+                {
+                    break;
+                }
+                1
+            }
+        };
+        found.push((tag, value));
+    }
+    found
+}
+
+fn has_true(bytes: &[u8], number: u32) -> bool {
+    fields(bytes).iter().any(|(tag, value)| *tag == number && *value != 0)
+}
+
+/// `io.istio.http.peer_metadata.Config`: discovery 1 and 2, propagation 3 and 4 (downstream, upstream).
+fn peer_metadata(bytes: &[u8]) -> PeerMetadataOptions {
+    PeerMetadataOptions {
+        discover_downstream: has_true(bytes, 1),
+        discover_upstream: has_true(bytes, 2),
+        propagate_downstream: has_true(bytes, 3),
+        propagate_upstream: has_true(bytes, 4),
+    }
+}
+
+/// The share of a fault as its own message has it.
+pub(crate) fn fraction_or_none(from: Option<&types::FractionalPercent>) -> super::matcher::Fraction {
+    from.map_or(
+        super::matcher::Fraction::compile(&types::FractionalPercent::default()),
+        super::matcher::Fraction::compile,
+    )
+}

@@ -1,0 +1,135 @@
+//! Compiled network filters and the TCP proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access_log::{self, AccessLog};
+use super::field::{FieldError, Within, refuse_if};
+use super::http_manager::HttpManager;
+use super::listener::{Direction, Terminal};
+use super::proto::{self, listener, network};
+use crate::filter::rbac::Rbac;
+
+/// The filters before the terminal one, in order of kind: metadata exchange, policies, metrics.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkFilters {
+    /// `istio.metadata_exchange`: the ALPN that stands for the exchange.
+    pub(crate) metadata_exchange: bool,
+    pub(crate) rbac: Vec<Arc<Rbac>>,
+    /// `istio.stats` on TCP.
+    pub(crate) istio_stats: bool,
+}
+
+/// A compiled `TcpProxy`.
+#[derive(Debug)]
+pub(crate) struct TcpProxy {
+    pub(crate) clusters: Vec<(Arc<str>, u32)>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_connection: Option<Duration>,
+    pub(crate) max_connect_attempts: u32,
+    pub(crate) access_logs: Vec<Arc<AccessLog>>,
+}
+
+impl TcpProxy {
+    /// The cluster for a random number.
+    pub(crate) fn cluster(&self, random: u64) -> Option<&Arc<str>> {
+        let total: u64 = self.clusters.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        let mut point = random.checked_rem(total)?;
+        self.clusters
+            .iter()
+            .find(|(_, weight)| {
+                let hit = point < u64::from(*weight);
+                point = point.saturating_sub(u64::from(*weight));
+                hit
+            })
+            .map(|(name, _)| name)
+    }
+
+    fn compile(from: &network::tcp_proxy::v3::TcpProxy) -> Result<Self, FieldError> {
+        use network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
+        refuse_if(
+            from.tunneling_config.is_some(),
+            "tunneling_config",
+            "tunnels over HTTP are not supported yet",
+        )?;
+        refuse_if(from.on_demand.is_some(), "on_demand", "on-demand clusters are not supported")?;
+        let clusters = match &from.cluster_specifier {
+            Some(ClusterSpecifier::Cluster(name)) => vec![(name.as_str().into(), 1)],
+            Some(ClusterSpecifier::WeightedClusters(set)) => {
+                set.clusters.iter().map(|each| (each.name.as_str().into(), each.weight)).collect()
+            }
+            None => return Err(FieldError::new("cluster", "is missing")),
+        };
+        Ok(Self {
+            clusters,
+            idle_timeout: proto::timeout(from.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
+            max_connection: proto::timeout(from.max_downstream_connection_duration.as_ref(), None),
+            max_connect_attempts: proto::uint(from.max_connect_attempts.as_ref(), 1).clamp(1, 16),
+            access_logs: access_log::compile_all(&from.access_log)?,
+        })
+    }
+}
+
+impl NetworkFilters {
+    pub(crate) fn compile(
+        list: &[listener::Filter],
+        direction: Direction,
+    ) -> Result<(Self, Terminal), FieldError> {
+        let mut filters = Self::default();
+        let mut terminal = Terminal::Close;
+        for (index, filter) in list.iter().enumerate() {
+            if !matches!(terminal, Terminal::Close) {
+                return Err(FieldError::new(format!("filters[{index}]"), "stands behind a terminal filter"));
+            }
+            filters.add(filter, direction, &mut terminal).within_item("filters", index)?;
+        }
+        Ok((filters, terminal))
+    }
+
+    fn add(
+        &mut self,
+        filter: &listener::Filter,
+        direction: Direction,
+        terminal: &mut Terminal,
+    ) -> Result<(), FieldError> {
+        let any = match &filter.config_type {
+            Some(listener::filter::ConfigType::TypedConfig(any)) => any,
+            _ => {
+                return Err(FieldError::new(
+                    "typed_config",
+                    "is missing; configuration by discovery (ECDS) is not supported yet",
+                ));
+            }
+        };
+        match proto::short_type(&any.type_url) {
+            "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
+                let manager = HttpManager::compile(&proto::decode(any)?, direction).within("typed_config")?;
+                *terminal = Terminal::Http(Arc::new(manager));
+            }
+            "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy" => {
+                *terminal =
+                    Terminal::Tcp(Arc::new(TcpProxy::compile(&proto::decode(any)?).within("typed_config")?));
+            }
+            "envoy.extensions.filters.network.rbac.v3.RBAC" => {
+                let rbac: network::rbac::v3::Rbac = proto::decode(any)?;
+                refuse_if(rbac.matcher.is_some(), "typed_config.matcher", "is not supported; use rules")?;
+                self.rbac.push(Arc::new(
+                    Rbac::compile(rbac.rules.as_ref(), rbac.shadow_rules.as_ref()).within("typed_config")?,
+                ));
+            }
+            "envoy.tcp.metadataexchange.config.MetadataExchange" => self.metadata_exchange = true,
+            "stats.PluginConfig" => self.istio_stats = true,
+            "udpa.type.v1.TypedStruct" | "xds.type.v3.TypedStruct" if filter.name == "istio.stats" => {
+                self.istio_stats = true
+            }
+            other => {
+                let known = "http_connection_manager, tcp_proxy, rbac, istio.metadata_exchange, istio.stats";
+                return Err(FieldError::new(
+                    "typed_config",
+                    format!("{other} is not supported; known network filters: {known}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Retry policies: on what, how often, how long between.
+
+use std::time::Duration;
+
+use super::field::{FieldError, refuse_if};
+use super::proto::{self, route};
+
+/// A compiled `RetryPolicy`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RetryPolicy {
+    pub(crate) retries: u32,
+    pub(crate) per_try_timeout: Option<Duration>,
+    pub(crate) base_interval: Duration,
+    pub(crate) max_interval: Duration,
+    pub(crate) avoid_previous_hosts: bool,
+    pub(crate) host_attempts: u32,
+    status_codes: Vec<u16>,
+    server_error: bool,
+    gateway_error: bool,
+    reset: bool,
+    reset_before_request: bool,
+    connect_failure: bool,
+    refused_stream: bool,
+    retriable_4xx: bool,
+    envoy_ratelimited: bool,
+    grpc_codes: Vec<u32>,
+}
+
+/// How an attempt failed without a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttemptFailure {
+    /// No connection.
+    Connect,
+    /// The connection ended before the whole request was sent.
+    ResetBeforeRequest,
+    /// The connection or stream ended before a response.
+    Reset,
+    /// HTTP/2 REFUSED_STREAM.
+    Refused,
+    /// The per-try timeout.
+    PerTryTimeout,
+}
+
+impl RetryPolicy {
+    pub(crate) fn compile(from: &route::RetryPolicy) -> Result<Self, FieldError> {
+        refuse_if(!from.retry_options_predicates.is_empty(), "retry_options_predicates", "is not supported")?;
+        refuse_if(!from.retriable_headers.is_empty(), "retriable_headers", "is not supported yet")?;
+        refuse_if(
+            !from.retriable_request_headers.is_empty(),
+            "retriable_request_headers",
+            "is not supported yet",
+        )?;
+        let back_off = from.retry_back_off.as_ref();
+        let base = back_off
+            .and_then(|b| b.base_interval.as_ref())
+            .map_or(Duration::from_millis(25), proto::duration);
+        let mut policy = Self {
+            retries: proto::uint(from.num_retries.as_ref(), 1),
+            per_try_timeout: proto::timeout(from.per_try_timeout.as_ref(), None),
+            base_interval: base,
+            max_interval: back_off.and_then(|b| b.max_interval.as_ref()).map_or(base * 10, proto::duration),
+            avoid_previous_hosts: !from.retry_host_predicate.is_empty(),
+            host_attempts: u32::try_from(from.host_selection_retry_max_attempts).unwrap_or(1).clamp(1, 32),
+            ..Self::default()
+        };
+        let codes = from
+            .retriable_status_codes
+            .iter()
+            .filter_map(|code| u16::try_from(*code).ok())
+            .collect::<Vec<_>>();
+        for word in from.retry_on.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            policy.add(word, &codes)?;
+        }
+        Ok(policy)
+    }
+
+    fn add(&mut self, word: &str, codes: &[u16]) -> Result<(), FieldError> {
+        match word {
+            "5xx" => self.server_error = true,
+            "gateway-error" => self.gateway_error = true,
+            "reset" => self.reset = true,
+            "reset-before-request" => self.reset_before_request = true,
+            "connect-failure" => self.connect_failure = true,
+            "refused-stream" => self.refused_stream = true,
+            "retriable-4xx" => self.retriable_4xx = true,
+            "envoy-ratelimited" => self.envoy_ratelimited = true,
+            "retriable-status-codes" => self.status_codes.extend_from_slice(codes),
+            "cancelled" => self.grpc_codes.push(1),
+            "deadline-exceeded" => self.grpc_codes.push(4),
+            "resource-exhausted" => self.grpc_codes.push(8),
+            "internal" => self.grpc_codes.push(13),
+            "unavailable" => self.grpc_codes.push(14),
+            "retriable-headers" | "http3-post-connect-failure" => {}
+            other => {
+                return match other.parse::<u16>() {
+                    Ok(code) => {
+                        self.status_codes.push(code);
+                        Ok(())
+                    }
+                    Err(_) => Err(FieldError::new("retry_on", format!("{other:?} is not a retry condition"))),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a response asks for another attempt.
+    pub(crate) fn retries_response(&self, status: u16, grpc_status: Option<u32>, ratelimited: bool) -> bool {
+        (self.server_error && (500..600).contains(&status))
+            || (self.gateway_error && (502..=504).contains(&status))
+            || (self.retriable_4xx && status == 409)
+            || (self.envoy_ratelimited && ratelimited)
+            || self.status_codes.contains(&status)
+            || grpc_status.is_some_and(|code| self.grpc_codes.contains(&code))
+    }
+
+    /// Whether a failure asks for another attempt.
+    pub(crate) fn retries_failure(&self, failure: AttemptFailure) -> bool {
+        let any_reset = self.reset || self.server_error;
+        match failure {
+            AttemptFailure::Connect => any_reset || self.connect_failure || self.gateway_error,
+            AttemptFailure::ResetBeforeRequest => any_reset || self.reset_before_request,
+            AttemptFailure::Reset => any_reset,
+            AttemptFailure::Refused => any_reset || self.refused_stream,
+            AttemptFailure::PerTryTimeout => any_reset || self.gateway_error,
+        }
+    }
+
+    /// The pause before attempt `number` (1 = first retry): exponential with full jitter.
+    pub(crate) fn pause(&self, number: u32, random: u64) -> Duration {
+        let ceiling = self.base_interval.saturating_mul(1 << number.min(10)).min(self.max_interval);
+        let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Duration::from_nanos(random % nanos)
+    }
+}

@@ -1,0 +1,718 @@
+//! Compiled route configurations: host map, routes in order, what to do with a request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::field::{FieldError, Within, refuse_if};
+use super::header_matcher::{HeaderMatch, QueryMatch};
+use super::header_mutation::Mutations;
+use super::matcher::{Fraction, RegexRewrite, compile_regex};
+use super::proto::{self, Any, http, route};
+use super::retry::RetryPolicy;
+use crate::filter::cors::CorsPolicy;
+use crate::filter::fault::Fault;
+use crate::filter::rbac::Rbac;
+
+/// A compiled `RouteConfiguration`.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    pub(crate) mutations: Mutations,
+    pub(crate) ignore_port: bool,
+    exact: HashMap<Box<str>, usize>,
+    /// `*.example.com`, longest first, without the star.
+    suffixes: Vec<(Box<str>, usize)>,
+    /// `example.*`, longest first, without the star.
+    prefixes: Vec<(Box<str>, usize)>,
+    any: Option<usize>,
+    hosts: Vec<Arc<VirtualHost>>,
+}
+
+/// A compiled virtual host.
+#[derive(Debug)]
+pub(crate) struct VirtualHost {
+    pub(crate) name: Arc<str>,
+    pub(crate) routes: Vec<Arc<Route>>,
+    pub(crate) mutations: Mutations,
+    pub(crate) attempt_count: bool,
+    pub(crate) attempt_count_in_response: bool,
+    pub(crate) require_tls: bool,
+    pub(crate) overrides: Overrides,
+}
+
+/// Configuration of filters for one route or host.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Overrides {
+    pub(crate) fault: Option<Arc<Fault>>,
+    pub(crate) cors: Option<Arc<CorsPolicy>>,
+    pub(crate) rbac: Option<Option<Arc<Rbac>>>,
+}
+
+/// A compiled route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: Arc<str>,
+    path: PathRule,
+    case_sensitive: bool,
+    headers: Vec<HeaderMatch>,
+    query: Vec<QueryMatch>,
+    grpc_only: bool,
+    fraction: Option<Fraction>,
+    pub(crate) action: Action,
+    pub(crate) mutations: Mutations,
+    pub(crate) overrides: Overrides,
+    pub(crate) decorator: Option<String>,
+}
+
+#[derive(Debug)]
+enum PathRule {
+    Prefix(Box<[u8]>),
+    Exact(Box<[u8]>),
+    Segment(Box<[u8]>),
+    Regex(regex::bytes::Regex),
+    Connect,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    Forward(Box<Forward>),
+    Redirect(Box<Redirect>),
+    Respond { status: u16, body: Bytes },
+}
+
+/// A share of the traffic and what is special about it.
+#[derive(Debug)]
+pub(crate) struct WeightedCluster {
+    pub(crate) name: Arc<str>,
+    pub(crate) weight: u32,
+    pub(crate) mutations: Mutations,
+    pub(crate) host_rewrite: Option<Box<str>>,
+}
+
+/// A compiled `RouteAction`.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) clusters: Vec<WeightedCluster>,
+    pub(crate) cluster_header: Option<Box<[u8]>>,
+    pub(crate) not_found_status: u16,
+    pub(crate) prefix_rewrite: Option<Box<[u8]>>,
+    pub(crate) regex_rewrite: Option<RegexRewrite>,
+    pub(crate) path_rewrite: Option<Box<[u8]>>,
+    pub(crate) host_rewrite: HostRewrite,
+    pub(crate) append_forwarded_host: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Option<Duration>>,
+    pub(crate) grpc_timeout_max: Option<Duration>,
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
+    pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) hash: Vec<HashRule>,
+    pub(crate) upgrades: Vec<(String, bool)>,
+}
+
+#[derive(Debug)]
+pub(crate) enum HostRewrite {
+    Keep,
+    Literal(Box<str>),
+    Auto,
+    Header(Box<[u8]>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    pub(crate) cluster: Arc<str>,
+    pub(crate) fraction: Fraction,
+    pub(crate) shadow_suffix: bool,
+}
+
+/// Where a request's hash comes from.
+#[derive(Debug)]
+pub(crate) enum HashSource {
+    Header(Box<[u8]>),
+    Cookie { name: String, ttl: Option<Duration>, path: String },
+    SourceIp,
+    Query(Box<[u8]>),
+}
+
+#[derive(Debug)]
+pub(crate) struct HashRule {
+    pub(crate) source: HashSource,
+    pub(crate) terminal: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Redirect {
+    pub(crate) status: u16,
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) scheme: Option<Box<str>>,
+    pub(crate) path: Option<Box<[u8]>>,
+    pub(crate) prefix: Option<Box<[u8]>>,
+    pub(crate) regex: Option<RegexRewrite>,
+    pub(crate) strip_query: bool,
+}
+
+/// What a route is chosen by.
+pub(crate) struct RouteQuery<'q> {
+    pub(crate) path: &'q [u8],
+    pub(crate) method: &'q [u8],
+    pub(crate) authority: &'q [u8],
+    pub(crate) scheme: &'q [u8],
+    pub(crate) headers: &'q crate::http::headers::HeaderList,
+    pub(crate) random: u64,
+}
+
+impl RouteQuery<'_> {
+    pub(crate) fn pseudo(&self, name: &[u8]) -> Option<&[u8]> {
+        match name {
+            b":path" => Some(self.path),
+            b":method" => Some(self.method),
+            b":authority" => Some(self.authority),
+            b":scheme" => Some(self.scheme),
+            _ => None,
+        }
+    }
+}
+
+impl RouteTable {
+    pub(crate) fn compile(from: &route::RouteConfiguration) -> Result<Self, FieldError> {
+        refuse_if(from.vhds.is_some(), "vhds", "virtual host discovery is not supported")?;
+        refuse_if(
+            !from.cluster_specifier_plugins.is_empty(),
+            "cluster_specifier_plugins",
+            "is not supported",
+        )?;
+        let mut table = Self {
+            mutations: Mutations::of(
+                &from.request_headers_to_add,
+                &from.request_headers_to_remove,
+                &from.response_headers_to_add,
+                &from.response_headers_to_remove,
+            )?,
+            ignore_port: from.ignore_port_in_host_matching,
+            ..Self::default()
+        };
+        for (index, host) in from.virtual_hosts.iter().enumerate() {
+            table.add_host(host).within_item("virtual_hosts", index)?;
+        }
+        table.suffixes.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        table.prefixes.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        Ok(table)
+    }
+
+    fn add_host(&mut self, from: &route::VirtualHost) -> Result<(), FieldError> {
+        let index = self.hosts.len();
+        for domain in &from.domains {
+            let domain = domain.to_ascii_lowercase();
+            let fresh = if domain == "*" {
+                self.any.replace(index).is_none()
+            } else if let Some(suffix) = domain.strip_prefix('*') {
+                self.suffixes.push((suffix.into(), index));
+                true
+            } else if let Some(prefix) = domain.strip_suffix('*') {
+                self.prefixes.push((prefix.into(), index));
+                true
+            } else {
+                self.exact.insert(domain.clone().into(), index).is_none()
+            };
+            if !fresh {
+                return Err(FieldError::new(
+                    "domains",
+                    format!("{domain:?} is also a domain of another virtual host"),
+                ));
+            }
+        }
+        self.hosts.push(Arc::new(VirtualHost::compile(from)?));
+        Ok(())
+    }
+
+    /// The virtual host of an authority: exact, longest suffix, longest prefix, `*`.
+    pub(crate) fn host(&self, authority: &[u8]) -> Option<&Arc<VirtualHost>> {
+        let text = std::str::from_utf8(authority).unwrap_or_default();
+        let text = if self.ignore_port { without_port(text) } else { text };
+        let mut lower = smallvec::SmallVec::<[u8; 128]>::from_slice(text.as_bytes());
+        lower.make_ascii_lowercase();
+        let name = std::str::from_utf8(&lower).unwrap_or_default();
+        let index = self
+            .exact
+            .get(name)
+            .copied()
+            .or_else(|| {
+                self.suffixes
+                    .iter()
+                    .find(|(s, _)| name.len() > s.len() && name.ends_with(&**s))
+                    .map(|(_, i)| *i)
+            })
+            .or_else(|| {
+                self.prefixes
+                    .iter()
+                    .find(|(p, _)| name.len() > p.len() && name.starts_with(&**p))
+                    .map(|(_, i)| *i)
+            })
+            .or(self.any)?;
+        self.hosts.get(index)
+    }
+}
+
+/// A host without its port; brackets of IPv6 stay.
+pub(crate) fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon)
+            if host[colon + 1..].bytes().all(|b| b.is_ascii_digit())
+                && !host[..colon].ends_with(':')
+                && (host.starts_with('[') == host[..colon].ends_with(']')) =>
+        {
+            &host[..colon]
+        }
+        _ => host,
+    }
+}
+
+impl VirtualHost {
+    fn compile(from: &route::VirtualHost) -> Result<Self, FieldError> {
+        refuse_if(from.matcher.is_some(), "matcher", "is not supported; use routes")?;
+        let retry = from
+            .retry_policy
+            .as_ref()
+            .map(RetryPolicy::compile)
+            .transpose()
+            .within("retry_policy")?
+            .map(Arc::new);
+        let mut routes = Vec::with_capacity(from.routes.len());
+        for (index, each) in from.routes.iter().enumerate() {
+            routes.push(Arc::new(Route::compile(each, retry.as_ref()).within_item("routes", index)?));
+        }
+        let mut overrides = Overrides::compile(&from.typed_per_filter_config)?;
+        if let (None, Some(cors)) = (&overrides.cors, &from.cors) {
+            overrides.cors = Some(Arc::new(CorsPolicy::compile_route(cors).within("cors")?));
+        }
+        Ok(Self {
+            name: from.name.as_str().into(),
+            routes,
+            mutations: Mutations::of(
+                &from.request_headers_to_add,
+                &from.request_headers_to_remove,
+                &from.response_headers_to_add,
+                &from.response_headers_to_remove,
+            )?,
+            attempt_count: from.include_request_attempt_count,
+            attempt_count_in_response: from.include_attempt_count_in_response,
+            require_tls: from.require_tls != 0,
+            overrides,
+        })
+    }
+
+    /// The first route that matches.
+    pub(crate) fn route(&self, query: &RouteQuery<'_>) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.matches(query))
+    }
+}
+
+impl Overrides {
+    fn compile(from: &HashMap<String, Any>) -> Result<Self, FieldError> {
+        let mut overrides = Self::default();
+        for (name, any) in from {
+            let at = |e: FieldError| e.within(format_args!("typed_per_filter_config[{name:?}]"));
+            match proto::short_type(&any.type_url) {
+                "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
+                    overrides.fault =
+                        Some(Arc::new(Fault::compile(&proto::decode(any).map_err(at)?).map_err(at)?));
+                }
+                "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
+                    overrides.cors =
+                        Some(Arc::new(CorsPolicy::compile(&proto::decode(any).map_err(at)?).map_err(at)?));
+                }
+                "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
+                    let each: http::rbac::v3::RbacPerRoute = proto::decode(any).map_err(at)?;
+                    let rbac = each
+                        .rbac
+                        .map(|r| Rbac::compile(r.rules.as_ref(), r.shadow_rules.as_ref()))
+                        .transpose()
+                        .map_err(at)?;
+                    overrides.rbac = Some(rbac.map(Arc::new));
+                }
+                other => {
+                    let reason = format!("{other} is not supported; known per route: fault, cors, rbac");
+                    return Err(at(FieldError::new("", reason)));
+                }
+            }
+        }
+        Ok(overrides)
+    }
+}
+
+impl Route {
+    fn compile(from: &route::Route, retry: Option<&Arc<RetryPolicy>>) -> Result<Self, FieldError> {
+        let rule = from.r#match.as_ref().ok_or_else(|| FieldError::new("match", "is missing"))?;
+        refuse_if(!rule.dynamic_metadata.is_empty(), "match.dynamic_metadata", "is not supported yet")?;
+        refuse_if(rule.tls_context.is_some(), "match.tls_context", "is not supported yet")?;
+        refuse_if(!rule.filter_state.is_empty(), "match.filter_state", "is not supported")?;
+        refuse_if(!rule.cookies.is_empty(), "match.cookies", "is not supported; match the cookie header")?;
+        let case_sensitive = rule.case_sensitive.as_ref().is_none_or(|b| b.value);
+        let mut overrides = Overrides::compile(&from.typed_per_filter_config)?;
+        let action = compile_action(from, retry)?;
+        if let Some(route::route::Action::Route(route::RouteAction { cors: Some(cors), .. })) = &from.action {
+            overrides.cors = Some(Arc::new(CorsPolicy::compile_route(cors).within("route.cors")?));
+        }
+        Ok(Self {
+            name: from.name.as_str().into(),
+            path: PathRule::compile(rule, case_sensitive).within("match")?,
+            case_sensitive,
+            headers: rule
+                .headers
+                .iter()
+                .enumerate()
+                .map(|(i, h)| HeaderMatch::compile(h).within_item("match.headers", i))
+                .collect::<Result<_, _>>()?,
+            query: rule
+                .query_parameters
+                .iter()
+                .enumerate()
+                .map(|(i, q)| QueryMatch::compile(q).within_item("match.query_parameters", i))
+                .collect::<Result<_, _>>()?,
+            grpc_only: rule.grpc.is_some(),
+            fraction: rule.runtime_fraction.as_ref().map(Fraction::of_runtime),
+            action,
+            mutations: Mutations::of(
+                &from.request_headers_to_add,
+                &from.request_headers_to_remove,
+                &from.response_headers_to_add,
+                &from.response_headers_to_remove,
+            )?,
+            overrides,
+            decorator: from.decorator.as_ref().map(|d| d.operation.clone()),
+        })
+    }
+
+    pub(crate) fn matches(&self, query: &RouteQuery<'_>) -> bool {
+        let (path, parameters) = split_query(query.path);
+        self.path.matches(path, query.method, self.case_sensitive)
+            && self.headers.iter().all(|rule| rule.matches(query.headers, |name| query.pseudo(name)))
+            && self.query.iter().all(|rule| rule.matches(parameters))
+            && (!self.grpc_only
+                || query.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc")))
+            && self.fraction.is_none_or(|share| share.takes(query.random))
+    }
+
+    /// The path after this route's rewrite; `None` = unchanged.
+    pub(crate) fn rewritten_path(&self, forward: &Forward, path: &[u8]) -> Option<Vec<u8>> {
+        let (only, parameters) = split_query(path);
+        let mut out = if let Some(prefix) = &forward.prefix_rewrite {
+            self.replace_matched(only, prefix)
+        } else if let Some(regex) = &forward.regex_rewrite {
+            regex.apply(only)
+        } else if let Some(whole) = &forward.path_rewrite {
+            whole.to_vec()
+        } else {
+            return None;
+        };
+        if only.len() < path.len() {
+            out.push(b'?');
+            out.extend_from_slice(parameters);
+        }
+        Some(out)
+    }
+
+    /// Puts `new` in the place of what this route's path rule matched.
+    pub(crate) fn replace_matched(&self, path: &[u8], new: &[u8]) -> Vec<u8> {
+        let matched = match &self.path {
+            PathRule::Prefix(prefix) | PathRule::Segment(prefix) => prefix.len(),
+            PathRule::Exact(_) | PathRule::Regex(_) | PathRule::Connect => path.len(),
+        };
+        [new, path.get(matched..).unwrap_or_default()].concat()
+    }
+}
+
+/// Path and query string; a fragment is never part of either.
+pub(crate) fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'?', path) {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (path, &[]),
+    }
+}
+
+impl PathRule {
+    fn compile(rule: &route::RouteMatch, case_sensitive: bool) -> Result<Self, FieldError> {
+        use route::route_match::PathSpecifier;
+        let text = |text: &String| text.clone().into_bytes().into_boxed_slice();
+        Ok(match rule.path_specifier.as_ref() {
+            Some(PathSpecifier::Prefix(prefix)) => Self::Prefix(text(prefix)),
+            Some(PathSpecifier::Path(path)) => Self::Exact(text(path)),
+            Some(PathSpecifier::PathSeparatedPrefix(prefix)) => Self::Segment(text(prefix)),
+            Some(PathSpecifier::SafeRegex(regex)) => {
+                let pattern =
+                    if case_sensitive { regex.regex.clone() } else { format!("(?i){}", regex.regex) };
+                Self::Regex(compile_regex(&pattern).within("safe_regex")?)
+            }
+            Some(PathSpecifier::ConnectMatcher(_)) => Self::Connect,
+            Some(PathSpecifier::PathMatchPolicy(_)) => {
+                return Err(FieldError::new("path_match_policy", "URI templates are not supported yet"));
+            }
+            None => return Err(FieldError::new("path_specifier", "is missing")),
+        })
+    }
+
+    fn matches(&self, path: &[u8], method: &[u8], case_sensitive: bool) -> bool {
+        let same = |a: &[u8], b: &[u8]| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) };
+        match self {
+            Self::Prefix(prefix) => path.get(..prefix.len()).is_some_and(|head| same(head, prefix)),
+            Self::Exact(exact) => same(path, exact),
+            Self::Segment(prefix) => {
+                path.get(..prefix.len()).is_some_and(|head| same(head, prefix))
+                    && matches!(path.get(prefix.len()), None | Some(b'/'))
+            }
+            Self::Regex(regex) => regex.is_match(path),
+            Self::Connect => method == b"CONNECT",
+        }
+    }
+}
+
+fn compile_action(from: &route::Route, retry: Option<&Arc<RetryPolicy>>) -> Result<Action, FieldError> {
+    use route::route::Action as From;
+    match &from.action {
+        Some(From::Route(action)) => {
+            Ok(Action::Forward(Box::new(Forward::compile(action, retry).within("route")?)))
+        }
+        Some(From::Redirect(redirect)) => {
+            Ok(Action::Redirect(Box::new(Redirect::compile(redirect).within("redirect")?)))
+        }
+        Some(From::DirectResponse(direct)) => {
+            refuse_if(direct.body_format.is_some(), "direct_response.body_format", "is not supported yet")?;
+            let body = direct
+                .body
+                .as_ref()
+                .map(proto::data)
+                .transpose()
+                .within("direct_response.body")?
+                .unwrap_or_default();
+            let status = u16::try_from(direct.status).ok().filter(|s| (200..600).contains(s));
+            let status = status.ok_or_else(|| {
+                FieldError::new("direct_response.status", format!("{} is not in 200-599", direct.status))
+            })?;
+            Ok(Action::Respond { status, body: body.into() })
+        }
+        Some(From::FilterAction(_) | From::NonForwardingAction(_)) => {
+            Err(FieldError::new("action", "only route, redirect and direct_response are supported"))
+        }
+        None => Err(FieldError::new("action", "is missing")),
+    }
+}
+
+impl Forward {
+    fn compile(
+        from: &route::RouteAction,
+        vhost_retry: Option<&Arc<RetryPolicy>>,
+    ) -> Result<Self, FieldError> {
+        use route::route_action::HostRewriteSpecifier as Host;
+        refuse_if(
+            from.internal_redirect_policy.is_some(),
+            "internal_redirect_policy",
+            "is not supported yet",
+        )?;
+        refuse_if(from.hedge_policy.is_some(), "hedge_policy", "is not supported")?;
+        refuse_if(!from.rate_limits.is_empty(), "rate_limits", "is not supported yet")?;
+        refuse_if(
+            from.path_rewrite_policy.is_some(),
+            "path_rewrite_policy",
+            "URI templates are not supported yet",
+        )?;
+        let (clusters, cluster_header) = compile_clusters(from)?;
+        let text = |t: &String| (!t.is_empty()).then(|| t.clone().into_bytes().into_boxed_slice());
+        let stream = from.max_stream_duration.as_ref();
+        let grpc_max =
+            stream.and_then(|s| s.grpc_timeout_header_max.as_ref()).or(from.max_grpc_timeout.as_ref());
+        let retry = match &from.retry_policy {
+            Some(policy) => Some(Arc::new(RetryPolicy::compile(policy).within("retry_policy")?)),
+            None => vhost_retry.cloned(),
+        };
+        Ok(Self {
+            clusters,
+            cluster_header,
+            not_found_status: if from.cluster_not_found_response_code == 1 { 404 } else { 503 },
+            prefix_rewrite: text(&from.prefix_rewrite),
+            regex_rewrite: from
+                .regex_rewrite
+                .as_ref()
+                .map(RegexRewrite::compile)
+                .transpose()
+                .within("regex_rewrite")?,
+            path_rewrite: text(&from.path_rewrite),
+            host_rewrite: match &from.host_rewrite_specifier {
+                None => HostRewrite::Keep,
+                Some(Host::HostRewriteLiteral(host)) => HostRewrite::Literal(host.as_str().into()),
+                Some(Host::AutoHostRewrite(auto)) => {
+                    if auto.value {
+                        HostRewrite::Auto
+                    } else {
+                        HostRewrite::Keep
+                    }
+                }
+                Some(Host::HostRewriteHeader(name)) => {
+                    HostRewrite::Header(name.to_ascii_lowercase().into_bytes().into())
+                }
+                Some(_) => {
+                    return Err(FieldError::new(
+                        "host_rewrite_specifier",
+                        "only literal, auto and header rewrites are supported",
+                    ));
+                }
+            },
+            append_forwarded_host: from.append_x_forwarded_host,
+            timeout: proto::timeout(from.timeout.as_ref(), Some(Duration::from_secs(15))),
+            idle_timeout: from.idle_timeout.as_ref().map(|d| proto::timeout(Some(d), None)),
+            grpc_timeout_max: grpc_max.map(proto::duration),
+            retry,
+            mirrors: from.request_mirror_policies.iter().map(Mirror::compile).collect(),
+            hash: from
+                .hash_policy
+                .iter()
+                .enumerate()
+                .map(|(i, h)| HashRule::compile(h).within_item("hash_policy", i))
+                .collect::<Result<_, _>>()?,
+            upgrades: from
+                .upgrade_configs
+                .iter()
+                .map(|u| (u.upgrade_type.to_ascii_lowercase(), u.enabled.as_ref().is_none_or(|b| b.value)))
+                .collect(),
+        })
+    }
+
+    /// The cluster for a random number.
+    pub(crate) fn pick(&self, random: u64) -> Option<&WeightedCluster> {
+        if let [only] = self.clusters.as_slice() {
+            return Some(only);
+        }
+        let total: u64 = self.clusters.iter().map(|each| u64::from(each.weight)).sum();
+        let mut point = random.checked_rem(total)?;
+        self.clusters.iter().find(|each| {
+            let hit = point < u64::from(each.weight);
+            point = point.saturating_sub(u64::from(each.weight));
+            hit
+        })
+    }
+}
+
+fn compile_clusters(
+    from: &route::RouteAction,
+) -> Result<(Vec<WeightedCluster>, Option<Box<[u8]>>), FieldError> {
+    use route::route_action::ClusterSpecifier;
+    match &from.cluster_specifier {
+        Some(ClusterSpecifier::Cluster(name)) => {
+            let only = WeightedCluster {
+                name: name.as_str().into(),
+                weight: 1,
+                mutations: Mutations::default(),
+                host_rewrite: None,
+            };
+            Ok((vec![only], None))
+        }
+        Some(ClusterSpecifier::ClusterHeader(name)) => {
+            Ok((Vec::new(), Some(name.to_ascii_lowercase().into_bytes().into())))
+        }
+        Some(ClusterSpecifier::WeightedClusters(set)) => {
+            let mut clusters = Vec::with_capacity(set.clusters.len());
+            for (index, each) in set.clusters.iter().enumerate() {
+                clusters.push(WeightedCluster {
+                    name: each.name.as_str().into(),
+                    weight: proto::uint(each.weight.as_ref(), 0),
+                    mutations: Mutations::of(
+                        &each.request_headers_to_add,
+                        &each.request_headers_to_remove,
+                        &each.response_headers_to_add,
+                        &each.response_headers_to_remove,
+                    )
+                    .within_item("weighted_clusters.clusters", index)?,
+                    host_rewrite: match &each.host_rewrite_specifier {
+                        Some(
+                            route::weighted_cluster::cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(
+                                host,
+                            ),
+                        ) => Some(host.as_str().into()),
+                        None => None,
+                    },
+                });
+            }
+            if clusters.iter().all(|each| each.weight == 0) {
+                return Err(FieldError::new("weighted_clusters", "the weights sum to 0"));
+            }
+            Ok((clusters, None))
+        }
+        _ => Err(FieldError::new(
+            "cluster_specifier",
+            "only cluster, cluster_header and weighted_clusters are supported",
+        )),
+    }
+}
+
+impl Mirror {
+    fn compile(from: &route::route_action::RequestMirrorPolicy) -> Self {
+        Self {
+            cluster: from.cluster.as_str().into(),
+            fraction: from.runtime_fraction.as_ref().map_or(Fraction::ALL, Fraction::of_runtime),
+            shadow_suffix: !from.disable_shadow_host_suffix_append,
+        }
+    }
+}
+
+impl HashRule {
+    fn compile(from: &route::route_action::HashPolicy) -> Result<Self, FieldError> {
+        use route::route_action::hash_policy::PolicySpecifier;
+        let source = match &from.policy_specifier {
+            Some(PolicySpecifier::Header(header)) => {
+                HashSource::Header(header.header_name.to_ascii_lowercase().into_bytes().into())
+            }
+            Some(PolicySpecifier::Cookie(cookie)) => HashSource::Cookie {
+                name: cookie.name.clone(),
+                ttl: cookie.ttl.as_ref().map(proto::duration),
+                path: cookie.path.clone(),
+            },
+            Some(PolicySpecifier::ConnectionProperties(_)) => HashSource::SourceIp,
+            Some(PolicySpecifier::QueryParameter(query)) => {
+                HashSource::Query(query.name.clone().into_bytes().into())
+            }
+            _ => {
+                return Err(FieldError::new(
+                    "policy_specifier",
+                    "only header, cookie, source_ip and query_parameter are supported",
+                ));
+            }
+        };
+        Ok(Self { source, terminal: from.terminal })
+    }
+}
+
+impl Redirect {
+    fn compile(from: &route::RedirectAction) -> Result<Self, FieldError> {
+        use route::redirect_action::{PathRewriteSpecifier as Path, SchemeRewriteSpecifier as Scheme};
+        let mut redirect = Self {
+            status: [301, 302, 303, 307, 308].get(from.response_code as usize).copied().unwrap_or(301),
+            host: (!from.host_redirect.is_empty()).then(|| from.host_redirect.as_str().into()),
+            port: u16::try_from(from.port_redirect).ok().filter(|port| *port != 0),
+            scheme: match &from.scheme_rewrite_specifier {
+                Some(Scheme::HttpsRedirect(true)) => Some("https".into()),
+                Some(Scheme::SchemeRedirect(scheme)) => Some(scheme.as_str().into()),
+                _ => None,
+            },
+            path: None,
+            prefix: None,
+            regex: None,
+            strip_query: from.strip_query,
+        };
+        match &from.path_rewrite_specifier {
+            Some(Path::PathRedirect(path)) => redirect.path = Some(path.clone().into_bytes().into()),
+            Some(Path::PrefixRewrite(prefix)) => redirect.prefix = Some(prefix.clone().into_bytes().into()),
+            Some(Path::RegexRewrite(regex)) => {
+                redirect.regex = Some(RegexRewrite::compile(regex).within("regex_rewrite")?)
+            }
+            Some(_) => {
+                return Err(FieldError::new(
+                    "path_rewrite",
+                    "is not supported; use path_redirect, prefix_rewrite or regex_rewrite",
+                ));
+            }
+            None => {}
+        }
+        Ok(redirect)
+    }
+}

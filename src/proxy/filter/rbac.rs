@@ -1,0 +1,256 @@
+//! Role-based access control, on HTTP requests and on plain connections.
+
+use std::net::IpAddr;
+
+use crate::config::proto::{matcher, rbac};
+use crate::config::{Cidr, FieldError, HeaderMatch, TextMatch, Within};
+use crate::http::headers::HeaderList;
+use crate::http::info::ConnectionInfo;
+
+/// Compiled rules that are enforced and rules that are only counted.
+#[derive(Debug, Default)]
+pub(crate) struct Rbac {
+    enforced: Option<Rules>,
+    shadow: Option<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    action: rbac::rbac::Action,
+    policies: Vec<(String, Vec<Condition>, Vec<Condition>)>,
+}
+
+/// One condition; both permissions and principals compile to it.
+#[derive(Debug)]
+enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Not(Box<Condition>),
+    Always(bool),
+    Header(HeaderMatch),
+    Path(TextMatch),
+    DestinationIp(Cidr),
+    DestinationPort(u32),
+    DestinationPorts(i32, i32),
+    ServerName(TextMatch),
+    Authenticated(Option<TextMatch>),
+    DirectIp(Cidr),
+    RemoteIp(Cidr),
+    /// Metadata that no filter of this proxy writes: absent, so the match fails unless inverted.
+    Metadata {
+        invert: bool,
+    },
+}
+
+/// What is judged. On a plain connection the HTTP parts are absent and rules that name them do not match.
+pub(crate) struct Subject<'s> {
+    pub(crate) connection: &'s ConnectionInfo,
+    pub(crate) remote: IpAddr,
+    pub(crate) http: Option<HttpSubject<'s>>,
+}
+
+/// The HTTP side of a subject.
+#[derive(Clone, Copy)]
+pub(crate) struct HttpSubject<'s> {
+    pub(crate) headers: &'s HeaderList,
+    pub(crate) method: &'s [u8],
+    pub(crate) path: &'s [u8],
+    pub(crate) authority: &'s [u8],
+    pub(crate) scheme: &'s [u8],
+}
+
+/// The outcome: which policy decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Allowed,
+    Denied { policy: String },
+}
+
+impl Rbac {
+    pub(crate) fn compile(
+        rules: Option<&rbac::Rbac>,
+        shadow: Option<&rbac::Rbac>,
+    ) -> Result<Self, FieldError> {
+        Ok(Self {
+            enforced: rules.map(Rules::compile).transpose().within("rules")?,
+            shadow: shadow.map(Rules::compile).transpose().within("shadow_rules")?,
+        })
+    }
+
+    /// The enforced verdict.
+    pub(crate) fn judge(&self, subject: &Subject<'_>) -> Verdict {
+        self.enforced.as_ref().map_or(Verdict::Allowed, |rules| rules.judge(subject))
+    }
+
+    /// What the shadow rules would have said; `None` without shadow rules.
+    pub(crate) fn shadow(&self, subject: &Subject<'_>) -> Option<Verdict> {
+        self.shadow.as_ref().map(|rules| rules.judge(subject))
+    }
+}
+
+impl Rules {
+    fn compile(from: &rbac::Rbac) -> Result<Self, FieldError> {
+        let mut policies = Vec::new();
+        for (name, policy) in &from.policies {
+            let at = |e: FieldError| e.within(format_args!("policies[{name:?}]"));
+            if policy.condition.is_some() || policy.checked_condition.is_some() {
+                return Err(at(FieldError::new("condition", "CEL conditions are not supported")));
+            }
+            let permissions = policy
+                .permissions
+                .iter()
+                .map(permission)
+                .collect::<Result<_, _>>()
+                .within("permissions")
+                .map_err(at)?;
+            let principals = policy
+                .principals
+                .iter()
+                .map(principal)
+                .collect::<Result<_, _>>()
+                .within("principals")
+                .map_err(at)?;
+            policies.push((name.clone(), permissions, principals));
+        }
+        policies.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Self { action: from.action(), policies })
+    }
+
+    fn judge(&self, subject: &Subject<'_>) -> Verdict {
+        let hit = self.policies.iter().find(|(_, permissions, principals)| {
+            permissions.iter().any(|c| c.holds(subject)) && principals.iter().any(|c| c.holds(subject))
+        });
+        match (self.action, hit) {
+            (rbac::rbac::Action::Allow, None) => Verdict::Denied { policy: "none".into() },
+            (rbac::rbac::Action::Deny, Some((name, ..))) => Verdict::Denied { policy: name.clone() },
+            _ => Verdict::Allowed,
+        }
+    }
+}
+
+fn permission(from: &rbac::Permission) -> Result<Condition, FieldError> {
+    use rbac::permission::Rule;
+    let set = |set: &rbac::permission::Set| set.rules.iter().map(permission).collect::<Result<Vec<_>, _>>();
+    Ok(match from.rule.as_ref() {
+        Some(Rule::AndRules(rules)) => Condition::All(set(rules).within("and_rules")?),
+        Some(Rule::OrRules(rules)) => Condition::Any(set(rules).within("or_rules")?),
+        Some(Rule::NotRule(rule)) => Condition::Not(Box::new(permission(rule).within("not_rule")?)),
+        Some(Rule::Any(any)) => Condition::Always(*any),
+        Some(Rule::Header(header)) => Condition::Header(HeaderMatch::compile(header).within("header")?),
+        Some(Rule::UrlPath(path)) => Condition::Path(path_rule(path).within("url_path")?),
+        Some(Rule::DestinationIp(range)) => {
+            Condition::DestinationIp(Cidr::compile(range).within("destination_ip")?)
+        }
+        Some(Rule::DestinationPort(port)) => Condition::DestinationPort(*port),
+        Some(Rule::DestinationPortRange(range)) => Condition::DestinationPorts(range.start, range.end),
+        Some(Rule::RequestedServerName(name)) => {
+            Condition::ServerName(TextMatch::compile(name).within("requested_server_name")?)
+        }
+        Some(Rule::Metadata(metadata)) => Condition::Metadata { invert: metadata.invert },
+        _ => {
+            return Err(FieldError::new(
+                "rule",
+                "is missing or not supported (matcher, uri_template, sourced_metadata)",
+            ));
+        }
+    })
+}
+
+fn principal(from: &rbac::Principal) -> Result<Condition, FieldError> {
+    use rbac::principal::Identifier;
+    let set = |set: &rbac::principal::Set| set.ids.iter().map(principal).collect::<Result<Vec<_>, _>>();
+    Ok(match from.identifier.as_ref() {
+        Some(Identifier::AndIds(ids)) => Condition::All(set(ids).within("and_ids")?),
+        Some(Identifier::OrIds(ids)) => Condition::Any(set(ids).within("or_ids")?),
+        Some(Identifier::NotId(id)) => Condition::Not(Box::new(principal(id).within("not_id")?)),
+        Some(Identifier::Any(any)) => Condition::Always(*any),
+        Some(Identifier::Authenticated(auth)) => Condition::Authenticated(
+            auth.principal_name
+                .as_ref()
+                .map(TextMatch::compile)
+                .transpose()
+                .within("authenticated.principal_name")?,
+        ),
+        Some(Identifier::SourceIp(range) | Identifier::DirectRemoteIp(range)) => {
+            Condition::DirectIp(Cidr::compile(range).within("direct_remote_ip")?)
+        }
+        Some(Identifier::RemoteIp(range)) => Condition::RemoteIp(Cidr::compile(range).within("remote_ip")?),
+        Some(Identifier::Header(header)) => Condition::Header(HeaderMatch::compile(header).within("header")?),
+        Some(Identifier::UrlPath(path)) => Condition::Path(path_rule(path).within("url_path")?),
+        Some(Identifier::FilterState(state)) => filter_state(state)?,
+        Some(Identifier::Metadata(metadata)) => Condition::Metadata { invert: metadata.invert },
+        _ => {
+            return Err(FieldError::new(
+                "identifier",
+                "is missing or not supported (custom, sourced_metadata)",
+            ));
+        }
+    })
+}
+
+/// Istio reads the peer's identity from filter state `io.istio.peer_principal`; it is the authenticated principal.
+fn filter_state(from: &matcher::FilterStateMatcher) -> Result<Condition, FieldError> {
+    use matcher::filter_state_matcher::Matcher;
+    match (&*from.key, &from.matcher) {
+        ("io.istio.peer_principal", Some(Matcher::StringMatch(text))) => {
+            Ok(Condition::Authenticated(Some(TextMatch::compile(text)?)))
+        }
+        (key, _) => Err(FieldError::new(
+            "filter_state",
+            format!("{key:?} is not known; known: io.istio.peer_principal"),
+        )),
+    }
+}
+
+fn path_rule(from: &matcher::PathMatcher) -> Result<TextMatch, FieldError> {
+    match &from.rule {
+        Some(matcher::path_matcher::Rule::Path(text)) => TextMatch::compile(text).within("path"),
+        None => Err(FieldError::new("rule", "is missing")),
+    }
+}
+
+impl Condition {
+    fn holds(&self, subject: &Subject<'_>) -> bool {
+        let connection = subject.connection;
+        match self {
+            Self::All(list) => list.iter().all(|each| each.holds(subject)),
+            Self::Any(list) => list.iter().any(|each| each.holds(subject)),
+            Self::Not(inner) => !inner.holds(subject),
+            Self::Always(any) => *any,
+            Self::Header(rule) => subject.http.is_some_and(|http| {
+                rule.matches(http.headers, |name| match name {
+                    b":method" => Some(http.method),
+                    b":path" => Some(http.path),
+                    b":authority" => Some(http.authority),
+                    b":scheme" => Some(http.scheme),
+                    _ => None,
+                })
+            }),
+            Self::Path(rule) => subject.http.is_some_and(|http| rule.matches(path_only(http.path))),
+            Self::DestinationIp(range) => range.contains(connection.local.ip()),
+            Self::DestinationPort(port) => u32::from(connection.local.port()) == *port,
+            Self::DestinationPorts(start, end) => {
+                (*start..*end).contains(&i32::from(connection.local.port()))
+            }
+            Self::ServerName(rule) => rule.matches(connection.server_name.as_bytes()),
+            Self::Authenticated(None) => connection.peer.is_some(),
+            Self::Authenticated(Some(rule)) => connection.peer.as_ref().is_some_and(|peer| {
+                let mut names = peer.uris.iter().chain(&peer.dns).peekable();
+                if names.peek().is_none() {
+                    rule.matches(peer.subject.as_bytes())
+                } else {
+                    names.any(|name| rule.matches(name.as_bytes()))
+                }
+            }),
+            Self::DirectIp(range) => range.contains(connection.direct_remote.ip()),
+            Self::RemoteIp(range) => range.contains(subject.remote),
+            Self::Metadata { invert } => *invert,
+        }
+    }
+}
+
+/// The path that policies see: without query and fragment.
+fn path_only(path: &[u8]) -> &[u8] {
+    let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
+    &path[..end]
+}

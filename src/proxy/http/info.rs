@@ -1,0 +1,161 @@
+//! What is known of a connection and of a stream: what logs, metrics and policies read.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::Direction;
+
+/// The identity that a TLS peer proved.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsPeer {
+    /// URI names of the certificate, first one the principal.
+    pub(crate) uris: Vec<String>,
+    /// DNS names.
+    pub(crate) dns: Vec<String>,
+    /// Subject in RFC 2253 form.
+    pub(crate) subject: String,
+    /// SHA-256 of the certificate, lower-case hex.
+    pub(crate) hash: String,
+    /// PEM of the certificate, URL-encoded.
+    pub(crate) certificate: String,
+}
+
+/// Facts of a downstream connection.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) direct_remote: SocketAddr,
+    pub(crate) server_name: String,
+    pub(crate) tls: bool,
+    pub(crate) peer: Option<Arc<TlsPeer>>,
+    /// URI names of our own certificate on this connection.
+    pub(crate) local_principal: Option<Arc<str>>,
+    pub(crate) direction: Direction,
+}
+
+impl ConnectionInfo {
+    /// The peer's SPIFFE identity.
+    pub(crate) fn principal(&self) -> Option<&str> {
+        self.peer.as_ref()?.uris.first().map(String::as_str)
+    }
+}
+
+/// Envoy's response flags.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Flags(u32);
+
+macro_rules! flags {
+    ($($name:ident = $bit:literal $short:literal $long:literal),* $(,)?) => {
+        impl Flags {
+            $(#[doc = $long] pub(crate) const $name: Self = Self(1 << $bit);)*
+            const NAMES: &'static [(u32, &'static str, &'static str)] = &[$((1 << $bit, $short, $long)),*];
+        }
+    };
+}
+
+flags! {
+    NO_HEALTHY_UPSTREAM = 0 "UH" "NoHealthyUpstream",
+    UPSTREAM_CONNECTION_FAILURE = 1 "UF" "UpstreamConnectionFailure",
+    UPSTREAM_OVERFLOW = 2 "UO" "UpstreamOverflow",
+    NO_ROUTE = 3 "NR" "NoRouteFound",
+    RETRY_LIMIT = 4 "URX" "UpstreamRetryLimitExceeded",
+    NO_CLUSTER = 5 "NC" "NoClusterFound",
+    DURATION_TIMEOUT = 6 "DT" "DurationTimeout",
+    DOWNSTREAM_TERMINATION = 7 "DC" "DownstreamConnectionTermination",
+    UPSTREAM_TERMINATION = 8 "UC" "UpstreamConnectionTermination",
+    UPSTREAM_RESET = 9 "UR" "UpstreamRemoteReset",
+    LOCAL_RESET = 10 "LR" "LocalReset",
+    UPSTREAM_TIMEOUT = 11 "UT" "UpstreamRequestTimeout",
+    DELAY_INJECTED = 12 "DI" "DelayInjected",
+    FAULT_INJECTED = 13 "FI" "FaultInjected",
+    RATE_LIMITED = 14 "RL" "RateLimited",
+    UNAUTHORIZED_EXTERNAL = 15 "UAEX" "UnauthorizedExternalService",
+    STREAM_IDLE_TIMEOUT = 16 "SI" "StreamIdleTimeout",
+    DOWNSTREAM_PROTOCOL_ERROR = 17 "DPE" "DownstreamProtocolError",
+    UPSTREAM_PROTOCOL_ERROR = 18 "UPE" "UpstreamProtocolError",
+}
+
+impl Flags {
+    pub(crate) fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the flag of this short name is set.
+    pub(crate) fn has(self, short: &str) -> bool {
+        Self::NAMES.iter().any(|(bit, name, _)| self.0 & bit != 0 && *name == short)
+    }
+
+    /// Short names, comma-separated; `-` for none.
+    pub(crate) fn short(self) -> Cow<'static, str> {
+        self.join(|(_, short, _)| short)
+    }
+
+    /// Long names, comma-separated; `-` for none.
+    pub(crate) fn long(self) -> Cow<'static, str> {
+        self.join(|(_, _, long)| long)
+    }
+
+    fn join(self, pick: impl Fn(&(u32, &'static str, &'static str)) -> &'static str) -> Cow<'static, str> {
+        let mut names = Self::NAMES.iter().filter(|(bit, ..)| self.0 & bit != 0).map(pick);
+        match (names.next(), names.next()) {
+            (None, _) => "-".into(),
+            (Some(only), None) => only.into(),
+            (Some(first), Some(second)) => {
+                let rest: Vec<_> = names.collect();
+                [&[first, second], rest.as_slice()].concat().join(",").into()
+            }
+        }
+    }
+}
+
+/// Facts of one request, or of one TCP connection through the TCP proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamInfo {
+    pub(crate) start: Instant,
+    pub(crate) start_time: SystemTime,
+    /// `HTTP/1.1`, `HTTP/2`, `HTTP/1.0`; empty on TCP.
+    pub(crate) protocol: &'static str,
+    pub(crate) response_code: u16,
+    pub(crate) flags: Flags,
+    pub(crate) details: Cow<'static, str>,
+    pub(crate) transport_failure: Cow<'static, str>,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) upstream_host: Option<SocketAddr>,
+    pub(crate) upstream_local: Option<SocketAddr>,
+    pub(crate) cluster: Option<Arc<str>>,
+    pub(crate) route_name: Option<Arc<str>>,
+    pub(crate) attempts: u32,
+    pub(crate) grpc_status: Option<u32>,
+    pub(crate) duration: Duration,
+}
+
+impl StreamInfo {
+    pub(crate) fn new(protocol: &'static str) -> Self {
+        Self {
+            start: Instant::now(),
+            start_time: SystemTime::now(),
+            protocol,
+            response_code: 0,
+            flags: Flags::default(),
+            details: Cow::Borrowed(""),
+            transport_failure: Cow::Borrowed(""),
+            bytes_received: 0,
+            bytes_sent: 0,
+            upstream_host: None,
+            upstream_local: None,
+            cluster: None,
+            route_name: None,
+            attempts: 0,
+            grpc_status: None,
+            duration: Duration::ZERO,
+        }
+    }
+}

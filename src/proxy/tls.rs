@@ -1,0 +1,6 @@
+//! TLS both ways: contexts built from Envoy's messages, certificates that change under running connections.
+
+pub(crate) mod context;
+pub(crate) mod names;
+pub(crate) mod secret;
+pub(crate) mod verify;

@@ -1,0 +1,73 @@
+//! Certificates and trust roots by name.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::proto::{self, tls};
+use crate::config::{FieldError, SanMatch, Within};
+
+/// A certificate chain and its key.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// Trust roots and the names that peers must have.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    pub(crate) roots: Option<Arc<RootCertStore>>,
+    pub(crate) names: Vec<SanMatch>,
+}
+
+impl Identity {
+    pub(crate) fn compile(from: &tls::TlsCertificate) -> Result<Self, FieldError> {
+        let chain = from
+            .certificate_chain
+            .as_ref()
+            .ok_or_else(|| FieldError::new("certificate_chain", "is missing"))?;
+        let key = from.private_key.as_ref().ok_or_else(|| FieldError::new("private_key", "is missing"))?;
+        let chain =
+            certificates(&proto::data(chain).within("certificate_chain")?).within("certificate_chain")?;
+        let key = PrivateKeyDer::from_pem_slice(&proto::data(key).within("private_key")?)
+            .map_err(|error| FieldError::new("private_key", format!("is not a PEM key: {error}")))?;
+        Ok(Self { chain, key })
+    }
+
+    pub(crate) fn copy(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (self.chain.clone(), self.key.clone_key())
+    }
+}
+
+impl Trust {
+    pub(crate) fn compile(from: &tls::CertificateValidationContext) -> Result<Self, FieldError> {
+        let roots = match &from.trusted_ca {
+            None => None,
+            Some(source) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in
+                    certificates(&proto::data(source).within("trusted_ca")?).within("trusted_ca")?
+                {
+                    roots
+                        .add(certificate)
+                        .map_err(|error| FieldError::new("trusted_ca", error.to_string()))?;
+                }
+                Some(Arc::new(roots))
+            }
+        };
+        let names = from.match_typed_subject_alt_names.iter().enumerate();
+        let names = names
+            .map(|(i, each)| SanMatch::compile(each).within_item("match_typed_subject_alt_names", i))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { roots, names })
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FieldError> {
+    let list = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let list = list.map_err(|error| FieldError::new("", format!("is not PEM: {error}")))?;
+    if list.is_empty() { Err(FieldError::new("", "holds no certificate")) } else { Ok(list) }
+}
