@@ -8,7 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
-use crate::{completion, install, kubectl, manifest, profile, proxy_config, uninstall, version};
+use crate::{
+    completion, dashboard, install, kubectl, manifest, profile, proxy_config, proxy_status, uninstall,
+    version,
+};
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
 #[derive(Debug, Parser)]
@@ -93,9 +96,15 @@ enum Command {
     /// Work with Kubernetes objects: apply, get, delete, logs, exec and more
     #[command(disable_help_flag = true)]
     Kubectl(Passthrough),
+    /// Show whether every proxy has what the control plane sent
+    #[command(alias = "ps")]
+    ProxyStatus(proxy_status::ProxyStatusCommand),
     /// Show what a proxy really runs
     #[command(alias = "pc")]
     ProxyConfig(proxy_config::ProxyConfigCommand),
+    /// Open a dashboard in the browser
+    #[command(aliases = ["dash", "d"])]
+    Dashboard(dashboard::DashboardCommand),
     /// Show the versions of client, control plane and data plane
     Version(version::VersionCommand),
     /// Print a shell completion script
@@ -162,6 +171,8 @@ impl Cli {
             Command::Manifest(command) => command.run(&context),
             Command::Profile(command) => command.run(),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
+            Command::ProxyStatus(command) => command.run(&context),
+            Command::Dashboard(command) => command.run(&context),
             Command::ProxyConfig(command) => command.run(&context),
             Command::Version(command) => command.run(&context),
             Command::Completion(command) => command.run(),

@@ -11,11 +11,13 @@ mod runtime;
 
 mod cluster;
 mod completion;
+mod dashboard;
 mod install;
 mod kubectl;
 mod manifest;
 mod profile;
 mod proxy_config;
+mod proxy_status;
 mod uninstall;
 mod version;
 

@@ -2,7 +2,7 @@
 
 mod bootstrap;
 mod cluster;
-mod dump;
+pub(crate) mod dump;
 mod ecds;
 mod eds;
 mod endpoint;

@@ -1,0 +1,214 @@
+//! `dashboard`: opens a web page that runs in the cluster, or the built-in console where there is none.
+
+mod browser;
+mod console;
+mod mesh_view;
+mod objects;
+mod scraper;
+
+use std::net::SocketAddr;
+
+use clap::{Args, Subcommand};
+use tokio::net::TcpListener;
+
+use crate::context::{Cluster, Context};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::kubernetes::{
+    Objects, PodName, Resource, forward_port, pods_named, pods_selected, server_failure, text,
+};
+use crate::output;
+
+#[derive(Debug, Args)]
+pub(crate) struct DashboardCommand {
+    /// Local port; default the port of the dashboard, or a free one
+    #[arg(short, long, global = true, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// Local address
+    #[arg(long, global = true, value_name = "ADDRESS", default_value = "localhost")]
+    address: String,
+    /// Open a browser; --browser=false only prints the address
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    browser: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The graph of the mesh: Kiali if it is installed, else the built-in console
+    Kiali(UiPort<20001>),
+    /// Prometheus
+    Prometheus(UiPort<9090>),
+    /// Grafana
+    Grafana(UiPort<3000>),
+    /// Jaeger
+    Jaeger(UiPort<16686>),
+    /// Zipkin
+    Zipkin(UiPort<9411>),
+    /// SkyWalking
+    Skywalking(UiPort<8080>),
+    /// The admin page of a proxy
+    #[command(alias = "envoy")]
+    Proxy(PodPage<15000>),
+    /// ControlZ of a control plane pod
+    Controlz(PodPage<9876>),
+    /// The debug page of a control plane pod
+    IstiodDebug(PodPage<15014>),
+}
+
+/// The port of a dashboard in its pod.
+#[derive(Debug, Args)]
+struct UiPort<const DEFAULT: u16> {
+    /// Port of the dashboard in the pod
+    #[arg(long, value_name = "PORT", default_value_t = DEFAULT)]
+    ui_port: u16,
+}
+
+/// A page of a pod that is named.
+#[derive(Debug, Args)]
+struct PodPage<const DEFAULT: u16> {
+    /// Pod or workload: [type/]name[.namespace]
+    #[arg(value_name = "[TYPE/]NAME[.NAMESPACE]", conflicts_with = "selector")]
+    name: Option<String>,
+    /// Label selector; the first pod is taken
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Port of the page in the pod
+    #[arg(long, alias = "ctrlz_port", value_name = "PORT", default_value_t = DEFAULT)]
+    ui_port: u16,
+}
+
+/// A page in a pod.
+struct Page {
+    pod: PodName,
+    port: u16,
+    path: &'static str,
+}
+
+impl DashboardCommand {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        crate::runtime::block_on(async {
+            let cluster = context.cluster().await?;
+            let page = match &self.what {
+                What::Kiali(port) => match addon(context, &cluster, "app=kiali").await? {
+                    Some(pod) => Page { pod, port: port.ui_port, path: "/kiali" },
+                    None => return self.built_in(&cluster, port.ui_port).await,
+                },
+                What::Prometheus(port) => required(context, &cluster, "prometheus", port.ui_port).await?,
+                What::Grafana(port) => required(context, &cluster, "grafana", port.ui_port).await?,
+                What::Jaeger(port) => required(context, &cluster, "jaeger", port.ui_port).await?,
+                What::Zipkin(port) => required(context, &cluster, "zipkin", port.ui_port).await?,
+                What::Skywalking(port) => required(context, &cluster, "skywalking-ui", port.ui_port).await?,
+                What::Proxy(page) => {
+                    let namespace = context.namespace(&cluster);
+                    page.find(&cluster, &namespace, None, "").await?
+                }
+                What::Controlz(page) => {
+                    page.find(&cluster, &context.globals.istio_namespace, Some("app=istiod"), "").await?
+                }
+                What::IstiodDebug(page) => {
+                    page.find(&cluster, &context.globals.istio_namespace, Some("app=istiod"), "/debug")
+                        .await?
+                }
+            };
+            self.forward(&cluster, page).await
+        })
+    }
+
+    /// Serves the page's port here until interrupted.
+    async fn forward(&self, cluster: &Cluster, page: Page) -> Outcome {
+        let listener = self.listen(page.port).await?;
+        self.announce(listener.local_addr()?, page.path);
+        forward_port(cluster.client.clone(), listener, page.pod.namespace, page.pod.name, page.port).await?;
+        Ok(Exit::Success)
+    }
+
+    /// The console of this program, fed through the Kubernetes API.
+    async fn built_in(&self, cluster: &Cluster, port: u16) -> Outcome {
+        let listener = self.listen(port).await?;
+        let address = listener.local_addr()?;
+        output::progress(&format!(
+            "No Kiali in the cluster: serving the built-in console of {}",
+            cluster.description
+        ));
+        let console = console::start(cluster).await?;
+        self.announce(address, "/kiali/");
+        console
+            .serve(listener, async {
+                // Without a handler Ctrl-C ends the process as well; this way connections end in order.
+                let _unavailable = tokio::signal::ctrl_c().await;
+            })
+            .await?;
+        Ok(Exit::Success)
+    }
+
+    /// `--port`, else the wished one, else any free one.
+    async fn listen(&self, wished: u16) -> Result<TcpListener, Failure> {
+        let host = if self.address == "localhost" { "127.0.0.1" } else { &self.address };
+        let failed = |port: u16, error: std::io::Error| {
+            Failure::from(error)
+                .context(format!("cannot listen on {host}:{port}"))
+                .hint("--port 0 takes any free port")
+        };
+        if self.port != 0 {
+            return TcpListener::bind((host, self.port)).await.map_err(|error| failed(self.port, error));
+        }
+        match TcpListener::bind((host, wished)).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => TcpListener::bind((host, 0)).await.map_err(|error| failed(0, error)),
+        }
+    }
+
+    fn announce(&self, address: SocketAddr, path: &str) {
+        let host =
+            if self.address == "localhost" { "localhost".to_owned() } else { address.ip().to_string() };
+        let url = format!("http://{host}:{}{path}", address.port());
+        output::line(&url);
+        if self.browser {
+            browser::open(&url);
+        } else {
+            output::progress("skipping opening a browser");
+        }
+    }
+}
+
+impl<const DEFAULT: u16> PodPage<DEFAULT> {
+    async fn find(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        default: Option<&str>,
+        path: &'static str,
+    ) -> Result<Page, Failure> {
+        let pods = match (&self.name, self.selector.as_deref().or(default)) {
+            (Some(name), _) => pods_named(cluster, name, namespace).await?,
+            (None, Some(selector)) => pods_selected(cluster, selector, namespace).await?,
+            (None, None) => return Err(Failure::usage("specify a pod or --selector")),
+        };
+        let pod = pods.into_iter().next().ok_or_else(|| Failure::new("no pods found"))?;
+        Ok(Page { pod, port: self.ui_port, path })
+    }
+}
+
+/// A running pod by label, in the control plane's namespace or in `-n`.
+async fn addon(context: &Context, cluster: &Cluster, selector: &str) -> Result<Option<PodName>, Failure> {
+    let objects = Objects::new(cluster.client.clone());
+    for namespace in [context.globals.istio_namespace.clone(), context.namespace(cluster)] {
+        let pods =
+            objects.list(&Resource::pods(), Some(&namespace), selector).await.map_err(server_failure)?;
+        if let Some(pod) = pods.iter().find(|pod| text(pod, "/status/phase") == "Running") {
+            return Ok(Some(PodName { name: text(pod, "/metadata/name").to_owned(), namespace }));
+        }
+    }
+    Ok(None)
+}
+
+async fn required(context: &Context, cluster: &Cluster, name: &str, port: u16) -> Result<Page, Failure> {
+    let label = if ["prometheus", "grafana"].contains(&name) { "app.kubernetes.io/name" } else { "app" };
+    match addon(context, cluster, &format!("{label}={name}")).await? {
+        Some(pod) => Ok(Page { pod, port, path: "" }),
+        None => Err(Failure::new(format!("no {name} pods found")).hint(format!(
+            "{name} is not part of the installation; install it as an addon, or use sagene dashboard kiali"
+        ))),
+    }
+}

@@ -1,0 +1,62 @@
+//! Metrics of every proxy, each through a port-forward: works from outside the cluster, with no more rights than kubectl needs.
+
+use std::sync::Arc;
+
+use kube::Client;
+use sagene_console::telemetry::{Scrape, ScrapeError, Scraper, Target};
+use serde_json::Value;
+
+use super::objects::WatchedObjects;
+use crate::exit::chain;
+use crate::kubernetes::{http_get, text};
+
+/// Port and path of a proxy's own metrics.
+const PORT: u16 = 15090;
+const PATH: &str = "/stats/prometheus";
+
+/// Scrapes through the API server.
+pub(super) struct PortForwardScraper {
+    client: Client,
+    objects: Arc<WatchedObjects>,
+}
+
+impl PortForwardScraper {
+    pub(super) const fn new(client: Client, objects: Arc<WatchedObjects>) -> Self {
+        Self { client, objects }
+    }
+}
+
+impl Scraper for PortForwardScraper {
+    fn targets(&self) -> Vec<Target> {
+        let pods = self.objects.all("Pod");
+        let proxied = pods.iter().filter(|pod| text(pod, "/status/phase") == "Running" && has_proxy(pod));
+        proxied
+            .map(|pod| Target {
+                namespace: text(pod, "/metadata/namespace").to_owned(),
+                pod: text(pod, "/metadata/name").to_owned(),
+                uid: text(pod, "/metadata/uid").to_owned(),
+                address: text(pod, "/status/podIP").to_owned(),
+            })
+            .collect()
+    }
+
+    fn scrape<'a>(&'a self, target: &'a Target) -> Scrape<'a> {
+        Box::pin(async move {
+            http_get(&self.client, &target.namespace, &target.pod, PORT, PATH).await.map_err(|failure| {
+                ScrapeError {
+                    pod: format!("{}.{}", target.pod, target.namespace),
+                    reason: chain(&failure.error),
+                }
+            })
+        })
+    }
+}
+
+/// Whether a pod has a proxy, beside the application or as a native sidecar.
+pub(super) fn has_proxy(pod: &Value) -> bool {
+    ["/spec/containers", "/spec/initContainers"]
+        .into_iter()
+        .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
+        .flatten()
+        .any(|container| text(container, "/name") == "istio-proxy")
+}

@@ -1,0 +1,79 @@
+//! The difference between what the control plane would send and what a proxy runs: clusters, listeners, routes.
+
+use serde_json::Value;
+use similar::TextDiff;
+
+use crate::exit::Failure;
+use crate::proxy_config::dump::{Dump, camel_case, field, list, path, text};
+
+/// Lines of context around a change.
+const CONTEXT: usize = 7;
+
+/// Three sections, each a match or a unified diff.
+pub(super) fn render(wanted: &str, actual: &str) -> Result<String, Failure> {
+    let parse = |text: &str, who: &str| -> Result<Dump, Failure> {
+        let value = serde_json::from_str(text);
+        value
+            .map(Dump::new)
+            .map_err(|error| Failure::from(error).context(format!("the configuration dump of the {who}")))
+    };
+    let (wanted, actual) = (parse(wanted, "control plane")?, parse(actual, "proxy")?);
+    let mut out = String::new();
+    for (title, select) in
+        [("Clusters", clusters as fn(&Dump) -> Vec<Value>), ("Listeners", listeners), ("Routes", routes)]
+    {
+        let (left, right) = (pretty(&select(&wanted))?, pretty(&select(&actual))?);
+        if left == right {
+            let loaded = if title == "Routes" { last_loaded(&actual) } else { String::new() };
+            out.push_str(&format!("{title} Match{loaded}\n"));
+            continue;
+        }
+        out.push_str(&format!("{title} Don't Match\n"));
+        let diff = TextDiff::from_lines(&left, &right);
+        let mut unified = diff.unified_diff();
+        unified.context_radius(CONTEXT).header(&format!("Istiod {title}"), &format!("Envoy {title}"));
+        out.push_str(&unified.to_string());
+    }
+    Ok(out)
+}
+
+fn pretty(resources: &[Value]) -> Result<String, Failure> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(resources)?))
+}
+
+fn sorted(mut resources: Vec<Value>) -> Vec<Value> {
+    resources.sort_by_cached_key(|resource| text(resource, &["name"]).to_owned());
+    resources
+}
+
+fn clusters(dump: &Dump) -> Vec<Value> {
+    let sections = dump.sections("ClustersConfigDump");
+    let entries = sections.flat_map(|section| {
+        list(section, "dynamicActiveClusters").chain(list(section, "dynamicWarmingClusters"))
+    });
+    sorted(entries.filter_map(|entry| field(entry, "cluster")).map(camel_case).collect())
+}
+
+fn listeners(dump: &Dump) -> Vec<Value> {
+    let entries = dump.sections("ListenersConfigDump").flat_map(|section| list(section, "dynamicListeners"));
+    let found = entries.filter_map(|entry| path(entry, &["activeState", "listener"]));
+    sorted(found.map(camel_case).collect())
+}
+
+fn routes(dump: &Dump) -> Vec<Value> {
+    let entries = dump.sections("RoutesConfigDump").flat_map(|section| list(section, "dynamicRouteConfigs"));
+    sorted(entries.filter_map(|entry| field(entry, "routeConfig")).map(camel_case).collect())
+}
+
+/// ` (RDS last loaded at …)`, from the youngest route configuration.
+fn last_loaded(dump: &Dump) -> String {
+    let entries = dump.sections("RoutesConfigDump").flat_map(|section| list(section, "dynamicRouteConfigs"));
+    let times = entries.map(|entry| text(entry, &["lastUpdated"])).filter(|time| !time.is_empty());
+    match times.max().and_then(|time| time.parse::<jiff::Timestamp>().ok()) {
+        Some(time) => {
+            let local = time.to_zoned(jiff::tz::TimeZone::system());
+            format!(" (RDS last loaded at {})", local.strftime("%a, %d %b %Y %H:%M:%S %Z"))
+        }
+        None => String::new(),
+    }
+}
