@@ -1,3 +1,5 @@
 //! Certificates: the mesh CA, signing requests, rotation, trust bundles.
 //!
 //! The only crate that touches private keys.
+
+pub mod request;

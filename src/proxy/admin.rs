@@ -16,6 +16,8 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use logging::specification as log_specification;
+
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;

@@ -5,6 +5,7 @@
 //! "I could not ask" must not read as "there is no such name".
 
 mod answer;
+mod lookup;
 mod resolv_conf;
 mod server;
 mod statistics;
@@ -14,6 +15,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use lookup::{LookupError, lookup};
 pub use resolv_conf::ResolvConf;
 pub use server::{DnsError, DnsOptions, DnsServer};
 pub use statistics::DnsStatistics;

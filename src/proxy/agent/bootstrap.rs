@@ -3,7 +3,7 @@
 //! It shows what is really there: the ports that the agent serves itself appear as the static listeners that Istio
 //! users know, discovery and certificates as the clusters they come from.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use envoy_types::pb::envoy::config::bootstrap::v3::bootstrap::{DynamicResources, StaticResources};
 use envoy_types::pb::envoy::config::bootstrap::v3::{Admin, Bootstrap};
@@ -80,6 +80,19 @@ pub(crate) fn bootstrap(node: &Node, config: &ProxyConfig) -> Bootstrap {
         }),
         ..Bootstrap::default()
     }
+}
+
+/// Where a bootstrap wants its admin server; `None` when it wants none, or not on a socket.
+pub(crate) fn admin_address(bootstrap: &Bootstrap) -> Option<SocketAddr> {
+    let address = bootstrap.admin.as_ref()?.address.as_ref()?.address.as_ref()?;
+    let AddressKind::SocketAddress(socket) = address else {
+        return None;
+    };
+    let port = match socket.port_specifier {
+        Some(PortSpecifier::PortValue(port)) => u16::try_from(port).ok()?,
+        _ => 0,
+    };
+    Some(SocketAddr::new(socket.address.parse().ok()?, port))
 }
 
 fn build_version() -> BuildVersion {

@@ -145,3 +145,17 @@ async fn speaks_tcp_and_survives_nonsense() {
         assert_eq!(addresses(&answer), [IpAddr::from([10, 96, 0, 7])]);
     }
 }
+
+#[tokio::test]
+async fn the_agents_own_questions_use_the_search_domains() {
+    let (server, _) = serve(Vec::new()).await;
+    let upstream = super::upstream::Upstream::at(vec![server]);
+    let search = ["shop.svc.cluster.local".to_owned(), "svc.cluster.local".to_owned()];
+    let found = super::lookup::lookup_at("reviews.default", &search, &upstream).await.unwrap();
+    assert_eq!(found, [IpAddr::from([10, 96, 0, 7])]);
+    let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
+    let error = super::lookup::lookup_at("istiod", &[], &super::upstream::Upstream::at(vec![closed]))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "cannot resolve istiod: no DNS server answered");
+}

@@ -87,7 +87,7 @@ pub(super) async fn tls(
     stream: TcpStream,
     address: SocketAddr,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ClientError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = sagene_base::crypto::provider();
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(ClientError::TlsClient)?
