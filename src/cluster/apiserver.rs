@@ -6,17 +6,22 @@
 pub(crate) mod actor;
 mod admission;
 mod after_write;
+mod authentication;
+mod authorization;
 mod bootstrap;
 mod defaults;
 pub mod error;
+mod http;
 mod kinds;
 mod managed_fields;
 mod object_meta;
 pub(crate) mod operations;
 mod patch;
+pub mod pki;
 mod registry;
 mod schema;
 mod selector;
+pub mod server;
 mod services;
 pub mod store;
 mod tokens;
@@ -24,6 +29,7 @@ mod validation;
 pub mod watch;
 
 use std::net::{IpAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,7 +44,7 @@ pub struct ApiServerConfig {
     pub listeners: Vec<TcpListener>,
     /// Address by which pods reach the node, if known: a name of the serving certificate.
     pub node_ip: Option<IpAddr>,
-    /// `https://127.0.0.1:PORT`: the address that the admin kubeconfig and the `kubernetes` endpoints use.
+    /// The address that pods reach: what the `kubernetes` service leads to.
     pub advertise: std::net::SocketAddr,
     /// Where the node agent will be found.
     pub pod_runtime: PodRuntimeHandle,
@@ -62,6 +68,7 @@ pub struct RunningApiServer {
     /// For kubeconfigs.
     pub admin: AdminCredentials,
     operations: Arc<operations::Operations>,
+    server: server::Server,
 }
 
 /// Why the API server did not start.
@@ -73,6 +80,12 @@ pub enum StartError {
     /// The state file cannot be used.
     #[error("cannot open the cluster's state")]
     State(#[source] store::JournalError),
+    /// Keys or certificates cannot be read or made.
+    #[error("cannot prepare the cluster's certificates")]
+    Certificates(#[source] pki::PkiError),
+    /// The listeners cannot be served.
+    #[error("cannot serve the API")]
+    Serve(#[source] server::ServerError),
     /// The objects that every cluster has could not be made.
     #[error("cannot prepare the cluster's own objects")]
     Bootstrap(#[source] error::ApiError),
@@ -84,19 +97,23 @@ pub struct ApiServer;
 impl ApiServer {
     /// Opens the state, serves on the listeners, and creates what every cluster has.
     pub async fn start(config: ApiServerConfig) -> Result<RunningApiServer, StartError> {
-        std::fs::create_dir_all(&config.state_dir).map_err(|error| StartError::StateDir(config.state_dir.clone(), error))?;
-        let store = Arc::new(store::Store::open(&config.state_dir).map_err(StartError::State)?);
-        let operations = Arc::new(operations::Operations::new(store));
+        let folder = &config.state_dir;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| StartError::StateDir(folder.clone(), error))?;
+        let pki = pki::Pki::open(folder, config.node_ip).map_err(StartError::Certificates)?;
+        let store = Arc::new(store::Store::open(folder).map_err(StartError::State)?);
+        let operations = Arc::new(operations::Operations::new(store, tokens::TokenKeys::new(&pki.token_key)));
         let client = ApiClient::new(operations.clone(), actor::Actor::system("system:apiserver"));
-        let admin = AdminCredentials { ca_certificate: String::new(), client_certificate: String::new(), client_key: String::new() };
-        bootstrap::create_missing(&client, config.advertise, &admin.ca_certificate).await.map_err(StartError::Bootstrap)?;
-        Ok(RunningApiServer { client, admin, operations })
+        bootstrap::create_missing(&client, config.advertise, &pki.ca_pem).await.map_err(StartError::Bootstrap)?;
+        let api = http::Api { operations: operations.clone(), pod_runtime: config.pod_runtime };
+        let server = server::Server::start(&pki, config.listeners, Arc::new(api)).map_err(StartError::Serve)?;
+        Ok(RunningApiServer { client, admin: pki.admin, operations, server })
     }
 }
 
 impl RunningApiServer {
     /// Stops serving and waits until everything is on disk.
     pub async fn shutdown(self) {
+        self.server.shutdown().await;
         self.operations.store.flush().await;
     }
 }

@@ -16,6 +16,7 @@ use super::registry::{Registry, ResourceDefinition, VersionDefinition};
 use super::selector::{FieldSelector, Filter, LabelSelector};
 use super::services::ServiceAllocator;
 use super::store::{Durability, ObjectKey, Store, StoreError};
+use super::tokens::TokenKeys;
 use super::watch::ObjectWatch;
 
 pub(crate) use delete::DeleteRequest;
@@ -103,6 +104,7 @@ pub(crate) struct Operations {
     pub(crate) registry: Registry,
     pub(crate) services: ServiceAllocator,
     pub(crate) webhooks: WebhookClients,
+    pub(crate) tokens: TokenKeys,
 }
 
 impl From<StoreError> for ApiError {
@@ -112,8 +114,8 @@ impl From<StoreError> for ApiError {
 }
 
 impl Operations {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
-        let operations = Self { store, registry: Registry::new(), services: ServiceAllocator::default(), webhooks: WebhookClients::default() };
+    pub(crate) fn new(store: Arc<Store>, tokens: TokenKeys) -> Self {
+        let operations = Self { store, registry: Registry::new(), services: ServiceAllocator::default(), webhooks: WebhookClients::default(), tokens };
         operations.restore();
         operations
     }

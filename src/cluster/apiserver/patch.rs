@@ -41,3 +41,9 @@ pub(crate) fn json_patched(mut object: Value, patch: &Value) -> Result<Value, Ap
         .map_err(|error| ApiError::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {error}")))?;
     Ok(object)
 }
+
+/// RFC 7386.
+pub(crate) fn merged(mut object: Value, patch: &Value) -> Value {
+    json_patch::merge(&mut object, patch);
+    object
+}

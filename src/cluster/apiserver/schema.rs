@@ -13,9 +13,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub(crate) use builtin::builtin;
-pub(crate) use check::{FieldReport, check_fields};
-pub(crate) use openapi::{named_types, to_openapi};
-pub(crate) use structural::{SchemaError, apply_defaults, from_crd, validate};
+pub(crate) use check::check_fields;
+pub(crate) use openapi::{component_name, named_types, to_openapi};
+pub(crate) use structural::{apply_defaults, from_crd, validate};
 
 /// One node.
 #[derive(Clone, Debug, Default)]
