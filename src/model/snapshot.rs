@@ -16,10 +16,12 @@ use sagene_api::kubernetes::{
 };
 use sagene_api::{Object, Resource};
 
+type ByName<S> = Arc<BTreeMap<Arc<str>, Arc<Object<S>>>>;
+
 /// All objects of one kind, by namespace and name. Cluster-scoped objects stand under the empty namespace.
 #[derive(Debug, Clone)]
 pub struct Collection<S: Resource> {
-    namespaces: Arc<BTreeMap<Arc<str>, Arc<BTreeMap<Arc<str>, Arc<Object<S>>>>>>,
+    namespaces: Arc<BTreeMap<Arc<str>, ByName<S>>>,
 }
 
 impl<S: Resource> Default for Collection<S> {

@@ -1,0 +1,88 @@
+//! The rules of each kind beyond its shape: the one implementation that the webhook, `validate` and `analyze` share.
+//!
+//! Source of the rules: Istio's API documentation and what its webhook rejects.
+
+mod authorization_policy;
+mod common;
+mod destination_rule;
+mod envoy_filter;
+mod gateway;
+mod peer_authentication;
+mod request_authentication;
+mod service_entry;
+mod sidecar;
+mod virtual_service;
+mod workload_entry;
+
+use sagene_api::{Object, Resource};
+
+use crate::path::FieldPath;
+
+/// Whether a broken rule rejects the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Rejected.
+    Error,
+    /// Accepted, with a warning.
+    Warning,
+}
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field.
+    pub path: FieldPath,
+    /// What is wrong, and what is accepted.
+    pub message: String,
+    /// Whether it rejects the object.
+    pub severity: Severity,
+}
+
+/// A kind with rules of its own.
+pub trait Validate: Resource {
+    /// The broken rules of an object, in the order of its fields.
+    fn problems(object: &Object<Self>) -> Vec<Problem>;
+}
+
+/// The broken rules of an object.
+pub fn validate<S: Validate>(object: &Object<S>) -> Vec<Problem> {
+    S::problems(object)
+}
+
+/// Collects problems below a path.
+pub(crate) struct Report {
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Self { problems: Vec::new() }
+    }
+
+    pub(crate) fn error(&mut self, path: &FieldPath, message: impl Into<String>) {
+        self.problems.push(Problem {
+            path: path.clone(),
+            message: message.into(),
+            severity: Severity::Error,
+        });
+    }
+
+    pub(crate) fn warning(&mut self, path: &FieldPath, message: impl Into<String>) {
+        self.problems.push(Problem {
+            path: path.clone(),
+            message: message.into(),
+            severity: Severity::Warning,
+        });
+    }
+
+    /// An error where `holds` is false.
+    pub(crate) fn require(&mut self, holds: bool, path: &FieldPath, message: &str) {
+        if !holds {
+            self.error(path, message);
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<Problem> {
+        self.problems
+    }
+}

@@ -1,0 +1,245 @@
+//! Rules of AuthorizationPolicy.
+
+use sagene_api::Object;
+use sagene_api::istio::security::AuthorizationPolicy;
+use sagene_api::istio::security::authorization_policy::{
+    AuthorizationAction, Condition, Operation, Rule, Source,
+};
+
+use super::common::is_subnet;
+use super::{Problem, Report, Validate};
+use crate::path::FieldPath;
+
+/// Keys of `when`; those that end in `[` take a name in brackets.
+const KEYS: &[&str] = &[
+    "request.headers[",
+    "source.ip",
+    "remote.ip",
+    "source.namespace",
+    "source.principal",
+    "source.serviceAccount",
+    "source.trustDomain",
+    "request.auth.principal",
+    "request.auth.audiences",
+    "request.auth.presenter",
+    "request.auth.claims[",
+    "destination.ip",
+    "destination.port",
+    "connection.sni",
+    "experimental.envoy.filters.",
+];
+
+impl Validate for AuthorizationPolicy {
+    fn problems(object: &Object<Self>) -> Vec<Problem> {
+        let (spec, mut report) = (&object.spec, Report::new());
+        let path = FieldPath::parse("spec");
+        let custom = spec.action == AuthorizationAction::Custom;
+        if custom {
+            let named = spec.provider.as_ref().is_some_and(|provider| !provider.name.is_empty());
+            report.require(named, &path, "`provider.name` must not be empty with action CUSTOM");
+            report.require(
+                !spec.rules.is_empty(),
+                &path,
+                "CUSTOM action without `rules` is meaningless as it will never be triggered",
+            );
+        } else {
+            report.require(
+                spec.provider.is_none(),
+                &path.key("provider"),
+                "`provider` must not be set with any action other than CUSTOM",
+            );
+        }
+        if spec.action == AuthorizationAction::Deny {
+            report.require(!spec.rules.is_empty(), &path, "DENY action without `rules` is meaningless as it will never be triggered, use `rules: [{}]` if you want it be triggered always");
+        }
+        for (index, of) in spec.rules.iter().enumerate() {
+            rule(&mut report, &path.key("rules").index(index), of, custom);
+        }
+        report.finish()
+    }
+}
+
+fn rule(report: &mut Report, path: &FieldPath, rule: &Rule, custom: bool) {
+    for (index, from) in rule.from.iter().enumerate() {
+        let path = path.key("from").index(index);
+        match &from.source {
+            Some(of) => source(report, &path.key("source"), of, custom),
+            None => report.error(&path, "`from.source` must be set"),
+        }
+    }
+    for (index, to) in rule.to.iter().enumerate() {
+        let path = path.key("to").index(index);
+        match &to.operation {
+            Some(of) => operation(report, &path.key("operation"), of),
+            None => report.error(&path, "`to.operation` must be set"),
+        }
+    }
+    for (index, of) in rule.when.iter().enumerate() {
+        condition(report, &path.key("when").index(index), of, custom);
+    }
+}
+
+fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) {
+    report.require(*source != Source::default(), path, "`from.source` must have at least one field");
+    let identities = [
+        ("principals", &source.principals),
+        ("notPrincipals", &source.not_principals),
+        ("requestPrincipals", &source.request_principals),
+        ("notRequestPrincipals", &source.not_request_principals),
+        ("namespaces", &source.namespaces),
+        ("notNamespaces", &source.not_namespaces),
+        ("serviceAccounts", &source.service_accounts),
+        ("notServiceAccounts", &source.not_service_accounts),
+        ("trustDomains", &source.trust_domains),
+        ("notTrustDomains", &source.not_trust_domains),
+    ];
+    for (field, values) in identities {
+        filled(report, &path.key(field), values);
+        report.require(
+            !custom || values.is_empty(),
+            &path.key(field),
+            "identities and tokens are not known yet when a CUSTOM policy is evaluated",
+        );
+    }
+    let accounts = !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
+    let others = [&source.principals, &source.not_principals, &source.namespaces, &source.not_namespaces]
+        .into_iter()
+        .any(|values| !values.is_empty());
+    report.require(!accounts || !others, path, "cannot set serviceAccounts with namespaces or principals");
+    let blocks = [
+        ("ipBlocks", &source.ip_blocks),
+        ("notIpBlocks", &source.not_ip_blocks),
+        ("remoteIpBlocks", &source.remote_ip_blocks),
+        ("notRemoteIpBlocks", &source.not_remote_ip_blocks),
+    ];
+    for (field, values) in blocks {
+        for (index, value) in values.iter().enumerate() {
+            report.require(
+                is_subnet(value),
+                &path.key(field).index(index),
+                &format!("{value:?} is no IP address and no CIDR range"),
+            );
+        }
+    }
+}
+
+fn operation(report: &mut Report, path: &FieldPath, operation: &Operation) {
+    report.require(*operation != Operation::default(), path, "`to.operation` must have at least one field");
+    let texts = [
+        ("hosts", &operation.hosts),
+        ("notHosts", &operation.not_hosts),
+        ("methods", &operation.methods),
+        ("notMethods", &operation.not_methods),
+        ("paths", &operation.paths),
+        ("notPaths", &operation.not_paths),
+    ];
+    for (field, values) in texts {
+        filled(report, &path.key(field), values);
+    }
+    for (field, values) in [("ports", &operation.ports), ("notPorts", &operation.not_ports)] {
+        for (index, value) in values.iter().enumerate() {
+            let good = value.parse::<u16>().is_ok_and(|number| number != 0);
+            report.require(
+                good,
+                &path.key(field).index(index),
+                &format!("invalid port {value:?}; want a number from 1 to 65535"),
+            );
+        }
+    }
+    for (field, values) in [("paths", &operation.paths), ("notPaths", &operation.not_paths)] {
+        for (index, value) in
+            values.iter().enumerate().filter(|(_, value)| value.contains('{') || value.contains('}'))
+        {
+            report.require(
+                is_template(value),
+                &path.key(field).index(index),
+                "{*} and {**} must be whole path segments, and {**} the last operator",
+            );
+        }
+    }
+}
+
+/// `{*}` stands for one segment, `{**}` for any number; `*` may not stand beside them.
+fn is_template(path: &str) -> bool {
+    let mut any_seen = false;
+    path.split('/').all(|segment| match segment {
+        "{*}" => !any_seen,
+        "{**}" => !std::mem::replace(&mut any_seen, true),
+        other => !other.contains(['{', '}', '*']),
+    })
+}
+
+fn filled(report: &mut Report, path: &FieldPath, values: &[String]) {
+    for (index, value) in values.iter().enumerate() {
+        report.require(!value.is_empty(), &path.index(index), "value must not be empty");
+    }
+}
+
+fn condition(report: &mut Report, path: &FieldPath, condition: &Condition, custom: bool) {
+    let key = condition.key.as_str();
+    let known = KEYS.iter().any(|known| match known.strip_suffix('[') {
+        Some(_) => key.starts_with(known) && key.ends_with(']') && key.len() > known.len() + 1,
+        None if known.ends_with('.') => key.starts_with(known),
+        None => key == *known,
+    });
+    report.require(known, &path.key("key"), &format!("unknown key {key:?} in `when`"));
+    report.require(
+        !condition.values.is_empty() || !condition.not_values.is_empty(),
+        path,
+        "at least one of `values` or `notValues` must be set",
+    );
+    let of_identity = key.starts_with("request.auth.")
+        || ["source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain"]
+            .contains(&key);
+    report.require(
+        !custom || !of_identity,
+        &path.key("key"),
+        "identities and tokens are not known yet when a CUSTOM policy is evaluated",
+    );
+    filled(report, &path.key("values"), &condition.values);
+    filled(report, &path.key("notValues"), &condition.not_values);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(spec: &str) -> Vec<String> {
+        let spec: AuthorizationPolicy = serde_yaml::from_str(spec).expect("a spec");
+        AuthorizationPolicy::problems(&Object::new("n", "p", spec))
+            .iter()
+            .map(|problem| problem.path.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn every_rule_names_its_field() {
+        for (bad, path) in [
+            ("{action: DENY}", "spec"),
+            ("{action: CUSTOM, rules: [{}]}", "spec"),
+            ("{provider: {name: x}}", "spec.provider"),
+            ("{rules: [{from: [{}]}]}", "spec.rules[0].from[0]"),
+            (
+                "{rules: [{from: [{source: {ipBlocks: [1.2.3]}}]}]}",
+                "spec.rules[0].from[0].source.ipBlocks[0]",
+            ),
+            ("{rules: [{to: [{operation: {ports: ['80-90']}}]}]}", "spec.rules[0].to[0].operation.ports[0]"),
+            ("{rules: [{to: [{operation: {paths: ['/a{*}']}}]}]}", "spec.rules[0].to[0].operation.paths[0]"),
+            ("{rules: [{when: [{key: request.header, values: [a]}]}]}", "spec.rules[0].when[0].key"),
+            ("{rules: [{when: [{key: 'request.headers[x]'}]}]}", "spec.rules[0].when[0]"),
+            (
+                "{action: CUSTOM, provider: {name: x}, rules: [{from: [{source: {principals: [a]}}]}]}",
+                "spec.rules[0].from[0].source.principals",
+            ),
+        ] {
+            assert!(problems(bad).contains(&path.to_owned()), "{bad} → {:?}", problems(bad));
+        }
+        for good in [
+            "{}",
+            "{action: DENY, rules: [{}]}",
+            "{rules: [{to: [{operation: {paths: ['/a/{*}/b/{**}', '/x*']}}], when: [{key: 'request.auth.claims[iss]', values: ['*']}]}]}",
+        ] {
+            assert!(problems(good).is_empty(), "{good} → {:?}", problems(good));
+        }
+    }
+}
