@@ -64,6 +64,10 @@ fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
         "cluster" => Some(parsed("sagene cluster", arguments, |cluster: Cluster| cluster.command.run())),
         "sample" => Some(parsed("sagene sample", arguments, sample)),
         "proxy" => Some(proxy(arguments.to_vec())),
+        "pilot-agent" => {
+            let named = std::iter::once(OsString::from(name)).chain(arguments.iter().cloned());
+            Some(sagene_proxy::pilot_agent::run(named))
+        }
         // The container istio-init calls the program by the name of Istio's tool.
         "istio-iptables" => {
             Some(proxy([OsString::from("init")].into_iter().chain(arguments.iter().cloned()).collect()))

@@ -23,6 +23,8 @@ mod serve;
 mod static_bootstrap;
 pub(crate) mod status;
 mod termination;
+#[cfg(test)]
+mod testing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

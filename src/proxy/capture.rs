@@ -21,6 +21,7 @@ pub use cidr::Cidr;
 pub use error::CaptureError;
 
 use arguments::CaptureConfig;
+use sagene_base::logging::{LogFormat, LogTarget, LoggingError, LoggingOptions};
 
 /// Mark (`SO_MARK`) of the proxy's own sockets. A proxy that cannot run as user 1337 is recognized by it, so that
 /// its traffic is not captured again.
@@ -31,6 +32,7 @@ pub const PROXY_MARK: u32 = 1337;
 /// # Errors
 /// [`CaptureError`] says which flag is wrong, or what the kernel lacks or refuses.
 pub fn run(arguments: &InitArguments) -> Result<(), CaptureError> {
+    set_up_log(arguments)?;
     let config = CaptureConfig::resolve(arguments)?;
     if arguments.dry_run {
         for line in rules::describe(&rules::tables(&config)) {
@@ -48,4 +50,20 @@ pub fn run(arguments: &InitArguments) -> Result<(), CaptureError> {
         validate::run(&config, arguments.probe_timeout)?;
     }
     Ok(())
+}
+
+/// The log goes to standard error: `--dry-run` prints the rules on standard output.
+fn set_up_log(arguments: &InitArguments) -> Result<(), CaptureError> {
+    let format = if arguments.log_as_json { LogFormat::Json } else { LogFormat::Text };
+    let options =
+        LoggingOptions { levels: arguments.log_output_level.clone(), target: LogTarget::Stderr, format };
+    match sagene_base::logging::init(&options) {
+        // A second call in one process keeps the first one's log.
+        Ok(_) | Err(LoggingError::AlreadySetUp) => Ok(()),
+        Err(error) => Err(CaptureError::Flag {
+            flag: "log_output_level",
+            value: arguments.log_output_level.clone(),
+            reason: error.to_string(),
+        }),
+    }
 }

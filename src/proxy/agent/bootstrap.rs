@@ -217,3 +217,11 @@ fn listener(port: u16, path: &str, to: &str) -> Listener {
 pub(crate) fn any<M: Message + Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
+
+/// A listener that any data path takes.
+#[cfg(test)]
+pub(crate) fn test_listener() -> Listener {
+    let mut listener = listener(0, "/", "agent");
+    listener.name = "test".to_owned();
+    listener
+}
