@@ -33,16 +33,12 @@ impl Duration {
 
     /// A duration of whole seconds.
     pub const fn from_secs(seconds: i64) -> Self {
-        Self {
-            nanos: seconds as i128 * NANOS_PER_SECOND,
-        }
+        Self { nanos: seconds as i128 * NANOS_PER_SECOND }
     }
 
     /// A duration of whole milliseconds.
     pub const fn from_millis(millis: i64) -> Self {
-        Self {
-            nanos: millis as i128 * 1_000_000,
-        }
+        Self { nanos: millis as i128 * 1_000_000 }
     }
 
     /// The whole seconds, rounded towards zero (protobuf's `seconds`).
@@ -68,26 +64,19 @@ impl Duration {
 
     /// The protobuf message of the same span.
     pub fn to_proto(self) -> prost_types::Duration {
-        prost_types::Duration {
-            seconds: self.seconds(),
-            nanos: self.subsec_nanos(),
-        }
+        prost_types::Duration { seconds: self.seconds(), nanos: self.subsec_nanos() }
     }
 }
 
 impl From<std::time::Duration> for Duration {
     fn from(span: std::time::Duration) -> Self {
-        Self {
-            nanos: span.as_nanos().min(LIMIT_SECONDS as u128 * 1_000_000_000) as i128,
-        }
+        Self { nanos: span.as_nanos().min(LIMIT_SECONDS as u128 * 1_000_000_000) as i128 }
     }
 }
 
 impl From<prost_types::Duration> for Duration {
     fn from(span: prost_types::Duration) -> Self {
-        Self {
-            nanos: i128::from(span.seconds) * NANOS_PER_SECOND + i128::from(span.nanos),
-        }
+        Self { nanos: i128::from(span.seconds) * NANOS_PER_SECOND + i128::from(span.nanos) }
     }
 }
 
@@ -95,9 +84,7 @@ impl FromStr for Duration {
     type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Self, DurationError> {
-        let fail = || DurationError {
-            text: text.to_owned(),
-        };
+        let fail = || DurationError { text: text.to_owned() };
         let (sign, mut rest) = match text.strip_prefix('-') {
             Some(rest) => (-1, rest),
             None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -122,9 +109,7 @@ impl FromStr for Duration {
 fn leading_component(text: &str) -> Option<(i128, &str)> {
     let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, rest) = text.split_at(number_end);
-    let unit_end = rest
-        .find(|c: char| c.is_ascii_digit() || c == '.')
-        .unwrap_or(rest.len());
+    let unit_end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit_end);
     let scale: i128 = match unit {
         "ns" => 1,
@@ -170,9 +155,7 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -212,11 +195,7 @@ mod tests {
             ("-2.000001s", "-2.000001s"),
             ("1ns", "0.000000001s"),
         ] {
-            assert_eq!(
-                text.parse::<Duration>().map(|d| d.to_string()),
-                Ok(written.to_owned()),
-                "{text}"
-            );
+            assert_eq!(text.parse::<Duration>().map(|d| d.to_string()), Ok(written.to_owned()), "{text}");
         }
     }
 

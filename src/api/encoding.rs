@@ -67,6 +67,8 @@ macro_rules! string_enum {
             }
         }
 
+        impl crate::encoding::Blank for $name {}
+
         impl ::schemars::JsonSchema for $name {
             fn inline_schema() -> bool { true }
             fn schema_name() -> ::std::borrow::Cow<'static, str> { stringify!($name).into() }
@@ -94,4 +96,64 @@ macro_rules! resource {
     };
     (@status $status:ty) => { $status };
     (@status) => { ::serde_json::Value };
+}
+
+/// Whether a value with a default of its own may be left out on writing: only what holds nothing may.
+pub trait Blank {
+    /// True for no value, an empty list or an empty map.
+    fn is_blank(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Blank for Option<T> {
+    fn is_blank(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Blank for Vec<T> {
+    fn is_blank(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<K, V> Blank for std::collections::BTreeMap<K, V> {
+    fn is_blank(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Blank for bool {}
+impl Blank for u32 {}
+impl Blank for i32 {}
+impl Blank for f64 {}
+impl Blank for String {}
+impl Blank for crate::Duration {}
+
+/// Declares structs whose fields have defaults other than zero: an absent field means the default given here, and every
+/// scalar is written, so that readers need not know the defaults.
+macro_rules! shape_with_defaults {
+    ($($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$field_meta:meta])* pub $field:ident: $type:ty = $default:expr,)*
+    })+) => {$(
+        #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
+        #[serde(rename_all = "camelCase", default)]
+        $(#[$meta])*
+        pub struct $name {
+            $(
+                $(#[$field_meta])*
+                #[serde(skip_serializing_if = "crate::encoding::Blank::is_blank")]
+                pub $field: $type,
+            )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl crate::encoding::Blank for $name {}
+    )+};
 }

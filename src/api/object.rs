@@ -122,25 +122,15 @@ pub enum ParseError {
 impl<S: Resource> Object<S> {
     /// A new object with a name and namespace (empty for cluster-scoped kinds).
     pub fn new(namespace: &str, name: &str, spec: S) -> Self {
-        let metadata = ObjectMeta {
-            name: name.to_owned(),
-            namespace: namespace.to_owned(),
-            ..ObjectMeta::default()
-        };
-        Self {
-            metadata,
-            spec,
-            status: None,
-        }
+        let metadata =
+            ObjectMeta { name: name.to_owned(), namespace: namespace.to_owned(), ..ObjectMeta::default() };
+        Self { metadata, spec, status: None }
     }
 
     /// Reads an object; a missing `apiVersion` or `kind` (list items carry none) is taken on trust.
     pub fn from_value(value: Value) -> Result<Self, ParseError> {
         let Value::Object(mut body) = value else {
-            return Err(ParseError::Kind {
-                expected: expected::<S>(),
-                found: json_type(&value).to_owned(),
-            });
+            return Err(ParseError::Kind { expected: expected::<S>(), found: json_type(&value).to_owned() });
         };
         check_kind::<S>(&body)?;
         body.remove("apiVersion");
@@ -152,11 +142,7 @@ impl<S: Resource> Object<S> {
         } else {
             read_field(body.remove("spec"), "spec")?.unwrap_or_default()
         };
-        Ok(Self {
-            metadata,
-            spec,
-            status,
-        })
+        Ok(Self { metadata, spec, status })
     }
 
     /// The object as JSON, with `apiVersion` and `kind`.
@@ -184,10 +170,7 @@ fn check_kind<S: Resource>(body: &Map<String, Value>) -> Result<(), ParseError> 
     if (kind.is_empty() || kind == S::KIND) && (api_version.is_empty() || group == S::GROUP) {
         return Ok(());
     }
-    Err(ParseError::Kind {
-        expected: expected::<S>(),
-        found: format!("{kind} ({api_version})"),
-    })
+    Err(ParseError::Kind { expected: expected::<S>(), found: format!("{kind} ({api_version})") })
 }
 
 fn json_type(value: &Value) -> &'static str {
@@ -218,10 +201,7 @@ pub fn read_at<T: DeserializeOwned>(value: Value, prefix: &str) -> Result<T, Par
             (prefix, inner) if inner.starts_with('[') => format!("{prefix}{inner}"),
             (prefix, inner) => format!("{prefix}.{inner}"),
         };
-        ParseError::Field {
-            path,
-            message: error.into_inner().to_string(),
-        }
+        ParseError::Field { path, message: error.into_inner().to_string() }
     })
 }
 

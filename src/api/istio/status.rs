@@ -7,16 +7,10 @@ use serde_json::{Map, Value};
 #[serde(rename_all = "camelCase", default)]
 pub struct IstioStatus {
     /// Current state, one entry per type.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::encoding::null_is_default"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::encoding::null_is_default")]
     pub conditions: Vec<IstioCondition>,
     /// Findings of the analysis.
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::encoding::null_is_default"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::encoding::null_is_default")]
     pub validation_messages: Vec<AnalysisMessageBase>,
     /// The generation these words are about (a number; some writers send text).
     #[serde(skip_serializing_if = "Option::is_none")]

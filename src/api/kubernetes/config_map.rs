@@ -17,12 +17,4 @@ shape! {
     }
 }
 
-resource!(
-    ConfigMap,
-    "",
-    "ConfigMap",
-    "configmaps",
-    true,
-    ["v1"],
-    flat = true
-);
+resource!(ConfigMap, "", "ConfigMap", "configmaps", true, ["v1"], flat = true);

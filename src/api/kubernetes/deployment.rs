@@ -39,12 +39,4 @@ shape! {
     }
 }
 
-resource!(
-    Deployment,
-    "apps",
-    "Deployment",
-    "deployments",
-    true,
-    ["v1"],
-    status = DeploymentStatus
-);
+resource!(Deployment, "apps", "Deployment", "deployments", true, ["v1"], status = DeploymentStatus);

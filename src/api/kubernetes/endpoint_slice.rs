@@ -74,12 +74,4 @@ shape! {
     }
 }
 
-resource!(
-    EndpointSlice,
-    "discovery.k8s.io",
-    "EndpointSlice",
-    "endpointslices",
-    true,
-    ["v1"],
-    flat = true
-);
+resource!(EndpointSlice, "discovery.k8s.io", "EndpointSlice", "endpointslices", true, ["v1"], flat = true);

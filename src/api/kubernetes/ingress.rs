@@ -85,12 +85,4 @@ shape! {
     }
 }
 
-resource!(
-    Ingress,
-    "networking.k8s.io",
-    "Ingress",
-    "ingresses",
-    true,
-    ["v1"],
-    status = IngressStatus
-);
+resource!(Ingress, "networking.k8s.io", "Ingress", "ingresses", true, ["v1"], status = IngressStatus);

@@ -16,12 +16,4 @@ shape! {
     }
 }
 
-resource!(
-    Namespace,
-    "",
-    "Namespace",
-    "namespaces",
-    false,
-    ["v1"],
-    status = NamespaceStatus
-);
+resource!(Namespace, "", "Namespace", "namespaces", false, ["v1"], status = NamespaceStatus);

@@ -216,9 +216,7 @@ shape! {
 impl PodStatus {
     /// Whether condition `Ready` is `True`.
     pub fn is_ready(&self) -> bool {
-        self.conditions
-            .iter()
-            .any(|condition| condition.r#type == "Ready" && condition.status == "True")
+        self.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.status == "True")
     }
 }
 

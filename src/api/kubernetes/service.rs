@@ -83,12 +83,4 @@ shape! {
     }
 }
 
-resource!(
-    Service,
-    "",
-    "Service",
-    "services",
-    true,
-    ["v1"],
-    status = ServiceStatus
-);
+resource!(Service, "", "Service", "services", true, ["v1"], status = ServiceStatus);

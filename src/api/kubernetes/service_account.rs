@@ -18,12 +18,4 @@ shape! {
     }
 }
 
-resource!(
-    ServiceAccount,
-    "",
-    "ServiceAccount",
-    "serviceaccounts",
-    true,
-    ["v1"],
-    flat = true
-);
+resource!(ServiceAccount, "", "ServiceAccount", "serviceaccounts", true, ["v1"], flat = true);

@@ -9,10 +9,7 @@ pub fn rule(message: &str, rule: &str) -> Value {
 
 /// Several CEL rules, as (message, rule).
 pub fn rules(rules: &[(&str, &str)]) -> Value {
-    rules
-        .iter()
-        .map(|(message, rule)| json!({ "message": message, "rule": rule }))
-        .collect()
+    rules.iter().map(|(message, rule)| json!({ "message": message, "rule": rule })).collect()
 }
 
 /// A protobuf `oneof`: none of the fields, or exactly one of them.
@@ -29,12 +26,6 @@ pub fn port() -> Value {
 
 /// The rule for kinds that attach to workloads by label or to objects by reference, never by both.
 pub fn selector_or_target(selector: &str, fields: &[&str]) -> Value {
-    let sum: Vec<String> = fields
-        .iter()
-        .map(|field| format!("(has(self.{field}) ? 1 : 0)"))
-        .collect();
-    rule(
-        &format!("only one of targetRefs or {selector} can be set"),
-        &format!("{} <= 1", sum.join(" + ")),
-    )
+    let sum: Vec<String> = fields.iter().map(|field| format!("(has(self.{field}) ? 1 : 0)")).collect();
+    rule(&format!("only one of targetRefs or {selector} can be set"), &format!("{} <= 1", sum.join(" + ")))
 }

@@ -147,10 +147,7 @@ fn tls_rules() -> serde_json::Value {
         pair("credentialName", "credentialNames"),
         pair("credentialName", "tlsCertificates"),
     ];
-    rules::rules(
-        &all.each_ref()
-            .map(|(message, rule)| (message.as_str(), rule.as_str())),
-    )
+    rules::rules(&all.each_ref().map(|(message, rule)| (message.as_str(), rule.as_str())))
 }
 
 resource!(

@@ -49,10 +49,7 @@ pub(super) fn address_rules() -> serde_json::Value {
             "UDS must be an absolute path or abstract socket",
             "self.startsWith(\"unix://\") ? (self.substring(7, 8) == \"/\" || self.substring(7, 8) == \"@\") : true",
         ),
-        (
-            "UDS may not be a dir",
-            "self.startsWith(\"unix://\") ? !self.endsWith(\"/\") : true",
-        ),
+        ("UDS may not be a dir", "self.startsWith(\"unix://\") ? !self.endsWith(\"/\") : true"),
     ])
 }
 

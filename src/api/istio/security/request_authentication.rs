@@ -105,19 +105,12 @@ string_enum! {
 impl JwtRule {
     /// Where the public keys are, by either spelling of the field.
     pub fn key_location(&self) -> &str {
-        if self.jwks_uri.is_empty() {
-            &self.jwks_uri_snake
-        } else {
-            &self.jwks_uri
-        }
+        if self.jwks_uri.is_empty() { &self.jwks_uri_snake } else { &self.jwks_uri }
     }
 }
 
 fn uri_rules() -> serde_json::Value {
-    rules::rule(
-        "url must have scheme http:// or https://",
-        "url(self).getScheme() in [\"http\", \"https\"]",
-    )
+    rules::rule("url must have scheme http:// or https://", "url(self).getScheme() in [\"http\", \"https\"]")
 }
 
 resource!(
