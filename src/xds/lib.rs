@@ -5,7 +5,9 @@
 
 pub mod client;
 pub mod resource;
+pub mod server;
+pub mod session;
 pub mod type_url;
 mod wire;
 
-pub use resource::{Resource, ResourceList};
+pub use resource::{Resource, ResourceSet};
