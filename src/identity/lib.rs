@@ -2,4 +2,7 @@
 //!
 //! The only crate that touches private keys.
 
+pub mod authority;
+pub mod material;
+pub mod peer;
 pub mod request;

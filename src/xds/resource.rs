@@ -67,11 +67,9 @@ impl ResourceSet {
     }
 
     fn sorted(resources: Vec<Arc<Resource>>) -> Self {
-        let version = resources
-            .iter()
-            .fold(resources.len() as u64, |hash, resource| {
-                mix(mix(hash, content_hash(resource.name.as_bytes())), resource.version)
-            });
+        let version = resources.iter().fold(resources.len() as u64, |hash, resource| {
+            mix(mix(hash, content_hash(resource.name.as_bytes())), resource.version)
+        });
         Self { version, resources }
     }
 

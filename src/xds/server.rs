@@ -184,4 +184,3 @@ where
         Box::pin(std::future::ready(Ok(self.open(request))))
     }
 }
-

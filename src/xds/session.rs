@@ -192,8 +192,11 @@ impl Session {
         let known = request.initial_resource_versions.keys().map(String::as_str);
         let no_names = request.resource_names_subscribe.is_empty();
         let wildcard = rules.wildcard && (explicit_wildcard || no_names);
-        let names =
-            if wildcard { watch::intern(names) } else { watch::intern(names.chain(known.filter(|_| no_names))) };
+        let names = if wildcard {
+            watch::intern(names)
+        } else {
+            watch::intern(names.chain(known.filter(|_| no_names)))
+        };
         if !wildcard && names.is_empty() {
             return None;
         }
@@ -297,4 +300,3 @@ impl Session {
         self.needs.retain(|(_, wanted), _| wanted != type_url);
     }
 }
-

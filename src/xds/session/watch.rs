@@ -62,7 +62,9 @@ impl Sent {
     /// Versions that are none of ours count as outdated.
     pub(super) fn reported(versions: &HashMap<String, String>) -> Self {
         let parse = |version: &String| u64::from_str_radix(version, 16).unwrap_or_default();
-        Self::Reported(versions.iter().map(|(name, version)| (name.as_str().into(), parse(version))).collect())
+        Self::Reported(
+            versions.iter().map(|(name, version)| (name.as_str().into(), parse(version))).collect(),
+        )
     }
 
     fn version_of(&self, name: &str) -> Option<u64> {
