@@ -90,6 +90,10 @@ pub(super) fn validate_webhooks(object: &Value, causes: &mut Vec<Cause>) {
         if config["url"].is_string() == config["service"].is_object() {
             causes.push(Cause::required(format!("{path}.clientConfig"), "exactly one of url or service is required"));
         }
+        if webhook["matchConditions"].as_array().is_some_and(|conditions| !conditions.is_empty()) {
+            let detail = "match conditions (CEL) are not available in this cluster; use namespaceSelector and objectSelector";
+            causes.push(Cause::forbidden(format!("{path}.matchConditions"), detail));
+        }
         let timeout = webhook["timeoutSeconds"].as_i64().unwrap_or(10);
         if !(1..=30).contains(&timeout) {
             causes.push(Cause::invalid(format!("{path}.timeoutSeconds"), &json!(timeout), "the timeout value must be between 1 and 30 seconds"));
