@@ -1,0 +1,218 @@
+//! The Kubernetes API as a source: one watch per kind, one writer for all.
+//!
+//! A kind the API server does not know (its CRD is not there yet) counts as empty and is looked for again every few seconds. What
+//! arrives together is published together; the reader debounces.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures::{StreamExt, future::BoxFuture};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+    runtime::watcher::{self, Event},
+};
+use sagene_base::{
+    backoff::{Backoff, BackoffPolicy},
+    task,
+};
+use sagene_model::{Kind, snapshot::Collected};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, warn};
+
+use crate::{
+    Store,
+    kinds::{self, Visitor},
+    state::{Candidate, Writer},
+};
+
+/// What to watch.
+#[derive(Debug, Clone)]
+pub struct WatchOptions {
+    /// The kinds.
+    pub kinds: Vec<Kind>,
+    /// Kinds of which only one namespace is watched.
+    pub only_in: Vec<(Kind, String)>,
+}
+
+/// Says when the first complete list of every kind is in the store.
+#[derive(Debug, Clone)]
+pub struct Synced {
+    missing: watch::Receiver<BTreeSet<Kind>>,
+}
+
+impl Synced {
+    /// Resolves when every kind is there, or known not to exist.
+    pub async fn wait(&mut self) {
+        // The sender lives as long as the writer's task; if that is gone nothing will ever be in sync.
+        if self.missing.wait_for(BTreeSet::is_empty).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The kinds that are still missing.
+    pub fn missing(&self) -> Vec<Kind> {
+        self.missing.borrow().iter().copied().collect()
+    }
+}
+
+/// A change on its way to the writer.
+type Update = Box<dyn FnOnce(&mut Writer) + Send>;
+
+enum Message {
+    Update(Update),
+    Synced(Kind),
+}
+
+/// Fills `store` from the API server until the process ends.
+pub fn watch(client: &Client, store: &Store, options: &WatchOptions) -> Synced {
+    let (sender, mut receiver) = mpsc::channel::<Message>(1024);
+    let (missing, synced) = watch::channel(options.kinds.iter().copied().collect::<BTreeSet<_>>());
+    for kind in &options.kinds {
+        let namespace = options.only_in.iter().find(|(only, _)| only == kind).map(|(_, ns)| ns.clone());
+        let watch = Watch { client: client.clone(), namespace, sender: sender.clone() };
+        drop(task::spawn(format!("watch {}", kind.name()), kinds::visit(*kind, watch)));
+    }
+    let mut writer = Writer::new(store.shared.clone());
+    let task = task::spawn("store writer", async move {
+        let mut batch = Vec::new();
+        while receiver.recv_many(&mut batch, 1024).await > 0 {
+            let mut synced = Vec::new();
+            for message in batch.drain(..) {
+                match message {
+                    Message::Update(update) => update(&mut writer),
+                    Message::Synced(kind) => synced.push(kind),
+                }
+            }
+            writer.publish();
+            if !synced.is_empty() {
+                missing.send_modify(|missing| missing.retain(|kind| !synced.contains(kind)));
+            }
+        }
+    });
+    drop(task);
+    Synced { missing: synced }
+}
+
+struct Watch {
+    client: Client,
+    namespace: Option<String>,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Visitor for Watch {
+    type Output = BoxFuture<'static, ()>;
+
+    fn visit<S: Collected + Send + Sync + 'static>(self) -> BoxFuture<'static, ()>
+    where
+        S::Status: Send + Sync,
+    {
+        Box::pin(self.run::<S>())
+    }
+}
+
+impl Watch {
+    async fn run<S>(self)
+    where
+        S: Collected + Send + Sync + 'static,
+        S::Status: Send + Sync,
+    {
+        let resource = api_resource::<S>();
+        let api: Api<DynamicObject> = match &self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let stream = watcher::watcher(api, watcher::Config::default());
+        futures::pin_mut!(stream);
+        let policy = BackoffPolicy {
+            initial: Duration::from_millis(200),
+            max: Duration::from_secs(5),
+            ..BackoffPolicy::default()
+        };
+        let mut backoff = Backoff::new(policy);
+        let mut list: Vec<Candidate<S>> = Vec::new();
+        while let Some(event) = stream.next().await {
+            let messages = match event {
+                Ok(event) => {
+                    backoff.reset();
+                    messages(event, &mut list)
+                }
+                Err(error) if is_not_found(&error) => {
+                    debug!(kind = S::KIND, "the API server does not know this kind (yet)");
+                    backoff.wait().await;
+                    vec![
+                        Message::Update(Box::new(|writer| writer.replace::<S>(Vec::new()))),
+                        Message::Synced(S::COLLECTED),
+                    ]
+                }
+                Err(error) => {
+                    warn!(kind = S::KIND, error = %task::error_chain(&error), "watch failed, trying again");
+                    backoff.wait().await;
+                    Vec::new()
+                }
+            };
+            for message in messages {
+                if self.sender.send(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn messages<S>(event: Event<DynamicObject>, list: &mut Vec<Candidate<S>>) -> Vec<Message>
+where
+    S: Collected + Send + Sync + 'static,
+    S::Status: Send + Sync,
+{
+    match event {
+        Event::Init => {
+            list.clear();
+            Vec::new()
+        }
+        Event::InitApply(object) => {
+            list.push(candidate(object));
+            Vec::new()
+        }
+        Event::InitDone => {
+            let list = std::mem::take(list);
+            vec![Message::Update(Box::new(|writer| writer.replace(list))), Message::Synced(S::COLLECTED)]
+        }
+        Event::Apply(object) => {
+            let candidate = candidate::<S>(object);
+            vec![Message::Update(Box::new(|writer| writer.apply(candidate)))]
+        }
+        Event::Delete(object) => {
+            let candidate = candidate::<S>(object);
+            let delete = move |writer: &mut Writer| writer.delete::<S>(&candidate.namespace, &candidate.name);
+            vec![Message::Update(Box::new(delete))]
+        }
+    }
+}
+
+/// Slim at once: managed fields, the bulk of many objects, are read by nobody here.
+fn candidate<S: Collected>(mut object: DynamicObject) -> Candidate<S> {
+    object.metadata.managed_fields = None;
+    let mut value = object.data;
+    if let (Value::Object(body), Ok(metadata)) = (&mut value, serde_json::to_value(object.metadata)) {
+        body.insert("metadata".to_owned(), metadata);
+    }
+    Candidate::read(value)
+}
+
+fn is_not_found(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error else {
+        return false;
+    };
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+fn api_resource<S: Collected>() -> ApiResource {
+    ApiResource {
+        group: S::GROUP.to_owned(),
+        version: S::VERSION.to_owned(),
+        api_version: S::api_version(),
+        kind: S::KIND.to_owned(),
+        plural: S::PLURAL.to_owned(),
+    }
+}
