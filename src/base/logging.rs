@@ -86,7 +86,7 @@ impl LogLevels {
     pub fn parse(specification: &str) -> Result<Self, LoggingError> {
         let mut levels = Self { default: LevelFilter::INFO, targets: BTreeMap::new() };
         for entry in specification.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let (target, level) = match entry.split_once([':', '=']) {
+            let (target, level) = match entry.rsplit_once([':', '=']) {
                 Some((target, level)) => (target, level),
                 None => ("default", entry),
             };
@@ -221,6 +221,12 @@ mod tests {
         let tracing = LogLevels::parse("warn,sagene_xds=debug").unwrap();
         assert_eq!(istio, tracing);
         assert_eq!(istio.targets["sagene_xds"], LevelFilter::DEBUG);
+    }
+
+    #[test]
+    fn a_module_path_may_stand_before_the_level() {
+        let levels = LogLevels::parse("info,sagene_proxy::agent=debug").unwrap();
+        assert_eq!(levels.targets["sagene_proxy::agent"], LevelFilter::DEBUG);
     }
 
     #[test]

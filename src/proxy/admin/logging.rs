@@ -142,3 +142,20 @@ pub(crate) fn specification(agent: &str, proxy: &str, components: &str) -> Strin
     parts.push(format!("sagene_proxy::capture={agent_level}"));
     parts.join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use sagene_base::logging::LogLevels;
+
+    use super::*;
+
+    #[test]
+    fn istios_flags_make_a_specification_that_the_log_takes() {
+        let text = specification("default:info", "warning", "misc:error,http:debug");
+        let levels = LogLevels::parse(&text).unwrap();
+        assert_eq!(levels.default, LevelFilter::INFO);
+        assert_eq!(levels.targets["sagene_proxy"], LevelFilter::WARN);
+        assert_eq!(levels.targets["sagene_proxy::http"], LevelFilter::DEBUG);
+        assert_eq!(levels.targets["sagene_proxy::agent"], LevelFilter::INFO);
+    }
+}
