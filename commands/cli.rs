@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
-    completion, dashboard, install, kubectl, manifest, profile, proxy_config, proxy_status, uninstall,
-    version,
+    completion, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config, proxy_status,
+    uninstall, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -93,6 +93,8 @@ enum Command {
     Manifest(manifest::ManifestCommand),
     /// Show the installation profiles
     Profile(profile::ProfileCommand),
+    /// Put the sidecar into manifests
+    KubeInject(kube_inject::KubeInjectCommand),
     /// Work with Kubernetes objects: apply, get, delete, logs, exec and more
     #[command(disable_help_flag = true)]
     Kubectl(Passthrough),
@@ -170,6 +172,7 @@ impl Cli {
             Command::Uninstall(command) => command.run(&context),
             Command::Manifest(command) => command.run(&context),
             Command::Profile(command) => command.run(),
+            Command::KubeInject(command) => command.run(&context),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
             Command::ProxyStatus(command) => command.run(&context),
             Command::Dashboard(command) => command.run(&context),

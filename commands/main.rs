@@ -13,6 +13,7 @@ mod cluster;
 mod completion;
 mod dashboard;
 mod install;
+mod kube_inject;
 mod kubectl;
 mod manifest;
 mod profile;

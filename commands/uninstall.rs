@@ -55,7 +55,7 @@ impl UninstallCommand {
                 }
                 Some(source) => {
                     let cluster = context.connect(&source).await?;
-                    self.from_cluster(context, &cluster, revision.as_deref()).await
+                    self.remove_from(context, &cluster, revision.as_deref()).await
                 }
                 // A half-made state directory counts as something to remove; nothing at all is what was asked for.
                 None if self.purge => purge_state(),
@@ -83,7 +83,7 @@ impl UninstallCommand {
         purge_state()
     }
 
-    async fn from_cluster(&self, context: &Context, cluster: &Cluster, revision: Option<&str>) -> Outcome {
+    async fn remove_from(&self, context: &Context, cluster: &Cluster, revision: Option<&str>) -> Outcome {
         output::progress(&format!("Uninstalling from {}", cluster.description));
         let doomed = self.find(cluster, revision).await?;
         if doomed.is_empty() {

@@ -26,7 +26,7 @@ pub(super) fn render(template: &str, document: &Value) -> Result<String, String>
     let mut tokens = tokens(&wrapped)?.into_iter();
     let nodes = parse(&mut tokens, false)?;
     let mut out = String::new();
-    write(&nodes, document, document, &mut out);
+    write(&nodes, document, &mut out);
     Ok(out)
 }
 
@@ -194,7 +194,7 @@ fn bracket(inside: &str) -> Result<Step, String> {
     inside.parse().map(Step::Index).map_err(|_| bad())
 }
 
-fn write(nodes: &[Node], root: &Value, current: &Value, out: &mut String) {
+fn write(nodes: &[Node], current: &Value, out: &mut String) {
     for node in nodes {
         match node {
             Node::Text(text) => out.push_str(text),
@@ -205,7 +205,7 @@ fn write(nodes: &[Node], root: &Value, current: &Value, out: &mut String) {
             }
             Node::Range(steps, body) => {
                 for item in walk(steps, current) {
-                    write(body, root, item, out);
+                    write(body, item, out);
                 }
             }
         }
