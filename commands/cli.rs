@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
-    completion, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config, proxy_status,
-    uninstall, version,
+    analyze, completion, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config,
+    proxy_status, uninstall, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -98,6 +98,8 @@ enum Command {
     /// Work with Kubernetes objects: apply, get, delete, logs, exec and more
     #[command(disable_help_flag = true)]
     Kubectl(Passthrough),
+    /// Find mistakes in configuration, in a cluster and in files
+    Analyze(analyze::AnalyzeCommand),
     /// Show whether every proxy has what the control plane sent
     #[command(alias = "ps")]
     ProxyStatus(proxy_status::ProxyStatusCommand),
@@ -174,6 +176,7 @@ impl Cli {
             Command::Profile(command) => command.run(),
             Command::KubeInject(command) => command.run(&context),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
+            Command::Analyze(command) => command.run(&context),
             Command::ProxyStatus(command) => command.run(&context),
             Command::Dashboard(command) => command.run(&context),
             Command::ProxyConfig(command) => command.run(&context),
