@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use options::{ApplyOptions, DeleteOptions, ListOptions, ObjectList, PatchKind, Propagation, WatchOptions};
+pub use options::{
+    ApplyOptions, DeleteOptions, ListOptions, ObjectList, PatchKind, Propagation, WatchOptions,
+};
 pub use resource::ResourceRef;
 
-pub use crate::apiserver::error::ApiError;
 use crate::apiserver::actor::Actor;
+pub use crate::apiserver::error::ApiError;
 use crate::apiserver::operations::Operations;
 pub use crate::apiserver::watch::{ObjectWatch, WatchEvent, WatchEventType};
 
@@ -40,55 +42,101 @@ impl ApiClient {
     }
 
     /// The object, as last written. Error: 404 `NotFound`.
-    pub async fn get(&self, resource: &ResourceRef, namespace: &str, name: &str) -> Result<Arc<Value>, ApiError> {
+    pub async fn get(
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Arc<Value>, ApiError> {
         self.operations.get(resource, namespace, name)
     }
 
     /// The objects that match the selectors, in key order, with the revision of the list (where a watch continues).
-    pub async fn list(&self, resource: &ResourceRef, namespace: &str, options: &ListOptions) -> Result<ObjectList, ApiError> {
+    pub async fn list(
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        options: &ListOptions,
+    ) -> Result<ObjectList, ApiError> {
         self.operations.list_objects(resource, namespace, options)
     }
 
     /// Changes after `options.resource_version`, or (with none given) first every current object as `ADDED`, then changes.
     /// Error: 410 `Gone` when the revision is older than the kept history; list again then.
-    pub async fn watch(&self, resource: &ResourceRef, namespace: &str, options: &WatchOptions) -> Result<ObjectWatch, ApiError> {
+    pub async fn watch(
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        options: &WatchOptions,
+    ) -> Result<ObjectWatch, ApiError> {
         self.operations.watch_objects(resource, namespace, options)
     }
 
     /// Creates the object (`metadata.generateName` is honored) and returns it as stored.
     /// Errors: 409 `AlreadyExists`, 422 `Invalid`, 404 where the namespace does not exist.
-    pub async fn create(&self, resource: &ResourceRef, namespace: &str, object: Value) -> Result<Arc<Value>, ApiError> {
+    pub async fn create(
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        object: Value,
+    ) -> Result<Arc<Value>, ApiError> {
         self.operations.create_object(&self.actor, resource, namespace, object).await
     }
 
     /// Replaces the object without its status. With `metadata.resourceVersion` set a concurrent change is a 409 `Conflict`.
-    pub async fn update(&self, resource: &ResourceRef, namespace: &str, object: Value) -> Result<Arc<Value>, ApiError> {
+    pub async fn update(
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        object: Value,
+    ) -> Result<Arc<Value>, ApiError> {
         self.operations.update_object(&self.actor, resource, namespace, "", object).await
     }
 
     /// Replaces the status alone. With `metadata.resourceVersion` set a concurrent change is a 409 `Conflict`.
-    pub async fn update_status(&self, resource: &ResourceRef, namespace: &str, object: Value) -> Result<Arc<Value>, ApiError> {
+    pub async fn update_status(
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        object: Value,
+    ) -> Result<Arc<Value>, ApiError> {
         self.operations.update_object(&self.actor, resource, namespace, "status", object).await
     }
 
     /// Server-side apply: creates the object or takes over the given fields as `options.manager`.
     /// Error: 409 `Conflict` naming the fields that other managers own, unless `options.force`.
     pub async fn apply(
-        &self, resource: &ResourceRef, namespace: &str, name: &str, object: Value, options: &ApplyOptions,
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        name: &str,
+        object: Value,
+        options: &ApplyOptions,
     ) -> Result<Arc<Value>, ApiError> {
         self.operations.apply_object(&self.actor, resource, namespace, name, object, options).await
     }
 
     /// JSON merge patch (RFC 7386) of the object, or of its `subresource` (`"status"`; `""` for the object itself).
     pub async fn merge_patch(
-        &self, resource: &ResourceRef, namespace: &str, name: &str, subresource: &str, patch: Value,
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        patch: Value,
     ) -> Result<Arc<Value>, ApiError> {
         self.patch(resource, namespace, name, subresource, PatchKind::Merge, patch).await
     }
 
     /// A patch of any kind but apply.
     pub async fn patch(
-        &self, resource: &ResourceRef, namespace: &str, name: &str, subresource: &str, kind: PatchKind, patch: Value,
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        kind: PatchKind,
+        patch: Value,
     ) -> Result<Arc<Value>, ApiError> {
         self.operations.patch_object(&self.actor, resource, namespace, name, subresource, kind, patch).await
     }
@@ -96,13 +144,22 @@ impl ApiClient {
     /// Deletes the object: at once, or (with finalizers, or a pod with grace) by setting `metadata.deletionTimestamp`.
     /// Returns the last state. Errors: 404, 409 when a precondition does not hold.
     pub async fn delete(
-        &self, resource: &ResourceRef, namespace: &str, name: &str, options: &DeleteOptions,
+        &self,
+        resource: &ResourceRef,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
     ) -> Result<Arc<Value>, ApiError> {
         self.operations.delete_object(&self.actor, resource, namespace, name, options).await
     }
 
     /// Signs a token of a service account, as the `token` subresource does, and returns the `TokenRequest` with its status.
-    pub async fn create_token(&self, namespace: &str, service_account: &str, request: Value) -> Result<Value, ApiError> {
+    pub async fn create_token(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        request: Value,
+    ) -> Result<Value, ApiError> {
         self.operations.create_token(&self.actor, namespace, service_account, request).await
     }
 }

@@ -98,14 +98,21 @@ impl ApiServer {
     /// Opens the state, serves on the listeners, and creates what every cluster has.
     pub async fn start(config: ApiServerConfig) -> Result<RunningApiServer, StartError> {
         let folder = &config.state_dir;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| StartError::StateDir(folder.clone(), error))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| StartError::StateDir(folder.clone(), error))?;
         let pki = pki::Pki::open(folder, config.node_ip).map_err(StartError::Certificates)?;
         let store = Arc::new(store::Store::open(folder).map_err(StartError::State)?);
         let operations = Arc::new(operations::Operations::new(store, tokens::TokenKeys::new(&pki.token_key)));
         let client = ApiClient::new(operations.clone(), actor::Actor::system("system:apiserver"));
-        bootstrap::create_missing(&client, config.advertise, &pki.ca_pem).await.map_err(StartError::Bootstrap)?;
+        bootstrap::create_missing(&client, config.advertise, &pki.ca_pem)
+            .await
+            .map_err(StartError::Bootstrap)?;
         let api = http::Api { operations: operations.clone(), pod_runtime: config.pod_runtime };
-        let server = server::Server::start(&pki, config.listeners, Arc::new(api)).map_err(StartError::Serve)?;
+        let server =
+            server::Server::start(&pki, config.listeners, Arc::new(api)).map_err(StartError::Serve)?;
         Ok(RunningApiServer { client, admin: pki.admin, operations, server })
     }
 }

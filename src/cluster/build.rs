@@ -12,10 +12,25 @@ use std::{env, fs};
 const KUBERNETES: &str = "v1_34";
 /// Folders below it whose types are served.
 const FOLDERS: &[&str] = &[
-    "api/admissionregistration/v1", "api/apps/v1", "api/authentication/v1", "api/authorization/v1", "api/autoscaling/v1",
-    "api/autoscaling/v2", "api/batch/v1", "api/coordination/v1", "api/core/v1", "api/discovery/v1", "api/events/v1",
-    "api/networking/v1", "api/policy/v1", "api/rbac/v1", "api/scheduling/v1", "api/storage/v1",
-    "apiextensions_apiserver/pkg/apis/apiextensions/v1", "apimachinery/pkg/apis/meta/v1", "kube_aggregator/pkg/apis/apiregistration/v1",
+    "api/admissionregistration/v1",
+    "api/apps/v1",
+    "api/authentication/v1",
+    "api/authorization/v1",
+    "api/autoscaling/v1",
+    "api/autoscaling/v2",
+    "api/batch/v1",
+    "api/coordination/v1",
+    "api/core/v1",
+    "api/discovery/v1",
+    "api/events/v1",
+    "api/networking/v1",
+    "api/policy/v1",
+    "api/rbac/v1",
+    "api/scheduling/v1",
+    "api/storage/v1",
+    "apiextensions_apiserver/pkg/apis/apiextensions/v1",
+    "apimachinery/pkg/apis/meta/v1",
+    "kube_aggregator/pkg/apis/apiregistration/v1",
 ];
 
 fn main() {
@@ -30,7 +45,8 @@ fn main() {
             .collect();
         files.sort();
         for file in files {
-            let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            let text =
+                fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
             describe(&text, &folder.replace('/', "."), &mut table);
         }
     }
@@ -41,16 +57,29 @@ fn main() {
 /// Folder of a package of the workspace's dependency graph.
 fn package_source(name: &str) -> PathBuf {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest =
+        Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", &target, "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--locked",
+            "--filter-platform",
+            &target,
+            "--manifest-path",
+        ])
         .arg(&manifest)
         .output()
         .unwrap_or_else(|error| panic!("cannot run cargo metadata: {error}"));
     assert!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-    let package = metadata["packages"].as_array().and_then(|packages| packages.iter().find(|package| package["name"] == name));
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let package = metadata["packages"]
+        .as_array()
+        .and_then(|packages| packages.iter().find(|package| package["name"] == name));
     let manifest = package.and_then(|package| package["manifest_path"].as_str());
     let manifest = manifest.unwrap_or_else(|| panic!("{name} is not in the dependency graph"));
     Path::new(manifest).parent().expect("a manifest has a folder").to_owned()
@@ -59,7 +88,10 @@ fn package_source(name: &str) -> PathBuf {
 /// Writes `T name group version kind doc` and one `F json-name type merge required doc` per field, tab-separated.
 fn describe(text: &str, folder: &str, table: &mut String) {
     let lines: Vec<&str> = text.lines().collect();
-    let Some(at) = lines.iter().position(|line| line.starts_with("pub struct ") && line.ends_with('{')) else { return };
+    let Some(at) = lines.iter().position(|line| line.starts_with("pub struct ") && line.ends_with('{'))
+    else {
+        return;
+    };
     let Some(name) = lines[at].split_whitespace().nth(2) else { return };
     if name.contains('<') {
         return;
@@ -73,20 +105,33 @@ fn describe(text: &str, folder: &str, table: &mut String) {
     let docs = documentation_before(&lines, at);
     let (group, version, kind) = (constant("GROUP"), constant("VERSION"), constant("KIND"));
     let _ = writeln!(
-        table, "T\t{folder}.{name}\t{}\t{}\t{}\t{docs}", group.unwrap_or(""), version.unwrap_or(""), kind.unwrap_or("")
+        table,
+        "T\t{folder}.{name}\t{}\t{}\t{}\t{docs}",
+        group.unwrap_or(""),
+        version.unwrap_or(""),
+        kind.unwrap_or("")
     );
     for (offset, line) in lines[at + 1..].iter().enumerate() {
         if *line == "}" {
             break;
         }
-        let Some((field, rust_type)) = line.trim().strip_prefix("pub ").and_then(|rest| rest.split_once(": ")) else { continue };
+        let Some((field, rust_type)) =
+            line.trim().strip_prefix("pub ").and_then(|rest| rest.split_once(": "))
+        else {
+            continue;
+        };
         let rust_type = rust_type.trim_end_matches(',');
         let optional = rust_type.strip_prefix("Option<").and_then(|inner| inner.strip_suffix('>'));
         let field = field.trim_start_matches("r#");
         let json = json_names.get(field).map_or_else(|| field.to_owned(), Clone::clone);
         let merge = merges.get(field).map_or("", String::as_str);
         let docs = documentation_before(&lines, at + 1 + offset);
-        let _ = writeln!(table, "F\t{json}\t{}\t{merge}\t{}\t{docs}", encode(optional.unwrap_or(rust_type)), u8::from(optional.is_none()));
+        let _ = writeln!(
+            table,
+            "F\t{json}\t{}\t{merge}\t{}\t{docs}",
+            encode(optional.unwrap_or(rust_type)),
+            u8::from(optional.is_none())
+        );
     }
 }
 
@@ -107,26 +152,41 @@ fn documentation_before(lines: &[&str], at: usize) -> String {
 /// Rust field name to JSON name, from the generated `"jsonName" => Field::Key_rust_name` arms.
 fn json_names(lines: &[&str]) -> HashMap<String, String> {
     let arms = lines.iter().filter_map(|line| line.trim().split_once(" => Field::Key_"));
-    arms.map(|(json, rust)| (rust.trim_end_matches(',').to_owned(), json.trim_matches('"').to_owned())).collect()
+    arms.map(|(json, rust)| (rust.trim_end_matches(',').to_owned(), json.trim_matches('"').to_owned()))
+        .collect()
 }
 
 /// How each field is merged, from the generated `DeepMerge`: `a` atomic list, `s` set, `m:key,key` list-map, `A` atomic map.
 fn merges(lines: &[&str]) -> HashMap<String, String> {
-    let json_name = |rust: &str| rust.trim_end_matches('_').split('_').enumerate().map(|(at, word)| camel(at, word)).collect::<String>();
+    let json_name = |rust: &str| {
+        rust.trim_end_matches('_')
+            .split('_')
+            .enumerate()
+            .map(|(at, word)| camel(at, word))
+            .collect::<String>()
+    };
     let mut found = HashMap::new();
     for (at, line) in lines.iter().enumerate() {
         let Some(call) = line.trim().strip_prefix("crate::merge_strategies::") else { continue };
         let (strategy, rest) = call.split_once('(').unwrap_or((call, ""));
         let field_text = if rest.is_empty() { lines.get(at + 1).copied().unwrap_or("") } else { rest };
-        let Some(field) = field_text.split("self.").nth(1).map(|field| field.split([',', ')']).next().unwrap_or("")) else { continue };
+        let Some(field) =
+            field_text.split("self.").nth(1).map(|field| field.split([',', ')']).next().unwrap_or(""))
+        else {
+            continue;
+        };
         let code = match strategy {
             "list::atomic" => "a".to_owned(),
             "list::set" => "s".to_owned(),
             "map::atomic" => "A".to_owned(),
             "list::map" => {
                 let keys = lines.get(at + 3).copied().unwrap_or("");
-                let keys: Vec<String> =
-                    keys.split("lhs.").skip(1).filter_map(|part| part.split(" ==").next()).map(json_name).collect();
+                let keys: Vec<String> = keys
+                    .split("lhs.")
+                    .skip(1)
+                    .filter_map(|part| part.split(" ==").next())
+                    .map(json_name)
+                    .collect();
                 format!("m:{}", keys.join(","))
             }
             _ => continue,
@@ -175,8 +235,14 @@ fn encode_named(path: &str) -> String {
         "MicroTime" => "u".to_owned(),
         "Quantity" => "q".to_owned(),
         "IntOrString" => "o".to_owned(),
-        "Value" | "RawExtension" | "JSON" | "FieldsV1" | "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrBool"
-        | "JSONSchemaPropsOrStringArray" | "CustomResourceSubresourceStatus" => "j".to_owned(),
+        "Value"
+        | "RawExtension"
+        | "JSON"
+        | "FieldsV1"
+        | "JSONSchemaPropsOrArray"
+        | "JSONSchemaPropsOrBool"
+        | "JSONSchemaPropsOrStringArray"
+        | "CustomResourceSubresourceStatus" => "j".to_owned(),
         _ => format!("#{}", path.trim_start_matches("crate::").replace("::", ".")),
     }
 }

@@ -107,22 +107,37 @@ pub struct ExecSession {
 pub trait PodRuntime: Send + Sync + 'static {
     /// Opens a container's log.
     fn logs<'a>(
-        &'a self, namespace: &'a str, pod: &'a str, container: &'a str, options: LogOptions,
+        &'a self,
+        namespace: &'a str,
+        pod: &'a str,
+        container: &'a str,
+        options: LogOptions,
     ) -> BoxFuture<'a, Result<LogStream, PodRuntimeError>>;
 
     /// Starts a command in a container.
     fn exec<'a>(
-        &'a self, namespace: &'a str, pod: &'a str, container: &'a str, options: ExecOptions,
+        &'a self,
+        namespace: &'a str,
+        pod: &'a str,
+        container: &'a str,
+        options: ExecOptions,
     ) -> BoxFuture<'a, Result<ExecSession, PodRuntimeError>>;
 
     /// Joins the standard streams of a container's main process.
     fn attach<'a>(
-        &'a self, namespace: &'a str, pod: &'a str, container: &'a str, options: ExecOptions,
+        &'a self,
+        namespace: &'a str,
+        pod: &'a str,
+        container: &'a str,
+        options: ExecOptions,
     ) -> BoxFuture<'a, Result<ExecSession, PodRuntimeError>>;
 
     /// Connects to a TCP port on the pod's loopback, as `kubectl port-forward` does.
     fn port_forward<'a>(
-        &'a self, namespace: &'a str, pod: &'a str, port: u16,
+        &'a self,
+        namespace: &'a str,
+        pod: &'a str,
+        port: u16,
     ) -> BoxFuture<'a, Result<Box<dyn PortStream>, PodRuntimeError>>;
 }
 

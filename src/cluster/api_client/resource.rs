@@ -32,7 +32,11 @@ impl ResourceRef {
     }
 
     const fn fixed(
-        group: &'static str, version: &'static str, plural: &'static str, kind: &'static str, namespaced: bool,
+        group: &'static str,
+        version: &'static str,
+        plural: &'static str,
+        kind: &'static str,
+        namespaced: bool,
     ) -> Self {
         Self {
             group: Cow::Borrowed(group),
@@ -45,17 +49,28 @@ impl ResourceRef {
 
     /// `apiVersion` of its objects: `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_string()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// `plural.group`, or the plural alone for the core group: how messages name it (`deployments.apps`).
     pub fn qualified_plural(&self) -> String {
-        if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            self.plural.to_string()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
     }
 
     /// The built-in kind with this `apiVersion` and `kind`, as owner references carry them.
     pub fn builtin(api_version: &str, kind: &str) -> Option<&'static ResourceRef> {
-        Self::ALL.iter().copied().find(|resource| resource.kind == kind && resource.api_version() == api_version)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|resource| resource.kind == kind && resource.api_version() == api_version)
     }
 
     /// `pods` of `the core group`.
@@ -71,17 +86,21 @@ impl ResourceRef {
     /// `nodes` of `the core group`.
     pub const NODES: ResourceRef = Self::fixed("", "v1", "nodes", "Node", false);
     /// `serviceaccounts` of `the core group`.
-    pub const SERVICE_ACCOUNTS: ResourceRef = Self::fixed("", "v1", "serviceaccounts", "ServiceAccount", true);
+    pub const SERVICE_ACCOUNTS: ResourceRef =
+        Self::fixed("", "v1", "serviceaccounts", "ServiceAccount", true);
     /// `endpoints` of `the core group`.
     pub const ENDPOINTS: ResourceRef = Self::fixed("", "v1", "endpoints", "Endpoints", true);
     /// `events` of `the core group`.
     pub const EVENTS: ResourceRef = Self::fixed("", "v1", "events", "Event", true);
     /// `persistentvolumes` of `the core group`.
-    pub const PERSISTENT_VOLUMES: ResourceRef = Self::fixed("", "v1", "persistentvolumes", "PersistentVolume", false);
+    pub const PERSISTENT_VOLUMES: ResourceRef =
+        Self::fixed("", "v1", "persistentvolumes", "PersistentVolume", false);
     /// `persistentvolumeclaims` of `the core group`.
-    pub const PERSISTENT_VOLUME_CLAIMS: ResourceRef = Self::fixed("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true);
+    pub const PERSISTENT_VOLUME_CLAIMS: ResourceRef =
+        Self::fixed("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true);
     /// `replicationcontrollers` of `the core group`.
-    pub const REPLICATION_CONTROLLERS: ResourceRef = Self::fixed("", "v1", "replicationcontrollers", "ReplicationController", true);
+    pub const REPLICATION_CONTROLLERS: ResourceRef =
+        Self::fixed("", "v1", "replicationcontrollers", "ReplicationController", true);
     /// `limitranges` of `the core group`.
     pub const LIMIT_RANGES: ResourceRef = Self::fixed("", "v1", "limitranges", "LimitRange", true);
     /// `resourcequotas` of `the core group`.
@@ -95,27 +114,39 @@ impl ResourceRef {
     /// `daemonsets` of `apps`.
     pub const DAEMON_SETS: ResourceRef = Self::fixed("apps", "v1", "daemonsets", "DaemonSet", true);
     /// `controllerrevisions` of `apps`.
-    pub const CONTROLLER_REVISIONS: ResourceRef = Self::fixed("apps", "v1", "controllerrevisions", "ControllerRevision", true);
+    pub const CONTROLLER_REVISIONS: ResourceRef =
+        Self::fixed("apps", "v1", "controllerrevisions", "ControllerRevision", true);
     /// `jobs` of `batch`.
     pub const JOBS: ResourceRef = Self::fixed("batch", "v1", "jobs", "Job", true);
     /// `cronjobs` of `batch`.
     pub const CRON_JOBS: ResourceRef = Self::fixed("batch", "v1", "cronjobs", "CronJob", true);
     /// `horizontalpodautoscalers` of `autoscaling`.
-    pub const HORIZONTAL_POD_AUTOSCALERS: ResourceRef = Self::fixed("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true);
+    pub const HORIZONTAL_POD_AUTOSCALERS: ResourceRef =
+        Self::fixed("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true);
     /// `poddisruptionbudgets` of `policy`.
-    pub const POD_DISRUPTION_BUDGETS: ResourceRef = Self::fixed("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
+    pub const POD_DISRUPTION_BUDGETS: ResourceRef =
+        Self::fixed("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true);
     /// `endpointslices` of `discovery.k8s.io`.
-    pub const ENDPOINT_SLICES: ResourceRef = Self::fixed("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true);
+    pub const ENDPOINT_SLICES: ResourceRef =
+        Self::fixed("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true);
     /// `ingresses` of `networking.k8s.io`.
     pub const INGRESSES: ResourceRef = Self::fixed("networking.k8s.io", "v1", "ingresses", "Ingress", true);
     /// `ingressclasses` of `networking.k8s.io`.
-    pub const INGRESS_CLASSES: ResourceRef = Self::fixed("networking.k8s.io", "v1", "ingressclasses", "IngressClass", false);
+    pub const INGRESS_CLASSES: ResourceRef =
+        Self::fixed("networking.k8s.io", "v1", "ingressclasses", "IngressClass", false);
     /// `networkpolicies` of `networking.k8s.io`.
-    pub const NETWORK_POLICIES: ResourceRef = Self::fixed("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true);
+    pub const NETWORK_POLICIES: ResourceRef =
+        Self::fixed("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", true);
     /// `leases` of `coordination.k8s.io`.
     pub const LEASES: ResourceRef = Self::fixed("coordination.k8s.io", "v1", "leases", "Lease", true);
     /// `customresourcedefinitions` of `apiextensions.k8s.io`.
-    pub const CUSTOM_RESOURCE_DEFINITIONS: ResourceRef = Self::fixed("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false);
+    pub const CUSTOM_RESOURCE_DEFINITIONS: ResourceRef = Self::fixed(
+        "apiextensions.k8s.io",
+        "v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        false,
+    );
 
     /// Every constant above.
     pub const ALL: &'static [&'static ResourceRef] = &[

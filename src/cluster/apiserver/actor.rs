@@ -29,7 +29,11 @@ impl Actor {
 
     /// Somebody without credentials.
     pub(crate) fn anonymous() -> Self {
-        Self { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()], ..Self::default() }
+        Self {
+            name: "system:anonymous".to_owned(),
+            groups: vec!["system:unauthenticated".to_owned()],
+            ..Self::default()
+        }
     }
 
     pub(crate) fn is_master(&self) -> bool {

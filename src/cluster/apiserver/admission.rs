@@ -23,7 +23,12 @@ pub(crate) struct Review<'a> {
 }
 
 /// Built-in admission of new objects.
-pub(crate) fn admit_builtin_create(operations: &Operations, _actor: &Actor, target: &Target, object: &mut Value) -> Result<(), ApiError> {
+pub(crate) fn admit_builtin_create(
+    operations: &Operations,
+    _actor: &Actor,
+    target: &Target,
+    object: &mut Value,
+) -> Result<(), ApiError> {
     match kind_key(target) {
         ("", "pods") => {
             service_account::admit(operations, target, object)?;
@@ -39,7 +44,11 @@ pub(crate) fn admit_builtin_create(operations: &Operations, _actor: &Actor, targ
 }
 
 /// Built-in admission of changed objects.
-pub(crate) fn admit_builtin_update(_operations: &Operations, _review: &Review<'_>, _object: &mut Value) -> Result<(), ApiError> {
+pub(crate) fn admit_builtin_update(
+    _operations: &Operations,
+    _review: &Review<'_>,
+    _object: &mut Value,
+) -> Result<(), ApiError> {
     Ok(())
 }
 
@@ -51,9 +60,13 @@ fn add_tolerations(pod: &mut Value) {
     }
     let Some(tolerations) = spec["tolerations"].as_array_mut() else { return };
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-        let tolerates = |one: &Value| one["key"] == key || (one["key"].as_str().unwrap_or("").is_empty() && one["operator"] == "Exists");
+        let tolerates = |one: &Value| {
+            one["key"] == key || (one["key"].as_str().unwrap_or("").is_empty() && one["operator"] == "Exists")
+        };
         if !tolerations.iter().any(tolerates) {
-            tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+            tolerations.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
         }
     }
 }
@@ -65,7 +78,9 @@ fn set_priority(operations: &Operations, pod: &mut Value) {
         "" => 0,
         "system-node-critical" => 2_000_001_000,
         "system-cluster-critical" => 2_000_000_000,
-        name => operations.find("scheduling.k8s.io", "priorityclasses", "", name).map_or(0, |class| class["value"].as_i64().unwrap_or(0)),
+        name => operations
+            .find("scheduling.k8s.io", "priorityclasses", "", name)
+            .map_or(0, |class| class["value"].as_i64().unwrap_or(0)),
     };
     pod["spec"]["priority"] = json!(value);
     if pod["spec"]["preemptionPolicy"].is_null() {
@@ -80,11 +95,16 @@ fn default_of(operations: &Operations, table: &str, annotation: &str) -> Option<
 }
 
 fn default_ingress_class(operations: &Operations, ingress: &mut Value) {
-    let named = ingress["spec"]["ingressClassName"].is_string() || ingress["metadata"]["annotations"]["kubernetes.io/ingress.class"].is_string();
+    let named = ingress["spec"]["ingressClassName"].is_string()
+        || ingress["metadata"]["annotations"]["kubernetes.io/ingress.class"].is_string();
     if named {
         return;
     }
-    if let Some(class) = default_of(operations, "networking.k8s.io/ingressclasses", "ingressclass.kubernetes.io/is-default-class") {
+    if let Some(class) = default_of(
+        operations,
+        "networking.k8s.io/ingressclasses",
+        "ingressclass.kubernetes.io/is-default-class",
+    ) {
         ingress["spec"]["ingressClassName"] = json!(class);
     }
 }
@@ -93,7 +113,9 @@ fn default_storage_class(operations: &Operations, claim: &mut Value) {
     if claim["spec"].get("storageClassName").is_some() {
         return;
     }
-    if let Some(class) = default_of(operations, "storage.k8s.io/storageclasses", "storageclass.kubernetes.io/is-default-class") {
+    if let Some(class) =
+        default_of(operations, "storage.k8s.io/storageclasses", "storageclass.kubernetes.io/is-default-class")
+    {
         claim["spec"]["storageClassName"] = json!(class);
     }
 }

@@ -15,7 +15,9 @@ impl Operations {
     /// After a write; `object` is `None` when it was removed.
     pub(crate) fn after_write(&self, target: &Target, object: Option<&Arc<Value>>) {
         match kind_key(target) {
-            ("", "services") => self.services.settle(&format!("{}/{}", target.namespace, target.name), object.map(|object| &**object)),
+            ("", "services") => self
+                .services
+                .settle(&format!("{}/{}", target.namespace, target.name), object.map(|object| &**object)),
             ("apiextensions.k8s.io", "customresourcedefinitions") => {
                 if let Some(definition) = object.and_then(|crd| custom::definition(crd)) {
                     self.registry.establish(definition);
@@ -30,14 +32,19 @@ impl Operations {
         if kind_key(target) != ("apiextensions.k8s.io", "customresourcedefinitions") {
             return Ok(());
         }
-        let (group, plural) = (last["spec"]["group"].as_str().unwrap_or(""), last["spec"]["names"]["plural"].as_str().unwrap_or(""));
+        let (group, plural) = (
+            last["spec"]["group"].as_str().unwrap_or(""),
+            last["spec"]["names"]["plural"].as_str().unwrap_or(""),
+        );
         self.registry.withdraw(group, plural);
         let table: TableName = format!("{group}/{plural}").into();
         let (objects, _) = self.store.list(&table, "");
         for object in objects {
             let key = ObjectKey::new(namespace_of(&object), name_of(&object));
             let removal = self.store.write(&table, &key, Durability::Lazy, |current| {
-                Ok::<_, ApiError>(current.map_or(Decision::Keep, |current| Decision::Remove((**current).clone())))
+                Ok::<_, ApiError>(
+                    current.map_or(Decision::Keep, |current| Decision::Remove((**current).clone())),
+                )
             });
             removal.await?;
         }
@@ -49,7 +56,9 @@ impl Operations {
         for crd in self.store.list("apiextensions.k8s.io/customresourcedefinitions", "").0 {
             match custom::definition(&crd) {
                 Some(definition) => self.registry.establish(definition),
-                None => tracing::warn!(name = name_of(&crd), "this CustomResourceDefinition cannot be served"),
+                None => {
+                    tracing::warn!(name = name_of(&crd), "this CustomResourceDefinition cannot be served")
+                }
             }
         }
         for service in self.store.list("/services", "").0 {

@@ -13,13 +13,18 @@ use super::tokens::ISSUER;
 pub(crate) fn certificate_user(certificate: &CertificateDer<'_>) -> Option<Actor> {
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).ok()?;
     let name = parsed.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
-    let organizations = parsed.subject().iter_organization().filter_map(|value| value.as_str().ok().map(str::to_owned));
+    let organizations =
+        parsed.subject().iter_organization().filter_map(|value| value.as_str().ok().map(str::to_owned));
     let groups = organizations.chain(["system:authenticated".to_owned()]).collect();
     Some(Actor { name, groups, ..Actor::default() })
 }
 
 /// The user of a request. Error: 401 for a bearer token that is no good.
-pub(crate) fn authenticate(operations: &Operations, certificate: Option<&Actor>, headers: &HeaderMap) -> Result<Actor, ApiError> {
+pub(crate) fn authenticate(
+    operations: &Operations,
+    certificate: Option<&Actor>,
+    headers: &HeaderMap,
+) -> Result<Actor, ApiError> {
     let mut actor = match (certificate, bearer_token(headers)) {
         (Some(actor), _) => actor.clone(),
         (None, Some(token)) => {
@@ -39,13 +44,23 @@ pub(crate) fn authenticate(operations: &Operations, certificate: Option<&Actor>,
 
 /// `kubectl --as`: for administrators.
 fn impersonated(actor: Actor, headers: &HeaderMap) -> Result<Actor, ApiError> {
-    let Some(user) = headers.get("impersonate-user").and_then(|user| user.to_str().ok()) else { return Ok(actor) };
+    let Some(user) = headers.get("impersonate-user").and_then(|user| user.to_str().ok()) else {
+        return Ok(actor);
+    };
     if !actor.is_master() {
-        let message = format!("users {user:?} is forbidden: User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope", actor.name);
+        let message = format!(
+            "users {user:?} is forbidden: User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
+            actor.name
+        );
         return Err(ApiError::new(403, "Forbidden", message));
     }
-    let mut groups: Vec<String> = headers.get_all("impersonate-group").iter().filter_map(|group| group.to_str().ok().map(str::to_owned)).collect();
-    if let Some((namespace, _)) = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
+    let mut groups: Vec<String> = headers
+        .get_all("impersonate-group")
+        .iter()
+        .filter_map(|group| group.to_str().ok().map(str::to_owned))
+        .collect();
+    if let Some((namespace, _)) =
+        user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
         && groups.is_empty()
     {
         groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];

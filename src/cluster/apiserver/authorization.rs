@@ -25,7 +25,8 @@ pub(crate) struct Attributes {
 impl Operations {
     /// Whether RBAC allows it; `system:masters` may do everything.
     pub(crate) fn allowed(&self, actor: &Actor, wanted: &Attributes) -> bool {
-        actor.is_master() || self.rules_of(actor, &wanted.namespace).iter().any(|rule| rule_allows(rule, wanted))
+        actor.is_master()
+            || self.rules_of(actor, &wanted.namespace).iter().any(|rule| rule_allows(rule, wanted))
     }
 
     /// Error: 403 with Kubernetes' text.
@@ -38,12 +39,25 @@ impl Operations {
             let message = format!("forbidden: User {user:?} cannot {} path {:?}", wanted.verb, wanted.path);
             return Err(ApiError::new(403, "Forbidden", message));
         }
-        let resource = if wanted.subresource.is_empty() { wanted.resource.clone() } else { format!("{}/{}", wanted.resource, wanted.subresource) };
-        let shown = if wanted.group.is_empty() { wanted.resource.clone() } else { format!("{}.{}", wanted.resource, wanted.group) };
-        let place = if wanted.namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {:?}", wanted.namespace) };
+        let resource = if wanted.subresource.is_empty() {
+            wanted.resource.clone()
+        } else {
+            format!("{}/{}", wanted.resource, wanted.subresource)
+        };
+        let shown = if wanted.group.is_empty() {
+            wanted.resource.clone()
+        } else {
+            format!("{}.{}", wanted.resource, wanted.group)
+        };
+        let place = if wanted.namespace.is_empty() {
+            "at the cluster scope".to_owned()
+        } else {
+            format!("in the namespace {:?}", wanted.namespace)
+        };
         let named = if wanted.name.is_empty() { String::new() } else { format!(" {:?}", wanted.name) };
         let message = format!(
-            "{shown}{named} is forbidden: User {user:?} cannot {} resource {resource:?} in API group {:?} {place}", wanted.verb, wanted.group
+            "{shown}{named} is forbidden: User {user:?} cannot {} resource {resource:?} in API group {:?} {place}",
+            wanted.verb, wanted.group
         );
         let mut error = ApiError::new(403, "Forbidden", message);
         error.details.group = wanted.group.clone();
@@ -98,20 +112,31 @@ fn is_subject(actor: &Actor, subject: &Value, namespace: &str) -> bool {
 }
 
 fn rule_allows(rule: &Value, wanted: &Attributes) -> bool {
-    let lists = |field: &str, matches: &dyn Fn(&str) -> bool| rule[field].as_array().into_iter().flatten().filter_map(Value::as_str).any(matches);
+    let lists = |field: &str, matches: &dyn Fn(&str) -> bool| {
+        rule[field].as_array().into_iter().flatten().filter_map(Value::as_str).any(matches)
+    };
     if !lists("verbs", &|verb| verb == "*" || verb == wanted.verb) {
         return false;
     }
     if !wanted.path.is_empty() {
-        let covers = |pattern: &str| pattern == wanted.path || pattern.strip_suffix('*').is_some_and(|prefix| wanted.path.starts_with(prefix));
+        let covers = |pattern: &str| {
+            pattern == wanted.path
+                || pattern.strip_suffix('*').is_some_and(|prefix| wanted.path.starts_with(prefix))
+        };
         return lists("nonResourceURLs", &covers);
     }
     let combined = format!("{}/{}", wanted.resource, wanted.subresource);
     let resource_matches = |one: &str| match one {
         "*" => true,
         one if wanted.subresource.is_empty() => one == wanted.resource,
-        one => one == combined || one.strip_prefix("*/").is_some_and(|subresource| subresource == wanted.subresource),
+        one => {
+            one == combined
+                || one.strip_prefix("*/").is_some_and(|subresource| subresource == wanted.subresource)
+        }
     };
-    let named = rule["resourceNames"].as_array().is_none_or(Vec::is_empty) || lists("resourceNames", &|name| name == wanted.name);
-    lists("apiGroups", &|group| group == "*" || group == wanted.group) && lists("resources", &resource_matches) && named
+    let named = rule["resourceNames"].as_array().is_none_or(Vec::is_empty)
+        || lists("resourceNames", &|name| name == wanted.name);
+    lists("apiGroups", &|group| group == "*" || group == wanted.group)
+        && lists("resources", &resource_matches)
+        && named
 }

@@ -11,7 +11,11 @@ use crate::api_client::{ApiClient, ResourceRef};
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Creates what is missing.
-pub(super) async fn create_missing(client: &ApiClient, advertise: SocketAddr, ca_certificate: &str) -> Result<(), ApiError> {
+pub(super) async fn create_missing(
+    client: &ApiClient,
+    advertise: SocketAddr,
+    ca_certificate: &str,
+) -> Result<(), ApiError> {
     for name in NAMESPACES {
         ensure(client, &ResourceRef::NAMESPACES, "", json!({"metadata": {"name": name}})).await?;
     }
@@ -29,7 +33,12 @@ pub(super) async fn create_missing(client: &ApiClient, advertise: SocketAddr, ca
     publish_endpoints(client, advertise).await
 }
 
-async fn ensure(client: &ApiClient, resource: &ResourceRef, namespace: &str, object: Value) -> Result<(), ApiError> {
+async fn ensure(
+    client: &ApiClient,
+    resource: &ResourceRef,
+    namespace: &str,
+    object: Value,
+) -> Result<(), ApiError> {
     match client.create(resource, namespace, object).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_already_exists() => Ok(()),
@@ -61,13 +70,23 @@ async fn publish_endpoints(client: &ApiClient, advertise: SocketAddr) -> Result<
 
 /// The default roles that clients rely on, and their bindings.
 fn roles() -> Vec<(ResourceRef, Value)> {
-    let cluster_role = ResourceRef::new("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false);
-    let binding = ResourceRef::new("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false);
+    let cluster_role =
+        ResourceRef::new("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false);
+    let binding = ResourceRef::new(
+        "rbac.authorization.k8s.io",
+        "v1",
+        "clusterrolebindings",
+        "ClusterRoleBinding",
+        false,
+    );
     let labels = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
-    let role = |name: &str, rules: Value| json!({"metadata": {"name": name, "labels": labels}, "rules": rules});
+    let role =
+        |name: &str, rules: Value| json!({"metadata": {"name": name, "labels": labels}, "rules": rules});
     let bind = |name: &str, groups: &[&str]| {
-        let subjects: Vec<Value> =
-            groups.iter().map(|group| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group})).collect();
+        let subjects: Vec<Value> = groups
+            .iter()
+            .map(|group| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}))
+            .collect();
         json!({"metadata": {"name": name, "labels": labels}, "subjects": subjects,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}})
     };
@@ -104,7 +123,10 @@ fn roles() -> Vec<(ResourceRef, Value)> {
         (cluster_role, role("system:auth-delegator", delegation)),
         (binding.clone(), bind("cluster-admin", &["system:masters"])),
         (binding.clone(), bind("system:discovery", &["system:authenticated"])),
-        (binding.clone(), bind("system:public-info-viewer", &["system:authenticated", "system:unauthenticated"])),
+        (
+            binding.clone(),
+            bind("system:public-info-viewer", &["system:authenticated", "system:unauthenticated"]),
+        ),
         (binding.clone(), bind("system:service-account-issuer-discovery", &["system:serviceaccounts"])),
         (binding, bind("system:basic-user", &["system:authenticated"])),
     ]

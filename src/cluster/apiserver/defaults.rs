@@ -30,9 +30,15 @@ pub(crate) fn apply(kind: (&str, &str), object: &mut Value) {
         ("autoscaling", _) => put(&mut object["spec"], "minReplicas", json!(1)),
         ("discovery.k8s.io", "endpointslices") => service::endpoint_slice(object),
         ("networking.k8s.io", "networkpolicies") => service::network_policy(object),
-        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations") => admission::webhooks(object, true),
-        ("admissionregistration.k8s.io", "validatingwebhookconfigurations") => admission::webhooks(object, false),
-        ("apiextensions.k8s.io", "customresourcedefinitions") => super::registry::custom::apply_defaults(object),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations") => {
+            admission::webhooks(object, true)
+        }
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations") => {
+            admission::webhooks(object, false)
+        }
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            super::registry::custom::apply_defaults(object)
+        }
         ("rbac.authorization.k8s.io", "clusterrolebindings" | "rolebindings") => role_binding(object),
         ("storage.k8s.io", "storageclasses") => {
             put(object, "reclaimPolicy", json!("Delete"));
@@ -78,7 +84,9 @@ fn role_binding(object: &mut Value) {
 
 /// Moves `stringData` of a secret into `data`.
 pub(crate) fn merge_string_data(object: &mut Value) {
-    let Some(Value::Object(texts)) = object.as_object_mut().and_then(|map| map.remove("stringData")) else { return };
+    let Some(Value::Object(texts)) = object.as_object_mut().and_then(|map| map.remove("stringData")) else {
+        return;
+    };
     if !object["data"].is_object() {
         object["data"] = json!({});
     }

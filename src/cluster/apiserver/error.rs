@@ -60,7 +60,13 @@ impl ApiError {
 
     /// 404: the object does not exist.
     pub fn not_found(resource: &ResourceRef, name: &str) -> Self {
-        Self::about(404, "NotFound", format!("{} {name:?} not found", resource.qualified_plural()), resource, name)
+        Self::about(
+            404,
+            "NotFound",
+            format!("{} {name:?} not found", resource.qualified_plural()),
+            resource,
+            name,
+        )
     }
 
     /// 404: no such path.
@@ -70,25 +76,37 @@ impl ApiError {
 
     /// 409: an object of that name exists.
     pub fn already_exists(resource: &ResourceRef, name: &str) -> Self {
-        Self::about(409, "AlreadyExists", format!("{} {name:?} already exists", resource.qualified_plural()), resource, name)
+        Self::about(
+            409,
+            "AlreadyExists",
+            format!("{} {name:?} already exists", resource.qualified_plural()),
+            resource,
+            name,
+        )
     }
 
     /// 409: the object changed, or a precondition does not hold.
     pub fn conflict(resource: &ResourceRef, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified_plural());
+        let message =
+            format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.qualified_plural());
         Self::about(409, "Conflict", message, resource, name)
     }
 
     /// 409: the object was modified since the caller read it.
     pub fn modified(resource: &ResourceRef, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
     /// 403 with Kubernetes' wording for refused content.
     pub fn forbidden(resource: &ResourceRef, name: &str, why: &str) -> Self {
         let shown = resource.qualified_plural();
-        let message = if name.is_empty() { format!("{shown} is forbidden: {why}") } else { format!("{shown} {name:?} is forbidden: {why}") };
+        let message = if name.is_empty() {
+            format!("{shown} is forbidden: {why}")
+        } else {
+            format!("{shown} {name:?} is forbidden: {why}")
+        };
         Self::about(403, "Forbidden", message, resource, name)
     }
 
@@ -119,7 +137,9 @@ impl ApiError {
 
     /// 415 with the media types that are accepted.
     pub fn unsupported_media_type(accepted: &str) -> Self {
-        let message = format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+        );
         Self::new(415, "UnsupportedMediaType", message)
     }
 
@@ -135,10 +155,16 @@ impl ApiError {
 
     /// 422 with one cause per wrong field.
     pub fn invalid(resource: &ResourceRef, name: &str, causes: Vec<Cause>) -> Self {
-        let listed: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let listed: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let text = if listed.len() == 1 { listed.concat() } else { format!("[{}]", listed.join(", ")) };
-        let kind = if resource.group.is_empty() { resource.kind.to_string() } else { format!("{}.{}", resource.kind, resource.group) };
-        let mut error = Self::about(422, "Invalid", format!("{kind} {name:?} is invalid: {text}"), resource, name);
+        let kind = if resource.group.is_empty() {
+            resource.kind.to_string()
+        } else {
+            format!("{}.{}", resource.kind, resource.group)
+        };
+        let mut error =
+            Self::about(422, "Invalid", format!("{kind} {name:?} is invalid: {text}"), resource, name);
         error.details.kind = resource.kind.to_string();
         error.details.causes = causes;
         error
@@ -174,7 +200,10 @@ impl ApiError {
             }
         }
         if !known.causes.is_empty() {
-            let causes = known.causes.iter().map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}));
+            let causes = known
+                .causes
+                .iter()
+                .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}));
             details.insert("causes".to_owned(), causes.collect());
         }
         if let Some(seconds) = known.retry_after_seconds {
@@ -194,7 +223,8 @@ impl ApiError {
 impl Cause {
     /// `FieldValueRequired`.
     pub fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message = if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
+        let message =
+            if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
         Self { reason: "FieldValueRequired".to_owned(), message, field: field.into() }
     }
 
@@ -213,12 +243,20 @@ impl Cause {
 
     /// `FieldValueDuplicate`.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self { reason: "FieldValueDuplicate".to_owned(), message: format!("Duplicate value: {}", shown(value)), field: field.into() }
+        Self {
+            reason: "FieldValueDuplicate".to_owned(),
+            message: format!("Duplicate value: {}", shown(value)),
+            field: field.into(),
+        }
     }
 
     /// `FieldValueForbidden`.
     pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self { reason: "FieldValueForbidden".to_owned(), message: format!("Forbidden: {detail}"), field: field.into() }
+        Self {
+            reason: "FieldValueForbidden".to_owned(),
+            message: format!("Forbidden: {detail}"),
+            field: field.into(),
+        }
     }
 
     /// `FieldValueTypeInvalid`.

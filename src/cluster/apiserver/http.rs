@@ -7,6 +7,7 @@ mod object;
 mod openapi;
 mod path;
 mod printers;
+mod protobuf;
 mod review;
 mod stream;
 mod subresource;
@@ -50,14 +51,24 @@ pub(crate) struct Call {
 
 impl Api {
     /// Answers one request; errors become `Status` answers.
-    pub(crate) async fn answer(&self, request: Request<Incoming>, certificate: Option<&Actor>, stop: CancellationToken) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        certificate: Option<&Actor>,
+        stop: CancellationToken,
+    ) -> Response<Body> {
         let result = self.route(request, certificate, stop).await;
         let mut response = result.unwrap_or_else(|error| error_response(&error));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
         response
     }
 
-    async fn route(&self, request: Request<Incoming>, certificate: Option<&Actor>, stop: CancellationToken) -> Result<Response<Body>, ApiError> {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        certificate: Option<&Actor>,
+        stop: CancellationToken,
+    ) -> Result<Response<Body>, ApiError> {
         let actor = authenticate(&self.operations, certificate, request.headers())?;
         let query = Query::parse(request.uri().query().unwrap_or(""));
         let accept = Accept::of(request.headers())?;
@@ -94,7 +105,9 @@ impl Api {
             return Err(ApiError::no_such_path());
         }
         let reference = &definition.reference;
-        if reference.namespaced && path.namespace.is_empty() && !path.name.is_empty() || (!reference.namespaced && !path.namespace.is_empty()) {
+        if reference.namespaced && path.namespace.is_empty() && !path.name.is_empty()
+            || (!reference.namespaced && !path.namespace.is_empty())
+        {
             return Err(ApiError::no_such_path());
         }
         Ok(Target {
@@ -109,20 +122,30 @@ impl Api {
     fn answer_fixed(&self, route: &Route, accept: &Accept) -> Result<Response<Body>, ApiError> {
         let resources = self.operations.registry.current();
         let document = match route {
-            Route::CoreVersions if accept.aggregated_discovery => return Ok(discovery::aggregated(&resources, true)),
+            Route::CoreVersions if accept.aggregated_discovery => {
+                return Ok(discovery::aggregated(&resources, true));
+            }
             Route::CoreVersions => discovery::core_versions(),
-            Route::Groups if accept.aggregated_discovery => return Ok(discovery::aggregated(&resources, false)),
+            Route::Groups if accept.aggregated_discovery => {
+                return Ok(discovery::aggregated(&resources, false));
+            }
             Route::Groups => discovery::groups(&resources),
             Route::Group(group) => discovery::group(&resources, group).ok_or_else(ApiError::no_such_path)?,
-            Route::Version(group, version) => discovery::resources(&resources, group, version).ok_or_else(ApiError::no_such_path)?,
+            Route::Version(group, version) => {
+                discovery::resources(&resources, group, version).ok_or_else(ApiError::no_such_path)?
+            }
             Route::OpenApiIndex => openapi::index(&resources),
-            Route::OpenApi(group, version) => openapi::document(&resources, group, version).ok_or_else(ApiError::no_such_path)?,
+            Route::OpenApi(group, version) => {
+                openapi::document(&resources, group, version).ok_or_else(ApiError::no_such_path)?
+            }
             Route::OpenApiV2 => openapi::version_2(&resources),
             Route::ServerVersion => version(),
             Route::Health => return Ok(text_response("ok")),
             Route::Keys => self.operations.tokens.jwks(),
             Route::Issuer => TokenKeys::configuration(),
-            Route::Root => json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),
+            Route::Root => {
+                json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]})
+            }
             Route::Resource(_) | Route::Unknown => return Err(ApiError::no_such_path()),
         };
         Ok(json_response(StatusCode::OK, &document))
@@ -135,7 +158,11 @@ fn attributes(target: &Target, method: &Method, path: &ResourcePath, query: &Que
     let verb = match (method.as_str(), target.name.is_empty()) {
         ("GET" | "HEAD", true) if watch => "watch",
         ("GET" | "HEAD", true) => "list",
-        ("GET" | "HEAD", false) if matches!(target.subresource.as_str(), "exec" | "attach" | "portforward") => "create",
+        ("GET" | "HEAD", false)
+            if matches!(target.subresource.as_str(), "exec" | "attach" | "portforward") =>
+        {
+            "create"
+        }
         ("GET" | "HEAD", false) if watch && target.subresource.is_empty() => "watch",
         ("GET" | "HEAD", false) => "get",
         ("POST", _) => "create",

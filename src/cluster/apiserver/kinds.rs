@@ -13,7 +13,11 @@ use crate::api_client::ResourceRef;
 
 /// Group and plural, to match on.
 pub(crate) fn kind_key(target: &Target) -> (&str, &str) {
-    if target.definition.custom { ("custom", "") } else { (&target.definition.reference.group, &target.definition.reference.plural) }
+    if target.definition.custom {
+        ("custom", "")
+    } else {
+        (&target.definition.reference.group, &target.definition.reference.plural)
+    }
 }
 
 /// The object in the version of the request. Versions of a CRD differ in name only (conversion `None`).
@@ -50,7 +54,9 @@ pub(crate) fn prepare_create(target: &Target, object: &mut Value) {
         metadata.remove("generation");
     }
     match kind_key(target) {
-        ("", "pods") => object["status"] = json!({"phase": "Pending", "qosClass": defaults::quality_of_service(object)}),
+        ("", "pods") => {
+            object["status"] = json!({"phase": "Pending", "qosClass": defaults::quality_of_service(object)})
+        }
         ("", "namespaces") => {
             object["status"] = json!({"phase": "Active"});
             object["spec"]["finalizers"] = json!(["kubernetes"]);
@@ -144,7 +150,8 @@ fn keep_service_allocations(object: &mut Value, old: &Value) {
     let Some(ports) = new["ports"].as_array_mut().filter(|_| with_node_ports) else { return };
     for port in ports {
         let same = |other: &&Value| other["port"] == port["port"] && other["name"] == port["name"];
-        let known = old["ports"].as_array().into_iter().flatten().find(same).map(|other| other["nodePort"].clone());
+        let known =
+            old["ports"].as_array().into_iter().flatten().find(same).map(|other| other["nodePort"].clone());
         if port["nodePort"].as_i64().unwrap_or(0) == 0
             && let Some(known) = known.filter(Value::is_number)
         {
@@ -183,7 +190,8 @@ pub(crate) fn bump_generation(target: &Target, object: &mut Value, old: &Value) 
     let wanted = |object: &Value| -> Vec<(String, Value)> {
         let fields = object.as_object().into_iter().flatten();
         let counted = fields.filter(|(name, _)| {
-            !matches!(name.as_str(), "metadata" | "apiVersion" | "kind") && !(ignores_status && name.as_str() == "status")
+            !matches!(name.as_str(), "metadata" | "apiVersion" | "kind")
+                && !(ignores_status && name.as_str() == "status")
         });
         counted.map(|(name, value)| (name.clone(), value.clone())).collect()
     };
@@ -194,9 +202,14 @@ pub(crate) fn bump_generation(target: &Target, object: &mut Value, old: &Value) 
 
 /// Some objects cannot be deleted.
 pub(crate) fn check_delete(target: &Target) -> Result<(), ApiError> {
-    let protected = matches!(target.name.as_str(), "default" | "kube-system" | "kube-public" | "kube-node-lease");
+    let protected =
+        matches!(target.name.as_str(), "default" | "kube-system" | "kube-public" | "kube-node-lease");
     if kind_key(target) == ("", "namespaces") && protected {
-        return Err(ApiError::forbidden(&target.definition.reference, &target.name, "this namespace may not be deleted"));
+        return Err(ApiError::forbidden(
+            &target.definition.reference,
+            &target.name,
+            "this namespace may not be deleted",
+        ));
     }
     Ok(())
 }
@@ -218,12 +231,14 @@ pub(crate) fn delete_grace(target: &Target, object: &Value, requested: Option<i6
 /// Whether nothing holds the object back.
 pub(crate) fn without_finalizers(target: &Target, object: &Value) -> bool {
     let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
-    empty(&object["metadata"]["finalizers"]) && (kind_key(target) != ("", "namespaces") || empty(&object["spec"]["finalizers"]))
+    empty(&object["metadata"]["finalizers"])
+        && (kind_key(target) != ("", "namespaces") || empty(&object["spec"]["finalizers"]))
 }
 
 /// Whether a deleted object disappears with this update.
 pub(crate) fn may_go(target: &Target, object: &Value) -> bool {
-    without_finalizers(target, object) && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+    without_finalizers(target, object)
+        && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
 }
 
 /// The status of an object that waits for its end.

@@ -13,8 +13,17 @@ use field_set::FieldSet;
 
 /// Metadata that nobody owns: the server's.
 const SERVER_METADATA: &[&str] = &[
-    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-    "managedFields", "selfLink", "generateName",
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "managedFields",
+    "selfLink",
+    "generateName",
 ];
 
 /// The result of an apply before admission.
@@ -117,7 +126,9 @@ fn ignored(target: &Target) -> FieldSet {
 
 /// Keeps ownership true after a create, update or patch: the writer owns what it changed.
 pub(crate) fn record_update(target: &Target, old: Option<&Value>, object: &mut Value, manager: &str) {
-    let cleared = object["metadata"]["managedFields"].as_array().is_some_and(|list| list.len() <= 1 && list.iter().all(|one| one == &json!({})));
+    let cleared = object["metadata"]["managedFields"]
+        .as_array()
+        .is_some_and(|list| list.len() <= 1 && list.iter().all(|one| one == &json!({})));
     if cleared && old.is_some() {
         // An explicit `managedFields: [{}]` forgets all ownership.
         set_entries(object, Value::Null);
@@ -149,9 +160,17 @@ pub(crate) fn record_update(target: &Target, old: Option<&Value>, object: &mut V
 }
 
 /// Server-side apply of `config` onto the live object.
-pub(crate) fn apply(target: &Target, live: Option<&Value>, config: &Value, manager: &str, force: bool) -> Result<Applied, ApiError> {
+pub(crate) fn apply(
+    target: &Target,
+    live: Option<&Value>,
+    config: &Value,
+    manager: &str,
+    force: bool,
+) -> Result<Applied, ApiError> {
     if manager.is_empty() || manager.len() > 128 {
-        return Err(ApiError::bad_request("fieldManager: Required value: is required for apply patch, at most 128 bytes"));
+        return Err(ApiError::bad_request(
+            "fieldManager: Required value: is required for apply patch, at most 128 bytes",
+        ));
     }
     if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -161,7 +180,15 @@ pub(crate) fn apply(target: &Target, live: Option<&Value>, config: &Value, manag
     wanted.subtract_whole(&ignored(target));
     let mut managers = managers(live);
     if let Some(live) = live {
-        resolve_conflicts(schema, live, config, &wanted, &mut managers, &|one| one.is(target, manager, "Apply"), force)?;
+        resolve_conflicts(
+            schema,
+            live,
+            config,
+            &wanted,
+            &mut managers,
+            &|one| one.is(target, manager, "Apply"),
+            force,
+        )?;
     }
     let at = managers.iter().position(|one| one.is(target, manager, "Apply")).unwrap_or_else(|| {
         managers.push(Manager::new(target, manager, "Apply"));
@@ -190,8 +217,13 @@ pub(crate) fn apply(target: &Target, live: Option<&Value>, config: &Value, manag
 
 /// Fields of others that the config wants to have other values: named in an error, or taken over.
 fn resolve_conflicts(
-    schema: &super::schema::Schema, live: &Value, config: &Value, wanted: &FieldSet, managers: &mut [Manager],
-    is_self: &dyn Fn(&Manager) -> bool, force: bool,
+    schema: &super::schema::Schema,
+    live: &Value,
+    config: &Value,
+    wanted: &FieldSet,
+    managers: &mut [Manager],
+    is_self: &dyn Fn(&Manager) -> bool,
+    force: bool,
 ) -> Result<(), ApiError> {
     let differing = compare::differing(schema, live, config, wanted);
     let mut causes = Vec::new();
@@ -212,7 +244,11 @@ fn resolve_conflicts(
             message.push_str(&format!(" using {}", other.api_version));
         }
         for path in conflicts.paths() {
-            causes.push(Cause { reason: "FieldManagerConflict".to_owned(), message: message.clone(), field: path });
+            causes.push(Cause {
+                reason: "FieldManagerConflict".to_owned(),
+                message: message.clone(),
+                field: path,
+            });
         }
     }
     if causes.is_empty() { Ok(()) } else { Err(conflict_error(causes)) }
@@ -226,7 +262,10 @@ fn conflict_error(causes: Vec<Cause>) -> ApiError {
             let mut last = "";
             for cause in several {
                 if cause.message != last {
-                    text.push_str(&format!(" {}:", cause.message.replacen("conflict with", "conflicts with", 1)));
+                    text.push_str(&format!(
+                        " {}:",
+                        cause.message.replacen("conflict with", "conflicts with", 1)
+                    ));
                     last = &cause.message;
                 }
                 text.push_str(&format!("\n- {}", cause.field));
@@ -244,14 +283,19 @@ pub(crate) fn same_but_times(new: &Value, old: &Value) -> bool {
     let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
     let rest_equal = |new: &Map<String, Value>, old: &Map<String, Value>, except: &str| {
         let count = |map: &Map<String, Value>| map.len() - usize::from(map.contains_key(except));
-        count(new) == count(old) && new.iter().all(|(name, value)| name == except || old.get(name) == Some(value))
+        count(new) == count(old)
+            && new.iter().all(|(name, value)| name == except || old.get(name) == Some(value))
     };
-    let metadata = |object: &Map<String, Value>| object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    let metadata = |object: &Map<String, Value>| {
+        object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default()
+    };
     if !rest_equal(new, old, "metadata") {
         return false;
     }
     let (new, old) = (metadata(new), metadata(old));
-    let list = |metadata: &Map<String, Value>| metadata.get("managedFields").and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |metadata: &Map<String, Value>| {
+        metadata.get("managedFields").and_then(Value::as_array).cloned().unwrap_or_default()
+    };
     let (new_entries, old_entries) = (list(&new), list(&old));
     let same_entry = |(new, old): (&Value, &Value)| match (new.as_object(), old.as_object()) {
         (Some(new), Some(old)) => rest_equal(new, old, "time"),

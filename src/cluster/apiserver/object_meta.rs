@@ -47,7 +47,8 @@ pub(crate) fn generated_name(base: &str) -> String {
     while !base.is_char_boundary(end) {
         end -= 1;
     }
-    let suffix = random::<SUFFIX_LENGTH>().map(|byte| SUFFIX_LETTERS[byte as usize % SUFFIX_LETTERS.len()] as char);
+    let suffix =
+        random::<SUFFIX_LENGTH>().map(|byte| SUFFIX_LETTERS[byte as usize % SUFFIX_LETTERS.len()] as char);
     format!("{}{}", &base[..end], suffix.iter().collect::<String>())
 }
 
@@ -80,7 +81,10 @@ pub(crate) fn check_identity(target: &Target, object: &mut Value) -> Result<(), 
     let text = |field: &Value| field.as_str().unwrap_or("").to_owned();
     let (name, namespace) = (text(&metadata["name"]), text(&metadata["namespace"]));
     if !target.name.is_empty() && !name.is_empty() && name != target.name {
-        return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", target.name)));
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        )));
     }
     if target.definition.reference.namespaced {
         if !namespace.is_empty() && namespace != target.namespace {
@@ -115,7 +119,15 @@ pub(crate) fn prepare_create(metadata: &mut Map<String, Value>) {
 
 /// Keeps what only the server changes.
 pub(crate) fn prepare_update(metadata: &mut Map<String, Value>, old: &Value) {
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "generation", "selfLink"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+        "generation",
+        "selfLink",
+    ] {
         match old["metadata"].get(field) {
             Some(value) => metadata.insert(field.to_owned(), value.clone()),
             None => metadata.remove(field),
@@ -170,12 +182,20 @@ pub(crate) fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<
     }
     if size > 256 << 10 {
         let message = "Too long: may not be more than 262144 bytes".to_owned();
-        causes.push(Cause { reason: "FieldValueTooLong".to_owned(), message, field: "metadata.annotations".to_owned() });
+        causes.push(Cause {
+            reason: "FieldValueTooLong".to_owned(),
+            message,
+            field: "metadata.annotations".to_owned(),
+        });
     }
     for (at, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().unwrap_or("").is_empty() {
-                causes.push(Cause::invalid(format!("metadata.ownerReferences[{at}].{field}"), &json!(""), "must not be empty"));
+                causes.push(Cause::invalid(
+                    format!("metadata.ownerReferences[{at}].{field}"),
+                    &json!(""),
+                    "must not be empty",
+                ));
             }
         }
     }
@@ -203,7 +223,9 @@ pub(crate) fn wrong_name(name: &str, rule: NameRule) -> Option<String> {
             (!is_label(name) || !starts_well).then(|| SERVICE_LABEL.to_owned())
         }
         NameRule::PathSegment if matches!(name, "." | "..") => Some(format!("may not be '{name}'")),
-        NameRule::PathSegment => name.chars().find(|c| matches!(c, '/' | '%')).map(|c| format!("may not contain '{c}'")),
+        NameRule::PathSegment => {
+            name.chars().find(|c| matches!(c, '/' | '%')).map(|c| format!("may not contain '{c}'"))
+        }
     }
 }
 

@@ -49,7 +49,8 @@ impl Target {
     }
 
     pub(crate) fn durability(&self) -> Durability {
-        let lazy = matches!(&*self.definition.reference.plural, "events" | "leases") && !self.definition.custom;
+        let lazy =
+            matches!(&*self.definition.reference.plural, "events" | "leases") && !self.definition.custom;
         if lazy { Durability::Lazy } else { Durability::Acknowledged }
     }
 
@@ -115,7 +116,13 @@ impl From<StoreError> for ApiError {
 
 impl Operations {
     pub(crate) fn new(store: Arc<Store>, tokens: TokenKeys) -> Self {
-        let operations = Self { store, registry: Registry::new(), services: ServiceAllocator::default(), webhooks: WebhookClients::default(), tokens };
+        let operations = Self {
+            store,
+            registry: Registry::new(),
+            services: ServiceAllocator::default(),
+            webhooks: WebhookClients::default(),
+            tokens,
+        };
         operations.restore();
         operations
     }
@@ -144,7 +151,12 @@ impl Operations {
         (objects, revision)
     }
 
-    pub(crate) fn watch(&self, target: &Target, filter: Filter, revision: Option<u64>) -> Result<ObjectWatch, ApiError> {
+    pub(crate) fn watch(
+        &self,
+        target: &Target,
+        filter: Filter,
+        revision: Option<u64>,
+    ) -> Result<ObjectWatch, ApiError> {
         ObjectWatch::start(self.store.clone(), target.definition.table.clone(), filter, revision)
     }
 }

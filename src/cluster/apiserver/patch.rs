@@ -33,12 +33,21 @@ pub(crate) fn patched(target: &Target, current: &Value, body: &PatchBody) -> Res
 /// Applies RFC 6902 operations.
 pub(crate) fn json_patched(mut object: Value, patch: &Value) -> Result<Value, ApiError> {
     if patch.as_array().is_some_and(|operations| operations.len() > OPERATION_LIMIT) {
-        return Err(ApiError::new(413, "RequestEntityTooLarge", format!("The allowed maximum operations in a JSON patch is {OPERATION_LIMIT}")));
+        return Err(ApiError::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("The allowed maximum operations in a JSON patch is {OPERATION_LIMIT}"),
+        ));
     }
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-    json_patch::patch(&mut object, &operations)
-        .map_err(|error| ApiError::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {error}")))?;
+    json_patch::patch(&mut object, &operations).map_err(|error| {
+        ApiError::new(
+            422,
+            "Invalid",
+            format!("the server rejected our request due to an error in our request: {error}"),
+        )
+    })?;
     Ok(object)
 }
 

@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -20,7 +21,11 @@ const CA_KEY: &str = "ca.key";
 const TOKEN_KEY: &str = "sa.key";
 /// Names by which pods and people reach the server.
 const SERVING_NAMES: &[&str] = &[
-    "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
 ];
 
 /// Why keys or certificates could not be read or made.
@@ -62,12 +67,15 @@ impl Pki {
             }
             Err(error) => return Err(PkiError::File(certificate, error)),
         };
-        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|error| PkiError::Damaged(certificate.clone(), error))?;
-        let ca = pem_to_der(&ca_pem).ok_or_else(|| PkiError::Damaged(certificate, rcgen::Error::CouldNotParseCertificate))?;
+        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key)
+            .map_err(|error| PkiError::Damaged(certificate.clone(), error))?;
+        let ca = pem_to_der(&ca_pem)
+            .ok_or_else(|| PkiError::Damaged(certificate, rcgen::Error::CouldNotParseCertificate))?;
         let serving_key = KeyPair::generate()?;
         let serving = serving_params(node_ip)?.signed_by(&serving_key, &issuer)?;
         let admin_key = KeyPair::generate()?;
-        let admin = client_params("kubernetes-admin", super::actor::MASTERS).signed_by(&admin_key, &issuer)?;
+        let admin =
+            client_params("kubernetes-admin", super::actor::MASTERS).signed_by(&admin_key, &issuer)?;
         Ok(Self {
             serving_chain: vec![serving.der().clone(), ca.clone()],
             serving_key: PrivatePkcs8KeyDer::from(serving_key.serialize_der()).into(),
@@ -105,7 +113,8 @@ fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
     let failed = |error| PkiError::File(path.to_owned(), error);
     let temporary = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&temporary, path).map_err(failed)
 }
@@ -124,7 +133,8 @@ fn named(common_name: &str) -> CertificateParams {
 fn ca_params() -> CertificateParams {
     let mut params = named("kubernetes");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.key_usages =
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 

@@ -70,11 +70,19 @@ impl ResourceDefinition {
     /// The definition of a version, or of the storage version when it does not exist.
     pub(crate) fn version_or_storage(&self, name: &str) -> &VersionDefinition {
         let storage = || self.versions.iter().find(|version| version.name == self.reference.version);
-        self.versions.iter().find(|version| version.name == name).or_else(storage).unwrap_or(&self.versions[0])
+        self.versions
+            .iter()
+            .find(|version| version.name == name)
+            .or_else(storage)
+            .unwrap_or(&self.versions[0])
     }
 
     pub(crate) fn api_version(&self, version: &str) -> String {
-        if self.reference.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.reference.group) }
+        if self.reference.group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{}/{version}", self.reference.group)
+        }
     }
 
     pub(crate) fn is(&self, resource: &ResourceRef) -> bool {
@@ -100,7 +108,9 @@ impl Resources {
         self.groups.get(group)?.values().find(|definition| definition.reference.kind == kind)
     }
 
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (&String, &BTreeMap<String, Arc<ResourceDefinition>>)> {
+    pub(crate) fn groups(
+        &self,
+    ) -> impl Iterator<Item = (&String, &BTreeMap<String, Arc<ResourceDefinition>>)> {
         self.groups.iter()
     }
 

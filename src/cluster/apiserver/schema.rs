@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use builtin::builtin;
+pub(crate) use builtin::{builtin, named};
 pub(crate) use check::check_fields;
 pub(crate) use openapi::{component_name, named_types, to_openapi};
 pub(crate) use structural::{apply_defaults, from_crd, validate};
@@ -39,10 +39,16 @@ pub(crate) enum SchemaKind {
     #[default]
     Any,
     /// Known fields; with `preserve` also unknown ones.
-    Object { fields: BTreeMap<String, Schema>, preserve: bool },
+    Object {
+        fields: BTreeMap<String, Schema>,
+        preserve: bool,
+    },
     /// Any keys, one value type.
     Map(Box<Schema>),
-    List { item: Box<Schema>, merge: ListMerge },
+    List {
+        item: Box<Schema>,
+        merge: ListMerge,
+    },
     /// A built-in type by name, resolved when walked (types may be recursive).
     Reference(&'static str),
     Text,
@@ -50,7 +56,9 @@ pub(crate) enum SchemaKind {
     Bytes,
     /// RFC 3339.
     Time,
-    Integer { bits: u8 },
+    Integer {
+        bits: u8,
+    },
     Number,
     Boolean,
     IntOrString,
@@ -125,6 +133,8 @@ impl Schema {
     /// Whether the value is owned as a whole.
     pub(crate) fn is_leaf(&self) -> bool {
         let node = self.resolved();
-        self.atomic || node.atomic || !matches!(node.kind, SchemaKind::Object { .. } | SchemaKind::Map(_) | SchemaKind::List { .. })
+        self.atomic
+            || node.atomic
+            || !matches!(node.kind, SchemaKind::Object { .. } | SchemaKind::Map(_) | SchemaKind::List { .. })
     }
 }

@@ -38,7 +38,8 @@ impl LabelSelector {
     pub(crate) fn from_object(selector: &Value) -> Self {
         let mut requirements = Vec::new();
         for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
-            requirements.push(LabelRequirement::In(key.clone(), vec![value.as_str().unwrap_or("").to_owned()]));
+            requirements
+                .push(LabelRequirement::In(key.clone(), vec![value.as_str().unwrap_or("").to_owned()]));
         }
         for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
             let key = expression["key"].as_str().unwrap_or("").to_owned();
@@ -72,7 +73,9 @@ impl LabelRequirement {
             Self::Exists(key) => get(key).is_some(),
             Self::Absent(key) => get(key).is_none(),
             Self::In(key, values) => get(key).is_some_and(|label| values.iter().any(|value| value == label)),
-            Self::NotIn(key, values) => !get(key).is_some_and(|label| values.iter().any(|value| value == label)),
+            Self::NotIn(key, values) => {
+                !get(key).is_some_and(|label| values.iter().any(|value| value == label))
+            }
             Self::Greater(key, bound) => number(get(key)).is_some_and(|label| label > *bound),
             Self::Less(key, bound) => number(get(key)).is_some_and(|label| label < *bound),
         }
@@ -102,7 +105,11 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 }
 
 fn parse_label_requirement(part: &str) -> Result<LabelRequirement, ApiError> {
-    let wrong = || ApiError::bad_request(format!("unable to parse requirement: {part:?} is not a valid label selector requirement"));
+    let wrong = || {
+        ApiError::bad_request(format!(
+            "unable to parse requirement: {part:?} is not a valid label selector requirement"
+        ))
+    };
     let key_of = |key: &str| {
         let key = key.trim();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
@@ -160,13 +167,19 @@ impl FieldSelector {
             } else if let Some((path, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
                 (path, value, true)
             } else {
-                return Err(ApiError::bad_request(format!("invalid selector: '{text}'; can't understand '{part}'")));
+                return Err(ApiError::bad_request(format!(
+                    "invalid selector: '{text}'; can't understand '{part}'"
+                )));
             };
             let path = path.trim();
             if !matches!(path, "metadata.name" | "metadata.namespace") && !supported(path) {
                 return Err(ApiError::bad_request(format!("field label not supported: {path}")));
             }
-            requirements.push(FieldRequirement { path: path.to_owned(), value: value.trim().to_owned(), equal });
+            requirements.push(FieldRequirement {
+                path: path.to_owned(),
+                value: value.trim().to_owned(),
+                equal,
+            });
         }
         Ok(Self(requirements))
     }
@@ -241,7 +254,9 @@ mod tests {
     fn field_selectors_refuse_unknown_fields() {
         let error = FieldSelector::parse("spec.color=red", |_| false).unwrap_err();
         assert_eq!(error.message, "field label not supported: spec.color");
-        let selector = FieldSelector::parse("metadata.name=a,status.phase!=Failed", |path| path == "status.phase").unwrap();
+        let selector =
+            FieldSelector::parse("metadata.name=a,status.phase!=Failed", |path| path == "status.phase")
+                .unwrap();
         assert!(selector.matches(&json!({"metadata": {"name": "a"}})));
         assert_eq!(selector.exact_name(), Some("a"));
     }

@@ -57,7 +57,9 @@ fn tls(pki: &Pki) -> Result<rustls::ServerConfig, ServerError> {
     let provider = sagene_base::crypto::provider();
     let mut roots = RootCertStore::empty();
     roots.add(pki.ca.clone())?;
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).allow_unauthenticated().build()?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
@@ -75,7 +77,14 @@ impl Server {
         for listener in listeners {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
-            let accept = accept_loop(listener, acceptor.clone(), api.clone(), connections.clone(), server.stop.clone(), server.tasks.clone());
+            let accept = accept_loop(
+                listener,
+                acceptor.clone(),
+                api.clone(),
+                connections.clone(),
+                server.stop.clone(),
+                server.tasks.clone(),
+            );
             server.tasks.spawn(accept);
         }
         server.tasks.close();
@@ -92,7 +101,12 @@ impl Server {
 }
 
 async fn accept_loop(
-    listener: TcpListener, acceptor: TlsAcceptor, api: Arc<Api>, connections: Arc<Semaphore>, stop: CancellationToken, tasks: TaskTracker,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    api: Arc<Api>,
+    connections: Arc<Semaphore>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 ) {
     loop {
         let Ok(permit) = connections.clone().acquire_owned().await else { return };
@@ -124,11 +138,19 @@ async fn serve_connection(stream: TcpStream, acceptor: TlsAcceptor, api: Arc<Api
     let ended = stop.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (api, user, stop) = (api.clone(), user.clone(), stop.clone());
-        async move { Ok::<Response<Body>, std::convert::Infallible>(api.answer(request, user.as_ref().as_ref(), stop).await) }
+        async move {
+            Ok::<Response<Body>, std::convert::Infallible>(
+                api.answer(request, user.as_ref().as_ref(), stop).await,
+            )
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(hyper_util::rt::TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    builder.http2().timer(hyper_util::rt::TokioTimer::new()).max_concurrent_streams(1000).keep_alive_interval(Duration::from_secs(30));
+    builder
+        .http2()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .max_concurrent_streams(1000)
+        .keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {

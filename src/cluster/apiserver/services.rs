@@ -98,11 +98,14 @@ impl Taken {
         if spec["type"] == "ExternalName" {
             return Ok(());
         }
-        let wanted = spec["clusterIP"].as_str().or_else(|| spec["clusterIPs"][0].as_str()).unwrap_or("").to_owned();
+        let wanted =
+            spec["clusterIP"].as_str().or_else(|| spec["clusterIPs"][0].as_str()).unwrap_or("").to_owned();
         let address = match wanted.as_str() {
             "None" => "None".to_owned(),
             "" => {
-                let address = self.free_address().ok_or_else(|| internal("spec.clusterIPs", "the service range is full"))?;
+                let address = self
+                    .free_address()
+                    .ok_or_else(|| internal("spec.clusterIPs", "the service range is full"))?;
                 self.addresses.insert(address, owner.to_owned());
                 address.to_string()
             }
@@ -125,14 +128,21 @@ impl Taken {
     fn take_address(&mut self, text: &str, owner: &str) -> Result<(), Cause> {
         let refuse = |detail: String| Err(Cause::invalid("spec.clusterIPs", &json!([text]), &detail));
         let Ok(address) = text.parse::<Ipv4Addr>() else {
-            return refuse("failed to allocate IP: must be a valid IPv4 address; this cluster has no IPv6 services".to_owned());
+            return refuse(
+                "failed to allocate IP: must be a valid IPv4 address; this cluster has no IPv6 services"
+                    .to_owned(),
+            );
         };
         let offset = u32::from(address).wrapping_sub(RANGE_START);
         if offset == 0 || offset >= RANGE_SIZE - 1 {
-            return refuse(format!("failed to allocate IP {text}: the provided IP ({text}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"));
+            return refuse(format!(
+                "failed to allocate IP {text}: the provided IP ({text}) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+            ));
         }
         match self.addresses.get(&address) {
-            Some(holder) if holder != owner => refuse(format!("failed to allocate IP {text}: provided IP is already allocated")),
+            Some(holder) if holder != owner => {
+                refuse(format!("failed to allocate IP {text}: provided IP is already allocated"))
+            }
             _ => {
                 self.addresses.insert(address, owner.to_owned());
                 Ok(())
@@ -150,13 +160,16 @@ impl Taken {
 
     fn allocate_ports(&mut self, spec: &mut Value, owner: &str) -> Result<(), Cause> {
         let kind = spec["type"].as_str().unwrap_or("").to_owned();
-        let wants = kind == "NodePort" || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != false);
+        let wants =
+            kind == "NodePort" || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != false);
         for (at, port) in spec["ports"].as_array_mut().into_iter().flatten().enumerate() {
             let field = format!("spec.ports[{at}].nodePort");
             match node_port(port) {
                 Some(number) => self.take_port(number, &protocol(port), owner, &field)?,
                 None if wants => {
-                    let number = self.free_port(&protocol(port)).ok_or_else(|| internal(&field, "no free node port"))?;
+                    let number = self
+                        .free_port(&protocol(port))
+                        .ok_or_else(|| internal(&field, "no free node port"))?;
                     self.ports.insert((number, protocol(port)), owner.to_owned());
                     port["nodePort"] = json!(number);
                 }
@@ -172,7 +185,11 @@ impl Taken {
 
     fn take_port(&mut self, number: u16, protocol: &str, owner: &str, field: &str) -> Result<(), Cause> {
         if !PORTS.contains(&number) {
-            let detail = format!("provided port is not in the valid range. The range of valid ports is {}-{}", PORTS.start(), PORTS.end());
+            let detail = format!(
+                "provided port is not in the valid range. The range of valid ports is {}-{}",
+                PORTS.start(),
+                PORTS.end()
+            );
             return Err(Cause::invalid(field, &json!(number), &detail));
         }
         let key = (number, protocol.to_owned());
@@ -192,7 +209,11 @@ impl Taken {
 }
 
 fn internal(field: &str, detail: &str) -> Cause {
-    Cause { reason: "InternalError".to_owned(), message: format!("Internal error: {detail}"), field: field.to_owned() }
+    Cause {
+        reason: "InternalError".to_owned(),
+        message: format!("Internal error: {detail}"),
+        field: field.to_owned(),
+    }
 }
 
 impl Operations {
@@ -208,13 +229,22 @@ impl Operations {
     }
 
     /// Follows a change of type or ports.
-    pub(crate) fn allocate_for_update(&self, target: &Target, old: &Value, object: &mut Value) -> Result<(), ApiError> {
-        if kind_key(target) != ("", "services") || !target.subresource.is_empty() || object["spec"] == old["spec"] {
+    pub(crate) fn allocate_for_update(
+        &self,
+        target: &Target,
+        old: &Value,
+        object: &mut Value,
+    ) -> Result<(), ApiError> {
+        if kind_key(target) != ("", "services")
+            || !target.subresource.is_empty()
+            || object["spec"] == old["spec"]
+        {
             return Ok(());
         }
         let spec = &mut object["spec"];
         if spec["type"] == "ExternalName" && old["spec"]["type"] != "ExternalName" {
-            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+            {
                 if let Some(map) = spec.as_object_mut() {
                     map.remove(field);
                 }
@@ -231,7 +261,9 @@ impl Operations {
                 }
             }
         }
-        self.services.allocate(object).map_err(|cause| ApiError::invalid(&target.definition.reference, &target.name, vec![cause]))
+        self.services
+            .allocate(object)
+            .map_err(|cause| ApiError::invalid(&target.definition.reference, &target.name, vec![cause]))
     }
 
     /// Brings the books back to what is stored, after a write that failed.

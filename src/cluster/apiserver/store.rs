@@ -14,10 +14,10 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-pub use journal::{JournalError, OBJECTS_FILE};
-pub(crate) use table::{Change, ChangeType, ObjectKey};
 use journal::{Journal, JournalEntry};
+pub use journal::{JournalError, OBJECTS_FILE};
 use table::Table;
+pub(crate) use table::{Change, ChangeType, ObjectKey};
 
 /// How far the revision jumps when the store is opened.
 const REVISION_JUMP: u64 = 10_000;
@@ -121,7 +121,10 @@ impl Store {
     /// Runs `decide` on the current object under the write lock and does what it says. `decide` must be quick and pure; it gets
     /// the revision that the write will have. Resolves when the write is as durable as asked for.
     pub(crate) async fn write<E: From<StoreError>>(
-        &self, table: &TableName, key: &ObjectKey, durability: Durability,
+        &self,
+        table: &TableName,
+        key: &ObjectKey,
+        durability: Durability,
         decide: impl FnOnce(Option<&Arc<Value>>) -> Result<Decision, E>,
     ) -> Result<Written, E> {
         let (written, durable) = self.write_now(table, key, durability, decide)?;
@@ -134,7 +137,10 @@ impl Store {
     }
 
     fn write_now<E: From<StoreError>>(
-        &self, table_name: &TableName, key: &ObjectKey, durability: Durability,
+        &self,
+        table_name: &TableName,
+        key: &ObjectKey,
+        durability: Durability,
         decide: impl FnOnce(Option<&Arc<Value>>) -> Result<Decision, E>,
     ) -> Result<(Written, Option<oneshot::Receiver<bool>>), E> {
         if !self.journal.is_healthy() {
@@ -165,7 +171,13 @@ impl Store {
             Durability::Lazy => (None, None),
         };
         let stored = (!removed).then(|| object.clone());
-        self.journal.append(JournalEntry { table: table_name.clone(), key: key.clone(), object: stored, revision, acknowledge });
+        self.journal.append(JournalEntry {
+            table: table_name.clone(),
+            key: key.clone(),
+            object: stored,
+            revision,
+            acknowledge,
+        });
         Ok((Written { object, changed: true }, durable))
     }
 
@@ -180,7 +192,12 @@ impl Store {
 
     /// Changes of a table after `revision`, at most `limit`, with the revision of the store; `None` when history does not reach
     /// back that far.
-    pub(crate) fn changes_after(&self, table: &str, revision: u64, limit: usize) -> Option<(Vec<Change>, u64)> {
+    pub(crate) fn changes_after(
+        &self,
+        table: &str,
+        revision: u64,
+        limit: usize,
+    ) -> Option<(Vec<Change>, u64)> {
         let state = self.read();
         let current = state.revision;
         let Some(table) = state.tables.get(table) else { return Some((Vec::new(), current)) };

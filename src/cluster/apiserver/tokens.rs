@@ -90,8 +90,15 @@ impl TokenKeys {
 
 impl Operations {
     /// Answers the `token` subresource of a service account.
-    pub(crate) fn token_request(&self, _actor: &Actor, target: &Target, mut request: Value) -> Result<Value, ApiError> {
-        let account = self.find("", "serviceaccounts", &target.namespace, &target.name).ok_or_else(|| target.not_found())?;
+    pub(crate) fn token_request(
+        &self,
+        _actor: &Actor,
+        target: &Target,
+        mut request: Value,
+    ) -> Result<Value, ApiError> {
+        let account = self
+            .find("", "serviceaccounts", &target.namespace, &target.name)
+            .ok_or_else(|| target.not_found())?;
         let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
         if !(SHORTEST_SECONDS..=1 << 32).contains(&seconds) {
             let detail = "may not specify a duration less than 10 minutes";
@@ -129,18 +136,27 @@ impl Operations {
             None => return Ok(()),
             Some("Pod") => "pods",
             Some("Secret") => "secrets",
-            Some(other) => return Err(ApiError::bad_request(format!("cannot bind token to object of type {other:?}"))),
+            Some(other) => {
+                return Err(ApiError::bad_request(format!("cannot bind token to object of type {other:?}")));
+            }
         };
         let name = reference["name"].as_str().unwrap_or("");
         let object = self.find("", plural, &target.namespace, name);
-        let object = object.ok_or_else(|| ApiError::new(404, "NotFound", format!("{plural} {name:?} not found")))?;
+        let object =
+            object.ok_or_else(|| ApiError::new(404, "NotFound", format!("{plural} {name:?} not found")))?;
         let uid = &object["metadata"]["uid"];
         if reference["uid"].as_str().is_some_and(|wanted| Some(wanted) != uid.as_str()) {
-            let why = format!("the UID in the bound object reference ({}) does not match the UID in record", reference["uid"]);
+            let why = format!(
+                "the UID in the bound object reference ({}) does not match the UID in record",
+                reference["uid"]
+            );
             return Err(ApiError::conflict(&target.definition.reference, &target.name, &why));
         }
         if plural == "pods" && object["spec"]["serviceAccountName"] != target.name {
-            return Err(ApiError::bad_request(format!("cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.", target.name)));
+            return Err(ApiError::bad_request(format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                target.name
+            )));
         }
         bound[plural.trim_end_matches('s')] = json!({"name": name, "uid": uid});
         if let Some(node) = object["spec"]["nodeName"].as_str().filter(|_| plural == "pods") {
@@ -157,7 +173,8 @@ impl Operations {
         let (namespace, account) = (bound["namespace"].as_str()?, bound["serviceaccount"]["name"].as_str()?);
         let alive = |plural: &str, claim: &Value| -> bool {
             let name = claim["name"].as_str().unwrap_or("");
-            self.find("", plural, namespace, name).is_some_and(|object| object["metadata"]["uid"] == claim["uid"])
+            self.find("", plural, namespace, name)
+                .is_some_and(|object| object["metadata"]["uid"] == claim["uid"])
         };
         if !alive("serviceaccounts", &bound["serviceaccount"]) {
             return None;
@@ -170,19 +187,37 @@ impl Operations {
         let mut actor = Actor {
             name: format!("system:serviceaccount:{namespace}:{account}"),
             uid: bound["serviceaccount"]["uid"].as_str().unwrap_or("").to_owned(),
-            groups: ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}"), "system:authenticated"].map(str::to_owned).to_vec(),
+            groups: [
+                "system:serviceaccounts",
+                &format!("system:serviceaccounts:{namespace}"),
+                "system:authenticated",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             ..Actor::default()
         };
-        for (claim, object, field) in [("pod-name", "pod", "name"), ("pod-uid", "pod", "uid"), ("node-name", "node", "name"), ("node-uid", "node", "uid")] {
+        for (claim, object, field) in [
+            ("pod-name", "pod", "name"),
+            ("pod-uid", "pod", "uid"),
+            ("node-name", "node", "name"),
+            ("node-uid", "node", "uid"),
+        ] {
             if let Some(text) = bound[object][field].as_str() {
                 actor.extra.insert(format!("authentication.kubernetes.io/{claim}"), vec![text.to_owned()]);
             }
         }
         let id = claims["jti"].as_str().unwrap_or("");
-        actor.extra.insert("authentication.kubernetes.io/credential-id".to_owned(), vec![format!("JTI={id}")]);
+        actor
+            .extra
+            .insert("authentication.kubernetes.io/credential-id".to_owned(), vec![format!("JTI={id}")]);
         let audiences = match &claims["aud"] {
             Value::String(one) => vec![one.clone()],
-            many => many.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
+            many => many
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|one| one.as_str().map(str::to_owned))
+                .collect(),
         };
         Some(CheckedToken { actor, audiences })
     }

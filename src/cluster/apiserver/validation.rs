@@ -35,7 +35,12 @@ pub(crate) fn validate_create(operations: &Operations, target: &Target, object: 
 }
 
 /// Every problem of a changed object, also fields that may not change.
-pub(crate) fn validate_update(operations: &Operations, target: &Target, object: &Value, old: &Value) -> Vec<Cause> {
+pub(crate) fn validate_update(
+    operations: &Operations,
+    target: &Target,
+    object: &Value,
+    old: &Value,
+) -> Vec<Cause> {
     let mut causes = object_meta::validate(object, name_rule(target), target.definition.reference.namespaced);
     if target.subresource == "status" && !target.definition.custom {
         return causes;
@@ -46,8 +51,12 @@ pub(crate) fn validate_update(operations: &Operations, target: &Target, object: 
         ("", "services") => service::validate_update(object, old, &mut causes),
         ("", "configmaps" | "secrets") => core::validate_immutable_data(object, old, &mut causes),
         ("apps" | "batch", plural) => workload::validate_update(plural, object, old, &mut causes),
-        ("apiextensions.k8s.io", "customresourcedefinitions") => custom::validate_update(object, old, &mut causes),
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => immutable("roleRef", object, old, &mut causes),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            custom::validate_update(object, old, &mut causes)
+        }
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            immutable("roleRef", object, old, &mut causes)
+        }
         ("discovery.k8s.io", "endpointslices") => immutable("addressType", object, old, &mut causes),
         _ => {}
     }
@@ -129,9 +138,13 @@ fn forbid_new_finalizers(object: &Value, old: &Value, causes: &mut Vec<Cause>) {
     }
     let list = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let before = list(old);
-    let added: Vec<Value> = list(object).into_iter().filter(|finalizer| !before.contains(finalizer)).collect();
+    let added: Vec<Value> =
+        list(object).into_iter().filter(|finalizer| !before.contains(finalizer)).collect();
     if !added.is_empty() {
-        let detail = format!("no new finalizers can be added if the object is being deleted, found new finalizers {}", json!(added));
+        let detail = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers {}",
+            json!(added)
+        );
         causes.push(Cause::forbidden("metadata.finalizers", &detail));
     }
 }

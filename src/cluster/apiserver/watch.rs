@@ -58,7 +58,12 @@ pub struct ObjectWatch {
 
 impl ObjectWatch {
     /// Starts after `revision`; without one, current objects come first as `ADDED`.
-    pub(crate) fn start(store: Arc<Store>, table: TableName, filter: Filter, revision: Option<u64>) -> Result<Self, ApiError> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        table: TableName,
+        filter: Filter,
+        revision: Option<u64>,
+    ) -> Result<Self, ApiError> {
         let (changed, _) = store.subscribe(&table);
         let mut watch = Self { store, table, filter, changed, position: 0, pending: VecDeque::new() };
         match revision {
@@ -105,8 +110,13 @@ impl ObjectWatch {
 
     fn read(&mut self) -> Result<(), ApiError> {
         loop {
-            let Some((changes, current)) = self.store.changes_after(&self.table, self.position, READ_LIMIT) else {
-                return Err(ApiError::expired(format!("too old resource version: {} ({})", self.position, self.store.revision())));
+            let Some((changes, current)) = self.store.changes_after(&self.table, self.position, READ_LIMIT)
+            else {
+                return Err(ApiError::expired(format!(
+                    "too old resource version: {} ({})",
+                    self.position,
+                    self.store.revision()
+                )));
             };
             let complete = changes.len() < READ_LIMIT;
             let last = changes.last().map_or(0, |change| change.revision);
@@ -126,7 +136,9 @@ fn seen_through(filter: &Filter, change: Change) -> Option<WatchEvent> {
     let (event_type, object) = match (matched_before, matches_now) {
         (false, true) => (WatchEventType::Added, change.object),
         (true, true) => (WatchEventType::Modified, change.object),
-        (true, false) if change.change_type == ChangeType::Deleted => (WatchEventType::Deleted, change.object),
+        (true, false) if change.change_type == ChangeType::Deleted => {
+            (WatchEventType::Deleted, change.object)
+        }
         (true, false) => {
             let mut last_match = (**change.previous.as_ref()?).clone();
             last_match["metadata"]["resourceVersion"] = Value::String(change.revision.to_string());

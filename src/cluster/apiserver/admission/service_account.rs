@@ -22,13 +22,24 @@ pub(super) fn admit(operations: &Operations, target: &Target, pod: &mut Value) -
     let name = spec["serviceAccountName"].as_str().unwrap_or("").to_owned();
     spec["serviceAccount"] = json!(name);
     let Some(account) = operations.find("", "serviceaccounts", &target.namespace, &name) else {
-        let why = format!("error looking up service account {}/{name}: serviceaccount {name:?} not found", target.namespace);
-        return Err(ApiError::forbidden(&target.definition.reference, pod["metadata"]["name"].as_str().unwrap_or(""), &why));
+        let why = format!(
+            "error looking up service account {}/{name}: serviceaccount {name:?} not found",
+            target.namespace
+        );
+        return Err(ApiError::forbidden(
+            &target.definition.reference,
+            pod["metadata"]["name"].as_str().unwrap_or(""),
+            &why,
+        ));
     };
-    if spec["imagePullSecrets"].as_array().is_none_or(Vec::is_empty) && account["imagePullSecrets"].is_array() {
+    if spec["imagePullSecrets"].as_array().is_none_or(Vec::is_empty) && account["imagePullSecrets"].is_array()
+    {
         spec["imagePullSecrets"] = account["imagePullSecrets"].clone();
     }
-    let automount = spec["automountServiceAccountToken"].as_bool().or(account["automountServiceAccountToken"].as_bool()).unwrap_or(true);
+    let automount = spec["automountServiceAccountToken"]
+        .as_bool()
+        .or(account["automountServiceAccountToken"].as_bool())
+        .unwrap_or(true);
     if automount {
         mount_token(spec);
     }
@@ -43,7 +54,8 @@ fn drop_null(spec: &mut Value, field: &str) {
 }
 
 fn mount_token(spec: &mut Value) {
-    let existing = spec["volumes"].as_array().into_iter().flatten().filter_map(|volume| volume["name"].as_str());
+    let existing =
+        spec["volumes"].as_array().into_iter().flatten().filter_map(|volume| volume["name"].as_str());
     let existing = existing.into_iter().find(|name| name.starts_with("kube-api-access-")).map(str::to_owned);
     let name = existing.clone().unwrap_or_else(|| object_meta::generated_name("kube-api-access-"));
     let mut used = false;

@@ -57,7 +57,12 @@ struct Verdict {
 
 impl Operations {
     /// Lets the mutating webhooks change the object; those that ask for it are called again after later ones changed it.
-    pub(crate) async fn call_mutating_webhooks(&self, review: &Review<'_>, object: &mut Value, warnings: &mut Vec<String>) -> Result<(), ApiError> {
+    pub(crate) async fn call_mutating_webhooks(
+        &self,
+        review: &Review<'_>,
+        object: &mut Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
         let webhooks = self.webhooks_in(review, MUTATING);
         let mut changed_after: Vec<usize> = Vec::new();
         for (at, webhook) in webhooks.iter().enumerate() {
@@ -76,7 +81,10 @@ impl Operations {
 
     /// Asks the validating webhooks, all at once.
     pub(crate) async fn call_validating_webhooks(
-        &self, review: &Review<'_>, object: Option<&Value>, warnings: &mut Vec<String>,
+        &self,
+        review: &Review<'_>,
+        object: Option<&Value>,
+        warnings: &mut Vec<String>,
     ) -> Result<(), ApiError> {
         static NOTHING: Value = Value::Null;
         let webhooks = self.webhooks_in(review, VALIDATING);
@@ -106,7 +114,13 @@ impl Operations {
     }
 
     /// Calls one mutating webhook; true when it changed the object.
-    async fn mutate(&self, webhook: &Webhook, review: &Review<'_>, object: &mut Value, warnings: &mut Vec<String>) -> Result<bool, ApiError> {
+    async fn mutate(
+        &self,
+        webhook: &Webhook,
+        review: &Review<'_>,
+        object: &mut Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<bool, ApiError> {
         let Some(verdict) = self.ask(webhook, review, object).await? else { return Ok(false) };
         refuse_denied(webhook, &verdict)?;
         warnings.extend(verdict.warnings);
@@ -115,7 +129,12 @@ impl Operations {
         let patched = match patch::json_patched(before.clone(), &operations) {
             Ok(patched) => patched,
             Err(_) if webhook.ignores_failure() => return Ok(false),
-            Err(error) => return Err(ApiError::internal(format!("failed to apply the patch of webhook {:?}: {error}", webhook.name()))),
+            Err(error) => {
+                return Err(ApiError::internal(format!(
+                    "failed to apply the patch of webhook {:?}: {error}",
+                    webhook.name()
+                )));
+            }
         };
         *object = patched;
         schema::check_fields(&review.target.version_definition().schema, object);
@@ -124,10 +143,20 @@ impl Operations {
     }
 
     /// One webhook's verdict; `None` when it does not match, or failed and may.
-    async fn ask(&self, webhook: &Webhook, review: &Review<'_>, object: &Value) -> Result<Option<Verdict>, ApiError> {
+    async fn ask(
+        &self,
+        webhook: &Webhook,
+        review: &Review<'_>,
+        object: &Value,
+    ) -> Result<Option<Verdict>, ApiError> {
         let Some(matched) = matching::matches(self, webhook.value(), review, object) else { return Ok(None) };
-        if review.options.dry_run && !matches!(webhook.value()["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")) {
-            return Err(ApiError::bad_request(format!("admission webhook {:?} does not support dry run", webhook.name())));
+        if review.options.dry_run
+            && !matches!(webhook.value()["sideEffects"].as_str(), Some("None" | "NoneOnDryRun"))
+        {
+            return Err(ApiError::bad_request(format!(
+                "admission webhook {:?} does not support dry run",
+                webhook.name()
+            )));
         }
         let uid = object_meta::new_uid();
         let body = admission_review(webhook, review, object, &matched, &uid);
@@ -136,19 +165,33 @@ impl Operations {
         match answer.and_then(|answer| read_verdict(&answer, &uid)) {
             Ok(verdict) => Ok(Some(verdict)),
             Err(reason) if webhook.ignores_failure() => {
-                tracing::warn!(webhook = webhook.name(), reason, "failed calling a webhook whose failures are ignored");
+                tracing::warn!(
+                    webhook = webhook.name(),
+                    reason,
+                    "failed calling a webhook whose failures are ignored"
+                );
                 Ok(None)
             }
-            Err(reason) => Err(ApiError::internal(format!("failed calling webhook {:?}: failed to call webhook: {reason}", webhook.name()))),
+            Err(reason) => Err(ApiError::internal(format!(
+                "failed calling webhook {:?}: failed to call webhook: {reason}",
+                webhook.name()
+            ))),
         }
     }
 }
 
-fn admission_review(webhook: &Webhook, review: &Review<'_>, object: &Value, matched: &Match, uid: &str) -> Value {
+fn admission_review(
+    webhook: &Webhook,
+    review: &Review<'_>,
+    object: &Value,
+    matched: &Match,
+    uid: &str,
+) -> Value {
     let target = review.target;
     let reference = &target.definition.reference;
     let kind = |version: &str| json!({"group": reference.group, "version": version, "kind": reference.kind});
-    let resource = |version: &str| json!({"group": reference.group, "version": version, "resource": reference.plural});
+    let resource =
+        |version: &str| json!({"group": reference.group, "version": version, "resource": reference.plural});
     let in_version = |object: &Value| {
         let mut object = object.clone();
         if object.is_object() {
@@ -157,8 +200,12 @@ fn admission_review(webhook: &Webhook, review: &Review<'_>, object: &Value, matc
         object
     };
     let options = match review.operation {
-        "CREATE" => json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": review.options.manager_for(review.actor)}),
-        "UPDATE" => json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": review.options.manager_for(review.actor)}),
+        "CREATE" => {
+            json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": review.options.manager_for(review.actor)})
+        }
+        "UPDATE" => {
+            json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": review.options.manager_for(review.actor)})
+        }
         _ => json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}),
     };
     let versions = webhook.value()["admissionReviewVersions"].as_array();
@@ -190,13 +237,23 @@ fn read_verdict(answer: &Value, uid: &str) -> Result<Verdict, String> {
     }
     let patch = match response["patch"].as_str() {
         Some(encoded) if !encoded.is_empty() => {
-            let bytes = STANDARD.decode(encoded).map_err(|error| format!("the patch is not base64: {error}"))?;
+            let bytes =
+                STANDARD.decode(encoded).map_err(|error| format!("the patch is not base64: {error}"))?;
             Some(serde_json::from_slice(&bytes).map_err(|error| format!("the patch is not JSON: {error}"))?)
         }
         _ => None,
     };
-    let warnings = response["warnings"].as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned));
-    Ok(Verdict { allowed: response["allowed"] == true, patch, denial: response["status"].clone(), warnings: warnings.collect() })
+    let warnings = response["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|text| text.as_str().map(str::to_owned));
+    Ok(Verdict {
+        allowed: response["allowed"] == true,
+        patch,
+        denial: response["status"].clone(),
+        warnings: warnings.collect(),
+    })
 }
 
 fn refuse_denied(webhook: &Webhook, verdict: &Verdict) -> Result<(), ApiError> {
@@ -204,9 +261,16 @@ fn refuse_denied(webhook: &Webhook, verdict: &Verdict) -> Result<(), ApiError> {
         return Ok(());
     }
     let denied = format!("admission webhook {:?} denied the request", webhook.name());
-    let said = [&verdict.denial["message"], &verdict.denial["reason"]].into_iter().find_map(|text| text.as_str().filter(|text| !text.is_empty()));
-    let message = said.map_or_else(|| format!("{denied} without explanation"), |said| format!("{denied}: {said}"));
-    let code = verdict.denial["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code)).unwrap_or(400);
+    let said = [&verdict.denial["message"], &verdict.denial["reason"]]
+        .into_iter()
+        .find_map(|text| text.as_str().filter(|text| !text.is_empty()));
+    let message =
+        said.map_or_else(|| format!("{denied} without explanation"), |said| format!("{denied}: {said}"));
+    let code = verdict.denial["code"]
+        .as_u64()
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|code| (400..600).contains(code))
+        .unwrap_or(400);
     let reason = match verdict.denial["reason"].as_str().unwrap_or("") {
         "Forbidden" => "Forbidden",
         "Invalid" => "Invalid",

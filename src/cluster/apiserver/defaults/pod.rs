@@ -69,7 +69,11 @@ fn container(container: &mut Value) {
         }
     }
     for hook in ["postStart", "preStop"] {
-        if let Some(get) = container.get_mut("lifecycle").and_then(|lifecycle| lifecycle.get_mut(hook)).and_then(|hook| hook.get_mut("httpGet")) {
+        if let Some(get) = container
+            .get_mut("lifecycle")
+            .and_then(|lifecycle| lifecycle.get_mut(hook))
+            .and_then(|hook| hook.get_mut("httpGet"))
+        {
             http_get(get);
         }
     }
@@ -85,7 +89,8 @@ fn limits_as_requests(resources: &mut Value) {
         }
     }
     for empty in ["requests", "limits"] {
-        if let Some(map) = resources.as_object_mut().filter(|map| map.get(empty).is_some_and(Value::is_null)) {
+        if let Some(map) = resources.as_object_mut().filter(|map| map.get(empty).is_some_and(Value::is_null))
+        {
             map.remove(empty);
         }
     }
@@ -120,9 +125,35 @@ fn http_get(get: &mut Value) {
 
 fn volume(volume: &mut Value) {
     const SOURCES: &[&str] = &[
-        "emptyDir", "configMap", "secret", "projected", "downwardAPI", "hostPath", "persistentVolumeClaim", "csi", "ephemeral", "nfs",
-        "image", "iscsi", "rbd", "fc", "cephfs", "glusterfs", "gcePersistentDisk", "awsElasticBlockStore", "azureDisk", "azureFile",
-        "cinder", "flexVolume", "flocker", "gitRepo", "photonPersistentDisk", "portworxVolume", "quobyte", "scaleIO", "storageos",
+        "emptyDir",
+        "configMap",
+        "secret",
+        "projected",
+        "downwardAPI",
+        "hostPath",
+        "persistentVolumeClaim",
+        "csi",
+        "ephemeral",
+        "nfs",
+        "image",
+        "iscsi",
+        "rbd",
+        "fc",
+        "cephfs",
+        "glusterfs",
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cinder",
+        "flexVolume",
+        "flocker",
+        "gitRepo",
+        "photonPersistentDisk",
+        "portworxVolume",
+        "quobyte",
+        "scaleIO",
+        "storageos",
         "vsphereVolume",
     ];
     if !SOURCES.iter().any(|source| volume.get(source).is_some()) {
@@ -139,7 +170,13 @@ fn volume(volume: &mut Value) {
     if let Some(api) = volume.get_mut("downwardAPI") {
         items(api, "items").for_each(downward_file);
     }
-    for source in volume.get_mut("projected").and_then(|one| one.get_mut("sources")).and_then(Value::as_array_mut).into_iter().flatten() {
+    for source in volume
+        .get_mut("projected")
+        .and_then(|one| one.get_mut("sources"))
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(token) = source.get_mut("serviceAccountToken") {
             put(token, "expirationSeconds", json!(3600));
         }
@@ -160,7 +197,9 @@ fn downward_file(file: &mut Value) {
 
 /// `Guaranteed`, `Burstable` or `BestEffort`, from requests and limits of cpu and memory.
 pub(crate) fn quality_of_service(pod: &Value) -> &'static str {
-    let containers = ["containers", "initContainers"].into_iter().flat_map(|field| pod["spec"][field].as_array().into_iter().flatten());
+    let containers = ["containers", "initContainers"]
+        .into_iter()
+        .flat_map(|field| pod["spec"][field].as_array().into_iter().flatten());
     let (mut any, mut guaranteed) = (false, true);
     for container in containers {
         for resource in ["cpu", "memory"] {

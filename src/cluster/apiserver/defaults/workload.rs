@@ -58,7 +58,11 @@ fn stateful_set(spec: &mut Value) {
     put(spec, "replicas", json!(1));
     put(spec, "revisionHistoryLimit", json!(10));
     put(spec, "podManagementPolicy", json!("OrderedReady"));
-    put(spec, "persistentVolumeClaimRetentionPolicy", json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+    put(
+        spec,
+        "persistentVolumeClaimRetentionPolicy",
+        json!({"whenDeleted": "Retain", "whenScaled": "Retain"}),
+    );
     rolling_update(spec, "updateStrategy", json!({"partition": 0}));
 }
 

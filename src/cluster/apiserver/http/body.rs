@@ -6,6 +6,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 
+use super::protobuf;
 use crate::apiserver::error::ApiError;
 
 /// Most bytes of a request body, as in Kubernetes.
@@ -37,14 +38,18 @@ impl Accept {
             let mut parameters = part.split(';').map(str::trim);
             let media = parameters.next().unwrap_or("");
             let parameters: Vec<&str> = parameters.collect();
-            json |= matches!(media, "application/json" | "*/*" | "application/*" | "application/yaml" | "text/plain" | "text/*");
+            json |= matches!(
+                media,
+                "application/json" | "*/*" | "application/*" | "application/yaml" | "text/plain" | "text/*"
+            );
             if media != "application/json" {
                 continue;
             }
             if parameters.contains(&"as=APIGroupDiscoveryList") && parameters.contains(&"v=v2") {
                 accept.aggregated_discovery = true;
             }
-            if accept.form == Form::Object && parameters.contains(&"as=Table") && parameters.contains(&"v=v1") {
+            if accept.form == Form::Object && parameters.contains(&"as=Table") && parameters.contains(&"v=v1")
+            {
                 accept.form = Form::Table;
             }
             let partial = ["as=PartialObjectMetadata", "as=PartialObjectMetadataList"];
@@ -74,7 +79,8 @@ pub(super) async fn read(request: Request<Incoming>) -> Result<Vec<u8>, ApiError
 
 /// The media type of a request, without parameters.
 pub(super) fn content_type(headers: &HeaderMap) -> String {
-    let text = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("application/json");
+    let text =
+        headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("application/json");
     text.split(';').next().unwrap_or("").trim().to_owned()
 }
 
@@ -83,15 +89,20 @@ pub(super) fn decode(content_type: &str, bytes: &[u8]) -> Result<Value, ApiError
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    let broken = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"));
+    let broken = |error: &dyn std::fmt::Display| {
+        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+    };
     match content_type {
         "application/yaml" | "application/apply-patch+yaml" => {
             // JSON is the common case, and much faster to read.
-            serde_json::from_slice(bytes).or_else(|_| serde_yaml::from_slice(bytes)).map_err(|error| broken(&error))
+            serde_json::from_slice(bytes)
+                .or_else(|_| serde_yaml::from_slice(bytes))
+                .map_err(|error| broken(&error))
         }
-        "application/vnd.kubernetes.protobuf" | "application/cbor" => {
-            Err(ApiError::unsupported_media_type("application/json, application/yaml"))
-        }
+        "application/vnd.kubernetes.protobuf" => protobuf::decode(bytes).map_err(ApiError::bad_request),
+        "application/cbor" => Err(ApiError::unsupported_media_type(
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )),
         _ => serde_json::from_slice(bytes).map_err(|error| broken(&error)),
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::json_response;
 use crate::apiserver::registry::{ResourceDefinition, Resources};
 
-const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const ALL_VERBS: &[&str] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// `/api`.
 pub(super) fn core_versions() -> Value {
@@ -32,7 +33,8 @@ pub(super) fn group(resources: &Resources, name: &str) -> Option<Value> {
 fn describe_group(resources: &Resources, name: &str) -> Option<Value> {
     let versions = resources.versions_of(name);
     let preferred = versions.first()?;
-    let describe = |version: &String| json!({"groupVersion": format!("{name}/{version}"), "version": version});
+    let describe =
+        |version: &String| json!({"groupVersion": format!("{name}/{version}"), "version": version});
     let listed: Vec<Value> = versions.iter().map(describe).collect();
     Some(json!({"name": name, "versions": listed, "preferredVersion": describe(preferred)}))
 }
@@ -45,7 +47,9 @@ struct Subresource {
 }
 
 const fn subresource(
-    name: &'static str, kind: (&'static str, &'static str, &'static str), verbs: &'static [&'static str],
+    name: &'static str,
+    kind: (&'static str, &'static str, &'static str),
+    verbs: &'static [&'static str],
 ) -> Subresource {
     Subresource { name, kind, verbs }
 }
@@ -67,7 +71,9 @@ fn subresources(definition: &ResourceDefinition, version: &str) -> Vec<Subresour
                 subresource("log", ("", "v1", "Pod"), &["get"]),
                 subresource("portforward", ("", "v1", "PodPortForwardOptions"), CONNECT),
             ]),
-            ("", "serviceaccounts") => list.push(subresource("token", ("authentication.k8s.io", "v1", "TokenRequest"), CREATE)),
+            ("", "serviceaccounts") => {
+                list.push(subresource("token", ("authentication.k8s.io", "v1", "TokenRequest"), CREATE))
+            }
             ("", "namespaces") => list.push(subresource("finalize", ("", "v1", "Namespace"), &["update"])),
             _ => {}
         }
@@ -94,7 +100,9 @@ pub(super) fn resources(resources: &Resources, group: &str, version: &str) -> Op
             "name": reference.plural, "singularName": definition.singular, "namespaced": reference.namespaced, "kind": reference.kind,
             "verbs": verbs(definition), "storageVersionHash": "",
         });
-        for (field, words) in [("shortNames", &definition.short_names), ("categories", &definition.categories)] {
+        for (field, words) in
+            [("shortNames", &definition.short_names), ("categories", &definition.categories)]
+        {
             if !words.is_empty() {
                 entry[field] = json!(words);
             }
@@ -119,10 +127,18 @@ pub(super) fn resources(resources: &Resources, group: &str, version: &str) -> Op
     exists.then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}))
 }
 
-fn in_version<'a>(resources: &'a Resources, group: &str, version: &str) -> impl Iterator<Item = &'a ResourceDefinition> {
+fn in_version<'a>(
+    resources: &'a Resources,
+    group: &str,
+    version: &str,
+) -> impl Iterator<Item = &'a ResourceDefinition> {
     let version = version.to_owned();
     let found = resources.groups().find(|(name, _)| *name == group).map(|(_, found)| found);
-    found.into_iter().flat_map(|found| found.values()).map(|one| &**one).filter(move |one| one.version(&version).is_some())
+    found
+        .into_iter()
+        .flat_map(|found| found.values())
+        .map(|one| &**one)
+        .filter(move |one| one.version(&version).is_some())
 }
 
 /// The aggregated form (`apidiscovery.k8s.io/v2`): everything in one answer.
@@ -131,7 +147,8 @@ pub(super) fn aggregated(resources: &Resources, core: bool) -> Response<Body> {
     let items: Vec<Value> = names.map(|name| aggregated_group(resources, name)).collect();
     let list = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items});
     let mut response = json_response(StatusCode::OK, &list);
-    let content_type = HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let content_type =
+        HeaderValue::from_static("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response
@@ -142,7 +159,9 @@ fn aggregated_group(resources: &Resources, group: &str) -> Value {
         .versions_of(group)
         .into_iter()
         .map(|version| {
-            let listed: Vec<Value> = in_version(resources, group, &version).map(|one| aggregated_resource(one, group, &version)).collect();
+            let listed: Vec<Value> = in_version(resources, group, &version)
+                .map(|one| aggregated_resource(one, group, &version))
+                .collect();
             json!({"version": version, "resources": listed, "freshness": "Current"})
         })
         .collect();
@@ -152,11 +171,16 @@ fn aggregated_group(resources: &Resources, group: &str) -> Value {
 
 fn aggregated_resource(definition: &ResourceDefinition, group: &str, version: &str) -> Value {
     let reference = &definition.reference;
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let below: Vec<Value> = subresources(definition, version)
         .into_iter()
         .map(|one| {
-            let response = if one.kind.2.is_empty() { kind(group, version, &reference.kind) } else { kind(one.kind.0, one.kind.1, one.kind.2) };
+            let response = if one.kind.2.is_empty() {
+                kind(group, version, &reference.kind)
+            } else {
+                kind(one.kind.0, one.kind.1, one.kind.2)
+            };
             json!({"subresource": one.name, "responseKind": response, "verbs": one.verbs})
         })
         .collect();

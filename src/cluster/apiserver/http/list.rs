@@ -31,14 +31,20 @@ const BURST: usize = 128;
 impl Api {
     /// A list, paged when asked for.
     pub(super) fn list(&self, call: &Call) -> Result<Response<Body>, ApiError> {
-        let filter = self.operations.filter(&call.target, call.query.get("labelSelector"), call.query.get("fieldSelector"))?;
+        let filter = self.operations.filter(
+            &call.target,
+            call.query.get("labelSelector"),
+            call.query.get("fieldSelector"),
+        )?;
         self.check_revision(call)?;
         let (mut objects, revision) = self.operations.select(&call.target, &filter);
         let mut metadata = json!({"resourceVersion": revision.to_string()});
         let resume = call.query.get("continue");
         if !resume.is_empty() {
             let (namespace, name) = read_continue(resume)?;
-            objects.retain(|object| (namespace_of(object), name_of(object)) > (namespace.as_str(), name.as_str()));
+            objects.retain(|object| {
+                (namespace_of(object), name_of(object)) > (namespace.as_str(), name.as_str())
+            });
         }
         let limit = call.query.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
         if limit > 0 && objects.len() > limit {
@@ -55,7 +61,9 @@ impl Api {
     fn check_revision(&self, call: &Call) -> Result<(), ApiError> {
         let wanted = call.query.get("resourceVersion");
         let Ok(wanted) = (if wanted.is_empty() { "0" } else { wanted }).parse::<u64>() else {
-            return Err(ApiError::bad_request(format!("resourceVersion: Invalid value: {wanted:?}: strconv.ParseUint: invalid syntax")));
+            return Err(ApiError::bad_request(format!(
+                "resourceVersion: Invalid value: {wanted:?}: strconv.ParseUint: invalid syntax"
+            )));
         };
         let current = self.operations.store.revision();
         if wanted > current {
@@ -65,24 +73,35 @@ impl Api {
             return Err(error);
         }
         if call.query.get("resourceVersionMatch") == "Exact" && wanted != 0 && wanted != current {
-            return Err(ApiError::expired("The provided resource version is no longer kept; list without resourceVersionMatch=Exact."));
+            return Err(ApiError::expired(
+                "The provided resource version is no longer kept; list without resourceVersionMatch=Exact.",
+            ));
         }
         Ok(())
     }
 
     /// A list in the form the client wants.
     pub(super) fn shown_list(&self, call: &Call, objects: &[Arc<Value>], metadata: Value) -> Response<Body> {
-        let objects: Vec<Arc<Value>> = objects.iter().map(|object| kinds::in_version(&call.target, object)).collect();
+        let objects: Vec<Arc<Value>> =
+            objects.iter().map(|object| kinds::in_version(&call.target, object)).collect();
         let (kind, api_version) = match call.accept.form {
             Form::Table => {
-                let document = table::table(&call.target, &objects, &IncludeObject::of(&call.query), metadata);
+                let document =
+                    table::table(&call.target, &objects, &IncludeObject::of(&call.query), metadata);
                 return super::json_response(StatusCode::OK, &document);
             }
             Form::PartialMetadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
             Form::Object => (call.target.definition.list_kind.clone(), call.target.api_version()),
         };
         let mut bytes = Vec::with_capacity(objects.len() * 1024 + 256);
-        bytes.extend_from_slice(format!("{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[", json!(kind), json!(api_version)).as_bytes());
+        bytes.extend_from_slice(
+            format!(
+                "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[",
+                json!(kind),
+                json!(api_version)
+            )
+            .as_bytes(),
+        );
         for (at, object) in objects.iter().enumerate() {
             if at > 0 {
                 bytes.push(b',');
@@ -99,18 +118,25 @@ impl Api {
 
     /// A watch stream.
     pub(super) async fn watch(&self, call: Call) -> Result<Response<Body>, ApiError> {
-        let mut filter = self.operations.filter(&call.target, call.query.get("labelSelector"), call.query.get("fieldSelector"))?;
+        let mut filter = self.operations.filter(
+            &call.target,
+            call.query.get("labelSelector"),
+            call.query.get("fieldSelector"),
+        )?;
         if !call.target.name.is_empty() {
             let selector = format!("metadata.name={}", call.target.name);
             filter = self.operations.filter(&call.target, call.query.get("labelSelector"), &selector)?;
         }
         let wanted = call.query.get("resourceVersion");
         let initial = call.query.has("sendInitialEvents").then(|| call.query.flag("sendInitialEvents"));
-        let revision = match (wanted, initial) {
-            (_, Some(true)) | ("" | "0", None) => None,
-            ("" | "0", Some(false)) => Some(self.operations.store.revision()),
-            (text, _) => Some(text.parse().map_err(|_| ApiError::bad_request(format!("resourceVersion: Invalid value: {text:?}")))?),
-        };
+        let revision =
+            match (wanted, initial) {
+                (_, Some(true)) | ("" | "0", None) => None,
+                ("" | "0", Some(false)) => Some(self.operations.store.revision()),
+                (text, _) => Some(text.parse().map_err(|_| {
+                    ApiError::bad_request(format!("resourceVersion: Invalid value: {text:?}"))
+                })?),
+            };
         let watch = self.operations.watch(&call.target, filter, revision)?;
         let stream = WatchStream::new(call, watch, initial == Some(true));
         let body = Body::from_stream(futures::stream::unfold(stream, WatchStream::next));
@@ -147,7 +173,11 @@ struct WatchStream {
 
 impl WatchStream {
     fn new(call: Call, watch: ObjectWatch, initial: bool) -> Self {
-        let asked = call.query.number("timeoutSeconds").and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        let asked = call
+            .query
+            .number("timeoutSeconds")
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0);
         let spread = u64::from(u16::from_be_bytes(object_meta::random())) % WATCH_SECONDS;
         let now = Instant::now();
         let bookmarks = call.query.flag("allowWatchBookmarks");
@@ -221,7 +251,8 @@ impl WatchStream {
             Form::Table => {
                 let include = IncludeObject::of(&self.call.query);
                 let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                let mut document = table::table(&self.call.target, std::slice::from_ref(&object), &include, metadata);
+                let mut document =
+                    table::table(&self.call.target, std::slice::from_ref(&object), &include, metadata);
                 if std::mem::replace(&mut self.columns_sent, true) {
                     document["columnDefinitions"] = Value::Null;
                 }
@@ -231,14 +262,21 @@ impl WatchStream {
     }
 
     fn write_bookmark(&mut self, chunk: &mut Vec<u8>, initial_end: bool) {
-        let mut metadata = json!({"resourceVersion": self.watch.position().to_string(), "creationTimestamp": null});
+        let mut metadata =
+            json!({"resourceVersion": self.watch.position().to_string(), "creationTimestamp": null});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let object = match self.call.accept.form {
-            Form::Table => json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null, "rows": []}),
-            Form::PartialMetadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}),
-            Form::Object => json!({"kind": self.call.target.definition.reference.kind, "apiVersion": self.call.target.api_version(), "metadata": metadata}),
+            Form::Table => {
+                json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null, "rows": []})
+            }
+            Form::PartialMetadata => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+            }
+            Form::Object => {
+                json!({"kind": self.call.target.definition.reference.kind, "apiVersion": self.call.target.api_version(), "metadata": metadata})
+            }
         };
         write_line(chunk, "BOOKMARK", &object);
     }

@@ -13,14 +13,23 @@ use super::{Api, Call, json_response, table, with_warnings};
 use crate::api_client::{PatchKind, Propagation};
 use crate::apiserver::error::ApiError;
 use crate::apiserver::kinds;
-use crate::apiserver::operations::{Change, DeleteRequest, FieldValidation, Outcome, PatchBody, WriteOptions};
+use crate::apiserver::operations::{
+    Change, DeleteRequest, FieldValidation, Outcome, PatchBody, WriteOptions,
+};
 
 impl Api {
     /// Requests for objects and collections.
-    pub(super) async fn object(&self, call: Call, watch: bool, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn object(
+        &self,
+        call: Call,
+        watch: bool,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, ApiError> {
         let collection = call.target.name.is_empty();
         match (call.method.as_str(), collection) {
-            ("GET" | "HEAD", _) if watch || (collection && call.query.flag("watch")) => self.watch(call).await,
+            ("GET" | "HEAD", _) if watch || (collection && call.query.flag("watch")) => {
+                self.watch(call).await
+            }
             ("GET" | "HEAD", true) => self.list(&call),
             ("GET" | "HEAD", false) => {
                 let object = self.operations.read(&call.target)?;
@@ -35,11 +44,22 @@ impl Api {
     }
 
     /// An object in the version and form the client wants.
-    pub(super) fn shown(&self, call: &Call, status: StatusCode, object: &Arc<Value>, warnings: &[String]) -> Response<Body> {
+    pub(super) fn shown(
+        &self,
+        call: &Call,
+        status: StatusCode,
+        object: &Arc<Value>,
+        warnings: &[String],
+    ) -> Response<Body> {
         let object = kinds::in_version(&call.target, object);
         let document = match call.accept.form {
             Form::Object => return with_warnings(json_response(status, &object), warnings),
-            Form::Table => table::table(&call.target, std::slice::from_ref(&object), &table::IncludeObject::of(&call.query), json!({})),
+            Form::Table => table::table(
+                &call.target,
+                std::slice::from_ref(&object),
+                &table::IncludeObject::of(&call.query),
+                json!({}),
+            ),
             Form::PartialMetadata => table::partial_metadata(&object),
         };
         with_warnings(json_response(status, &document), warnings)
@@ -60,12 +80,18 @@ impl Api {
     }
 
     /// PUT and PATCH of the object or its status.
-    pub(super) async fn change(&self, call: &Call, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn change(
+        &self,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, ApiError> {
         let mut options = write_options(&call.query)?;
         let content_type = body::content_type(request.headers());
         let apply = content_type == "application/apply-patch+yaml";
         if apply && options.manager.is_empty() {
-            return Err(ApiError::bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"));
+            return Err(ApiError::bad_request(
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            ));
         }
         options.force &= apply;
         let change = read_change(&call.method, &content_type, &body::read(request).await?)?;
@@ -86,8 +112,16 @@ impl Api {
         Ok(with_warnings(json_response(StatusCode::OK, &status), &outcome.warnings))
     }
 
-    async fn delete_collection(&self, call: &Call, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-        let filter = self.operations.filter(&call.target, call.query.get("labelSelector"), call.query.get("fieldSelector"))?;
+    async fn delete_collection(
+        &self,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, ApiError> {
+        let filter = self.operations.filter(
+            &call.target,
+            call.query.get("labelSelector"),
+            call.query.get("fieldSelector"),
+        )?;
         let options = delete_request(call, request).await?;
         let deleted = self.operations.delete_collection(&call.actor, &call.target, &filter, &options).await?;
         let revision = self.operations.store.revision();
@@ -100,18 +134,29 @@ pub(super) fn write_options(query: &Query) -> Result<WriteOptions, ApiError> {
     let dry_run = match query.get("dryRun") {
         "" => false,
         "All" => true,
-        other => return Err(ApiError::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\""))),
+        other => {
+            return Err(ApiError::bad_request(format!(
+                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+            )));
+        }
     };
     let field_validation = match query.get("fieldValidation") {
         "" | "Warn" => FieldValidation::Warn,
         "Ignore" => FieldValidation::Ignore,
         "Strict" => FieldValidation::Strict,
         other => {
-            let message = format!("fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\"");
+            let message = format!(
+                "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
+            );
             return Err(ApiError::bad_request(message));
         }
     };
-    Ok(WriteOptions { dry_run, manager: query.get("fieldManager").to_owned(), force: query.flag("force"), field_validation })
+    Ok(WriteOptions {
+        dry_run,
+        manager: query.get("fieldManager").to_owned(),
+        force: query.flag("force"),
+        field_validation,
+    })
 }
 
 fn read_change(method: &Method, content_type: &str, bytes: &[u8]) -> Result<Change, ApiError> {
@@ -139,19 +184,26 @@ async fn delete_request(call: &Call, request: Request<Incoming>) -> Result<Delet
     let options = body::decode(&content_type, &body::read(request).await?)?;
     let policy = options["propagationPolicy"].as_str().unwrap_or_else(|| call.query.get("propagationPolicy"));
     let propagation = match policy {
-        "" => options["orphanDependents"].as_bool().map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
+        "" => options["orphanDependents"]
+            .as_bool()
+            .map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
         "Background" => Some(Propagation::Background),
         "Foreground" => Some(Propagation::Foreground),
         "Orphan" => Some(Propagation::Orphan),
         other => {
-            let message = format!("propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
+            let message = format!(
+                "propagationPolicy: Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            );
             return Err(ApiError::bad_request(message));
         }
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let dry_run = options["dryRun"].as_array().is_some_and(|list| !list.is_empty()) || call.query.get("dryRun") == "All";
+    let dry_run = options["dryRun"].as_array().is_some_and(|list| !list.is_empty())
+        || call.query.get("dryRun") == "All";
     Ok(DeleteRequest {
-        grace_period_seconds: options["gracePeriodSeconds"].as_i64().or(call.query.number("gracePeriodSeconds")),
+        grace_period_seconds: options["gracePeriodSeconds"]
+            .as_i64()
+            .or(call.query.number("gracePeriodSeconds")),
         precondition_uid: text(&options["preconditions"]["uid"]),
         precondition_resource_version: text(&options["preconditions"]["resourceVersion"]),
         propagation,

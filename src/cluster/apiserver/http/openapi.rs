@@ -39,12 +39,19 @@ pub(super) fn document(resources: &Resources, group: &str, version: &str) -> Opt
         return None;
     }
     add_referenced(&mut schemas);
-    Some(json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": super::GIT_VERSION}, "paths": paths,
-        "components": {"schemas": schemas}}))
+    Some(
+        json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": super::GIT_VERSION}, "paths": paths,
+        "components": {"schemas": schemas}}),
+    )
 }
 
 /// The component of a kind. Built-in kinds are named types, kinds of CRDs are `io.istio.networking.v1.VirtualService`.
-fn add_schema(definition: &ResourceDefinition, group: &str, version: &str, schemas: &mut Map<String, Value>) -> String {
+fn add_schema(
+    definition: &ResourceDefinition,
+    group: &str,
+    version: &str,
+    schemas: &mut Map<String, Value>,
+) -> String {
     let kind = &definition.reference.kind;
     let root = &definition.version_or_storage(version).schema;
     let name = match &root.kind {
@@ -55,7 +62,8 @@ fn add_schema(definition: &ResourceDefinition, group: &str, version: &str, schem
         }
     };
     let mut component = schema::to_openapi(root.resolved());
-    component["x-kubernetes-group-version-kind"] = json!([{"group": group, "version": version, "kind": kind}]);
+    component["x-kubernetes-group-version-kind"] =
+        json!([{"group": group, "version": version, "kind": kind}]);
     schemas.insert(name.clone(), component);
     name
 }
@@ -78,7 +86,11 @@ fn add_referenced(schemas: &mut Map<String, Value>) {
 fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
-            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix("#/components/schemas/")) {
+            if let Some(name) = map
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|path| path.strip_prefix("#/components/schemas/"))
+            {
                 found.insert(name.to_owned());
             }
             map.values().for_each(|one| collect_references(one, found));
@@ -88,20 +100,40 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn add_paths(definition: &ResourceDefinition, group: &str, version: &str, schema: &str, paths: &mut Map<String, Value>) {
+fn add_paths(
+    definition: &ResourceDefinition,
+    group: &str,
+    version: &str,
+    schema: &str,
+    paths: &mut Map<String, Value>,
+) {
     let reference = &definition.reference;
     let kind = json!({"group": group, "version": version, "kind": reference.kind});
     let base = path_of(group, version);
-    let collection = if reference.namespaced { format!("/{base}/namespaces/{{namespace}}/{}", reference.plural) } else { format!("/{base}/{}", reference.plural) };
+    let collection = if reference.namespaced {
+        format!("/{base}/namespaces/{{namespace}}/{}", reference.plural)
+    } else {
+        format!("/{base}/{}", reference.plural)
+    };
     let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
     let parameter = |name: &str, kind: &str| json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}});
-    let write = vec![parameter("dryRun", "string"), parameter("fieldManager", "string"), parameter("fieldValidation", "string")];
+    let write = vec![
+        parameter("dryRun", "string"),
+        parameter("fieldManager", "string"),
+        parameter("fieldValidation", "string"),
+    ];
     let operation = |action: &str, parameters: &[Value]| {
         json!({"x-kubernetes-action": action, "x-kubernetes-group-version-kind": kind, "parameters": parameters,
             "responses": {"200": {"description": "OK", "content": content}}})
     };
-    let list = [parameter("labelSelector", "string"), parameter("fieldSelector", "string"), parameter("limit", "integer"),
-        parameter("continue", "string"), parameter("resourceVersion", "string"), parameter("watch", "boolean")];
+    let list = [
+        parameter("labelSelector", "string"),
+        parameter("fieldSelector", "string"),
+        parameter("limit", "integer"),
+        parameter("continue", "string"),
+        parameter("resourceVersion", "string"),
+        parameter("watch", "boolean"),
+    ];
     if definition.create_only {
         paths.insert(collection, json!({"post": operation("post", &write)}));
         return;
@@ -110,7 +142,8 @@ fn add_paths(definition: &ResourceDefinition, group: &str, version: &str, schema
     patch_parameters.push(parameter("force", "boolean"));
     let mut one = json!({"get": operation("get", &[]), "put": operation("put", &write), "patch": operation("patch", &patch_parameters),
         "delete": operation("delete", &[parameter("dryRun", "string"), parameter("gracePeriodSeconds", "integer"), parameter("propagationPolicy", "string")])});
-    one["parameters"] = json!([{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}]);
+    one["parameters"] =
+        json!([{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}]);
     paths.insert(format!("{collection}/{{name}}"), one);
     paths.insert(collection, json!({"get": operation("list", &list), "post": operation("post", &write), "delete": operation("deletecollection", &list)}));
 }
@@ -133,7 +166,10 @@ fn rewrite_references(value: &mut Value) {
     match value {
         Value::Object(map) => {
             // Version 2 has references without siblings instead of `allOf`.
-            let reference = map.get("allOf").and_then(|all| all[0]["$ref"].as_str()).map(|path| path.replace("#/components/schemas/", "#/definitions/"));
+            let reference = map
+                .get("allOf")
+                .and_then(|all| all[0]["$ref"].as_str())
+                .map(|path| path.replace("#/components/schemas/", "#/definitions/"));
             if let Some(reference) = reference {
                 map.remove("allOf");
                 map.insert("$ref".to_owned(), json!(reference));

@@ -54,7 +54,9 @@ pub(super) fn parse(path: &str) -> Route {
         ["openapi", "v2"] => Route::OpenApiV2,
         ["openapi", "v3"] => Route::OpenApiIndex,
         ["openapi", "v3", "api", version] => Route::OpenApi(String::new(), (*version).to_owned()),
-        ["openapi", "v3", "apis", group, version] => Route::OpenApi((*group).to_owned(), (*version).to_owned()),
+        ["openapi", "v3", "apis", group, version] => {
+            Route::OpenApi((*group).to_owned(), (*version).to_owned())
+        }
         ["version"] => Route::ServerVersion,
         ["healthz" | "livez" | "readyz", ..] => Route::Health,
         ["openid", "v1", "jwks"] => Route::Keys,
@@ -152,10 +154,18 @@ mod tests {
 
     #[test]
     fn paths_name_resources_and_namespaces() {
-        let Route::Resource(path) = parse("/api/v1/namespaces/a/pods/b/log") else { panic!("not a resource") };
-        assert_eq!((path.namespace.as_str(), path.resource.as_str(), path.name.as_str(), path.subresource.as_str()), ("a", "pods", "b", "log"));
+        let Route::Resource(path) = parse("/api/v1/namespaces/a/pods/b/log") else {
+            panic!("not a resource")
+        };
+        assert_eq!(
+            (path.namespace.as_str(), path.resource.as_str(), path.name.as_str(), path.subresource.as_str()),
+            ("a", "pods", "b", "log")
+        );
         let Route::Resource(path) = parse("/api/v1/namespaces/a/finalize") else { panic!("not a resource") };
-        assert_eq!((path.resource.as_str(), path.name.as_str(), path.subresource.as_str()), ("namespaces", "a", "finalize"));
+        assert_eq!(
+            (path.resource.as_str(), path.name.as_str(), path.subresource.as_str()),
+            ("namespaces", "a", "finalize")
+        );
         assert_eq!(parse("/apis/apps/v1"), Route::Version("apps".into(), "v1".into()));
         assert_eq!(Query::parse("labelSelector=a%3Db%2Cc&watch=1").get("labelSelector"), "a=b,c");
     }

@@ -13,7 +13,11 @@ use crate::apiserver::tokens::ISSUER;
 
 impl Api {
     /// Answers a review.
-    pub(super) async fn review(&self, call: &Call, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn review(
+        &self,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, ApiError> {
         if call.method != "POST" || !call.target.name.is_empty() {
             return Err(ApiError::method_not_allowed());
         }
@@ -26,22 +30,33 @@ impl Api {
             "SelfSubjectReview" => json!({"userInfo": call.actor.user_info()}),
             "SelfSubjectAccessReview" => self.access_review(&call.actor, &spec),
             "SubjectAccessReview" | "LocalSubjectAccessReview" => self.access_review(&subject(&spec), &spec),
-            "SelfSubjectRulesReview" => self.rules_review(&call.actor, spec["namespace"].as_str().unwrap_or("")),
-            other => return Err(ApiError::bad_request(format!("{other} can only be created as a subresource"))),
+            "SelfSubjectRulesReview" => {
+                self.rules_review(&call.actor, spec["namespace"].as_str().unwrap_or(""))
+            }
+            other => {
+                return Err(ApiError::bad_request(format!("{other} can only be created as a subresource")));
+            }
         };
         Ok(json_response(StatusCode::CREATED, &review))
     }
 
     fn token_review(&self, spec: &Value) -> Value {
-        let wanted: Vec<&str> = spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let wanted: Vec<&str> =
+            spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let wanted = if wanted.is_empty() { vec![ISSUER] } else { wanted };
         let checked = spec["token"].as_str().and_then(|token| self.operations.check_token(token));
         let Some(checked) = checked else {
             return json!({"authenticated": false, "error": "[invalid bearer token]", "user": {}});
         };
-        let common: Vec<&str> = wanted.into_iter().filter(|audience| checked.audiences.iter().any(|one| one == audience)).collect();
+        let common: Vec<&str> = wanted
+            .into_iter()
+            .filter(|audience| checked.audiences.iter().any(|one| one == audience))
+            .collect();
         if common.is_empty() {
-            let error = format!("[invalid bearer token, token audiences {:?} is invalid for the target audiences]", checked.audiences);
+            let error = format!(
+                "[invalid bearer token, token audiences {:?} is invalid for the target audiences]",
+                checked.audiences
+            );
             return json!({"authenticated": false, "error": error, "user": {}});
         }
         json!({"authenticated": true, "user": checked.actor.user_info(), "audiences": common})
@@ -51,7 +66,11 @@ impl Api {
         let resource = &spec["resourceAttributes"];
         let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         let wanted = Attributes {
-            verb: text(if resource.is_object() { &resource["verb"] } else { &spec["nonResourceAttributes"]["verb"] }),
+            verb: text(if resource.is_object() {
+                &resource["verb"]
+            } else {
+                &spec["nonResourceAttributes"]["verb"]
+            }),
             group: text(&resource["group"]),
             resource: text(&resource["resource"]),
             subresource: text(&resource["subresource"]),
@@ -64,7 +83,8 @@ impl Api {
 
     fn rules_review(&self, actor: &Actor, namespace: &str) -> Value {
         let rules = self.operations.rules_of(actor, namespace);
-        let (resource, other): (Vec<Value>, Vec<Value>) = rules.into_iter().partition(|rule| !rule["resources"].is_null());
+        let (resource, other): (Vec<Value>, Vec<Value>) =
+            rules.into_iter().partition(|rule| !rule["resources"].is_null());
         let (mut resource, mut other) = (resource, other);
         if actor.is_master() {
             resource.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
@@ -75,6 +95,11 @@ impl Api {
 }
 
 fn subject(spec: &Value) -> Actor {
-    let groups = spec["groups"].as_array().into_iter().flatten().filter_map(|group| group.as_str().map(str::to_owned));
-    Actor { name: spec["user"].as_str().unwrap_or("").to_owned(), groups: groups.collect(), ..Actor::default() }
+    let groups =
+        spec["groups"].as_array().into_iter().flatten().filter_map(|group| group.as_str().map(str::to_owned));
+    Actor {
+        name: spec["user"].as_str().unwrap_or("").to_owned(),
+        groups: groups.collect(),
+        ..Actor::default()
+    }
 }

@@ -18,8 +18,13 @@ const PORT_LIMIT: usize = 16;
 
 impl Api {
     /// `exec` and `attach`.
-    pub(super) async fn exec(&self, call: &Call, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-        let runtime = self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
+    pub(super) async fn exec(
+        &self,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, ApiError> {
+        let runtime =
+            self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
         let container = self.container(call)?;
         let query = &call.query;
         let options = ExecOptions {
@@ -57,16 +62,28 @@ impl Api {
     }
 
     /// `portforward`.
-    pub(super) async fn port_forward(&self, call: &Call, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
-        let runtime = self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
+    pub(super) async fn port_forward(
+        &self,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, ApiError> {
+        let runtime =
+            self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
         let (namespace, pod) = (call.target.namespace.clone(), call.target.name.clone());
         self.operations.find("", "pods", &namespace, &pod).ok_or_else(|| call.target.not_found())?;
         if !wants_upgrade(request.headers()) {
             return Err(ApiError::bad_request("Upgrade request required"));
         }
-        let ports: Vec<u16> = call.query.all("ports").flat_map(|list| list.split(',')).filter_map(|port| port.parse().ok()).collect();
+        let ports: Vec<u16> = call
+            .query
+            .all("ports")
+            .flat_map(|list| list.split(','))
+            .filter_map(|port| port.parse().ok())
+            .collect();
         if ports.is_empty() || ports.len() > PORT_LIMIT {
-            return Err(ApiError::bad_request(format!("query parameter \"ports\" must name 1 to {PORT_LIMIT} ports")));
+            return Err(ApiError::bad_request(format!(
+                "query parameter \"ports\" must name 1 to {PORT_LIMIT} ports"
+            )));
         }
         let handshake = handshake::websocket(request, &["v4.channel.k8s.io"])?;
         let mut streams: Vec<(u16, Result<Box<dyn PortStream>, String>)> = Vec::new();

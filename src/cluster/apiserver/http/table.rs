@@ -39,7 +39,13 @@ pub(super) struct Column {
 impl Column {
     pub(super) fn new(name: &str, column_type: &str, priority: i64) -> Self {
         let format = if name == "Name" { "name" } else { "" };
-        Self { name: name.to_owned(), column_type: column_type.to_owned(), format: format.to_owned(), description: String::new(), priority }
+        Self {
+            name: name.to_owned(),
+            column_type: column_type.to_owned(),
+            format: format.to_owned(),
+            description: String::new(),
+            priority,
+        }
     }
 
     fn to_json(&self) -> Value {
@@ -53,13 +59,22 @@ pub(super) fn partial_metadata(object: &Value) -> Value {
 }
 
 /// The table of some objects of one kind.
-pub(super) fn table(target: &Target, objects: &[Arc<Value>], include: &IncludeObject, metadata: Value) -> Value {
+pub(super) fn table(
+    target: &Target,
+    objects: &[Arc<Value>],
+    include: &IncludeObject,
+    metadata: Value,
+) -> Value {
     let custom = &target.version_definition().columns;
     let columns = if target.definition.custom { custom_columns(custom) } else { printers::columns(target) };
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let cells = if target.definition.custom { custom_cells(custom, object) } else { printers::cells(target, object) };
+            let cells = if target.definition.custom {
+                custom_cells(custom, object)
+            } else {
+                printers::cells(target, object)
+            };
             let shown = match include {
                 IncludeObject::None => Value::Null,
                 IncludeObject::Metadata => partial_metadata(object),
@@ -104,7 +119,10 @@ fn cell(column: &PrinterColumn, object: &Value) -> Value {
         "date" => json!(printers::age(first)),
         "integer" | "number" | "boolean" => first.clone(),
         _ => {
-            let texts: Vec<String> = values.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+            let texts: Vec<String> = values
+                .iter()
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                .collect();
             json!(texts.join(","))
         }
     }

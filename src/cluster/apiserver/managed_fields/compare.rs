@@ -43,7 +43,8 @@ pub(super) fn shape<'a>(schema: &Schema, value: &'a Value) -> Shape<'a> {
 
 /// `k:{"containerPort":80,"protocol":"TCP"}`. A missing key takes its default.
 fn key_element(item: &Schema, keys: &[String], value: &Value) -> String {
-    let named: BTreeMap<&str, Value> = keys.iter().map(|key| (key.as_str(), key_value(item, key, value))).collect();
+    let named: BTreeMap<&str, Value> =
+        keys.iter().map(|key| (key.as_str(), key_value(item, key, value))).collect();
     format!("k:{}", serde_json::to_string(&named).unwrap_or_default())
 }
 
@@ -169,7 +170,8 @@ fn walk(schema: &Schema, old: &Value, new: &Value, changes: &mut Changes) {
         }
         (Shape::Items(old), Shape::Items(new)) => {
             let below = item_schema(schema);
-            let find = |items: &[(String, &Value)], wanted: &str| items.iter().any(|(element, _)| element == wanted);
+            let find =
+                |items: &[(String, &Value)], wanted: &str| items.iter().any(|(element, _)| element == wanted);
             for (element, value) in &new {
                 let before = old.iter().find(|(other, _)| other == element).map(|(_, value)| *value);
                 step(element, below, before, Some(value), true, changes);
@@ -187,7 +189,14 @@ fn walk(schema: &Schema, old: &Value, new: &Value, changes: &mut Changes) {
     }
 }
 
-fn step(element: &str, schema: &Schema, old: Option<&Value>, new: Option<&Value>, entry: bool, changes: &mut Changes) {
+fn step(
+    element: &str,
+    schema: &Schema,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    entry: bool,
+    changes: &mut Changes,
+) {
     match (old, new) {
         (Some(old), Some(new)) => {
             let mut below = Changes::default();

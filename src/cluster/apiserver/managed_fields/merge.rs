@@ -12,7 +12,9 @@ pub(super) fn merge(schema: &Schema, live: &Value, config: &Value) -> Value {
         (Shape::Fields(live), Shape::Fields(config)) => {
             let mut merged = live.clone();
             for (name, wanted) in config {
-                let value = live.get(name).map_or_else(|| wanted.clone(), |live| merge(child(schema, name), live, wanted));
+                let value = live
+                    .get(name)
+                    .map_or_else(|| wanted.clone(), |live| merge(child(schema, name), live, wanted));
                 merged.insert(name.clone(), value);
             }
             Value::Object(merged)
@@ -63,7 +65,13 @@ pub(super) fn remove(schema: &Schema, value: &mut Value, dropped: &FieldSet, oth
     }
 }
 
-fn remove_field(schema: &Schema, map: &mut Map<String, Value>, name: &str, dropped: &FieldSet, kept: &FieldSet) {
+fn remove_field(
+    schema: &Schema,
+    map: &mut Map<String, Value>,
+    name: &str,
+    dropped: &FieldSet,
+    kept: &FieldSet,
+) {
     if let Some(value) = map.get_mut(name) {
         let had_items = !is_bare(value);
         remove(schema, value, dropped, kept);

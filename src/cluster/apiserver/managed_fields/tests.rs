@@ -9,7 +9,13 @@ use crate::apiserver::registry::Registry;
 
 fn deployments() -> Target {
     let definition = Registry::new().current().get("apps", "deployments").unwrap().clone();
-    Target { definition: Arc::clone(&definition), version: "v1".into(), namespace: "a".into(), name: "web".into(), subresource: String::new() }
+    Target {
+        definition: Arc::clone(&definition),
+        version: "v1".into(),
+        namespace: "a".into(),
+        name: "web".into(),
+        subresource: String::new(),
+    }
 }
 
 fn config(replicas: Option<i64>, env: &[&str]) -> Value {
@@ -35,25 +41,40 @@ fn apply_owns_merges_and_drops_fields() {
     let fields = &first["metadata"]["managedFields"][0]["fieldsV1"];
     let container = &fields["f:spec"]["f:template"]["f:spec"]["f:containers"]["k:{\"name\":\"main\"}"];
     assert_eq!(container["."], json!({}));
-    assert_eq!(container["f:ports"]["k:{\"containerPort\":80,\"protocol\":\"TCP\"}"]["f:containerPort"], json!({}));
+    assert_eq!(
+        container["f:ports"]["k:{\"containerPort\":80,\"protocol\":\"TCP\"}"]["f:containerPort"],
+        json!({})
+    );
     assert!(fields["f:metadata"]["f:name"].is_null());
 
     let second = applied(Some(&first), &config(None, &["B"]), "one", false).unwrap();
     assert!(second["spec"].get("replicas").is_none());
-    assert_eq!(second["spec"]["template"]["spec"]["containers"][0]["env"], json!([{"name": "B", "value": "1"}]));
+    assert_eq!(
+        second["spec"]["template"]["spec"]["containers"][0]["env"],
+        json!([{"name": "B", "value": "1"}])
+    );
 }
 
 #[test]
 fn a_conflict_names_manager_and_field_and_force_takes_over() {
     let live = applied(None, &config(Some(2), &[]), "one", false).unwrap();
     let error = applied(Some(&live), &config(Some(3), &[]), "two", false).unwrap_err();
-    assert_eq!(error.message, "Apply failed with 1 conflict: conflict with \"one\" using apps/v1: .spec.replicas");
+    assert_eq!(
+        error.message,
+        "Apply failed with 1 conflict: conflict with \"one\" using apps/v1: .spec.replicas"
+    );
     let taken = applied(Some(&live), &config(Some(3), &[]), "two", true).unwrap();
     let entries = taken["metadata"]["managedFields"].as_array().unwrap();
     assert!(entries[0]["fieldsV1"]["f:spec"].get("f:replicas").is_none());
     assert_eq!(entries[1]["fieldsV1"]["f:spec"]["f:replicas"], json!({}));
     // Shared fields stay when one of two owners lets go.
-    let kept = applied(Some(&taken), &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}), "two", false).unwrap();
+    let kept = applied(
+        Some(&taken),
+        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}}),
+        "two",
+        false,
+    )
+    .unwrap();
     assert_eq!(kept["metadata"]["labels"]["app"], "web");
     assert!(kept["spec"].get("replicas").is_none());
 }

@@ -20,7 +20,11 @@ const NAME_TRIES: usize = 8;
 impl Operations {
     /// Creates an object.
     pub(crate) async fn create(
-        &self, actor: &Actor, target: &Target, mut object: Value, options: &WriteOptions,
+        &self,
+        actor: &Actor,
+        target: &Target,
+        mut object: Value,
+        options: &WriteOptions,
     ) -> Result<Outcome, ApiError> {
         object_meta::check_type(target, &mut object)?;
         object_meta::check_identity(target, &mut object)?;
@@ -33,13 +37,20 @@ impl Operations {
 
     /// Creates from an object whose fields were checked. Server-side apply ends here too, with its own field ownership.
     pub(super) async fn create_decoded(
-        &self, actor: &Actor, target: &Target, object: Value, options: &WriteOptions, mut warnings: Vec<String>, ownership: Ownership,
+        &self,
+        actor: &Actor,
+        target: &Target,
+        object: Value,
+        options: &WriteOptions,
+        mut warnings: Vec<String>,
+        ownership: Ownership,
     ) -> Result<Outcome, ApiError> {
         self.check_namespace(target)?;
         let generate = object["metadata"]["name"].as_str().unwrap_or("").is_empty();
         let mut result = Err(ApiError::internal("no free name found"));
         for _ in 0..if generate { NAME_TRIES } else { 1 } {
-            result = self.create_once(actor, target, object.clone(), options, &mut warnings, &ownership).await;
+            result =
+                self.create_once(actor, target, object.clone(), options, &mut warnings, &ownership).await;
             if !(generate && result.as_ref().is_err_and(ApiError::is_already_exists)) {
                 break;
             }
@@ -48,7 +59,13 @@ impl Operations {
     }
 
     async fn create_once(
-        &self, actor: &Actor, target: &Target, mut object: Value, options: &WriteOptions, warnings: &mut Vec<String>, ownership: &Ownership,
+        &self,
+        actor: &Actor,
+        target: &Target,
+        mut object: Value,
+        options: &WriteOptions,
+        warnings: &mut Vec<String>,
+        ownership: &Ownership,
     ) -> Result<Arc<Value>, ApiError> {
         if let Some(metadata) = object["metadata"].as_object_mut() {
             object_meta::prepare_create(metadata);
@@ -62,7 +79,9 @@ impl Operations {
         self.call_mutating_webhooks(&review, &mut object, warnings).await?;
         kinds::apply_defaults(&target, &mut object);
         match ownership {
-            Ownership::Update => managed_fields::record_update(&target, None, &mut object, options.manager_for(actor)),
+            Ownership::Update => {
+                managed_fields::record_update(&target, None, &mut object, options.manager_for(actor))
+            }
             Ownership::Applied(entries) => managed_fields::set_entries(&mut object, entries.clone()),
         }
         self.refuse_invalid(&target, validation::validate_create(self, &target, &object))?;
@@ -77,10 +96,11 @@ impl Operations {
         kinds::prepare_storage(&target, &mut object);
         let reference = &target.definition.reference;
         let key = target.key();
-        let write = self.store.write(&target.definition.table, &key, target.durability(), |current| match current {
-            Some(_) => Err(ApiError::already_exists(reference, &target.name)),
-            None => Ok(Decision::Put(object)),
-        });
+        let write =
+            self.store.write(&target.definition.table, &key, target.durability(), |current| match current {
+                Some(_) => Err(ApiError::already_exists(reference, &target.name)),
+                None => Ok(Decision::Put(object)),
+            });
         let written = match write.await {
             Ok(written) => written.object,
             Err(error) => {
@@ -92,8 +112,16 @@ impl Operations {
         Ok(written)
     }
 
-    pub(super) fn refuse_invalid(&self, target: &Target, causes: Vec<crate::apiserver::error::Cause>) -> Result<(), ApiError> {
-        if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(&target.definition.reference, &target.name, causes)) }
+    pub(super) fn refuse_invalid(
+        &self,
+        target: &Target,
+        causes: Vec<crate::apiserver::error::Cause>,
+    ) -> Result<(), ApiError> {
+        if causes.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(&target.definition.reference, &target.name, causes))
+        }
     }
 
     /// Nothing is created in a namespace that is missing or ending.
@@ -106,7 +134,10 @@ impl Operations {
             return Err(ApiError::not_found(&namespaces, &target.namespace));
         };
         if crate::api_client::resource::is_deleting(&namespace) {
-            let why = format!("unable to create new content in namespace {} because it is being terminated", target.namespace);
+            let why = format!(
+                "unable to create new content in namespace {} because it is being terminated",
+                target.namespace
+            );
             let mut error = ApiError::forbidden(&target.definition.reference, &target.name, &why);
             error.details.causes.push(crate::apiserver::error::Cause {
                 reason: "NamespaceTerminating".to_owned(),
@@ -128,15 +159,21 @@ pub(super) enum Ownership {
 }
 
 /// Field validation: drops what the schema does not know and returns warnings, or refuses.
-pub(super) fn decode(target: &Target, object: &mut Value, options: &WriteOptions) -> Result<Vec<String>, ApiError> {
+pub(super) fn decode(
+    target: &Target,
+    object: &mut Value,
+    options: &WriteOptions,
+) -> Result<Vec<String>, ApiError> {
     let report = schema::check_fields(&target.version_definition().schema, object);
     if let Some(wrong) = report.wrong_type {
         let kind = &target.definition.reference.kind;
         return Err(ApiError::bad_request(format!(
-            "{kind} in version {:?} cannot be handled as a {kind}: {wrong}", target.version
+            "{kind} in version {:?} cannot be handled as a {kind}: {wrong}",
+            target.version
         )));
     }
-    let unknown: Vec<String> = report.unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let unknown: Vec<String> =
+        report.unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
     match options.field_validation {
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Warn => Ok(unknown),

@@ -32,7 +32,12 @@ enum Fate {
 
 impl Operations {
     /// Deletes one object and returns its last state.
-    pub(crate) async fn delete(&self, actor: &Actor, target: &Target, request: &DeleteRequest) -> Result<Outcome, ApiError> {
+    pub(crate) async fn delete(
+        &self,
+        actor: &Actor,
+        target: &Target,
+        request: &DeleteRequest,
+    ) -> Result<Outcome, ApiError> {
         let current = self.read(target)?;
         check_preconditions(target, &current, request)?;
         kinds::check_delete(target)?;
@@ -72,7 +77,11 @@ impl Operations {
 
     /// Deletes what matches, and returns it.
     pub(crate) async fn delete_collection(
-        &self, actor: &Actor, target: &Target, filter: &Filter, request: &DeleteRequest,
+        &self,
+        actor: &Actor,
+        target: &Target,
+        filter: &Filter,
+        request: &DeleteRequest,
     ) -> Result<Vec<Arc<Value>>, ApiError> {
         let (objects, _) = self.select(target, filter);
         let mut deleted = Vec::new();
@@ -101,7 +110,9 @@ fn check_preconditions(target: &Target, current: &Value, request: &DeleteRequest
             && actual.as_str() != Some(wanted.as_str())
         {
             let actual = actual.as_str().unwrap_or("");
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}"
+            );
             return Err(ApiError::conflict(&target.definition.reference, &target.name, &why));
         }
     }
@@ -127,7 +138,8 @@ fn fate(target: &Target, current: &Value, request: &DeleteRequest) -> Fate {
         return Fate::Remove(object);
     }
     if is_deleting(current) {
-        let shortened = object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|old| grace < old);
+        let shortened =
+            object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|old| grace < old);
         if shortened {
             object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
         }

@@ -48,12 +48,18 @@ enum Attempt {
 impl Operations {
     /// Changes an object; apply creates it when it is missing.
     pub(crate) async fn modify(
-        &self, actor: &Actor, target: &Target, change: &Change, options: &WriteOptions,
+        &self,
+        actor: &Actor,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
     ) -> Result<Outcome, ApiError> {
         for _ in 0..TRIES {
             match self.store.get(&target.definition.table, &target.key()) {
                 Some(current) => {
-                    if let Attempt::Done(outcome) = self.modify_once(actor, target, change, options, &current).await? {
+                    if let Attempt::Done(outcome) =
+                        self.modify_once(actor, target, change, options, &current).await?
+                    {
                         return Ok(outcome);
                     }
                 }
@@ -71,7 +77,13 @@ impl Operations {
         Err(ApiError::modified(&target.definition.reference, &target.name))
     }
 
-    async fn create_by_apply(&self, actor: &Actor, target: &Target, object: &Value, options: &WriteOptions) -> Result<Outcome, ApiError> {
+    async fn create_by_apply(
+        &self,
+        actor: &Actor,
+        target: &Target,
+        object: &Value,
+        options: &WriteOptions,
+    ) -> Result<Outcome, ApiError> {
         let mut object = object.clone();
         object_meta::check_type(target, &mut object)?;
         object_meta::check_identity(target, &mut object)?;
@@ -79,12 +91,26 @@ impl Operations {
         if !object["metadata"]["resourceVersion"].is_null() {
             return Err(target.not_found());
         }
-        let applied = managed_fields::apply(target, None, &object, options.manager_for(actor), options.force)?;
-        self.create_decoded(actor, target, applied.object, options, warnings, Ownership::Applied(applied.entries)).await
+        let applied =
+            managed_fields::apply(target, None, &object, options.manager_for(actor), options.force)?;
+        self.create_decoded(
+            actor,
+            target,
+            applied.object,
+            options,
+            warnings,
+            Ownership::Applied(applied.entries),
+        )
+        .await
     }
 
     async fn modify_once(
-        &self, actor: &Actor, target: &Target, change: &Change, options: &WriteOptions, current: &Arc<Value>,
+        &self,
+        actor: &Actor,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
+        current: &Arc<Value>,
     ) -> Result<Attempt, ApiError> {
         let seen = kinds::in_version(target, current);
         let changed = self.change(actor, target, change, options, &seen)?;
@@ -104,7 +130,9 @@ impl Operations {
         kinds::bump_generation(target, &mut object, &seen);
         match applied {
             Some(entries) => managed_fields::set_entries(&mut object, entries),
-            None => managed_fields::record_update(target, Some(&seen), &mut object, options.manager_for(actor)),
+            None => {
+                managed_fields::record_update(target, Some(&seen), &mut object, options.manager_for(actor))
+            }
         }
         self.refuse_invalid(target, validation::validate_update(self, target, &object, &seen))?;
         self.call_validating_webhooks(&review, Some(&object), &mut warnings).await?;
@@ -112,7 +140,13 @@ impl Operations {
     }
 
     async fn store_change(
-        &self, target: &Target, options: &WriteOptions, current: &Arc<Value>, mut object: Value, warnings: Vec<String>, pinned: bool,
+        &self,
+        target: &Target,
+        options: &WriteOptions,
+        current: &Arc<Value>,
+        mut object: Value,
+        warnings: Vec<String>,
+        pinned: bool,
     ) -> Result<Attempt, ApiError> {
         object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
         if options.dry_run {
@@ -136,7 +170,11 @@ impl Operations {
         });
         let written = write.await?;
         if lost {
-            return if pinned { Err(ApiError::modified(&target.definition.reference, &target.name)) } else { Ok(Attempt::Retry) };
+            return if pinned {
+                Err(ApiError::modified(&target.definition.reference, &target.name))
+            } else {
+                Ok(Attempt::Retry)
+            };
         }
         if written.changed {
             self.after_write(target, (!removed).then_some(&written.object));
@@ -145,7 +183,14 @@ impl Operations {
     }
 
     /// The wanted object, from the current one.
-    fn change(&self, actor: &Actor, target: &Target, change: &Change, options: &WriteOptions, current: &Value) -> Result<Changed, ApiError> {
+    fn change(
+        &self,
+        actor: &Actor,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
+        current: &Value,
+    ) -> Result<Changed, ApiError> {
         let (mut object, apply) = match change {
             Change::Replace(object) => (object.clone(), false),
             Change::Apply(object) => (object.clone(), true),
@@ -160,7 +205,8 @@ impl Operations {
         if !apply {
             return Ok(Changed { object, warnings, applied: None });
         }
-        let applied = managed_fields::apply(target, Some(current), &object, options.manager_for(actor), options.force)?;
+        let applied =
+            managed_fields::apply(target, Some(current), &object, options.manager_for(actor), options.force)?;
         let mut merged = applied.object;
         merged["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
         Ok(Changed { object: merged, warnings, applied: Some(applied.entries) })
@@ -186,7 +232,11 @@ fn check_uid(target: &Target, change: &Change, current: &Value) -> Result<(), Ap
     if wanted.as_str().is_none_or(str::is_empty) || *wanted == current["metadata"]["uid"] {
         return Ok(());
     }
-    let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", text(wanted), text(&current["metadata"]["uid"]));
+    let why = format!(
+        "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+        text(wanted),
+        text(&current["metadata"]["uid"])
+    );
     Err(ApiError::conflict(&target.definition.reference, &target.name, &why))
 }
 

@@ -7,7 +7,9 @@ use crate::apiserver::schema::{ListMerge, Schema};
 
 /// Applies `patch` to `object`.
 pub(super) fn merge(schema: &Schema, object: &mut Value, patch: &Value) -> Result<(), String> {
-    let Some(patch) = patch.as_object() else { return Err("a strategic merge patch must be a JSON object".to_owned()) };
+    let Some(patch) = patch.as_object() else {
+        return Err("a strategic merge patch must be a JSON object".to_owned());
+    };
     if !object.is_object() {
         *object = Value::Object(Map::new());
     }
@@ -15,7 +17,11 @@ pub(super) fn merge(schema: &Schema, object: &mut Value, patch: &Value) -> Resul
     merge_map(schema, map, patch)
 }
 
-fn merge_map(schema: &Schema, object: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<(), String> {
+fn merge_map(
+    schema: &Schema,
+    object: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+) -> Result<(), String> {
     match patch.get("$patch").and_then(Value::as_str) {
         Some("replace") => {
             *object = without_directives(patch);
@@ -46,7 +52,12 @@ fn merge_map(schema: &Schema, object: &mut Map<String, Value>, patch: &Map<Strin
     Ok(())
 }
 
-fn merge_field(schema: Option<&Schema>, object: &mut Map<String, Value>, name: &str, wanted: &Value) -> Result<(), String> {
+fn merge_field(
+    schema: Option<&Schema>,
+    object: &mut Map<String, Value>,
+    name: &str,
+    wanted: &Value,
+) -> Result<(), String> {
     static ANY: Schema = Schema {
         kind: crate::apiserver::schema::SchemaKind::Any,
         description: String::new(),
@@ -82,7 +93,12 @@ fn merge_field(schema: Option<&Schema>, object: &mut Map<String, Value>, name: &
     Ok(())
 }
 
-fn merge_list(schema: &Schema, object: &mut Map<String, Value>, name: &str, patch: &[Value]) -> Result<(), String> {
+fn merge_list(
+    schema: &Schema,
+    object: &mut Map<String, Value>,
+    name: &str,
+    patch: &[Value],
+) -> Result<(), String> {
     let replaces = patch.iter().any(|item| item["$patch"] == "replace");
     let merge = schema.list().filter(|_| !replaces);
     match merge {
@@ -110,7 +126,13 @@ fn merge_list(schema: &Schema, object: &mut Map<String, Value>, name: &str, patc
     }
 }
 
-fn merge_item(schema: &Schema, list: &mut Vec<Value>, key: &str, wanted: &Value, name: &str) -> Result<(), String> {
+fn merge_item(
+    schema: &Schema,
+    list: &mut Vec<Value>,
+    key: &str,
+    wanted: &Value,
+    name: &str,
+) -> Result<(), String> {
     let Some(patch) = wanted.as_object() else { return Err(format!("{name} must hold objects")) };
     let Some(identity) = patch.get(key) else {
         return Err(format!("map: {wanted} does not contain declared merge key: {key}"));
@@ -165,7 +187,11 @@ fn reorder(schema: Option<&Schema>, list: Option<&mut Value>, order: &Value) {
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Map<String, Value> {
-    patch.iter().filter(|(name, _)| !name.starts_with('$')).map(|(name, value)| (name.clone(), value.clone())).collect()
+    patch
+        .iter()
+        .filter(|(name, _)| !name.starts_with('$'))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -183,13 +209,17 @@ mod tests {
     #[test]
     fn lists_merge_by_key_and_follow_directives() {
         let spec = |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
-        let live = spec(json!([{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "1"}]));
+        let live = spec(
+            json!([{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "1"}]),
+        );
         let patch = json!({"spec": {"template": {"spec": {
             "$setElementOrder/containers": [{"name": "c"}, {"name": "a"}],
             "containers": [{"name": "a", "env": [{"name": "X", "$patch": "delete"}, {"name": "Y", "value": "2"}]},
                 {"name": "b", "$patch": "delete"}, {"name": "c", "image": "3"}],
         }}}});
-        let expected = spec(json!([{"name": "c", "image": "3"}, {"name": "a", "image": "1", "env": [{"name": "Y", "value": "2"}]}]));
+        let expected = spec(
+            json!([{"name": "c", "image": "3"}, {"name": "a", "image": "1", "env": [{"name": "Y", "value": "2"}]}]),
+        );
         assert_eq!(patched(live, patch), expected);
     }
 
@@ -197,7 +227,8 @@ mod tests {
     fn retain_keys_null_and_replace() {
         let live = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {}}}});
         let patch = json!({"metadata": {"labels": {"a": null}}, "spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
-        let expected = json!({"metadata": {"labels": {"b": "2"}}, "spec": {"strategy": {"type": "Recreate"}}});
+        let expected =
+            json!({"metadata": {"labels": {"b": "2"}}, "spec": {"strategy": {"type": "Recreate"}}});
         assert_eq!(patched(live, patch), expected);
     }
 }

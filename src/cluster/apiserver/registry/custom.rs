@@ -51,7 +51,11 @@ pub(crate) fn validate(operations: &Operations, crd: &Value, causes: &mut Vec<Ca
         }
     }
     if crd["metadata"]["name"] != format!("{plural}.{group}") {
-        causes.push(Cause::invalid("metadata.name", &crd["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &crd["metadata"]["name"],
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
     if !matches!(text(spec, "scope"), "Namespaced" | "Cluster") {
         let supported = ["Cluster".to_owned(), "Namespaced".to_owned()];
@@ -62,7 +66,11 @@ pub(crate) fn validate(operations: &Operations, crd: &Value, causes: &mut Vec<Ca
         causes.push(Cause::invalid("spec.conversion.strategy", &spec["conversion"]["strategy"], detail));
     }
     if operations.registry.current().get(group, plural).is_some_and(|known| !known.custom) {
-        causes.push(Cause::invalid("spec.names.plural", &json!(plural), "is a built-in resource of this group"));
+        causes.push(Cause::invalid(
+            "spec.names.plural",
+            &json!(plural),
+            "is a built-in resource of this group",
+        ));
     }
     validate_versions(spec, causes);
 }
@@ -71,7 +79,11 @@ fn validate_versions(spec: &Value, causes: &mut Vec<Cause>) {
     let versions = spec["versions"].as_array();
     let storage = versions.into_iter().flatten().filter(|version| version["storage"] == true).count();
     if storage != 1 {
-        causes.push(Cause::invalid("spec.versions", &Value::Null, "must have exactly one version marked as storage version"));
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &Value::Null,
+            "must have exactly one version marked as storage version",
+        ));
     }
     for (at, version) in versions.into_iter().flatten().enumerate() {
         let path = format!("spec.versions[{at}]");
@@ -116,13 +128,15 @@ pub(crate) fn establish(crd: &mut Value, old: Option<&Value>) {
         ])
     });
     let mut stored = old.map(|old| texts(&old["status"]["storedVersions"])).unwrap_or_default();
-    let storage = crd["spec"]["versions"].as_array().into_iter().flatten().find(|version| version["storage"] == true);
+    let storage =
+        crd["spec"]["versions"].as_array().into_iter().flatten().find(|version| version["storage"] == true);
     if let Some(name) = storage.and_then(|version| version["name"].as_str())
         && !stored.iter().any(|known| known == name)
     {
         stored.push(name.to_owned());
     }
-    crd["status"] = json!({"acceptedNames": crd["spec"]["names"], "conditions": conditions, "storedVersions": stored});
+    crd["status"] =
+        json!({"acceptedNames": crd["spec"]["names"], "conditions": conditions, "storedVersions": stored});
 }
 
 /// The status of a CRD that waits for its finalizers.
@@ -168,7 +182,11 @@ fn version(source: &Value) -> Option<VersionDefinition> {
         selector: path(&subresources["scale"]["labelSelectorPath"]),
     });
     let columns = source["additionalPrinterColumns"].as_array().into_iter().flatten().map(column);
-    let selectable = source["selectableFields"].as_array().into_iter().flatten().filter_map(|field| path(&field["jsonPath"]));
+    let selectable = source["selectableFields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|field| path(&field["jsonPath"]));
     let deprecated = source["deprecated"] == true;
     Some(VersionDefinition {
         name: source["name"].as_str()?.to_owned(),
@@ -178,7 +196,9 @@ fn version(source: &Value) -> Option<VersionDefinition> {
         scale,
         columns: columns.collect(),
         selectable_fields: selectable.collect(),
-        deprecation_warning: deprecated.then(|| source["deprecationWarning"].as_str().unwrap_or("this version is deprecated").to_owned()),
+        deprecation_warning: deprecated.then(|| {
+            source["deprecationWarning"].as_str().unwrap_or("this version is deprecated").to_owned()
+        }),
     })
 }
 

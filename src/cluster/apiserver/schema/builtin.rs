@@ -9,9 +9,24 @@ static TABLE: &str = include_str!(concat!(env!("OUT_DIR"), "/kubernetes.schema")
 
 /// Struct types that are owned as a whole (`x-kubernetes-map-type: atomic`).
 const ATOMIC_TYPES: &[&str] = &[
-    "LabelSelector", "ObjectReference", "LocalObjectReference", "SecretReference", "ConfigMapKeySelector", "SecretKeySelector",
-    "ObjectFieldSelector", "ResourceFieldSelector", "NodeSelector", "NodeSelectorTerm", "TypedLocalObjectReference",
-    "EndpointAddress", "EndpointPort", "ScopeSelector", "RoleRef", "Subject", "TopologySelectorTerm", "AggregationRule",
+    "LabelSelector",
+    "ObjectReference",
+    "LocalObjectReference",
+    "SecretReference",
+    "ConfigMapKeySelector",
+    "SecretKeySelector",
+    "ObjectFieldSelector",
+    "ResourceFieldSelector",
+    "NodeSelector",
+    "NodeSelectorTerm",
+    "TypedLocalObjectReference",
+    "EndpointAddress",
+    "EndpointPort",
+    "ScopeSelector",
+    "RoleRef",
+    "Subject",
+    "TopologySelectorTerm",
+    "AggregationRule",
 ];
 
 struct Types {
@@ -31,6 +46,11 @@ pub(crate) fn builtin(group: &str, version: &str, kind: &str) -> Schema {
         Some(name) => Schema::of(SchemaKind::Reference(name)),
         None => Schema::of(SchemaKind::Any),
     }
+}
+
+/// A reference to a named type.
+pub(crate) fn named(name: &'static str) -> Schema {
+    Schema::of(SchemaKind::Reference(name))
 }
 
 /// The schema of a named type. Unknown names allow anything.
@@ -91,7 +111,14 @@ fn object_type(name: &str, top_level: bool, docs: &str) -> Schema {
     }
 }
 
-fn add_field(schema: &mut Schema, name: &str, encoded: &'static str, merge: &str, required: bool, docs: &str) {
+fn add_field(
+    schema: &mut Schema,
+    name: &str,
+    encoded: &'static str,
+    merge: &str,
+    required: bool,
+    docs: &str,
+) {
     let SchemaKind::Object { fields, .. } = &mut schema.kind else { return };
     let mut field = decode(encoded);
     field.description = unescape(docs);
@@ -163,7 +190,9 @@ mod tests {
         let spec = service.field("spec").unwrap();
         assert!(spec.field("selector").unwrap().atomic);
         assert!(spec.field("clusterIPs").is_some());
-        for (group, version, kind) in [("apps", "v1", "Deployment"), ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")] {
+        for (group, version, kind) in
+            [("apps", "v1", "Deployment"), ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")]
+        {
             assert!(builtin(group, version, kind).field("spec").is_some(), "{kind}");
         }
         let meta = service.field("metadata").unwrap();

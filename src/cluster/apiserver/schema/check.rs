@@ -112,7 +112,8 @@ fn check_scalar(node: &Schema, value: &mut Value, path: &str, report: &mut Field
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        report.wrong_type = Some(format!("json: cannot unmarshal {found} into Go struct field {path} of type {expected}"));
+        report.wrong_type =
+            Some(format!("json: cannot unmarshal {found} into Go struct field {path} of type {expected}"));
     }
 }
 

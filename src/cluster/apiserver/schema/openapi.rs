@@ -13,7 +13,9 @@ pub(crate) fn named_types() -> BTreeMap<String, Value> {
 
 /// `api.core.v1.Pod` to `io.k8s.api.core.v1.Pod`; the aggregator and API-extension types have roots of their own.
 pub(crate) fn component_name(name: &str) -> String {
-    let renamed = name.replace("apiextensions_apiserver.", "apiextensions-apiserver.").replace("kube_aggregator.", "kube-aggregator.");
+    let renamed = name
+        .replace("apiextensions_apiserver.", "apiextensions-apiserver.")
+        .replace("kube_aggregator.", "kube-aggregator.");
     format!("io.k8s.{renamed}")
 }
 
@@ -32,11 +34,15 @@ pub(crate) fn to_openapi(schema: &Schema) -> Value {
             return Value::Object(out);
         }
         SchemaKind::Reference(name) => {
-            out.insert("allOf".to_owned(), json!([{"$ref": format!("#/components/schemas/{}", component_name(name))}]));
+            out.insert(
+                "allOf".to_owned(),
+                json!([{"$ref": format!("#/components/schemas/{}", component_name(name))}]),
+            );
             return Value::Object(out);
         }
         SchemaKind::Object { fields, preserve } => {
-            let properties: Map<String, Value> = fields.iter().map(|(name, field)| (name.clone(), to_openapi(field))).collect();
+            let properties: Map<String, Value> =
+                fields.iter().map(|(name, field)| (name.clone(), to_openapi(field))).collect();
             out.insert("properties".to_owned(), Value::Object(properties));
             if *preserve {
                 out.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
@@ -111,7 +117,10 @@ fn add_rules(out: &mut Map<String, Value>, schema: &Schema) {
         }
     }
     let sizes = [
-        ("minLength", rules.min_length), ("maxLength", rules.max_length), ("minItems", rules.min_items), ("maxItems", rules.max_items),
+        ("minLength", rules.min_length),
+        ("maxLength", rules.max_length),
+        ("minItems", rules.min_items),
+        ("maxItems", rules.max_items),
     ];
     for (name, size) in sizes {
         if let Some(size) = size {

@@ -26,8 +26,12 @@ pub(crate) fn apply_defaults(schema: &Schema, value: &mut Value) {
                 }
             }
         }
-        (SchemaKind::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| apply_defaults(item, value)),
-        (SchemaKind::List { item, .. }, Value::Array(items)) => items.iter_mut().for_each(|value| apply_defaults(item, value)),
+        (SchemaKind::Map(item), Value::Object(map)) => {
+            map.values_mut().for_each(|value| apply_defaults(item, value))
+        }
+        (SchemaKind::List { item, .. }, Value::Array(items)) => {
+            items.iter_mut().for_each(|value| apply_defaults(item, value))
+        }
         _ => {}
     }
 }
@@ -55,7 +59,8 @@ mod tests {
         assert!(validate(&schema, &object).is_empty());
 
         let wrong = json!({"spec": {"mode": "C", "host": "A1", "port": 1, "weights": [-1, 2]}});
-        let messages: Vec<String> = validate(&schema, &wrong).iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let messages: Vec<String> =
+            validate(&schema, &wrong).iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
         let expected = [
             "spec.host: Invalid value: \"A1\": spec.host in body should match '^[a-z]+$'",
             "spec.mode: Unsupported value: \"C\": supported values: \"A\", \"B\"",

@@ -46,7 +46,9 @@ pub enum JournalError {
         source: Box<redb::Error>,
     },
     /// It holds something else, or a newer format.
-    #[error("the cluster's state file {path} has format {found}, this program reads format {FORMAT}; use the program that wrote it, or move the file away")]
+    #[error(
+        "the cluster's state file {path} has format {found}, this program reads format {FORMAT}; use the program that wrote it, or move the file away"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -54,7 +56,9 @@ pub enum JournalError {
         found: u64,
     },
     /// One entry is not what this program writes.
-    #[error("the cluster's state file {path} is damaged at {key:?}; move it away to start with an empty cluster")]
+    #[error(
+        "the cluster's state file {path} is damaged at {key:?}; move it away to start with an empty cluster"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -93,7 +97,8 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn open(folder: &Path) -> Result<(Self, Loaded), JournalError> {
         let path = folder.join(OBJECTS_FILE);
-        let failed = |source: redb::Error| JournalError::Open { path: path.clone(), source: Box::new(source) };
+        let failed =
+            |source: redb::Error| JournalError::Open { path: path.clone(), source: Box::new(source) };
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
         let database = builder.create(&path).map_err(|error| match error {
@@ -105,7 +110,10 @@ impl Journal {
         let healthy = Arc::new(AtomicBool::new(true));
         let (sender, receiver) = mpsc::channel();
         let writer = Writer { database, receiver, healthy: healthy.clone() };
-        std::thread::Builder::new().name("state-writer".to_owned()).spawn(move || writer.run()).map_err(JournalError::Thread)?;
+        std::thread::Builder::new()
+            .name("state-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(JournalError::Thread)?;
         Ok((Self { sender, healthy }, loaded))
     }
 
@@ -141,7 +149,12 @@ fn load(database: &Database, path: &Path) -> Result<Loaded, JournalError> {
     let failed = |source: redb::Error| JournalError::Open { path: path.to_owned(), source: Box::new(source) };
     let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
     let facts = transaction.open_table(FACTS).map_err(|error| failed(error.into()))?;
-    let fact = |name: &str| facts.get(name).map(|value| value.map_or(0, |value| value.value())).map_err(|error| failed(error.into()));
+    let fact = |name: &str| {
+        facts
+            .get(name)
+            .map(|value| value.map_or(0, |value| value.value()))
+            .map_err(|error| failed(error.into()))
+    };
     let found = fact("format")?;
     if found != FORMAT {
         return Err(JournalError::Format { path: path.to_owned(), found });
@@ -154,7 +167,10 @@ fn load(database: &Database, path: &Path) -> Result<Loaded, JournalError> {
         let (key, value) = entry.map_err(|error| failed(error.into()))?;
         let damaged = || JournalError::Damaged { path: path.to_owned(), key: key.value().replace('\0', " ") };
         let mut parts = key.value().splitn(3, '\0');
-        let (Some(name), Some(namespace), Some(object_name)) = (parts.next(), parts.next(), parts.next()) else { return Err(damaged()) };
+        let (Some(name), Some(namespace), Some(object_name)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(damaged());
+        };
         let object = serde_json::from_slice(value.value()).map_err(|_| damaged())?;
         let name = names.entry(name.to_owned()).or_insert_with(|| name.into()).clone();
         objects.push((name, ObjectKey::new(namespace, object_name), object));
@@ -206,7 +222,11 @@ impl Writer {
             if entries.len() >= BATCH_LIMIT {
                 return Some((entries, flushes));
             }
-            let patience = if urgent { Duration::ZERO } else { deadline.saturating_duration_since(std::time::Instant::now()) };
+            let patience = if urgent {
+                Duration::ZERO
+            } else {
+                deadline.saturating_duration_since(std::time::Instant::now())
+            };
             message = self.receiver.recv_timeout(patience).ok();
         }
     }

@@ -51,7 +51,12 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(complete_after: u64) -> Self {
-        Self { objects: BTreeMap::new(), history: VecDeque::new(), complete_after, changed: watch::Sender::new(complete_after) }
+        Self {
+            objects: BTreeMap::new(),
+            history: VecDeque::new(),
+            complete_after,
+            changed: watch::Sender::new(complete_after),
+        }
     }
 
     /// Puts an object read from disk.
@@ -63,11 +68,15 @@ impl Table {
         let start = ObjectKey::new(namespace, "");
         let all = namespace.is_empty();
         let namespace: Box<str> = namespace.into();
-        self.objects.range(start..).take_while(move |(key, _)| all || key.namespace == namespace).map(|(_, object)| object)
+        self.objects
+            .range(start..)
+            .take_while(move |(key, _)| all || key.namespace == namespace)
+            .map(|(_, object)| object)
     }
 
     pub(crate) fn apply(&mut self, key: ObjectKey, object: Arc<Value>, removed: bool, revision: u64) {
-        let previous = if removed { self.objects.remove(&key) } else { self.objects.insert(key, object.clone()) };
+        let previous =
+            if removed { self.objects.remove(&key) } else { self.objects.insert(key, object.clone()) };
         let change_type = match (removed, &previous) {
             (true, _) => ChangeType::Deleted,
             (false, None) => ChangeType::Added,

@@ -22,13 +22,21 @@ pub(super) fn validate_data(object: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(format!("{field}[{key}]"), &json!(key), detail));
             }
             if (secret || field == "binaryData") && STANDARD.decode(text).is_err() {
-                causes.push(Cause::invalid(format!("{field}[{key}]"), &json!("<secret contents redacted>"), "must be base64"));
+                causes.push(Cause::invalid(
+                    format!("{field}[{key}]"),
+                    &json!("<secret contents redacted>"),
+                    "must be base64",
+                ));
             }
         }
     }
     if size > DATA_LIMIT {
         let message = format!("Too long: may not be more than {DATA_LIMIT} bytes");
-        causes.push(Cause { reason: "FieldValueTooLong".to_owned(), message, field: if secret { "data" } else { "" }.to_owned() });
+        causes.push(Cause {
+            reason: "FieldValueTooLong".to_owned(),
+            message,
+            field: if secret { "data" } else { "" }.to_owned(),
+        });
     }
     if secret {
         validate_secret_type(object, causes);
@@ -75,20 +83,33 @@ pub(super) fn validate_webhooks(object: &Value, causes: &mut Vec<Cause>) {
         let path = format!("webhooks[{at}]");
         let name = webhook["name"].as_str().unwrap_or("");
         if name.split('.').count() < 3 {
-            causes.push(Cause::invalid(format!("{path}.name"), &webhook["name"], "should be a domain with at least three segments separated by dots"));
+            causes.push(Cause::invalid(
+                format!("{path}.name"),
+                &webhook["name"],
+                "should be a domain with at least three segments separated by dots",
+            ));
         }
         let versions = webhook["admissionReviewVersions"].as_array();
-        if versions.is_none_or(|versions| !versions.iter().any(|version| version == "v1" || version == "v1beta1")) {
+        if versions
+            .is_none_or(|versions| !versions.iter().any(|version| version == "v1" || version == "v1beta1"))
+        {
             let detail = "must specify one of v1, v1beta1";
             causes.push(Cause::required(format!("{path}.admissionReviewVersions"), detail));
         }
         if !matches!(webhook["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")) {
             let supported = ["None".to_owned(), "NoneOnDryRun".to_owned()];
-            causes.push(Cause::not_supported(format!("{path}.sideEffects"), &webhook["sideEffects"], &supported));
+            causes.push(Cause::not_supported(
+                format!("{path}.sideEffects"),
+                &webhook["sideEffects"],
+                &supported,
+            ));
         }
         let config = &webhook["clientConfig"];
         if config["url"].is_string() == config["service"].is_object() {
-            causes.push(Cause::required(format!("{path}.clientConfig"), "exactly one of url or service is required"));
+            causes.push(Cause::required(
+                format!("{path}.clientConfig"),
+                "exactly one of url or service is required",
+            ));
         }
         if webhook["matchConditions"].as_array().is_some_and(|conditions| !conditions.is_empty()) {
             let detail = "match conditions (CEL) are not available in this cluster; use namespaceSelector and objectSelector";
@@ -96,7 +117,11 @@ pub(super) fn validate_webhooks(object: &Value, causes: &mut Vec<Cause>) {
         }
         let timeout = webhook["timeoutSeconds"].as_i64().unwrap_or(10);
         if !(1..=30).contains(&timeout) {
-            causes.push(Cause::invalid(format!("{path}.timeoutSeconds"), &json!(timeout), "the timeout value must be between 1 and 30 seconds"));
+            causes.push(Cause::invalid(
+                format!("{path}.timeoutSeconds"),
+                &json!(timeout),
+                "the timeout value must be between 1 and 30 seconds",
+            ));
         }
     }
 }
@@ -104,7 +129,8 @@ pub(super) fn validate_webhooks(object: &Value, causes: &mut Vec<Cause>) {
 pub(super) fn validate_rbac(object: &Value, causes: &mut Vec<Cause>) {
     for (at, rule) in object["rules"].as_array().into_iter().flatten().enumerate() {
         if rule["verbs"].as_array().is_none_or(Vec::is_empty) {
-            causes.push(Cause::required(format!("rules[{at}].verbs"), "verbs must contain at least one value"));
+            causes
+                .push(Cause::required(format!("rules[{at}].verbs"), "verbs must contain at least one value"));
         }
     }
     for (at, subject) in object["subjects"].as_array().into_iter().flatten().enumerate() {

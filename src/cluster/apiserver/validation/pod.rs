@@ -28,7 +28,11 @@ pub(super) fn validate(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let policy = spec["restartPolicy"].as_str().unwrap_or("Always");
     if !matches!(policy, "Always" | "OnFailure" | "Never") {
         let supported = ["Always", "OnFailure", "Never"].map(str::to_owned);
-        causes.push(Cause::not_supported(format!("{path}.restartPolicy"), &spec["restartPolicy"], &supported));
+        causes.push(Cause::not_supported(
+            format!("{path}.restartPolicy"),
+            &spec["restartPolicy"],
+            &supported,
+        ));
     }
 }
 
@@ -70,7 +74,11 @@ fn validate_container(container: &Value, path: &str, volumes: &HashSet<&str>, ca
         let name = mount["name"].as_str().unwrap_or("");
         if !volumes.contains(name) {
             let message = format!("Not found: {name:?}");
-            causes.push(Cause { reason: "FieldValueNotFound".to_owned(), message, field: format!("{path}.name") });
+            causes.push(Cause {
+                reason: "FieldValueNotFound".to_owned(),
+                message,
+                field: format!("{path}.name"),
+            });
         }
         let mount_path = mount["mountPath"].as_str().unwrap_or("");
         if mount_path.is_empty() {
@@ -104,7 +112,11 @@ fn validate_ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
         if let Some(name) = port["name"].as_str() {
             if name.len() > 15 {
-                causes.push(Cause::invalid(format!("{path}.name"), &port["name"], "must be no more than 15 characters"));
+                causes.push(Cause::invalid(
+                    format!("{path}.name"),
+                    &port["name"],
+                    "must be no more than 15 characters",
+                ));
             }
             if !names.insert(name) {
                 causes.push(Cause::duplicate(format!("{path}.name"), &port["name"]));
@@ -121,12 +133,20 @@ pub(super) fn validate_update(object: &Value, old: &Value, causes: &mut Vec<Caus
     let fixed = |pod: &Value| {
         let mut spec = pod["spec"].clone();
         for field in ["initContainers", "containers"] {
-            for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+            for container in spec
+                .get_mut(field)
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_object_mut)
+            {
                 container.remove("image");
             }
         }
         if let Some(map) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"] {
+            for field in
+                ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"]
+            {
                 map.remove(field);
             }
             // Binding by update is what this cluster's single node makes of scheduling.

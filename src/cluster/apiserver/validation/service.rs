@@ -52,12 +52,20 @@ fn validate_ports(ports: &[Value], causes: &mut Vec<Cause>) {
             }
         }
         if !port["port"].as_i64().is_some_and(|number| (1..=65535).contains(&number)) {
-            causes.push(Cause::invalid(format!("{path}.port"), &port["port"], "must be between 1 and 65535, inclusive"));
+            causes.push(Cause::invalid(
+                format!("{path}.port"),
+                &port["port"],
+                "must be between 1 and 65535, inclusive",
+            ));
         }
         if let Some(number) = port["targetPort"].as_i64()
             && !(1..=65535).contains(&number)
         {
-            causes.push(Cause::invalid(format!("{path}.targetPort"), &port["targetPort"], "must be between 1 and 65535, inclusive"));
+            causes.push(Cause::invalid(
+                format!("{path}.targetPort"),
+                &port["targetPort"],
+                "must be between 1 and 65535, inclusive",
+            ));
         }
         if !matches!(port["protocol"].as_str(), None | Some("TCP" | "UDP" | "SCTP")) {
             let supported = ["SCTP", "TCP", "UDP"].map(str::to_owned);

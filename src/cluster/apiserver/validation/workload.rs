@@ -28,17 +28,28 @@ pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
     let job = matches!(plural, "jobs" | "cronjobs");
     if job && policy == "Always" {
         let supported = ["OnFailure".to_owned(), "Never".to_owned()];
-        causes.push(Cause::not_supported(format!("{path}.spec.restartPolicy"), &Value::from(policy), &supported));
+        causes.push(Cause::not_supported(
+            format!("{path}.spec.restartPolicy"),
+            &Value::from(policy),
+            &supported,
+        ));
     }
     if !job && policy != "Always" {
         let supported = ["Always".to_owned()];
-        causes.push(Cause::not_supported(format!("{path}.spec.restartPolicy"), &Value::from(policy), &supported));
+        causes.push(Cause::not_supported(
+            format!("{path}.spec.restartPolicy"),
+            &Value::from(policy),
+            &supported,
+        ));
     }
 }
 
 fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
     let selector = &spec["selector"];
-    let has = |field: &str| selector[field].as_object().is_some_and(|map| !map.is_empty()) || selector[field].as_array().is_some_and(|list| !list.is_empty());
+    let has = |field: &str| {
+        selector[field].as_object().is_some_and(|map| !map.is_empty())
+            || selector[field].as_array().is_some_and(|list| !list.is_empty())
+    };
     if !selector.is_object() {
         causes.push(Cause::required("spec.selector", ""));
         return;
@@ -48,7 +59,11 @@ fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
     }
     let labels = &spec["template"]["metadata"]["labels"];
     if !LabelSelector::from_object(selector).matches(labels) {
-        causes.push(Cause::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+        causes.push(Cause::invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "`selector` does not match template `labels`",
+        ));
     }
 }
 

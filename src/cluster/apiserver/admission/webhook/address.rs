@@ -26,9 +26,12 @@ pub(super) fn resolve(operations: &Operations, config: &Value) -> Result<Address
     }
     let url = config["url"].as_str().unwrap_or("");
     let rest = url.strip_prefix("https://").ok_or_else(|| format!("{url:?} is not an https URL"))?;
-    let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(authority, path)| (authority, path.to_owned()));
+    let (authority, path) =
+        rest.split_once('/').map_or((rest, String::new()), |(authority, path)| (authority, path.to_owned()));
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| format!("{url:?} has no valid port"))?),
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, port.parse().map_err(|_| format!("{url:?} has no valid port"))?)
+        }
         _ => (authority, 443),
     };
     let host = host.trim_matches(['[', ']']);
@@ -44,26 +47,42 @@ pub(super) fn resolve(operations: &Operations, config: &Value) -> Result<Address
 fn named(operations: &Operations, host: &str, port: u16) -> Result<SocketAddr, String> {
     let parts: Vec<&str> = host.split('.').collect();
     match parts.as_slice() {
-        [name, namespace, "svc"] | [name, namespace, "svc", "cluster", "local"] => endpoint(operations, namespace, name, u64::from(port)),
-        _ => Err(format!("the host {host:?} is neither an address nor a service of this cluster; use clientConfig.service")),
+        [name, namespace, "svc"] | [name, namespace, "svc", "cluster", "local"] => {
+            endpoint(operations, namespace, name, u64::from(port))
+        }
+        _ => Err(format!(
+            "the host {host:?} is neither an address nor a service of this cluster; use clientConfig.service"
+        )),
     }
 }
 
 /// A ready endpoint of a service's port.
 fn endpoint(operations: &Operations, namespace: &str, name: &str, port: u64) -> Result<SocketAddr, String> {
-    let service = operations.find("", "services", namespace, name).ok_or_else(|| format!("service {name:?} not found in namespace {namespace:?}"))?;
+    let service = operations
+        .find("", "services", namespace, name)
+        .ok_or_else(|| format!("service {name:?} not found in namespace {namespace:?}"))?;
     let ports = service["spec"]["ports"].as_array();
     let service_port = ports.into_iter().flatten().find(|one| one["port"].as_u64() == Some(port));
-    let service_port = service_port.ok_or_else(|| format!("service {namespace}/{name} has no port {port}"))?;
+    let service_port =
+        service_port.ok_or_else(|| format!("service {namespace}/{name} has no port {port}"))?;
     let port_name = service_port["name"].as_str().unwrap_or("");
     let (slices, _) = operations.store.list("discovery.k8s.io/endpointslices", namespace);
-    let of_service = slices.iter().filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == name);
+    let of_service =
+        slices.iter().filter(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == name);
     for slice in of_service {
         let numbers = slice["ports"].as_array().into_iter().flatten();
-        let number = numbers.into_iter().find(|one| one["name"].as_str().unwrap_or("") == port_name).and_then(|one| one["port"].as_u64());
+        let number = numbers
+            .into_iter()
+            .find(|one| one["name"].as_str().unwrap_or("") == port_name)
+            .and_then(|one| one["port"].as_u64());
         let Some(number) = number.and_then(|number| u16::try_from(number).ok()) else { continue };
-        let ready = slice["endpoints"].as_array().into_iter().flatten().find(|one| one["conditions"]["ready"] != false);
-        let address = ready.and_then(|one| one["addresses"][0].as_str()).and_then(|address| address.parse().ok());
+        let ready = slice["endpoints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|one| one["conditions"]["ready"] != false);
+        let address =
+            ready.and_then(|one| one["addresses"][0].as_str()).and_then(|address| address.parse().ok());
         if let Some(address) = address {
             return Ok(SocketAddr::new(address, number));
         }

@@ -38,7 +38,12 @@ pub(crate) struct WebhookClients {
 
 impl WebhookClients {
     /// Posts the review and returns the answer. The error is a reason for people.
-    pub(super) async fn post(&self, operations: &Operations, webhook: &Webhook, review: &Value) -> Result<Value, String> {
+    pub(super) async fn post(
+        &self,
+        operations: &Operations,
+        webhook: &Webhook,
+        review: &Value,
+    ) -> Result<Value, String> {
         let config = &webhook.value()["clientConfig"];
         let address = address::resolve(operations, config)?;
         let bundle = config["caBundle"].as_str().unwrap_or("").to_owned();
@@ -53,7 +58,8 @@ impl WebhookClients {
             return answer.map_err(described);
         }
         let mut connection = connect(&address, &key.2).await.map_err(described)?;
-        let answer = send(&mut connection, &address, &body).await.map_err(|error| described(error.to_string()))?;
+        let answer =
+            send(&mut connection, &address, &body).await.map_err(|error| described(error.to_string()))?;
         self.keep(key, connection);
         answer.map_err(described)
     }
@@ -75,10 +81,13 @@ async fn connect(address: &Address, bundle: &str) -> Result<SendRequest<Body>, S
     let mut roots = RootCertStore::empty();
     let pem = STANDARD.decode(bundle).map_err(|error| format!("the caBundle is not base64: {error}"))?;
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
-        roots.add(certificate).map_err(|error| format!("the caBundle holds a certificate that cannot be used: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("the caBundle holds a certificate that cannot be used: {error}"))?;
     }
     if roots.is_empty() {
-        return Err("tls: the caBundle holds no certificate (x509: certificate signed by unknown authority)".to_owned());
+        return Err("tls: the caBundle holds no certificate (x509: certificate signed by unknown authority)"
+            .to_owned());
     }
     let config = rustls::ClientConfig::builder_with_provider(sagene_base::crypto::provider())
         .with_safe_default_protocol_versions()
@@ -86,10 +95,16 @@ async fn connect(address: &Address, bundle: &str) -> Result<SendRequest<Body>, S
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from(address.server_name.clone()).map_err(|error| error.to_string())?;
-    let stream = TcpStream::connect(address.socket).await.map_err(|error| format!("dial tcp {}: {error}", address.socket))?;
+    let stream = TcpStream::connect(address.socket)
+        .await
+        .map_err(|error| format!("dial tcp {}: {error}", address.socket))?;
     let _ = stream.set_nodelay(true);
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| format!("tls: {error}"))?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .map_err(|error| format!("tls: {error}"))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::trace!(%error, "connection to a webhook ended");
@@ -99,7 +114,11 @@ async fn connect(address: &Address, bundle: &str) -> Result<SendRequest<Body>, S
 }
 
 /// The outer error is one of the connection (another may work), the inner one of the webhook.
-async fn send(connection: &mut SendRequest<Body>, address: &Address, body: &str) -> Result<Result<Value, String>, hyper::Error> {
+async fn send(
+    connection: &mut SendRequest<Body>,
+    address: &Address,
+    body: &str,
+) -> Result<Result<Value, String>, hyper::Error> {
     connection.ready().await?;
     let request = Request::builder()
         .method(Method::POST)

@@ -12,7 +12,12 @@ pub(super) struct Match {
     pub(super) version: String,
 }
 
-pub(super) fn matches(operations: &Operations, webhook: &Value, review: &Review<'_>, object: &Value) -> Option<Match> {
+pub(super) fn matches(
+    operations: &Operations,
+    webhook: &Value,
+    review: &Review<'_>,
+    object: &Value,
+) -> Option<Match> {
     let target = review.target;
     let rules = || webhook["rules"].as_array().into_iter().flatten();
     let exact = rules().any(|rule| rule_matches(rule, review, &target.version));
@@ -25,32 +30,46 @@ pub(super) fn matches(operations: &Operations, webhook: &Value, review: &Review<
     };
     let labels = |value: &Value| value["metadata"]["labels"].clone();
     let selector = LabelSelector::from_object(&webhook["objectSelector"]);
-    let object_matches = (object.is_object() && selector.matches(&labels(object))) || review.old.is_some_and(|old| selector.matches(&labels(old)));
+    let object_matches = (object.is_object() && selector.matches(&labels(object)))
+        || review.old.is_some_and(|old| selector.matches(&labels(old)));
     let namespace_matches = namespace_matches(operations, &webhook["namespaceSelector"], review, object);
     (object_matches && namespace_matches).then_some(Match { version })
 }
 
 fn other_version(definition: &ResourceDefinition, matches: impl Fn(&str) -> bool) -> Option<String> {
-    definition.versions.iter().filter(|version| version.served).map(|version| &version.name).find(|version| matches(version)).cloned()
+    definition
+        .versions
+        .iter()
+        .filter(|version| version.served)
+        .map(|version| &version.name)
+        .find(|version| matches(version))
+        .cloned()
 }
 
 fn rule_matches(rule: &Value, review: &Review<'_>, version: &str) -> bool {
     let reference = &review.target.definition.reference;
-    let any = |field: &str, wanted: &str| rule[field].as_array().into_iter().flatten().any(|one| one == "*" || one == wanted);
+    let any = |field: &str, wanted: &str| {
+        rule[field].as_array().into_iter().flatten().any(|one| one == "*" || one == wanted)
+    };
     let scope = match rule["scope"].as_str() {
         Some("Namespaced") => reference.namespaced,
         Some("Cluster") => !reference.namespaced,
         _ => true,
     };
-    let resource = rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|pattern| {
-        let (resource, subresource) = pattern.split_once('/').unwrap_or((pattern, ""));
-        let subresource_matches = match pattern {
-            "*/*" => true,
-            _ => subresource == review.target.subresource || (subresource == "*" && !pattern.is_empty()),
-        };
-        (resource == "*" || resource == reference.plural) && subresource_matches
-    });
-    scope && resource && any("operations", review.operation) && any("apiGroups", &reference.group) && any("apiVersions", version)
+    let resource =
+        rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str).any(|pattern| {
+            let (resource, subresource) = pattern.split_once('/').unwrap_or((pattern, ""));
+            let subresource_matches = match pattern {
+                "*/*" => true,
+                _ => subresource == review.target.subresource || (subresource == "*" && !pattern.is_empty()),
+            };
+            (resource == "*" || resource == reference.plural) && subresource_matches
+        });
+    scope
+        && resource
+        && any("operations", review.operation)
+        && any("apiGroups", &reference.group)
+        && any("apiVersions", version)
 }
 
 /// Labels of the namespace of the object; for a namespace its own; other cluster-scoped objects always match.

@@ -9,15 +9,22 @@ use crate::apiserver::http::subresource::selector_text;
 pub(super) fn pod(pod: &Value, created: Value) -> Vec<Value> {
     let (spec, status) = (&pod["spec"], &pod["status"]);
     let (reason, restarts, last_restart, ready) = state(pod);
-    let restartable_init = list(&spec["initContainers"]).filter(|one| one["restartPolicy"] == "Always").count();
+    let restartable_init =
+        list(&spec["initContainers"]).filter(|one| one["restartPolicy"] == "Always").count();
     let total = list(&spec["containers"]).count() + restartable_init;
     let restarts = match last_restart {
         Some(ago) if restarts > 0 => format!("{restarts} ({ago} ago)"),
         _ => restarts.to_string(),
     };
     vec![
-        json!(format!("{ready}/{total}")), json!(reason), json!(restarts), created, json!(or_none(text(&status["podIP"]))), json!(or_none(text(&spec["nodeName"]))),
-        json!(or_none(text(&status["nominatedNodeName"]))), json!("<none>"),
+        json!(format!("{ready}/{total}")),
+        json!(reason),
+        json!(restarts),
+        created,
+        json!(or_none(text(&status["podIP"]))),
+        json!(or_none(text(&spec["nodeName"]))),
+        json!(or_none(text(&status["nominatedNodeName"]))),
+        json!("<none>"),
     ]
 }
 
@@ -46,7 +53,8 @@ fn state(pod: &Value) -> (String, i64, Option<String>, usize) {
         if sidecar && container["ready"] == true {
             ready += 1;
         }
-        let done = container["state"]["terminated"]["exitCode"] == 0 || (sidecar && container["started"] == true);
+        let done =
+            container["state"]["terminated"]["exitCode"] == 0 || (sidecar && container["started"] == true);
         if done || initializing {
             continue;
         }
@@ -54,7 +62,11 @@ fn state(pod: &Value) -> (String, i64, Option<String>, usize) {
         reason = init_reason(&container["state"], at, specs.len());
     }
     if !initializing {
-        restarts = if restarts > 0 && specs.iter().all(|spec| spec["restartPolicy"] != "Always") { 0 } else { restarts };
+        restarts = if restarts > 0 && specs.iter().all(|spec| spec["restartPolicy"] != "Always") {
+            0
+        } else {
+            restarts
+        };
         let mut running = false;
         for container in list(&status["containerStatuses"]).collect::<Vec<_>>().into_iter().rev() {
             restarts += container["restartCount"].as_i64().unwrap_or(0);
@@ -70,7 +82,8 @@ fn state(pod: &Value) -> (String, i64, Option<String>, usize) {
             }
         }
         if reason == "Completed" && running {
-            let is_ready = list(&status["conditions"]).any(|one| one["type"] == "Ready" && one["status"] == "True");
+            let is_ready =
+                list(&status["conditions"]).any(|one| one["type"] == "Ready" && one["status"] == "True");
             reason = if is_ready { "Running" } else { "NotReady" }.to_owned();
         }
     }
@@ -105,33 +118,67 @@ fn number(value: &Value) -> Value {
 /// The rows of workload kinds, without the name.
 pub(super) fn cells(plural: &str, object: &Value, created: Value) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
-    let template = if plural == "cronjobs" { &spec["jobTemplate"]["spec"]["template"] } else { &spec["template"] };
+    let template =
+        if plural == "cronjobs" { &spec["jobTemplate"]["spec"]["template"] } else { &spec["template"] };
     let of = |field: &str| {
-        let values: Vec<String> = list(&template["spec"]["containers"]).map(|container| text(&container[field])).collect();
+        let values: Vec<String> =
+            list(&template["spec"]["containers"]).map(|container| text(&container[field])).collect();
         json!(values.join(","))
     };
     let (containers, images) = (of("name"), of("image"));
     let selector = json!(or_none(selector_text(&spec["selector"])));
-    let ready = |wanted: &Value| json!(format!("{}/{}", status["readyReplicas"].as_i64().unwrap_or(0), wanted.as_i64().unwrap_or(0)));
+    let ready = |wanted: &Value| {
+        json!(format!("{}/{}", status["readyReplicas"].as_i64().unwrap_or(0), wanted.as_i64().unwrap_or(0)))
+    };
     match plural {
         "deployments" => vec![
-            ready(&spec["replicas"]), number(&status["updatedReplicas"]), number(&status["availableReplicas"]), created, containers, images, selector,
+            ready(&spec["replicas"]),
+            number(&status["updatedReplicas"]),
+            number(&status["availableReplicas"]),
+            created,
+            containers,
+            images,
+            selector,
         ],
         "replicasets" | "replicationcontrollers" => vec![
-            number(&spec["replicas"]), number(&status["replicas"]), json!(text(&number(&status["readyReplicas"]))), created, containers, images, selector,
+            number(&spec["replicas"]),
+            number(&status["replicas"]),
+            json!(text(&number(&status["readyReplicas"]))),
+            created,
+            containers,
+            images,
+            selector,
         ],
         "statefulsets" => vec![ready(&spec["replicas"]), created, containers, images],
         "daemonsets" => vec![
-            number(&status["desiredNumberScheduled"]), number(&status["currentNumberScheduled"]), json!(text(&number(&status["numberReady"]))),
-            number(&status["updatedNumberScheduled"]), number(&status["numberAvailable"]), json!(or_none(selector_text(&template["spec"]["nodeSelector"]))),
-            created, containers, images, selector,
+            number(&status["desiredNumberScheduled"]),
+            number(&status["currentNumberScheduled"]),
+            json!(text(&number(&status["numberReady"]))),
+            number(&status["updatedNumberScheduled"]),
+            number(&status["numberAvailable"]),
+            json!(or_none(selector_text(&template["spec"]["nodeSelector"]))),
+            created,
+            containers,
+            images,
+            selector,
         ],
         "jobs" => job(object, created, [containers, images, selector]),
         "cronjobs" => {
-            let last = if status["lastScheduleTime"].is_string() { age(&status["lastScheduleTime"]) } else { "<none>".to_owned() };
+            let last = if status["lastScheduleTime"].is_string() {
+                age(&status["lastScheduleTime"])
+            } else {
+                "<none>".to_owned()
+            };
             vec![
-                spec["schedule"].clone(), json!(or_none(text(&spec["timeZone"]))), json!(if spec["suspend"] == true { "True" } else { "False" }),
-                json!(list(&status["active"]).count()), json!(last), created, containers, images, json!("<none>"),
+                spec["schedule"].clone(),
+                json!(or_none(text(&spec["timeZone"]))),
+                json!(if spec["suspend"] == true { "True" } else { "False" }),
+                json!(list(&status["active"]).count()),
+                json!(last),
+                created,
+                containers,
+                images,
+                json!("<none>"),
             ]
         }
         _ => vec![created],
@@ -140,14 +187,20 @@ pub(super) fn cells(plural: &str, object: &Value, created: Value) -> Vec<Value> 
 
 fn job(object: &Value, created: Value, wide: [Value; 3]) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
-    let condition = |kind: &str| list(&status["conditions"]).any(|one| one["type"] == kind && one["status"] == "True");
-    let shown = ["Complete", "Failed", "Suspended", "FailureTarget"].into_iter().find(|kind| condition(kind)).unwrap_or("Running");
+    let condition =
+        |kind: &str| list(&status["conditions"]).any(|one| one["type"] == kind && one["status"] == "True");
+    let shown = ["Complete", "Failed", "Suspended", "FailureTarget"]
+        .into_iter()
+        .find(|kind| condition(kind))
+        .unwrap_or("Running");
     let succeeded = status["succeeded"].as_i64().unwrap_or(0);
     let completions = match spec["completions"].as_i64() {
         Some(wanted) => format!("{succeeded}/{wanted}"),
         None => format!("{succeeded}/1"),
     };
-    let seconds = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok()).map(jiff::Timestamp::as_second);
+    let seconds = |value: &Value| {
+        value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok()).map(jiff::Timestamp::as_second)
+    };
     let duration = match (seconds(&status["startTime"]), seconds(&status["completionTime"])) {
         (Some(start), Some(end)) => human(end - start),
         (Some(start), None) => human(jiff::Timestamp::now().as_second() - start),

@@ -38,7 +38,9 @@ pub(super) fn exit_status(exit: &ExecExit) -> Value {
         ExecExit::Code(code) => json!({"metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
             "message": format!("command terminated with non-zero exit code: exit status {code}"),
             "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]}}),
-        ExecExit::Failed(message) => json!({"metadata": {}, "status": "Failure", "reason": "InternalError", "message": message, "code": 500}),
+        ExecExit::Failed(message) => {
+            json!({"metadata": {}, "status": "Failure", "reason": "InternalError", "message": message, "code": 500})
+        }
     }
 }
 
@@ -63,7 +65,8 @@ pub(super) async fn run_exec(socket: impl Future<Output = Option<Socket>>, mut s
         let _ = sink.close().await;
     };
     let finish = async {
-        let exit = (&mut session.exit).await.unwrap_or_else(|_| ExecExit::Failed("the command was lost".to_owned()));
+        let exit =
+            (&mut session.exit).await.unwrap_or_else(|_| ExecExit::Failed("the command was lost".to_owned()));
         while readers.join_next().await.is_some() {}
         let _ = sender.send(message(ERROR, exit_status(&exit).to_string().as_bytes())).await;
         drop(sender);
@@ -95,7 +98,11 @@ async fn forward_output(channel: u8, mut reader: ByteReader, sender: mpsc::Sende
     }
 }
 
-async fn handle_input(data: &Bytes, stdin: &mut Option<crate::pod_runtime::ByteWriter>, resize: Option<&mpsc::Sender<TerminalSize>>) {
+async fn handle_input(
+    data: &Bytes,
+    stdin: &mut Option<crate::pod_runtime::ByteWriter>,
+    resize: Option<&mpsc::Sender<TerminalSize>>,
+) {
     match (data.first(), data.get(1..)) {
         (Some(&STDIN), Some(bytes)) => {
             let Some(writer) = stdin else { return };
@@ -124,7 +131,10 @@ async fn handle_input(data: &Bytes, stdin: &mut Option<crate::pod_runtime::ByteW
 }
 
 /// Carries port-forwards: channel 2n is the data of the n-th port, 2n+1 its error stream; both begin with the port number.
-pub(super) async fn run_port_forward(socket: impl Future<Output = Option<Socket>>, streams: Vec<(u16, Result<Box<dyn PortStream>, String>)>) {
+pub(super) async fn run_port_forward(
+    socket: impl Future<Output = Option<Socket>>,
+    streams: Vec<(u16, Result<Box<dyn PortStream>, String>)>,
+) {
     let Some(socket) = socket.await else { return };
     let (mut sink, mut source) = socket.split();
     let (sender, mut receiver) = mpsc::channel::<Message>(QUEUE);
@@ -160,7 +170,9 @@ pub(super) async fn run_port_forward(socket: impl Future<Output = Option<Socket>
         while let Some(Ok(incoming)) = source.next().await {
             let Message::Binary(data) = incoming else { continue };
             let Some((channel, bytes)) = data.split_first() else { continue };
-            let Some(writer) = writers.get_mut(usize::from(*channel) / 2).filter(|_| channel % 2 == 0) else { continue };
+            let Some(writer) = writers.get_mut(usize::from(*channel) / 2).filter(|_| channel % 2 == 0) else {
+                continue;
+            };
             if let Some(open) = writer
                 && open.write_all(bytes).await.is_err()
             {

@@ -76,7 +76,9 @@ fn kind(source: &Value, path: &str, value_rules_only: bool) -> Result<SchemaKind
         None if value_rules_only && has_properties => object(source, path, true)?,
         None => SchemaKind::Any,
         Some(other) => {
-            let message = format!("Unsupported value: {other:?}: supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\"");
+            let message = format!(
+                "Unsupported value: {other:?}: supported values: \"array\", \"boolean\", \"integer\", \"number\", \"object\", \"string\""
+            );
             return Err(SchemaError { path: format!("{path}.type"), message });
         }
     })
@@ -86,7 +88,11 @@ fn object(source: &Value, path: &str, value_rules_only: bool) -> Result<SchemaKi
     let preserve = value_rules_only || source["x-kubernetes-preserve-unknown-fields"] == true;
     match &source["additionalProperties"] {
         Value::Object(_) if source["properties"].as_object().is_none_or(Map::is_empty) => {
-            let item = node(&source["additionalProperties"], &format!("{path}.additionalProperties"), value_rules_only)?;
+            let item = node(
+                &source["additionalProperties"],
+                &format!("{path}.additionalProperties"),
+                value_rules_only,
+            )?;
             return Ok(SchemaKind::Map(Box::new(item)));
         }
         Value::Bool(true) => return Ok(SchemaKind::Map(Box::default())),
@@ -117,7 +123,9 @@ fn rules(source: &Value, path: &str) -> Result<Rules, SchemaError> {
     let pattern = match source["pattern"].as_str() {
         Some(pattern) => Some(Arc::new(regex::Regex::new(pattern).map_err(|error| SchemaError {
             path: format!("{path}.pattern"),
-            message: format!("Invalid value: {pattern:?}: must be a valid regular expression, but isn't: {error}"),
+            message: format!(
+                "Invalid value: {pattern:?}: must be a valid regular expression, but isn't: {error}"
+            ),
         })?)),
         None => None,
     };
@@ -140,7 +148,11 @@ fn rules(source: &Value, path: &str) -> Result<Rules, SchemaError> {
         all_of: several("allOf")?,
         any_of: several("anyOf")?,
         one_of: several("oneOf")?,
-        not: if source["not"].is_object() { Some(Box::new(node(&source["not"], &format!("{path}.not"), true)?)) } else { None },
+        not: if source["not"].is_object() {
+            Some(Box::new(node(&source["not"], &format!("{path}.not"), true)?))
+        } else {
+            None
+        },
         embedded_resource: false,
     })
 }

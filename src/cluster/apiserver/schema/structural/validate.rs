@@ -41,7 +41,11 @@ fn node(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
         _ => {}
     }
     if !rules.enumeration.is_empty() && !rules.enumeration.contains(value) {
-        let supported: Vec<String> = rules.enumeration.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
+        let supported: Vec<String> = rules
+            .enumeration
+            .iter()
+            .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
+            .collect();
         causes.push(Cause::not_supported(path, value, &supported));
     }
     combinations(rules, value, path, causes);
@@ -64,7 +68,9 @@ fn wrong_type(schema: &Schema, value: &Value) -> Option<&'static str> {
         SchemaKind::Object { .. } | SchemaKind::Map(_) => (value.is_object(), "object"),
         SchemaKind::List { .. } => (value.is_array(), "array"),
         SchemaKind::Text => (value.is_string(), "string"),
-        SchemaKind::Integer { .. } => (value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0), "integer"),
+        SchemaKind::Integer { .. } => {
+            (value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0), "integer")
+        }
         SchemaKind::Number => (value.is_number(), "number"),
         SchemaKind::Boolean => (value.is_boolean(), "boolean"),
         SchemaKind::IntOrString => (value.is_i64() || value.is_u64() || value.is_string(), "integer,string"),
@@ -77,7 +83,13 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn object(schema: &Schema, rules: &Rules, map: &serde_json::Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
+fn object(
+    schema: &Schema,
+    rules: &Rules,
+    map: &serde_json::Map<String, Value>,
+    path: &str,
+    causes: &mut Vec<Cause>,
+) {
     for name in &schema.required {
         if !map.contains_key(name) {
             causes.push(Cause::required(join(path, name), ""));
@@ -117,7 +129,9 @@ fn list(schema: &Schema, rules: &Rules, items: &[Value], path: &str, causes: &mu
         let duplicate = match merge {
             ListMerge::Atomic => rules.unique_items && items[..at].contains(value),
             ListMerge::Set => items[..at].contains(value),
-            ListMerge::Map(keys) => items[..at].iter().any(|other| keys.iter().all(|key| other[key] == value[key])),
+            ListMerge::Map(keys) => {
+                items[..at].iter().any(|other| keys.iter().all(|key| other[key] == value[key]))
+            }
         };
         if duplicate {
             causes.push(Cause::duplicate(item_path, value));
@@ -130,11 +144,19 @@ fn string(rules: &Rules, text: &str, path: &str, causes: &mut Vec<Cause>) {
     if let Some(pattern) = &rules.pattern
         && !pattern.is_match(text)
     {
-        causes.push(Cause::invalid(path, &value(), &format!("{path} in body should match '{}'", pattern.as_str())));
+        causes.push(Cause::invalid(
+            path,
+            &value(),
+            &format!("{path} in body should match '{}'", pattern.as_str()),
+        ));
     }
     let length = text.chars().count();
     if let Some(minimum) = rules.min_length.filter(|minimum| length < *minimum) {
-        causes.push(Cause::invalid(path, &value(), &format!("{path} in body should be at least {minimum} chars long")));
+        causes.push(Cause::invalid(
+            path,
+            &value(),
+            &format!("{path} in body should be at least {minimum} chars long"),
+        ));
     }
     if let Some(maximum) = rules.max_length.filter(|maximum| length > *maximum) {
         let message = format!("Too long: may not be more than {maximum} bytes");
@@ -149,7 +171,11 @@ fn string(rules: &Rules, text: &str, path: &str, causes: &mut Vec<Cause>) {
 fn bounds(rules: &Rules, number: &serde_json::Number, path: &str, causes: &mut Vec<Cause>) {
     let value = number.as_f64().unwrap_or(0.0);
     let mut refuse = |detail: String| {
-        causes.push(Cause::invalid(path, &Value::Number(number.clone()), &format!("{path} in body {detail}")));
+        causes.push(Cause::invalid(
+            path,
+            &Value::Number(number.clone()),
+            &format!("{path} in body {detail}"),
+        ));
     };
     if let Some(minimum) = rules.minimum {
         if rules.exclusive_minimum && value <= minimum {
@@ -165,7 +191,9 @@ fn bounds(rules: &Rules, number: &serde_json::Number, path: &str, causes: &mut V
             refuse(format!("should be less than or equal to {maximum}"));
         }
     }
-    if let Some(multiple) = rules.multiple_of.filter(|multiple| *multiple != 0.0 && (value / multiple).fract() != 0.0) {
+    if let Some(multiple) =
+        rules.multiple_of.filter(|multiple| *multiple != 0.0 && (value / multiple).fract() != 0.0)
+    {
         refuse(format!("should be a multiple of {multiple}"));
     }
 }
@@ -182,7 +210,9 @@ fn combinations(rules: &Rules, value: &Value, path: &str, causes: &mut Vec<Cause
         match rules.one_of.iter().filter(|one| valid(one, value)).count() {
             1 => {}
             0 => refuse("validate one and only one schema (oneOf). Found none valid"),
-            many => refuse(&format!("validate one and only one schema (oneOf). Found {many} valid alternatives")),
+            many => {
+                refuse(&format!("validate one and only one schema (oneOf). Found {many} valid alternatives"))
+            }
         }
     }
     if rules.not.as_ref().is_some_and(|not| valid(not, value)) {
