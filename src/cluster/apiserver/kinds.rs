@@ -189,9 +189,10 @@ pub(crate) fn bump_generation(target: &Target, object: &mut Value, old: &Value) 
     let ignores_status = target.version_definition().status;
     let wanted = |object: &Value| -> Vec<(String, Value)> {
         let fields = object.as_object().into_iter().flatten();
-        let counted = fields.filter(|(name, _)| {
-            !matches!(name.as_str(), "metadata" | "apiVersion" | "kind")
-                && !(ignores_status && name.as_str() == "status")
+        let counted = fields.filter(|(name, _)| match name.as_str() {
+            "metadata" | "apiVersion" | "kind" => false,
+            "status" => !ignores_status,
+            _ => true,
         });
         counted.map(|(name, value)| (name.clone(), value.clone())).collect()
     };

@@ -88,9 +88,9 @@ pub(crate) fn check_identity(target: &Target, object: &mut Value) -> Result<(), 
     }
     if target.definition.reference.namespaced {
         if !namespace.is_empty() && namespace != target.namespace {
-            return Err(ApiError::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )));
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
         metadata["namespace"] = json!(target.namespace);
     } else if let Some(map) = metadata.as_object_mut() {

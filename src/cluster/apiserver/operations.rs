@@ -146,6 +146,11 @@ impl Operations {
 
     /// Matching objects in key order and the revision of the list.
     pub(crate) fn select(&self, target: &Target, filter: &Filter) -> (Vec<Arc<Value>>, u64) {
+        if let (Some(name), false) = (filter.fields.exact_name(), target.namespace.is_empty()) {
+            let revision = self.store.revision();
+            let found = self.store.get(&target.definition.table, &ObjectKey::new(&target.namespace, name));
+            return (found.into_iter().filter(|object| filter.matches(object)).collect(), revision);
+        }
         let (mut objects, revision) = self.store.list(&target.definition.table, &target.namespace);
         objects.retain(|object| filter.matches(object));
         (objects, revision)

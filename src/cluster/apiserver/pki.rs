@@ -70,7 +70,7 @@ impl Pki {
         let issuer = Issuer::from_ca_cert_pem(&ca_pem, key)
             .map_err(|error| PkiError::Damaged(certificate.clone(), error))?;
         let ca = pem_to_der(&ca_pem)
-            .ok_or_else(|| PkiError::Damaged(certificate, rcgen::Error::CouldNotParseCertificate))?;
+            .ok_or(PkiError::Damaged(certificate, rcgen::Error::CouldNotParseCertificate))?;
         let serving_key = KeyPair::generate()?;
         let serving = serving_params(node_ip)?.signed_by(&serving_key, &issuer)?;
         let admin_key = KeyPair::generate()?;

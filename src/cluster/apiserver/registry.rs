@@ -104,10 +104,6 @@ impl Resources {
         self.groups.get(group)?.get(plural)
     }
 
-    pub(crate) fn by_kind(&self, group: &str, kind: &str) -> Option<&Arc<ResourceDefinition>> {
-        self.groups.get(group)?.values().find(|definition| definition.reference.kind == kind)
-    }
-
     pub(crate) fn groups(
         &self,
     ) -> impl Iterator<Item = (&String, &BTreeMap<String, Arc<ResourceDefinition>>)> {

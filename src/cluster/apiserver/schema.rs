@@ -129,12 +129,4 @@ impl Schema {
             _ => None,
         }
     }
-
-    /// Whether the value is owned as a whole.
-    pub(crate) fn is_leaf(&self) -> bool {
-        let node = self.resolved();
-        self.atomic
-            || node.atomic
-            || !matches!(node.kind, SchemaKind::Object { .. } | SchemaKind::Map(_) | SchemaKind::List { .. })
-    }
 }

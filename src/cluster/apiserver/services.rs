@@ -16,9 +16,7 @@ const RANGE_START: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 const RANGE_SIZE: u32 = 1 << 16;
 /// The address of the `kubernetes` service.
 pub(crate) const KUBERNETES_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// The address of the cluster DNS, which is not handed out to others.
-pub(crate) const DNS_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
-/// Addresses below this offset are only given out on request, as in Kubernetes.
+/// Addresses below this offset (10.96.0.10 of the cluster DNS among them) are only given out on request, as in Kubernetes.
 const DYNAMIC_OFFSET: u32 = 256;
 /// Node ports.
 const PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;

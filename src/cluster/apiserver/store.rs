@@ -111,13 +111,6 @@ impl Store {
         (items.unwrap_or_default(), state.revision)
     }
 
-    /// Whether a namespace holds any object, and in which tables.
-    pub(crate) fn tables_with_objects_in(&self, namespace: &str) -> Vec<TableName> {
-        let state = self.read();
-        let holds = state.tables.iter().filter(|(_, table)| table.in_namespace(namespace).next().is_some());
-        holds.map(|(name, _)| name.clone()).collect()
-    }
-
     /// Runs `decide` on the current object under the write lock and does what it says. `decide` must be quick and pure; it gets
     /// the revision that the write will have. Resolves when the write is as durable as asked for.
     pub(crate) async fn write<E: From<StoreError>>(

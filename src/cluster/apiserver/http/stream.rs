@@ -11,7 +11,7 @@ use super::object::wants_upgrade;
 use super::subresource::runtime_error;
 use super::{Api, Call};
 use crate::apiserver::error::ApiError;
-use crate::pod_runtime::{ExecOptions, PortStream};
+use crate::pod_runtime::ExecOptions;
 
 /// Most ports of one WebSocket port-forward.
 const PORT_LIMIT: usize = 16;
@@ -86,7 +86,7 @@ impl Api {
             )));
         }
         let handshake = handshake::websocket(request, &["v4.channel.k8s.io"])?;
-        let mut streams: Vec<(u16, Result<Box<dyn PortStream>, String>)> = Vec::new();
+        let mut streams: Vec<channels::ForwardedPort> = Vec::new();
         for port in ports {
             let opened = runtime.port_forward(&namespace, &pod, port).await;
             streams.push((port, opened.map_err(|error| error.to_string())));

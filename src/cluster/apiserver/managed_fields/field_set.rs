@@ -13,10 +13,6 @@ pub(super) struct FieldSet {
 }
 
 impl FieldSet {
-    pub(super) fn leaf() -> Self {
-        Self { owned: true, children: BTreeMap::new() }
-    }
-
     /// Reads `fieldsV1`. Its root and inner nodes are in the set only with a `.` entry; empty nodes are leaves.
     pub(super) fn read(fields: &Value) -> Self {
         let mut root = Self::read_node(fields);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Schema, SchemaKind};
 
-pub(crate) use read::{SchemaError, from_crd};
+pub(crate) use read::from_crd;
 pub(crate) use validate::validate;
 
 /// Puts defaults in where fields are absent (or null and not nullable), outside in.

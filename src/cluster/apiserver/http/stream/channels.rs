@@ -24,6 +24,9 @@ const CHUNK: usize = 16 << 10;
 /// Messages that may wait for a slow client.
 const QUEUE: usize = 32;
 
+/// A port and the connection to it, or why there is none.
+pub(super) type ForwardedPort = (u16, Result<Box<dyn PortStream>, String>);
+
 fn message(channel: u8, data: &[u8]) -> Message {
     let mut bytes = BytesMut::with_capacity(data.len() + 1);
     bytes.put_u8(channel);
@@ -133,7 +136,7 @@ async fn handle_input(
 /// Carries port-forwards: channel 2n is the data of the n-th port, 2n+1 its error stream; both begin with the port number.
 pub(super) async fn run_port_forward(
     socket: impl Future<Output = Option<Socket>>,
-    streams: Vec<(u16, Result<Box<dyn PortStream>, String>)>,
+    streams: Vec<ForwardedPort>,
 ) {
     let Some(socket) = socket.await else { return };
     let (mut sink, mut source) = socket.split();
