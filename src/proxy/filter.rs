@@ -1,6 +1,8 @@
 //! The filters that judge or change a request on its way.
 
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod cors;
 pub(crate) mod fault;
 pub(crate) mod peer_metadata;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod rbac;

@@ -1,4 +1,16 @@
 //! HTTP: messages, codecs, and the way of a request through filters and routes.
 
+pub(crate) mod attempt;
+pub(crate) mod body;
+pub(crate) mod codec;
+pub(crate) mod exchange;
+pub(crate) mod forward;
+pub(crate) mod h1_server;
+pub(crate) mod h2_map;
+pub(crate) mod h2_server;
 pub(crate) mod headers;
 pub(crate) mod info;
+pub(crate) mod prepare;
+pub(crate) mod reply;
+pub(crate) mod report;
+pub(crate) mod wire;

@@ -1,5 +1,9 @@
 //! Counters of the data path: one shard per worker, merged when somebody asks.
 
+mod istio;
 mod registry;
+mod render;
 
+pub(crate) use istio::{IstioShard, RequestLabels, TcpLabels};
+pub(crate) use registry::{ClusterCounters, HostCounters, HttpCounters};
 pub use registry::{EndpointStats, Registry, Sample, SampleValue};

@@ -1,6 +1,69 @@
 //! The statistics of all workers, by Envoy's stat names.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::istio::IstioShard;
+
+/// A number that workers count in.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident { $($counter:ident),* } gauges { $($gauge:ident),* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub(crate) struct $name { $(pub(crate) $counter: Counter,)* $(pub(crate) $gauge: Counter,)* }
+
+        impl $name {
+            /// Every counter, then every gauge, by name.
+            pub(crate) fn all(&self) -> Vec<(&'static str, u64, bool)> {
+                vec![$((stringify!($counter), self.$counter.get(), false),)* $((stringify!($gauge), self.$gauge.get(), true),)*]
+            }
+
+            /// Sets the counters to zero.
+            fn reset(&self) {
+                $(self.$counter.0.store(0, Ordering::Relaxed);)*
+            }
+        }
+    };
+}
+
+counters!(
+    /// Statistics of a cluster.
+    ClusterCounters {
+        upstream_cx_total, upstream_cx_http1_total, upstream_cx_http2_total, upstream_cx_connect_fail, upstream_rq_total,
+        upstream_rq_2xx, upstream_rq_3xx, upstream_rq_4xx, upstream_rq_5xx, upstream_rq_timeout, upstream_rq_retry,
+        upstream_rq_per_try_timeout, upstream_rq_pending_overflow, upstream_cx_overflow, upstream_cx_none_healthy, outlier_ejections
+    } gauges { upstream_cx_active, upstream_rq_active }
+);
+counters!(
+    /// Statistics of an endpoint.
+    HostCounters { cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout } gauges { cx_active, rq_active }
+);
+counters!(
+    /// Statistics of an HTTP connection manager, or of a listener.
+    HttpCounters {
+        downstream_cx_total, downstream_rq_total, downstream_rq_2xx, downstream_rq_3xx, downstream_rq_4xx, downstream_rq_5xx,
+        rbac_allowed, rbac_denied, rbac_shadow_allowed, rbac_shadow_denied, ssl_handshake, ssl_connection_error, no_filter_chain_match
+    } gauges { downstream_cx_active, downstream_rq_active }
+);
 
 /// One statistic at one moment, under Envoy's name (`cluster.outbound|9080||reviews….upstream_cx_total`).
 #[derive(Debug, Clone, PartialEq)]
@@ -54,29 +117,105 @@ pub struct EndpointStats {
 
 /// All statistics of the process.
 #[derive(Debug, Default)]
-pub struct Registry {}
+pub struct Registry {
+    clusters: Mutex<BTreeMap<Arc<str>, Arc<ClusterCounters>>>,
+    hosts: Mutex<HashMap<(Arc<str>, SocketAddr), Arc<HostCounters>>>,
+    http: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
+    listeners: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
+    shards: Mutex<Vec<Arc<Mutex<IstioShard>>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Registry {
+    pub(crate) fn cluster(&self, name: &Arc<str>) -> Arc<ClusterCounters> {
+        lock(&self.clusters).entry(name.clone()).or_default().clone()
+    }
+
+    pub(crate) fn host(&self, cluster: &Arc<str>, address: SocketAddr) -> Arc<HostCounters> {
+        lock(&self.hosts).entry((cluster.clone(), address)).or_default().clone()
+    }
+
+    pub(crate) fn http(&self, prefix: &str) -> Arc<HttpCounters> {
+        lock(&self.http).entry(prefix.to_owned()).or_default().clone()
+    }
+
+    pub(crate) fn listener(&self, address: &str) -> Arc<HttpCounters> {
+        lock(&self.listeners).entry(address.to_owned()).or_default().clone()
+    }
+
+    /// A shard for a worker.
+    pub(crate) fn shard(&self) -> Arc<Mutex<IstioShard>> {
+        let shard = Arc::<Mutex<IstioShard>>::default();
+        lock(&self.shards).push(shard.clone());
+        shard
+    }
+
+    pub(crate) fn istio(&self) -> IstioShard {
+        let mut merged = IstioShard::default();
+        let shards = lock(&self.shards).clone();
+        for shard in shards {
+            merged.merge(&lock(&shard));
+        }
+        merged
+    }
+
     /// Every statistic under Envoy's names, sorted (`/stats`).
     pub fn samples(&self) -> Vec<Sample> {
-        Vec::new()
+        let mut list = Vec::new();
+        let mut add = |prefix: String, values: Vec<(&'static str, u64, bool)>| {
+            for (name, value, gauge) in values {
+                let name = match name.split_once("rbac_") {
+                    Some(("", rest)) => format!("{prefix}.rbac.{rest}"),
+                    _ => format!("{prefix}.{name}"),
+                };
+                list.push(Sample {
+                    name,
+                    value: if gauge { SampleValue::Gauge(value) } else { SampleValue::Counter(value) },
+                });
+            }
+        };
+        for (name, counters) in &*lock(&self.clusters) {
+            add(format!("cluster.{name}"), counters.all());
+        }
+        for (name, counters) in &*lock(&self.http) {
+            add(format!("http.{}", name.trim_end_matches(';')), counters.all());
+        }
+        for (name, counters) in &*lock(&self.listeners) {
+            add(format!("listener.{}", name.replace(':', "_")), counters.all());
+        }
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list
     }
 
     /// Counters of the endpoints of one cluster (`/clusters`).
-    pub fn endpoints(&self, _cluster: &str) -> Vec<EndpointStats> {
-        Vec::new()
-    }
-
-    /// `name: value` lines as Envoy's `/stats` writes them.
-    pub fn render_text(&self) -> String {
-        String::new()
-    }
-
-    /// Prometheus text format: Envoy's statistics as `envoy_*` and the mesh's standard metrics as `istio_*`.
-    pub fn render_prometheus(&self) -> String {
-        String::new()
+    pub fn endpoints(&self, cluster: &str) -> Vec<EndpointStats> {
+        let hosts = lock(&self.hosts);
+        let mine = hosts.iter().filter(|((name, _), _)| &**name == cluster);
+        let mut list: Vec<_> = mine
+            .map(|((_, address), c)| EndpointStats {
+                address: *address,
+                cx_active: c.cx_active.get(),
+                cx_connect_fail: c.cx_connect_fail.get(),
+                cx_total: c.cx_total.get(),
+                rq_active: c.rq_active.get(),
+                rq_error: c.rq_error.get(),
+                rq_success: c.rq_success.get(),
+                rq_timeout: c.rq_timeout.get(),
+                rq_total: c.rq_total.get(),
+            })
+            .collect();
+        list.sort_by_key(|each| each.address);
+        list
     }
 
     /// Sets every counter to zero (`/reset_counters`).
-    pub fn reset_counters(&self) {}
+    pub fn reset_counters(&self) {
+        lock(&self.clusters).values().for_each(|c| c.reset());
+        lock(&self.hosts).values().for_each(|c| c.reset());
+        lock(&self.http).values().for_each(|c| c.reset());
+        lock(&self.listeners).values().for_each(|c| c.reset());
+    }
 }

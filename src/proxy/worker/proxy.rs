@@ -1,13 +1,20 @@
 //! Starting, draining and stopping the traffic threads.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
 use envoy_types::pb::envoy::config::core::v3::Node;
 
 use crate::config::{ConfigStore, Rejection};
+use crate::filter::peer_metadata::OwnMetadata;
 use crate::stats::Registry;
+use tokio::sync::watch;
+
+use super::context::{Shared, Worker};
+use super::sockets::Sockets;
 
 /// How the traffic threads run.
 #[derive(Debug, Clone)]
@@ -48,15 +55,40 @@ pub enum StartError {
 pub struct Proxy {
     store: Arc<ConfigStore>,
     stats: Arc<Registry>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Proxy {
-    /// Starts the traffic threads on the configuration of `store`, and follows its changes.
+    /// Starts the traffic threads on the configuration of `store`, and follows its changes. Returns once the
+    /// listeners that are known already have their sockets.
     ///
     /// # Errors
     /// [`StartError::Thread`].
-    pub fn start(_options: ProxyOptions, store: Arc<ConfigStore>) -> Result<Self, StartError> {
-        Ok(Self { store, stats: Arc::new(Registry::default()) })
+    pub fn start(options: ProxyOptions, store: Arc<ConfigStore>) -> Result<Self, StartError> {
+        let stats = Arc::<Registry>::default();
+        let own = Arc::new(OwnMetadata::of_node(&options.node));
+        let shared = Arc::new(Shared {
+            connections: AtomicUsize::new(0),
+            draining: watch::Sender::new(false),
+            stopping: watch::Sender::new(false),
+            listening: Mutex::default(),
+        });
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = if options.workers == 0 { cores() } else { options.workers };
+        let mut threads = Vec::with_capacity(count);
+        let (ready, started) = std::sync::mpsc::channel();
+        for index in 0..count {
+            let (store, stats, own, shared, ready) =
+                (store.clone(), stats.clone(), own.clone(), shared.clone(), ready.clone());
+            let mark = options.socket_mark;
+            let run = move || run_worker(index, || Worker::new(store, stats, own, mark, shared), &ready);
+            let thread = std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(run);
+            threads.push(thread.map_err(|source| StartError::Thread { index, source })?);
+            // One after the other, so that all workers share the port that the first one got.
+            let _ = started.recv_timeout(Duration::from_secs(5));
+        }
+        Ok(Self { store, stats, shared, threads })
     }
 
     /// Starts on the static resources of an Envoy bootstrap.
@@ -81,20 +113,77 @@ impl Proxy {
 
     /// Listening sockets and the addresses they really have (port 0 resolved), by listener name.
     pub fn listening(&self) -> Vec<(String, std::net::SocketAddr)> {
-        Vec::new()
+        self.shared.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Downstream connections open now.
     pub fn active_connections(&self) -> usize {
-        0
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Stops accepting, tells peers (`connection: close`, GOAWAY) and waits for open connections, `deadline` at most.
     /// Returns how many connections were still open.
-    pub async fn drain(&self, _deadline: Duration) -> usize {
-        0
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        self.shared.draining.send_replace(true);
+        let gone = async {
+            while self.active_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(deadline, gone).await;
+        self.active_connections()
     }
 
     /// Ends all threads at once.
-    pub fn stop(self) {}
+    pub fn stop(mut self) {
+        self.shared.stopping.send_replace(true);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.stopping.send_replace(true);
+    }
+}
+
+fn run_worker(index: usize, make: impl FnOnce() -> std::rc::Rc<Worker>, ready: &std::sync::mpsc::Sender<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else {
+        tracing::error!(index, "a traffic thread has no event loop; are file descriptors used up?");
+        return;
+    };
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let worker = make();
+        if index == 0 {
+            tokio::task::spawn_local(crate::upstream::dns::run(worker.store.clone()));
+        }
+        let mut changes = worker.store.changes();
+        let (mut draining, mut stopping) =
+            (worker.shared.draining.subscribe(), worker.shared.stopping.subscribe());
+        let mut sockets = Sockets::default();
+        let mut sweep = tokio::time::interval(Duration::from_secs(10));
+        worker.refresh();
+        sockets.follow(&worker);
+        let _ = ready.send(());
+        loop {
+            tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    worker.refresh();
+                    if !worker.draining() {
+                        sockets.follow(&worker);
+                    }
+                }
+                Ok(()) = draining.changed() => sockets.close(&worker),
+                _ = stopping.changed() => break,
+                _ = sweep.tick() => worker.refresh(),
+            }
+        }
+    });
 }

@@ -1,0 +1,342 @@
+//! HTTP/1 heads: strict parsing, and writing. What could be read in two ways is refused.
+
+use bytes::{Buf, BytesMut};
+
+use super::body::Framing;
+use super::headers::{HeaderList, tokens};
+
+/// Headers the parser has room for; the configured limit is checked afterwards.
+const PARSE_ROOM: usize = 256;
+
+/// A request head.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: Vec<u8>,
+    pub(crate) path: Vec<u8>,
+    pub(crate) authority: Vec<u8>,
+    pub(crate) scheme: &'static str,
+    pub(crate) headers: HeaderList,
+    /// 0 or 1 for HTTP/1, 2 for HTTP/2.
+    pub(crate) version: u8,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: Option<String>,
+    pub(crate) expect_continue: bool,
+}
+
+/// A response head.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderList,
+    pub(crate) keep_alive: bool,
+}
+
+/// Why a head is refused; the text goes to the log as response code details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HeadError {
+    #[error("http1.codec_error")]
+    Malformed,
+    #[error("http1.too_many_headers")]
+    TooManyHeaders,
+    #[error("http1.headers_too_large")]
+    TooLarge,
+    #[error("http1.invalid_transfer_encoding")]
+    TransferEncoding,
+    #[error("http1.content_length_and_chunked_not_allowed")]
+    LengthAndChunked,
+    #[error("http1.invalid_content_length")]
+    ContentLength,
+    #[error("missing_host_header")]
+    Host,
+    #[error("unexpected_underscore")]
+    Underscore,
+    #[error("low_version")]
+    LowVersion,
+}
+
+impl HeadError {
+    /// The status of the answer.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::TooLarge | Self::TooManyHeaders => 431,
+            Self::LowVersion => 426,
+            Self::TransferEncoding => 501,
+            _ => 400,
+        }
+    }
+}
+
+/// Limits of a head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadLimits {
+    pub(crate) bytes: usize,
+    pub(crate) count: usize,
+    pub(crate) reject_underscores: bool,
+    pub(crate) accept_http_10: bool,
+}
+
+/// A byte that may stand in a header name.
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The end of the head, if it is there. Looks for the empty line and refuses bare CR or LF on the way.
+fn head_end(input: &[u8], limit: usize) -> Result<Option<usize>, HeadError> {
+    let end = memchr::memmem::find(input, b"\r\n\r\n").map(|at| at + 4);
+    let scanned = &input[..end.unwrap_or(input.len())];
+    let mut from = 0;
+    while let Some(at) = memchr::memchr(b'\n', &scanned[from..]) {
+        let at = from + at;
+        if at == 0 || scanned[at - 1] != b'\r' {
+            return Err(HeadError::Malformed);
+        }
+        from = at + 1;
+    }
+    if scanned.len() > limit { Err(HeadError::TooLarge) } else { Ok(end) }
+}
+
+/// Takes a request head off the buffer; `None` = more bytes are needed.
+pub(crate) fn take_request(
+    input: &mut BytesMut,
+    request: &mut Request,
+    limits: HeadLimits,
+) -> Result<Option<Framing>, HeadError> {
+    // An empty line before a request is tolerated, as RFC 9112 asks.
+    while input.starts_with(b"\r\n") {
+        input.advance(2);
+    }
+    let Some(end) = head_end(input, limits.bytes)? else { return Ok(None) };
+    let mut room = [const { std::mem::MaybeUninit::uninit() }; PARSE_ROOM];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(&input[..end], &mut room) {
+        Ok(httparse::Status::Complete(length)) if length == end => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
+        _ => return Err(HeadError::Malformed),
+    }
+    let (Some(method), Some(path), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(HeadError::Malformed);
+    };
+    request.method.clear();
+    request.method.extend_from_slice(method.as_bytes());
+    request.path.clear();
+    request.path.extend_from_slice(path.as_bytes());
+    request.version = version;
+    if version == 0 && !limits.accept_http_10 {
+        return Err(HeadError::LowVersion);
+    }
+    copy_headers(parsed.headers, &mut request.headers, limits)?;
+    finish_request(request)?;
+    let framing = framing(&request.headers, version)?.unwrap_or(Framing::Length(0));
+    input.advance(end);
+    Ok(Some(framing))
+}
+
+fn copy_headers(
+    from: &[httparse::Header<'_>],
+    to: &mut HeaderList,
+    limits: HeadLimits,
+) -> Result<(), HeadError> {
+    to.clear();
+    if from.len() > limits.count {
+        return Err(HeadError::TooManyHeaders);
+    }
+    for header in from {
+        if limits.reject_underscores && header.name.contains('_') {
+            return Err(HeadError::Underscore);
+        }
+        if header.value.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')) {
+            return Err(HeadError::Malformed);
+        }
+        to.append(header.name.as_bytes(), header.value.trim_ascii());
+    }
+    Ok(())
+}
+
+fn finish_request(request: &mut Request) -> Result<(), HeadError> {
+    let headers = std::mem::take(&mut request.headers);
+    let mut hosts = headers.get_all(b"host");
+    let host = hosts.next();
+    if hosts.next().is_some()
+        || host.is_some_and(|h| h.iter().any(|b| matches!(b, b' ' | b'\t' | b'/' | b'@' | b',')))
+    {
+        return Err(HeadError::Host);
+    }
+    request.authority.clear();
+    request.authority.extend_from_slice(host.unwrap_or_default());
+    let close = headers.has_token(b"connection", b"close");
+    let keep = headers.has_token(b"connection", b"keep-alive");
+    request.keep_alive = if request.version == 0 { keep && !close } else { !close };
+    request.upgrade = (request.version == 1 && headers.has_token(b"connection", b"upgrade"))
+        .then(|| headers.get_text(b"upgrade").map(str::to_ascii_lowercase))
+        .flatten();
+    request.expect_continue = headers.get(b"expect").is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
+    drop(hosts);
+    request.headers = headers;
+    if !request.path.starts_with(b"/") && request.path != b"*" && request.method != b"CONNECT" {
+        absolute_form(request)?;
+    }
+    if request.authority.is_empty() {
+        return Err(HeadError::Host);
+    }
+    request.headers.remove(b"host");
+    Ok(())
+}
+
+/// `GET http://host/path`: the host of the target replaces the header.
+fn absolute_form(request: &mut Request) -> Result<(), HeadError> {
+    let lower = request.path.to_ascii_lowercase();
+    let skip = [b"http://".as_slice(), b"https://"]
+        .iter()
+        .find(|s| lower.starts_with(s))
+        .map(|s| s.len())
+        .ok_or(HeadError::Malformed)?;
+    let rest = request.path.split_off(skip);
+    let slash = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    request.authority = rest[..slash].to_vec();
+    request.path = match rest.get(slash) {
+        Some(b'/') => rest[slash..].to_vec(),
+        _ => [b"/", &rest[slash..]].concat(),
+    };
+    Ok(())
+}
+
+/// How the body of a message ends; `None` = nothing is said.
+fn framing(headers: &HeaderList, version: u8) -> Result<Option<Framing>, HeadError> {
+    let mut encodings = headers.get_all(b"transfer-encoding");
+    let encoding = encodings.next();
+    let mut lengths = headers.get_all(b"content-length");
+    let length = lengths.next();
+    if let Some(encoding) = encoding {
+        if version == 0 || encodings.next().is_some() || !encoding.eq_ignore_ascii_case(b"chunked") {
+            return Err(HeadError::TransferEncoding);
+        }
+        return if length.is_some() { Err(HeadError::LengthAndChunked) } else { Ok(Some(Framing::Chunked)) };
+    }
+    let Some(length) = length else { return Ok(None) };
+    if lengths.next().is_some()
+        || length.is_empty()
+        || length.len() > 18
+        || !length.iter().all(u8::is_ascii_digit)
+    {
+        return Err(HeadError::ContentLength);
+    }
+    let text = std::str::from_utf8(length).map_err(|_| HeadError::ContentLength)?;
+    text.parse().map(|n| Some(Framing::Length(n))).map_err(|_| HeadError::ContentLength)
+}
+
+/// Takes a response head off the buffer; `None` = more bytes are needed. Answers to HEAD, 1xx, 204 and 304 have no body.
+pub(crate) fn take_response(
+    input: &mut BytesMut,
+    response: &mut Response,
+    to_head: bool,
+) -> Result<Option<Framing>, HeadError> {
+    let limits = HeadLimits { bytes: 64 * 1024, count: 200, reject_underscores: false, accept_http_10: true };
+    let Some(end) = head_end(input, limits.bytes)? else { return Ok(None) };
+    let mut room = [const { std::mem::MaybeUninit::uninit() }; PARSE_ROOM];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut parsed, &input[..end], &mut room) {
+        Ok(httparse::Status::Complete(length)) if length == end => {}
+        _ => return Err(HeadError::Malformed),
+    }
+    let (Some(code), Some(version)) = (parsed.code, parsed.version) else { return Err(HeadError::Malformed) };
+    response.status = code;
+    copy_headers(parsed.headers, &mut response.headers, limits)?;
+    let close = response.headers.has_token(b"connection", b"close");
+    let keep = response.headers.has_token(b"connection", b"keep-alive");
+    response.keep_alive = if version == 0 { keep && !close } else { !close };
+    let said = framing(&response.headers, version)?;
+    let framing = if to_head || code < 200 || code == 204 || code == 304 {
+        Framing::Length(0)
+    } else {
+        said.unwrap_or(Framing::UntilClose)
+    };
+    input.advance(end);
+    Ok(Some(framing))
+}
+
+/// Writes a request head.
+pub(crate) fn write_request(
+    out: &mut BytesMut,
+    request: &Request,
+    path: &[u8],
+    authority: &[u8],
+    chunked: bool,
+    upgrade: Option<&str>,
+) {
+    out.reserve(request.headers.byte_size() + path.len() + authority.len() + 128);
+    for part in [&request.method, b" ".as_slice(), path, b" HTTP/1.1\r\nhost: ", authority, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+    write_headers(out, &request.headers, upgrade);
+    if chunked {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a response head.
+pub(crate) fn write_response(
+    out: &mut BytesMut,
+    response: &Response,
+    chunked: bool,
+    close: bool,
+    upgrade: Option<&str>,
+) {
+    out.reserve(response.headers.byte_size() + 128);
+    let mut digits = itoa(response.status);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(&digits);
+    digits[0] = b' ';
+    out.extend_from_slice(&digits[..1]);
+    let reason = http::StatusCode::from_u16(response.status).ok().and_then(|code| code.canonical_reason());
+    out.extend_from_slice(reason.unwrap_or("Unknown").as_bytes());
+    out.extend_from_slice(b"\r\n");
+    write_headers(out, &response.headers, upgrade);
+    if chunked {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    if close && upgrade.is_none() {
+        out.extend_from_slice(b"connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn itoa(status: u16) -> [u8; 3] {
+    let status = status.clamp(100, 999);
+    [b'0' + (status / 100) as u8, b'0' + (status / 10 % 10) as u8, b'0' + (status % 10) as u8]
+}
+
+fn write_headers(out: &mut BytesMut, headers: &HeaderList, upgrade: Option<&str>) {
+    for (name, value) in headers.iter() {
+        for part in [name, b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    if let Some(upgrade) = upgrade {
+        for part in [b"connection: upgrade\r\nupgrade: ", upgrade.as_bytes(), b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+}
+
+/// Removes what concerns one connection only: the standard list and what `Connection` names, except headers whose
+/// removal would change what policies saw.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderList) {
+    const STANDARD: [&[u8]; 6] =
+        [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te"];
+    let keeps_trailers = headers.has_token(b"te", b"trailers");
+    let named: Vec<Vec<u8>> =
+        headers.get_all(b"connection").flat_map(tokens).map(<[u8]>::to_ascii_lowercase).collect();
+    let protected = |name: &[u8]| {
+        name.starts_with(b"x-")
+            || name.starts_with(b":")
+            || matches!(name, b"host" | b"authorization" | b"content-length" | b"cookie" | b"forwarded")
+    };
+    headers.remove_if(|name, _| {
+        STANDARD.contains(&name) || (named.iter().any(|n| n == name) && !protected(name))
+    });
+    if keeps_trailers {
+        headers.append(b"te", b"trailers");
+    }
+}

@@ -1,0 +1,435 @@
+//! One request from head to log line: filters, route, upstream, response.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access_log::format::Facts;
+use crate::config::{
+    Action, HttpFilter, HttpManager, Redirect, Route, RouteQuery, VirtualHost, apply_mutations, split_query,
+};
+use crate::filter::fault::Abort;
+use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer};
+use crate::filter::rbac::{HttpSubject, Subject, Verdict};
+use crate::stats::HttpCounters;
+use crate::worker::context::Worker;
+
+use super::body::Body;
+use super::codec::{Request, Response};
+use super::info::{ConnectionInfo, Flags, StreamInfo};
+use super::prepare::{Refusal, prepare};
+use super::reply::{Replier, local};
+
+/// What a request needs to know of its surroundings.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) manager: Arc<HttpManager>,
+    pub(crate) connection: Rc<ConnectionInfo>,
+    pub(crate) counters: Arc<HttpCounters>,
+}
+
+/// One request on its way.
+pub(crate) struct Exchange {
+    pub(crate) scene: Scene,
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+    pub(crate) info: StreamInfo,
+    pub(crate) remote: IpAddr,
+    pub(crate) grpc: bool,
+    pub(crate) random: u64,
+    /// Who called, and who answered.
+    pub(crate) downstream_peer: Option<Arc<Peer>>,
+    pub(crate) upstream_peer: Option<Arc<Peer>>,
+    pub(crate) upstream_principal: Option<Arc<str>>,
+    pub(crate) route: Option<(Arc<VirtualHost>, Arc<Route>)>,
+    pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
+    /// The body of the proxy's own answer.
+    pub(crate) own_body: Option<Body>,
+}
+
+impl Exchange {
+    pub(crate) fn new(scene: Scene, request: Request) -> Self {
+        let protocol = match request.version {
+            0 => "HTTP/1.0",
+            1 => "HTTP/1.1",
+            _ => "HTTP/2",
+        };
+        let grpc = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc"));
+        let random = scene.worker.random();
+        let remote = scene.connection.remote.ip();
+        Self {
+            scene,
+            request,
+            response: Response::default(),
+            info: StreamInfo::new(protocol),
+            remote,
+            grpc,
+            random,
+            downstream_peer: None,
+            upstream_peer: None,
+            upstream_principal: None,
+            route: None,
+            service: None,
+            own_body: None,
+        }
+    }
+
+    /// Carries the request through; the request comes back so that its memory can be used again.
+    pub(crate) async fn run(mut self, body: Body, replier: &mut Replier) -> Request {
+        self.scene.counters.downstream_rq_total.add(1);
+        self.scene.counters.downstream_rq_active.add(1);
+        self.info.bytes_received = 0;
+        let unread = !body.is_done();
+        let passed = self.enter().await;
+        let forwards =
+            passed && matches!(&self.route, Some((_, route)) if matches!(route.action, Action::Forward(_)));
+        // An answer of our own leaves the body unread, and what follows cannot be told from it.
+        self.request.keep_alive &= forwards || !unread;
+        match (passed, &self.route) {
+            (true, Some((_, route))) => {
+                let route = route.clone();
+                match &route.action {
+                    Action::Forward(forward) => {
+                        super::forward::forward(&mut self, &route, forward, body, replier).await
+                    }
+                    Action::Redirect(redirect) => {
+                        self.redirect(&route, redirect);
+                        self.answer(replier).await;
+                    }
+                    Action::Respond { status, body } => {
+                        self.info.details = "direct_response".into();
+                        self.own(*status, body, Flags::default());
+                        self.answer(replier).await;
+                    }
+                }
+            }
+            _ => self.answer(replier).await,
+        }
+        self.scene.counters.downstream_rq_active.sub(1);
+        super::report::report(&mut self);
+        self.request
+    }
+
+    /// Everything before the route's action. `false` = an answer of our own is ready.
+    async fn enter(&mut self) -> bool {
+        let scene = self.scene.clone();
+        let random = u128::from(scene.worker.random()) << 64 | u128::from(self.random);
+        match prepare(&mut self.request, &scene.manager, &scene.connection, random) {
+            Ok(remote) => self.remote = remote,
+            Err(refusal) => {
+                self.refuse(refusal);
+                return false;
+            }
+        }
+        self.find_route();
+        for filter in &scene.manager.filters {
+            if !self.filter(filter).await {
+                return false;
+            }
+        }
+        let Some((vhost, _)) = &self.route else {
+            self.info.details = "route_not_found".into();
+            self.own(404, b"", Flags::NO_ROUTE);
+            return false;
+        };
+        if vhost.require_tls && self.request.scheme != "https" {
+            let location = [b"https://".as_slice(), &self.request.authority, &self.request.path].concat();
+            self.response.headers.set(b"location", &location);
+            self.own(301, b"", Flags::default());
+            return false;
+        }
+        true
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::BadPath => {
+                self.info.details = "path_normalization_failed".into();
+                self.own(400, b"", Flags::default());
+            }
+            Refusal::UpgradeRefused => {
+                self.info.details = "upgrade_failed".into();
+                self.own(403, b"", Flags::default());
+            }
+            Refusal::Redirect(path) => {
+                self.info.details = "path_normalization_redirect".into();
+                self.response.headers.set(b"location", &path);
+                self.own(307, b"", Flags::default());
+            }
+        }
+    }
+
+    fn find_route(&mut self) {
+        let Some(table) = self.scene.worker.routes(&self.scene.manager) else { return };
+        let Some(vhost) = table.host(&self.request.authority) else { return };
+        let query = RouteQuery {
+            path: &self.request.path,
+            method: &self.request.method,
+            authority: &self.request.authority,
+            scheme: self.request.scheme.as_bytes(),
+            headers: &self.request.headers,
+            random: self.random,
+        };
+        if let Some(route) = vhost.route(&query) {
+            self.info.route_name = Some(route.name.clone());
+            self.route = Some((vhost.clone(), route.clone()));
+        }
+    }
+
+    /// Runs one filter on the request.
+    async fn filter(&mut self, filter: &HttpFilter) -> bool {
+        let overrides =
+            self.route.as_ref().map(|(vhost, route)| (route.overrides.clone(), vhost.overrides.clone()));
+        match filter {
+            HttpFilter::PeerMetadata(options) if options.discover_downstream => {
+                self.downstream_peer = self.scene.worker.peer(&self.request.headers);
+                self.request.headers.remove(METADATA_HEADER);
+                self.request.headers.remove(ID_HEADER);
+                true
+            }
+            HttpFilter::Rbac(rbac) => {
+                let special = overrides.and_then(|(route, vhost)| route.rbac.or(vhost.rbac));
+                match special {
+                    Some(None) => true,
+                    Some(Some(special)) => self.judge(&special),
+                    None => self.judge(rbac),
+                }
+            }
+            HttpFilter::Fault(fault) => {
+                let special = overrides.and_then(|(route, vhost)| route.fault.or(vhost.fault));
+                self.fault(special.as_deref().unwrap_or(fault)).await
+            }
+            HttpFilter::Cors => {
+                let Some(cors) = overrides.and_then(|(route, vhost)| route.cors.or(vhost.cors)) else {
+                    return true;
+                };
+                if cors.preflight(&self.request.method, &self.request.headers, &mut self.response.headers) {
+                    self.info.details = "cors_response".into();
+                    self.own(200, b"", Flags::default());
+                    return false;
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn judge(&mut self, rbac: &crate::filter::rbac::Rbac) -> bool {
+        let http = HttpSubject {
+            headers: &self.request.headers,
+            method: &self.request.method,
+            path: &self.request.path,
+            authority: &self.request.authority,
+            scheme: self.request.scheme.as_bytes(),
+        };
+        let subject = Subject { connection: &self.scene.connection, remote: self.remote, http: Some(http) };
+        match rbac.shadow(&subject) {
+            Some(Verdict::Allowed) => self.scene.counters.rbac_shadow_allowed.add(1),
+            Some(Verdict::Denied { .. }) => self.scene.counters.rbac_shadow_denied.add(1),
+            None => {}
+        }
+        match rbac.judge(&subject) {
+            Verdict::Allowed => {
+                self.scene.counters.rbac_allowed.add(1);
+                true
+            }
+            Verdict::Denied { policy } => {
+                self.scene.counters.rbac_denied.add(1);
+                self.info.details = format!("rbac_access_denied_matched_policy[{policy}]").into();
+                self.own(403, b"RBAC: access denied", Flags::default());
+                false
+            }
+        }
+    }
+
+    async fn fault(&mut self, fault: &crate::filter::fault::Fault) -> bool {
+        let cluster = self.route.as_ref().and_then(|(_, route)| match &route.action {
+            Action::Forward(forward) => forward.pick(self.random).map(|c| c.name.clone()),
+            _ => None,
+        });
+        let draw = self.scene.worker.random();
+        if let Some(delay) = fault.delay(&self.request.headers, cluster.as_deref(), draw) {
+            self.info.flags.set(Flags::DELAY_INJECTED);
+            tokio::time::sleep(delay.min(Duration::from_secs(3600))).await;
+        }
+        let draw = self.scene.worker.random();
+        let Some(abort) = fault.abort(&self.request.headers, cluster.as_deref(), draw) else { return true };
+        self.info.details = "fault_filter_abort".into();
+        match abort {
+            Abort::Http(status) => self.own(status, b"fault filter abort", Flags::FAULT_INJECTED),
+            Abort::Grpc(status) => {
+                self.own(200, b"", Flags::FAULT_INJECTED);
+                self.own_body = Some(Body::Empty);
+                self.response.headers.set(b"content-type", b"application/grpc");
+                self.response.headers.set(b"grpc-status", status.to_string().as_bytes());
+            }
+        }
+        false
+    }
+
+    fn redirect(&mut self, route: &Route, redirect: &Redirect) {
+        let (path, query) = split_query(&self.request.path);
+        let mut target = if let Some(whole) = &redirect.path {
+            whole.to_vec()
+        } else if let Some(prefix) = &redirect.prefix {
+            route.replace_matched(path, prefix)
+        } else if let Some(regex) = &redirect.regex {
+            regex.apply(path)
+        } else {
+            path.to_vec()
+        };
+        if !redirect.strip_query && !query.is_empty() && !target.contains(&b'?') {
+            target.push(b'?');
+            target.extend_from_slice(query);
+        }
+        let authority = String::from_utf8_lossy(&self.request.authority).into_owned();
+        let scheme = redirect.scheme.as_deref().unwrap_or(self.request.scheme);
+        let mut host = redirect.host.as_deref().map_or_else(|| authority.clone(), str::to_owned);
+        if redirect.scheme.is_some() && redirect.host.is_none() && redirect.port.is_none() {
+            // A port that stands for the old scheme does not survive the change.
+            for port in [":80", ":443"] {
+                host = host.strip_suffix(port).unwrap_or(&host).to_owned();
+            }
+        }
+        if let Some(port) = redirect.port {
+            host = host
+                .rsplit_once(':')
+                .filter(|(_, p)| p.bytes().all(|b| b.is_ascii_digit()))
+                .map_or(host.as_str(), |(h, _)| h)
+                .to_owned();
+            host = format!("{host}:{port}");
+        }
+        let location = [scheme.as_bytes(), b"://", host.as_bytes(), &target].concat();
+        self.response.headers.set(b"location", &location);
+        self.info.details = "direct_response".into();
+        self.own(redirect.status, b"", Flags::default());
+        self.grpc = false;
+    }
+
+    /// Prepares an answer of the proxy's own.
+    pub(crate) fn own(&mut self, status: u16, text: &[u8], flags: Flags) {
+        self.info.flags.set(flags);
+        self.own_body = Some(local(&mut self.response, status, text, self.grpc));
+    }
+
+    /// Sends the prepared answer.
+    pub(crate) async fn answer(&mut self, replier: &mut Replier) {
+        let mut body = self.own_body.take().unwrap_or(Body::Empty);
+        self.leave();
+        // The rest of an unread request body cannot be told from the next request.
+        if !self.request.keep_alive {
+            replier.set_close();
+        }
+        self.info.response_code = self.response.status;
+        let sent = match replier.start(&self.response, &body, None) {
+            Ok(mut sink) => super::body::pump(&mut body, &mut sink, |_| {}).await.ok(),
+            Err(_) => None,
+        };
+        match sent {
+            Some(count) => self.info.bytes_sent = count,
+            None => self.info.flags.set(Flags::DOWNSTREAM_TERMINATION),
+        }
+    }
+
+    /// What every response gets on its way out.
+    pub(crate) fn leave(&mut self) {
+        use crate::config::proto::network::http_connection_manager::v3::http_connection_manager::ServerHeaderTransformation as Server;
+        let manager = self.scene.manager.clone();
+        super::codec::strip_hop_by_hop(&mut self.response.headers);
+        if let Some((vhost, route)) = self.route.clone() {
+            let overrides = &route.overrides;
+            if let Some(cors) = overrides
+                .cors
+                .as_ref()
+                .or(vhost.overrides.cors.as_ref())
+                .filter(|_| manager.filters.iter().any(|f| matches!(f, HttpFilter::Cors)))
+            {
+                cors.mark(&self.request.headers, &mut self.response.headers);
+            }
+            if let Some(table) = self.scene.worker.routes(&manager) {
+                for level in [&route.mutations, &vhost.mutations, &table.mutations] {
+                    self.mutate_response(&level.response);
+                }
+            }
+        }
+        if let Some(options) =
+            manager.peer_metadata().filter(|o| o.propagate_downstream && self.downstream_peer.is_some())
+        {
+            let _ = options;
+            let own = &self.scene.worker.own;
+            self.response.headers.set(METADATA_HEADER, own.encoded.as_bytes());
+            self.response.headers.set(ID_HEADER, own.id.as_bytes());
+        }
+        match manager.server_header {
+            Server::PassThrough => {}
+            Server::AppendIfAbsent if self.response.headers.contains(b"server") => {}
+            _ => self.response.headers.set(b"server", manager.server_name.as_bytes()),
+        }
+        if manager.request_id_in_response {
+            if let Some(id) = self.request.headers.get(b"x-request-id").map(<[u8]>::to_vec) {
+                self.response.headers.set(b"x-request-id", &id);
+            }
+        }
+        if !self.response.headers.contains(b"date") {
+            let date = self.scene.worker.date();
+            self.response.headers.append(b"date", date.as_bytes());
+        }
+    }
+
+    /// Applies response header mutations.
+    pub(crate) fn mutate_response(&mut self, list: &[crate::config::Mutation]) {
+        if list.is_empty() {
+            return;
+        }
+        let mut headers = std::mem::take(&mut self.response.headers);
+        apply_mutations(list, &mut headers, |template, headers| self.render(template, None, Some(headers)));
+        self.response.headers = headers;
+    }
+
+    /// Applies request header mutations.
+    pub(crate) fn mutate_request(&mut self, list: &[crate::config::Mutation]) {
+        if list.is_empty() {
+            return;
+        }
+        let mut headers = std::mem::take(&mut self.request.headers);
+        apply_mutations(list, &mut headers, |template, headers| self.render(template, Some(headers), None));
+        self.request.headers = headers;
+    }
+
+    fn render(
+        &self,
+        template: &crate::access_log::format::Template,
+        request: Option<&super::headers::HeaderList>,
+        response: Option<&super::headers::HeaderList>,
+    ) -> Vec<u8> {
+        if let Some(text) = template.constant() {
+            return text.to_vec();
+        }
+        let facts = Facts {
+            request: request.unwrap_or(&self.request.headers),
+            response: response.unwrap_or(&self.response.headers),
+            ..self.facts()
+        };
+        let mut out = Vec::new();
+        template.render(&facts, true, &mut out);
+        out
+    }
+
+    /// What logs and templates read.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            info: &self.info,
+            connection: &self.scene.connection,
+            request: &self.request.headers,
+            response: &self.response.headers,
+            pseudo: [
+                &self.request.method,
+                &self.request.path,
+                &self.request.authority,
+                self.request.scheme.as_bytes(),
+            ],
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! After a request: statistics, the mesh's metrics, the access log.
+
+use std::sync::{Arc, PoisonError};
+
+use crate::config::{Direction, HttpFilter};
+use crate::stats::{RequestLabels, TcpLabels};
+
+use super::exchange::Exchange;
+
+/// Counts and logs a finished request.
+pub(crate) fn report(exchange: &mut Exchange) {
+    exchange.info.duration = exchange.info.start.elapsed();
+    let counters = &exchange.scene.counters;
+    match exchange.info.response_code {
+        200..300 => counters.downstream_rq_2xx.add(1),
+        300..400 => counters.downstream_rq_3xx.add(1),
+        400..500 => counters.downstream_rq_4xx.add(1),
+        500..600 => counters.downstream_rq_5xx.add(1),
+        _ => {}
+    }
+    for filter in &exchange.scene.manager.filters {
+        if let HttpFilter::IstioStats { host_header_fallback } = filter {
+            istio(exchange, *host_header_fallback);
+        }
+    }
+    let facts = exchange.facts();
+    for log in &exchange.scene.manager.access_logs {
+        log.log(&facts);
+    }
+}
+
+fn istio(exchange: &Exchange, host_header_fallback: bool) {
+    let worker = &exchange.scene.worker;
+    let destination = exchange.scene.manager.direction == Direction::Inbound;
+    let connection = &exchange.scene.connection;
+    let principal = |text: Option<&str>| text.map_or_else(|| worker.unknown.clone(), Arc::from);
+    let unknown = worker.unknown_peer.clone();
+    let own = worker.own.peer.clone();
+    let (source, target) = if destination {
+        (exchange.downstream_peer.clone().unwrap_or(unknown), own)
+    } else {
+        (own, exchange.upstream_peer.clone().unwrap_or(unknown))
+    };
+    let (source_principal, target_principal) = if destination {
+        (principal(connection.principal()), principal(connection.local_principal.as_deref()))
+    } else {
+        (worker.unknown.clone(), worker.unknown.clone())
+    };
+    let labels = RequestLabels {
+        common: TcpLabels {
+            destination,
+            source,
+            target,
+            source_principal,
+            target_principal,
+            service: service(exchange, host_header_fallback),
+            mutual_tls: connection.peer.is_some(),
+            flags: exchange.info.flags,
+        },
+        code: exchange.info.response_code,
+        grpc: exchange.grpc,
+        grpc_status: exchange.info.grpc_status,
+    };
+    let millis = exchange.info.duration.as_secs_f64() * 1000.0;
+    let received = exchange.info.bytes_received + exchange.request.headers.byte_size() as u64;
+    let sent = exchange.info.bytes_sent + exchange.response.headers.byte_size() as u64;
+    worker.istio.lock().unwrap_or_else(PoisonError::into_inner).request(labels, millis, received, sent);
+}
+
+/// Host, short name and namespace of the service that was called.
+fn service(exchange: &Exchange, host_header_fallback: bool) -> (Arc<str>, Arc<str>, Arc<str>) {
+    if let Some(known) = &exchange.service {
+        return known.clone();
+    }
+    let unknown = exchange.scene.worker.unknown.clone();
+    let host = if host_header_fallback {
+        Arc::from(String::from_utf8_lossy(&exchange.request.authority))
+    } else {
+        unknown.clone()
+    };
+    let special = exchange.info.cluster.as_deref().filter(|name| {
+        matches!(*name, "PassthroughCluster" | "BlackHoleCluster" | "InboundPassthroughCluster")
+    });
+    let vhost = exchange.route.as_ref().map(|(vhost, _)| &*vhost.name);
+    let name = match (special, vhost) {
+        (Some(name), _) => Arc::from(name),
+        (None, Some("block_all")) => Arc::from("BlackHoleCluster"),
+        (None, Some("allow_any")) => Arc::from("PassthroughCluster"),
+        _ => host.clone(),
+    };
+    (host, name, unknown)
+}

@@ -1,0 +1,5 @@
+//! Downstream connections: accepting, sniffing, choosing a filter chain, TLS.
+
+pub(crate) mod accept;
+pub(crate) mod sniff;
+pub(crate) mod stream;

@@ -1,0 +1,3 @@
+//! The TCP proxy.
+
+pub(crate) mod proxy;

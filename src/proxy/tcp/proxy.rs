@@ -1,0 +1,193 @@
+//! Carrying one connection's bytes both ways.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::access_log::format::Facts;
+use crate::config::{Direction, FilterChain, TcpProxy};
+use crate::http::headers::HeaderList;
+use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
+use crate::listen::stream::Stream;
+use crate::stats::TcpLabels;
+use crate::upstream::connect::{Offer, connect};
+use crate::worker::context::Worker;
+
+/// First and largest copy buffer.
+const BUFFERS: (usize, usize) = (4 * 1024, 64 * 1024);
+
+/// Serves a connection whose chain ends in a TCP proxy.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    chain: &FilterChain,
+    proxy: &TcpProxy,
+    down: Stream,
+    connection: Rc<ConnectionInfo>,
+    original: SocketAddr,
+) {
+    let mut info = StreamInfo::new("");
+    let labels = dial_and_copy(worker, chain, proxy, down, &connection, original, &mut info).await;
+    info.duration = info.start.elapsed();
+    if let Some(labels) = labels {
+        let mut shard = worker.istio.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.tcp_bytes(&labels, info.bytes_sent, info.bytes_received);
+        shard.tcp_closed(&labels);
+    }
+    let none = HeaderList::default();
+    let facts =
+        Facts { info: &info, connection: &connection, request: &none, response: &none, pseudo: [b""; 4] };
+    proxy.access_logs.iter().for_each(|log| log.log(&facts));
+}
+
+async fn dial_and_copy(
+    worker: &Rc<Worker>,
+    chain: &FilterChain,
+    proxy: &TcpProxy,
+    down: Stream,
+    connection: &ConnectionInfo,
+    original: SocketAddr,
+    info: &mut StreamInfo,
+) -> Option<TcpLabels> {
+    let name = proxy.cluster(worker.random());
+    info.cluster = name.cloned();
+    let Some(pool) = name.and_then(|name| worker.pool(name)) else {
+        info.flags.set(Flags::NO_CLUSTER);
+        return None;
+    };
+    let mut tried = Vec::new();
+    let mut up = None;
+    for _ in 0..proxy.max_connect_attempts {
+        let Some(host) = pool.choose(worker.random(), None, &tried, Some(original), &worker.registry) else {
+            info.flags.set(Flags::NO_HEALTHY_UPSTREAM);
+            return None;
+        };
+        let address = host.endpoint.address;
+        info.upstream_host = Some(address);
+        pool.counters.upstream_cx_total.add(1);
+        match connect(&pool.cluster, address, host.tls.as_ref(), None, Offer::AsConfigured, worker.mark).await
+        {
+            Ok(stream) => {
+                host.counters.cx_total.add(1);
+                info.upstream_local = stream.socket().local_addr().ok();
+                up = Some((stream, host));
+                break;
+            }
+            Err(error) => {
+                host.counters.cx_connect_fail.add(1);
+                pool.counters.upstream_cx_connect_fail.add(1);
+                pool.note(&host, None);
+                info.transport_failure = error.to_string().into();
+                tried.push(address);
+            }
+        }
+    }
+    let Some((up, host)) = up else {
+        info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
+        return None;
+    };
+    let labels = chain
+        .filters
+        .istio_stats
+        .then(|| labels(worker, connection, &pool.cluster.service, host.endpoint.workload.as_deref(), info));
+    if let Some(labels) = &labels {
+        worker.istio.lock().unwrap_or_else(PoisonError::into_inner).tcp_opened(labels);
+    }
+    pool.counters.upstream_cx_active.add(1);
+    host.counters.cx_active.add(1);
+    let copying = copy_both(down, up, proxy.idle_timeout);
+    let (received, sent) = match proxy.max_connection {
+        Some(limit) => tokio::time::timeout(limit, copying).await.unwrap_or_default(),
+        None => copying.await,
+    };
+    info.bytes_received = received;
+    info.bytes_sent = sent;
+    pool.counters.upstream_cx_active.sub(1);
+    host.counters.cx_active.sub(1);
+    labels
+}
+
+fn labels(
+    worker: &Worker,
+    connection: &ConnectionInfo,
+    service: &Option<(Arc<str>, Arc<str>, Arc<str>)>,
+    workload: Option<&str>,
+    info: &StreamInfo,
+) -> TcpLabels {
+    let destination = connection.direction == Direction::Inbound;
+    let unknown = || worker.unknown_peer.clone();
+    let principal =
+        |text: Option<&str>| text.filter(|_| destination).map_or_else(|| worker.unknown.clone(), Arc::from);
+    let other = workload.and_then(|text| worker.endpoint_peer(text)).unwrap_or_else(unknown);
+    let (source, target) =
+        if destination { (unknown(), worker.own.peer.clone()) } else { (worker.own.peer.clone(), other) };
+    let none = worker.unknown.clone();
+    let special = info.cluster.clone().filter(|name| {
+        matches!(&**name, "PassthroughCluster" | "BlackHoleCluster" | "InboundPassthroughCluster")
+    });
+    TcpLabels {
+        destination,
+        source,
+        target,
+        source_principal: principal(connection.principal()),
+        target_principal: principal(connection.local_principal.as_deref()),
+        service: service
+            .clone()
+            .unwrap_or_else(|| (none.clone(), special.unwrap_or_else(|| none.clone()), none.clone())),
+        mutual_tls: connection.peer.is_some(),
+        flags: info.flags,
+    }
+}
+
+/// Copies until both directions ended, one failed, or nothing moved for `idle`. Returns bytes up and bytes down.
+async fn copy_both(down: Stream, up: Stream, idle: Option<Duration>) -> (u64, u64) {
+    let (down_read, down_write) = tokio::io::split(down);
+    let (up_read, up_write) = tokio::io::split(up);
+    let (sent_up, sent_down) = (Cell::new(0), Cell::new(0));
+    let last = Cell::new(Instant::now());
+    let both = async {
+        let _ = tokio::try_join!(
+            copy(down_read, up_write, &sent_up, &last),
+            copy(up_read, down_write, &sent_down, &last)
+        );
+    };
+    let watch = async {
+        let Some(idle) = idle else { return std::future::pending().await };
+        while last.get().elapsed() < idle {
+            tokio::time::sleep(idle.saturating_sub(last.get().elapsed()).max(Duration::from_millis(10)))
+                .await;
+        }
+    };
+    tokio::select! {
+        () = both => {}
+        () = watch => {}
+    }
+    (sent_up.get(), sent_down.get())
+}
+
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    count: &Cell<u64>,
+    last: &Cell<Instant>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFERS.0];
+    loop {
+        let size = from.read(&mut buffer).await?;
+        if size == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..size]).await?;
+        to.flush().await?;
+        count.set(count.get() + size as u64);
+        last.set(Instant::now());
+        // A full buffer means more is waiting: larger steps cost fewer system calls.
+        if size == buffer.len() && size < BUFFERS.1 {
+            buffer.resize(size * 4, 0);
+        }
+    }
+}

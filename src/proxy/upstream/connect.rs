@@ -1,0 +1,110 @@
+//! Opening one upstream connection.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpSocket;
+use tokio_rustls::TlsConnector;
+
+use crate::config::Cluster;
+use crate::listen::stream::{Prefixed, Stream};
+use crate::tls::context::UpstreamTls;
+
+/// Which application protocols are offered in TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// As the cluster says.
+    AsConfigured,
+    /// HTTP/1.1; `true` = in the form that `istio.alpn` uses.
+    Http1(bool),
+    /// HTTP/2; likewise.
+    Http2(bool),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("immediate connect error: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("connection timeout")]
+    Timeout,
+    #[error("TLS_error: {0}")]
+    Tls(std::io::Error),
+    #[error("TLS_error:|Secret is not supplied by SDS")]
+    NoSecret,
+}
+
+/// Connects, within the cluster's connect timeout (TLS included).
+pub(crate) async fn connect(
+    cluster: &Cluster,
+    address: SocketAddr,
+    tls: Option<&Arc<UpstreamTls>>,
+    sni: Option<&str>,
+    offer: Offer,
+    mark: Option<u32>,
+) -> Result<Stream, ConnectError> {
+    let attempt = async {
+        let socket = open(cluster, address, mark)?;
+        let io = socket.connect(address).await?;
+        let _ = io.set_nodelay(true);
+        let plain = Prefixed { io, prefix: BytesMut::new() };
+        match tls {
+            None => Ok(Stream::Plain(plain)),
+            Some(tls) => handshake(tls, sni, offer, address.ip(), plain).await,
+        }
+    };
+    tokio::time::timeout(cluster.connect_timeout, attempt).await.map_err(|_| ConnectError::Timeout)?
+}
+
+fn open(cluster: &Cluster, address: SocketAddr, mark: Option<u32>) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let reference = socket2::SockRef::from(&socket);
+    if let Some(mark) = mark {
+        reference.set_mark(mark)?;
+    }
+    if let Some((time, interval, probes)) = cluster.keepalive {
+        let mut keepalive = socket2::TcpKeepalive::new();
+        if let Some(time) = time {
+            keepalive = keepalive.with_time(std::time::Duration::from_secs(time.into()));
+        }
+        if let Some(interval) = interval {
+            keepalive = keepalive.with_interval(std::time::Duration::from_secs(interval.into()));
+        }
+        if let Some(probes) = probes {
+            keepalive = keepalive.with_retries(probes);
+        }
+        reference.set_tcp_keepalive(&keepalive)?;
+    }
+    if let Some(source) = cluster.bind.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    Ok(socket)
+}
+
+async fn handshake(
+    tls: &UpstreamTls,
+    sni: Option<&str>,
+    offer: Offer,
+    ip: IpAddr,
+    plain: Prefixed,
+) -> Result<Stream, ConnectError> {
+    let state = tls.current().ok_or(ConnectError::NoSecret)?;
+    let config = match offer {
+        Offer::AsConfigured => &state.plain,
+        Offer::Http1(true) if state.has_alpn => &state.istio_http1,
+        Offer::Http2(true) if state.has_alpn => &state.istio_h2,
+        Offer::Http1(_) if state.has_alpn => &state.http1,
+        Offer::Http2(_) => &state.h2,
+        Offer::Http1(_) => &state.plain,
+    };
+    let name = sni.or(Some(tls.sni.as_str())).filter(|name| !name.is_empty());
+    let name = match name.map(|name| ServerName::try_from(name.to_owned())) {
+        Some(Ok(name)) => name,
+        // Istio's names (`outbound_.80_._.host`) are valid; anything else goes without a name.
+        _ => ServerName::IpAddress(ip.into()),
+    };
+    let stream = TlsConnector::from(config.clone()).connect(name, plain).await.map_err(ConnectError::Tls)?;
+    Ok(Stream::Client(Box::new(stream)))
+}
