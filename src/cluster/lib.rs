@@ -5,6 +5,7 @@
 
 pub mod api_client;
 pub mod apiserver;
+pub mod controllers;
 pub mod launcher;
 mod network;
 mod node;

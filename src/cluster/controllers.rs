@@ -1,0 +1,91 @@
+//! The controllers a mesh needs: they turn what users ask for into objects, again and again until both agree.
+//!
+//! Watches only say which object to look at; every reconciliation reads the truth from the store, which is in memory and consistent,
+//! so there are no caches to be stale and no expectations to keep. A key that fails is tried again with growing pauses.
+
+mod context;
+mod daemon_set;
+mod deployment;
+mod endpoint_slice;
+mod garbage;
+mod job;
+mod key;
+mod namespace;
+mod pod_owner;
+mod queue;
+mod replica_set;
+mod stateful_set;
+mod watches;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api_client::{ApiClient, ApiError};
+use context::Context;
+use key::Key;
+use queue::Queue;
+
+/// Keys reconciled at once.
+const WORKERS: usize = 4;
+
+/// What a reconciliation asks for after itself.
+pub(crate) type Reconciled = Result<Option<Duration>, ApiError>;
+
+/// Runs all controllers until `shutdown`. `ca_certificate` is published to every namespace.
+pub async fn run(api: ApiClient, ca_certificate: String, shutdown: CancellationToken) {
+    let queue = Arc::new(Queue::default());
+    let context = Arc::new(Context::new(api, ca_certificate));
+    let mut tasks = JoinSet::new();
+    for resource in watches::WATCHED {
+        tasks.spawn(watches::follow(context.clone(), queue.clone(), resource));
+    }
+    for _ in 0..WORKERS {
+        tasks.spawn(work(context.clone(), queue.clone()));
+    }
+    shutdown.cancelled().await;
+    tasks.shutdown().await;
+}
+
+async fn work(context: Arc<Context>, queue: Arc<Queue>) {
+    loop {
+        let (key, failures) = queue.next().await;
+        let outcome = reconcile(&context, &key).await;
+        match outcome {
+            Ok(again) => queue.done(key, again),
+            Err(error) => {
+                // Conflicts are everyday: somebody else wrote first.
+                if error.is_conflict() {
+                    tracing::debug!(%key, %error, "will be reconciled again");
+                } else {
+                    tracing::warn!(%key, %error, failures, "reconciliation failed");
+                }
+                queue.failed(key, failures + 1);
+            }
+        }
+    }
+}
+
+async fn reconcile(context: &Context, key: &Key) -> Reconciled {
+    match key {
+        Key::Namespace(name) => namespace::reconcile(context, name).await,
+        Key::Deployment(namespace, name) => deployment::reconcile(context, namespace, name).await,
+        Key::ReplicaSet(namespace, name) => replica_set::reconcile(context, namespace, name).await,
+        Key::StatefulSet(namespace, name) => stateful_set::reconcile(context, namespace, name).await,
+        Key::DaemonSet(namespace, name) => daemon_set::reconcile(context, namespace, name).await,
+        Key::Job(namespace, name) => job::reconcile(context, namespace, name).await,
+        Key::Service(namespace, name) => endpoint_slice::reconcile(context, namespace, name).await,
+        Key::OwnerGone { namespace, uid } => garbage::owner_gone(context, namespace, uid).await,
+        Key::Dependent { resource, namespace, name } => {
+            garbage::dependent(context, resource, namespace, name).await
+        }
+        Key::Leaving { resource, namespace, name } => {
+            garbage::leaving(context, resource, namespace, name).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! What can be reconciled.
+
+use std::fmt;
+
+use crate::api_client::ResourceRef;
+
+/// One thing to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Namespace(String),
+    Deployment(String, String),
+    ReplicaSet(String, String),
+    StatefulSet(String, String),
+    DaemonSet(String, String),
+    Job(String, String),
+    /// A Service, for its EndpointSlices.
+    Service(String, String),
+    /// An object is gone: what it owned may have to go too.
+    OwnerGone {
+        namespace: String,
+        uid: String,
+    },
+    /// An object with owners: they may be gone already.
+    Dependent {
+        resource: &'static ResourceRef,
+        namespace: String,
+        name: String,
+    },
+    /// An object that waits for the garbage collector before it goes.
+    Leaving {
+        resource: &'static ResourceRef,
+        namespace: String,
+        name: String,
+    },
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespace(name) => write!(formatter, "namespace {name}"),
+            Self::Deployment(namespace, name) => write!(formatter, "deployment {namespace}/{name}"),
+            Self::ReplicaSet(namespace, name) => write!(formatter, "replicaset {namespace}/{name}"),
+            Self::StatefulSet(namespace, name) => write!(formatter, "statefulset {namespace}/{name}"),
+            Self::DaemonSet(namespace, name) => write!(formatter, "daemonset {namespace}/{name}"),
+            Self::Job(namespace, name) => write!(formatter, "job {namespace}/{name}"),
+            Self::Service(namespace, name) => write!(formatter, "endpoints of service {namespace}/{name}"),
+            Self::OwnerGone { namespace, uid } => write!(formatter, "dependents of {uid} in {namespace:?}"),
+            Self::Dependent { resource, namespace, name } => {
+                write!(formatter, "owners of {} {namespace}/{name}", resource.plural)
+            }
+            Self::Leaving { resource, namespace, name } => {
+                write!(formatter, "deletion of {} {namespace}/{name}", resource.plural)
+            }
+        }
+    }
+}
