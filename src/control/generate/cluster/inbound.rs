@@ -1,0 +1,76 @@
+//! Clusters that lead from a sidecar to its application, one per workload port.
+
+use std::sync::Arc;
+
+use super::super::proto::{address, cluster, endpoint, istio_metadata, list, nested, text};
+use super::super::{Resource, names};
+use super::well_known::{
+    base, breakers, downstream_protocol, inbound_source, longest, set_http_options, unlimited,
+};
+use crate::index::Index;
+use crate::index::inbound::{InboundKey, InboundPort};
+use cluster::cluster::DiscoveryType;
+use envoy_types::pb::envoy::config::core::v3::Http2ProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+};
+
+/// The clusters of all ports.
+pub(super) fn clusters(index: &Index, key: &InboundKey) -> Vec<Arc<Resource>> {
+    key.ports.iter().map(|port| of_port(index, port)).collect()
+}
+
+fn of_port(index: &Index, port: &InboundPort) -> Arc<Resource> {
+    let name = names::inbound(port.target_port);
+    let mut made = if index.settings.inbound_localhost {
+        let mut made = base(&name, DiscoveryType::Static, &index.settings);
+        made.load_assignment = Some(localhost(&name, port.target_port));
+        made
+    } else {
+        let mut made = base(&name, DiscoveryType::OriginalDst, &index.settings);
+        made.cleanup_interval = longest();
+        made.upstream_bind_config = Some(inbound_source());
+        made
+    };
+    made.circuit_breakers = Some(breakers(unlimited()));
+    if port.protocol.is_unspecified() {
+        set_http_options(&mut made, &downstream_protocol());
+    } else if port.protocol.is_http2() {
+        set_http_options(&mut made, &explicit_http2());
+    }
+    made.metadata = Some(istio_metadata([(
+        "services",
+        list(vec![nested([
+            ("host", text(port.hostname.as_str())),
+            ("name", text(&port.service_name)),
+            ("namespace", text(&port.service_namespace)),
+        ])]),
+    )]));
+    Resource::new(&name, &made)
+}
+
+/// HTTP/2 in any case.
+pub(super) fn explicit_http2() -> HttpProtocolOptions {
+    let config = ExplicitHttpConfig {
+        protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default())),
+    };
+    HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(config)),
+        ..HttpProtocolOptions::default()
+    }
+}
+
+fn localhost(name: &str, port: u16) -> endpoint::ClusterLoadAssignment {
+    let host =
+        endpoint::Endpoint { address: Some(address("127.0.0.1", u32::from(port))), ..Default::default() };
+    let one = endpoint::LbEndpoint {
+        host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(host)),
+        ..endpoint::LbEndpoint::default()
+    };
+    endpoint::ClusterLoadAssignment {
+        cluster_name: name.to_owned(),
+        endpoints: vec![endpoint::LocalityLbEndpoints { lb_endpoints: vec![one], ..Default::default() }],
+        ..endpoint::ClusterLoadAssignment::default()
+    }
+}

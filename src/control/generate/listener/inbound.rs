@@ -1,0 +1,177 @@
+//! `virtualInbound`: every connection into the workload, by port.
+
+use std::sync::Arc;
+
+use sagene_model::peer_authentication::Mode;
+use sagene_model::{Mesh, Protocol};
+
+use super::super::authorization::{self, Policies};
+use super::super::proto::{core, listener};
+use super::super::{Resource, names, route, transport};
+use super::chain::{
+    chain, http_inspector, listener as new_listener, off_for_ports, original_dst, set_inspection_timeout,
+    tls_inspector, to_port,
+};
+use super::http_manager::{Manager, Routes, Side, http_manager};
+use super::inbound_policy::{ChainKind, chains};
+use super::tcp;
+use crate::index::Index;
+use crate::index::inbound::{InboundKey, InboundPort};
+
+const NAME: &str = "virtualInbound";
+
+/// Trust domains whose identities are accepted.
+pub(super) fn trust_domains(mesh: &Mesh) -> Vec<String> {
+    std::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases).cloned().collect()
+}
+
+struct Inbound<'a> {
+    index: &'a Index,
+    key: &'a InboundKey,
+    policies: Policies,
+}
+
+/// Where the connections of a chain go.
+struct Destination<'a> {
+    cluster: String,
+    chain_name: &'a str,
+    stat_prefix: String,
+    service_port: u16,
+    host: &'a str,
+    grpc_web: bool,
+}
+
+/// The listener of everything that comes in.
+pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> {
+    let settings = &index.settings;
+    let inbound = Inbound { index, key, policies: authorization::policies(index, key) };
+    let port = settings.proxy_inbound_listen_port;
+    let mut made = new_listener(NAME, "0.0.0.0", port, core::TrafficDirection::Inbound, settings);
+    made.filter_chains.push(inbound.black_hole());
+    made.filter_chains.extend(inbound.passthrough());
+    for declared in &key.ports {
+        made.filter_chains.extend(inbound.of_port(declared));
+    }
+    made.listener_filters = inbound.listener_filters();
+    set_inspection_timeout(&mut made, settings);
+    made.transparent = key.transparent.then_some(super::super::proto::BoolValue { value: true });
+    Resource::new(NAME, &made)
+}
+
+impl Inbound<'_> {
+    /// A connection to the listener's own port would lead back to it.
+    fn black_hole(&self) -> listener::FilterChain {
+        let destination = [(names::BLACK_HOLE.to_owned(), 1)];
+        let mut made = chain(
+            "virtualInbound-blackhole",
+            tcp::outbound(&destination, None, &self.index.settings, self.key.plain_envoy),
+        );
+        made.filter_chain_match = Some(to_port(self.index.settings.proxy_inbound_listen_port));
+        made
+    }
+
+    /// Chains for ports of no service; ports with a mode of their own get chains of their own.
+    fn passthrough(&self) -> Vec<listener::FilterChain> {
+        let declared = |port: &u16| self.key.ports.iter().any(|known| known.target_port == *port);
+        let mut made = self.passthrough_chains(self.key.mutual_tls.workload, None);
+        for (port, mode) in self.key.mutual_tls.ports.iter().filter(|(port, _)| !declared(port)) {
+            made.extend(self.passthrough_chains(*mode, Some(*port)));
+        }
+        made
+    }
+
+    fn passthrough_chains(&self, mode: Mode, port: Option<u16>) -> Vec<listener::FilterChain> {
+        let kinds = chains(mode, Protocol::Unspecified, self.key.http10);
+        let of = |kind: &ChainKind| {
+            let destination = Destination {
+                cluster: names::INBOUND_PASSTHROUGH.to_owned(),
+                chain_name: if kind.http { "virtualInbound-catchall-http" } else { NAME },
+                stat_prefix: names::INBOUND_PASSTHROUGH.to_owned(),
+                service_port: 0,
+                host: names::INBOUND_PASSTHROUGH,
+                grpc_web: false,
+            };
+            self.chain(kind, port, &destination)
+        };
+        kinds.iter().map(of).collect()
+    }
+
+    fn of_port(&self, port: &InboundPort) -> Vec<listener::FilterChain> {
+        let mode = self.key.mutual_tls.of_port(port.target_port);
+        let name = format!("0.0.0.0_{}", port.target_port);
+        let destination = Destination {
+            cluster: names::inbound(port.target_port),
+            chain_name: &name,
+            stat_prefix: format!("inbound_{name}"),
+            service_port: port.service_port,
+            host: port.hostname.as_str(),
+            grpc_web: port.protocol == Protocol::GrpcWeb,
+        };
+        let kinds = chains(mode, port.protocol, self.key.http10);
+        kinds.iter().map(|kind| self.chain(kind, Some(port.target_port), &destination)).collect()
+    }
+
+    fn chain(
+        &self,
+        kind: &ChainKind,
+        port: Option<u16>,
+        destination: &Destination<'_>,
+    ) -> listener::FilterChain {
+        let filters = if kind.http { self.http_filters(destination) } else { self.tcp_filters(destination) };
+        let mut made = chain(destination.chain_name, filters);
+        let mut condition = kind.condition.clone();
+        condition.destination_port = port.map(u32::from).and_then(super::super::proto::uint);
+        made.filter_chain_match = Some(condition);
+        if kind.mutual_tls {
+            let alpn: &[&str] =
+                if kind.http { &["h2", "http/1.1"] } else { &["istio-peer-exchange", "h2", "http/1.1"] };
+            let domains = trust_domains(&self.index.settings.mesh);
+            made.transport_socket = Some(transport::downstream_mutual(&domains, alpn));
+        }
+        made
+    }
+
+    fn http_filters(&self, destination: &Destination<'_>) -> Vec<listener::Filter> {
+        let routes = match destination.service_port {
+            0 => route::inbound::passthrough(),
+            port => route::inbound::configuration(&destination.cluster, port, destination.host),
+        };
+        let manager = Manager {
+            side: Side::Inbound,
+            stat_prefix: &destination.stat_prefix,
+            routes: Routes::Inline(routes),
+            policies: self.policies.http.clone(),
+            grpc_web: destination.grpc_web,
+            http10: self.key.http10,
+            plain_envoy: self.key.plain_envoy,
+        };
+        vec![http_manager(manager, &self.index.settings)]
+    }
+
+    fn tcp_filters(&self, destination: &Destination<'_>) -> Vec<listener::Filter> {
+        let proxy = tcp::tcp_proxy(&[(destination.cluster.clone(), 1)], None, &self.index.settings);
+        let policies = self.policies.tcp.iter().cloned();
+        if self.key.plain_envoy {
+            return policies.chain([proxy]).collect();
+        }
+        std::iter::once(tcp::metadata_exchange()).chain(policies).chain([tcp::stats(true), proxy]).collect()
+    }
+
+    /// Nothing is inspected where there is nothing to find out: a server that speaks first would be kept waiting.
+    fn listener_filters(&self) -> Vec<listener::ListenerFilter> {
+        let ports = |wanted: &dyn Fn(Protocol, Mode) -> bool| -> Vec<u16> {
+            let ports = self.key.ports.iter();
+            ports
+                .filter(|port| wanted(port.protocol, self.key.mutual_tls.of_port(port.target_port)))
+                .map(|port| port.target_port)
+                .collect()
+        };
+        let no_tls = ports(&|_, mode| mode == Mode::Disable);
+        let no_http = ports(&|protocol, mode| !protocol.is_unspecified() || mode == Mode::Strict);
+        vec![
+            original_dst(),
+            off_for_ports(tls_inspector(), &no_tls),
+            off_for_ports(http_inspector(), &no_http),
+        ]
+    }
+}

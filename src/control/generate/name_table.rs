@@ -1,0 +1,49 @@
+//! The name table: addresses of every visible host, for the DNS server of the proxy.
+
+use std::sync::Arc;
+
+use sagene_model::service::Registry;
+
+use super::extension::{NameInfo, NameTable};
+use super::{Resource, ResourceSet};
+use crate::index::Index;
+use crate::index::view::View;
+
+/// Name of the one name table there is.
+const NAME: &str = "nametable";
+
+/// The table of a view. Headless services answer with their pods, and each named pod has a name of its own.
+pub(crate) fn name_table(index: &Index, view: &View) -> Arc<ResourceSet> {
+    let mut table = NameTable::default();
+    for visible in &view.services {
+        let service = &visible.service;
+        let Some(state) = index.services.get(&visible.key) else { continue };
+        let kubernetes = service.registry == Registry::Kubernetes;
+        let info = |ips: Vec<String>, shortname: &str| NameInfo {
+            ips,
+            registry: if kubernetes { "Kubernetes" } else { "External" }.to_owned(),
+            shortname: if kubernetes { shortname } else { "" }.to_owned(),
+            namespace: if kubernetes { service.namespace.clone() } else { String::new() },
+        };
+        let mut ips: Vec<String> = service.addresses.iter().map(ToString::to_string).collect();
+        if service.is_headless() && kubernetes {
+            for one in state.healthy() {
+                if !ips.contains(&one.address) {
+                    ips.push(one.address.clone());
+                }
+                if !one.hostname.is_empty() {
+                    let name = format!("{}.{}", one.hostname, service.hostname);
+                    let shortname = format!("{}.{}", one.hostname, service.name);
+                    let pod = table.table.entry(name).or_insert_with(|| info(Vec::new(), &shortname));
+                    if !pod.ips.contains(&one.address) {
+                        pod.ips.push(one.address.clone());
+                    }
+                }
+            }
+        }
+        if !ips.is_empty() {
+            table.table.insert(service.hostname.to_string(), info(ips, &service.name));
+        }
+    }
+    ResourceSet::new(vec![Resource::new(NAME, &table)])
+}

@@ -1,0 +1,302 @@
+//! Transport sockets: who proves what to whom.
+
+use sagene_api::istio::networking::gateway::{ServerTlsMode, ServerTlsSettings, TlsProtocol};
+use sagene_api::istio::networking::traffic_policy::{ClientTlsMode, ClientTlsSettings};
+
+use super::proto::{ads_with_timeout, duration};
+use super::proto::{any, boolean, core, exact, matcher, regex, string_matcher, tls, transport_socket};
+use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
+use sagene_api::Duration;
+use tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
+use tls::tls_parameters::TlsProtocol as Version;
+
+/// Name of the workload's own certificate.
+const IDENTITY: &str = "default";
+/// Name of the roots that verify the mesh's certificates.
+const ROOT_CA: &str = "ROOTCA";
+/// What Istio offers for inbound mutual TLS.
+const INBOUND_CIPHERS: [&str; 6] = [
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+];
+
+/// No TLS.
+pub(crate) fn raw_buffer() -> core::TransportSocket {
+    transport_socket("envoy.transport_sockets.raw_buffer", any(&RawBuffer {}))
+}
+
+fn socket_of<M: prost::Message + prost::Name>(context: &M) -> core::TransportSocket {
+    transport_socket("envoy.transport_sockets.tls", any(context))
+}
+
+/// A secret that the proxy's own agent hands out.
+fn agent_secret(name: &str) -> tls::SdsSecretConfig {
+    let grpc = core::GrpcService {
+        target_specifier: Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(
+            core::grpc_service::EnvoyGrpc {
+                cluster_name: "sds-grpc".to_owned(),
+                ..core::grpc_service::EnvoyGrpc::default()
+            },
+        )),
+        ..core::GrpcService::default()
+    };
+    let source = core::ApiConfigSource {
+        api_type: core::api_config_source::ApiType::Grpc as i32,
+        transport_api_version: core::ApiVersion::V3 as i32,
+        grpc_services: vec![grpc],
+        set_node_on_first_message_only: true,
+        ..core::ApiConfigSource::default()
+    };
+    let config = core::ConfigSource {
+        initial_fetch_timeout: Some(duration(Duration::ZERO)),
+        resource_api_version: core::ApiVersion::V3 as i32,
+        config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::ApiConfigSource(source)),
+        ..core::ConfigSource::default()
+    };
+    tls::SdsSecretConfig { name: name.to_owned(), sds_config: Some(config) }
+}
+
+/// A secret that the control plane hands out.
+fn served_secret(name: &str) -> tls::SdsSecretConfig {
+    tls::SdsSecretConfig { name: name.to_owned(), sds_config: Some(ads_with_timeout()) }
+}
+
+fn san(pattern: matcher::StringMatcher) -> tls::SubjectAltNameMatcher {
+    tls::SubjectAltNameMatcher {
+        san_type: tls::subject_alt_name_matcher::SanType::Uri as i32,
+        matcher: Some(pattern),
+        ..tls::SubjectAltNameMatcher::default()
+    }
+}
+
+/// Names a certificate must carry, whatever kind of name.
+fn any_sans(names: &[String]) -> Vec<tls::SubjectAltNameMatcher> {
+    use tls::subject_alt_name_matcher::SanType::{Dns, Email, IpAddress, Uri};
+    let kinds = [Uri, Dns, Email, IpAddress];
+    let pairs = names.iter().flat_map(|name| kinds.iter().map(move |kind| (name, *kind)));
+    pairs
+        .map(|(name, kind)| tls::SubjectAltNameMatcher {
+            san_type: kind as i32,
+            matcher: Some(exact(name)),
+            ..tls::SubjectAltNameMatcher::default()
+        })
+        .collect()
+}
+
+fn combined(sans: Vec<tls::SubjectAltNameMatcher>, roots: tls::SdsSecretConfig) -> ValidationContextType {
+    ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
+        default_validation_context: Some(tls::CertificateValidationContext {
+            match_typed_subject_alt_names: sans,
+            ..tls::CertificateValidationContext::default()
+        }),
+        validation_context_sds_secret_config: Some(roots),
+        ..CombinedCertificateValidationContext::default()
+    })
+}
+
+fn versions(least: Version, most: Version) -> tls::TlsParameters {
+    tls::TlsParameters {
+        tls_minimum_protocol_version: least as i32,
+        tls_maximum_protocol_version: most as i32,
+        ..tls::TlsParameters::default()
+    }
+}
+
+/// Mutual TLS towards workloads with these identities (none: any of the mesh), with the workload's own certificate.
+pub(crate) fn upstream_mutual(sni: &str, identities: &[String], http2: bool) -> core::TransportSocket {
+    let mut alpn = vec!["istio-peer-exchange".to_owned(), "istio".to_owned()];
+    if http2 {
+        alpn.push("h2".to_owned());
+    }
+    let sans = identities.iter().map(|identity| san(exact(identity))).collect();
+    let common = tls::CommonTlsContext {
+        tls_params: Some(versions(Version::TlSv12, Version::TlSv13)),
+        tls_certificate_sds_secret_configs: vec![agent_secret(IDENTITY)],
+        alpn_protocols: alpn,
+        validation_context_type: Some(combined(sans, agent_secret(ROOT_CA))),
+        ..tls::CommonTlsContext::default()
+    };
+    socket_of(&tls::UpstreamTlsContext {
+        common_tls_context: Some(common),
+        sni: sni.to_owned(),
+        ..tls::UpstreamTlsContext::default()
+    })
+}
+
+/// TLS as a DestinationRule says; `None` for DISABLE. ISTIO_MUTUAL uses `sni` and `identities` where the rule names none.
+pub(crate) fn upstream(
+    settings: &ClientTlsSettings,
+    sni: &str,
+    identities: &[String],
+    http2: bool,
+    namespace: &str,
+) -> Option<core::TransportSocket> {
+    let own_sni = if settings.sni.is_empty() { sni } else { &settings.sni };
+    match settings.mode {
+        ClientTlsMode::Disable => None,
+        ClientTlsMode::IstioMutual => {
+            let named = &settings.subject_alt_names;
+            Some(upstream_mutual(own_sni, if named.is_empty() { identities } else { named }, http2))
+        }
+        ClientTlsMode::Simple | ClientTlsMode::Mutual => Some(originate(settings, http2, namespace)),
+    }
+}
+
+/// TLS with certificates from files or a secret.
+fn originate(settings: &ClientTlsSettings, http2: bool, namespace: &str) -> core::TransportSocket {
+    let mut common = tls::CommonTlsContext {
+        alpn_protocols: if http2 { vec!["h2".to_owned()] } else { Vec::new() },
+        ..tls::CommonTlsContext::default()
+    };
+    let sans = any_sans(&settings.subject_alt_names);
+    let skip = settings.insecure_skip_verify.unwrap_or(false);
+    let credential = &settings.credential_name;
+    let credential = if credential.contains("://") {
+        credential.clone()
+    } else {
+        format!("kubernetes://{namespace}/{credential}")
+    };
+    let uses_secret = !settings.credential_name.is_empty();
+    let mutual = settings.mode == ClientTlsMode::Mutual;
+    if mutual && uses_secret {
+        common.tls_certificate_sds_secret_configs = vec![served_secret(&credential)];
+    } else if mutual {
+        let name = format!("file-cert:{}~{}", settings.client_certificate, settings.private_key);
+        common.tls_certificate_sds_secret_configs = vec![agent_secret(&name)];
+    }
+    common.validation_context_type = match () {
+        () if skip => None,
+        () if uses_secret => Some(combined(sans, served_secret(&format!("{credential}-cacert")))),
+        () if !settings.ca_certificates.is_empty() => {
+            Some(combined(sans, agent_secret(&format!("file-root:{}", settings.ca_certificates))))
+        }
+        () => Some(ValidationContextType::ValidationContext(tls::CertificateValidationContext {
+            system_root_certs: Some(tls::certificate_validation_context::SystemRootCerts {}),
+            match_typed_subject_alt_names: sans,
+            ..tls::CertificateValidationContext::default()
+        })),
+    };
+    let named = !settings.sni.is_empty();
+    socket_of(&tls::UpstreamTlsContext {
+        common_tls_context: Some(common),
+        sni: settings.sni.clone(),
+        // Without a name of its own, the connection is for the host of the request.
+        auto_host_sni: !named,
+        auto_sni_san_validation: !named && !skip && settings.subject_alt_names.is_empty(),
+        ..tls::UpstreamTlsContext::default()
+    })
+}
+
+/// Inbound mutual TLS with the workload's own certificate; clients must be of one of the trust domains.
+pub(crate) fn downstream_mutual(trust_domains: &[String], alpn: &[&str]) -> core::TransportSocket {
+    use matcher::string_matcher::MatchPattern::Prefix;
+    let sans = trust_domains
+        .iter()
+        .map(|domain| san(string_matcher(Prefix(format!("spiffe://{domain}/")))))
+        .collect();
+    let mut parameters = versions(Version::TlSv12, Version::TlsAuto);
+    parameters.cipher_suites = INBOUND_CIPHERS.map(str::to_owned).to_vec();
+    let common = tls::CommonTlsContext {
+        tls_params: Some(parameters),
+        tls_certificate_sds_secret_configs: vec![agent_secret(IDENTITY)],
+        alpn_protocols: alpn.iter().map(|&protocol| protocol.to_owned()).collect(),
+        validation_context_type: Some(combined(sans, agent_secret(ROOT_CA))),
+        ..tls::CommonTlsContext::default()
+    };
+    socket_of(&tls::DownstreamTlsContext {
+        common_tls_context: Some(common),
+        require_client_certificate: boolean(true),
+        ..tls::DownstreamTlsContext::default()
+    })
+}
+
+/// TLS of a gateway's server. `namespace` is the proxy's, where its secrets are.
+pub(crate) fn gateway_server(
+    settings: &ServerTlsSettings,
+    namespace: &str,
+    trust_domains: &[String],
+    http: bool,
+) -> core::TransportSocket {
+    let alpn: &[&str] = if http { &["h2", "http/1.1"] } else { &[] };
+    if settings.mode == ServerTlsMode::IstioMutual {
+        let alpn: &[&str] = if http { alpn } else { &["istio-peer-exchange", "h2", "http/1.1"] };
+        return downstream_mutual(trust_domains, alpn);
+    }
+    let mutual = matches!(settings.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
+    let mut common = tls::CommonTlsContext {
+        tls_params: Some(server_parameters(settings)),
+        alpn_protocols: alpn.iter().map(|&protocol| protocol.to_owned()).collect(),
+        ..tls::CommonTlsContext::default()
+    };
+    let names = server_credentials(settings, namespace);
+    let roots = if !settings.ca_cert_credential_name.is_empty() {
+        Some(credential_url(&settings.ca_cert_credential_name, namespace))
+    } else {
+        names.first().map(|name| format!("{name}-cacert"))
+    };
+    common.tls_certificate_sds_secret_configs = if names.is_empty() {
+        files(settings).into_iter().map(|name| agent_secret(&name)).collect()
+    } else {
+        names.iter().map(|name| served_secret(name)).collect()
+    };
+    if mutual {
+        let sans = any_sans(&settings.subject_alt_names);
+        let roots = match roots {
+            Some(name) => served_secret(&name),
+            None => agent_secret(&format!("file-root:{}", settings.ca_certificates)),
+        };
+        common.validation_context_type = Some(combined(sans, roots));
+    }
+    let required = settings.mode == ServerTlsMode::Mutual;
+    socket_of(&tls::DownstreamTlsContext {
+        common_tls_context: Some(common),
+        require_client_certificate: boolean(required),
+        ..tls::DownstreamTlsContext::default()
+    })
+}
+
+/// The secrets a server names, as SDS asks for them.
+pub(crate) fn server_credentials(settings: &ServerTlsSettings, namespace: &str) -> Vec<String> {
+    let one = std::iter::once(&settings.credential_name).filter(|name| !name.is_empty());
+    one.chain(&settings.credential_names).map(|name| credential_url(name, namespace)).collect()
+}
+
+fn credential_url(name: &str, namespace: &str) -> String {
+    match name {
+        name if name.contains("://") => name.to_owned(),
+        name => format!("kubernetes://{namespace}/{name}"),
+    }
+}
+
+fn files(settings: &ServerTlsSettings) -> Vec<String> {
+    let pair = |chain: &str, key: &str| format!("file-cert:{chain}~{key}");
+    if settings.tls_certificates.is_empty() {
+        return vec![pair(&settings.server_certificate, &settings.private_key)];
+    }
+    settings.tls_certificates.iter().map(|one| pair(&one.server_certificate, &one.private_key)).collect()
+}
+
+fn server_parameters(settings: &ServerTlsSettings) -> tls::TlsParameters {
+    let version = |version: TlsProtocol, default: Version| match version {
+        TlsProtocol::TlsAuto => default,
+        TlsProtocol::TlsV1_0 => Version::TlSv10,
+        TlsProtocol::TlsV1_1 => Version::TlSv11,
+        TlsProtocol::TlsV1_2 => Version::TlSv12,
+        TlsProtocol::TlsV1_3 => Version::TlSv13,
+    };
+    let least = version(settings.min_protocol_version, Version::TlSv12);
+    let most = version(settings.max_protocol_version, Version::TlsAuto);
+    let mut parameters = versions(least, most);
+    parameters.cipher_suites.clone_from(&settings.cipher_suites);
+    parameters.ecdh_curves.clone_from(&settings.ecdh_curves);
+    parameters
+}
+
+/// A regular expression as string matcher.
+pub(crate) fn regex_matcher(expression: &str) -> matcher::StringMatcher {
+    string_matcher(matcher::string_matcher::MatchPattern::SafeRegex(regex(expression)))
+}

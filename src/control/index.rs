@@ -1,0 +1,255 @@
+//! The mesh as generators see it: services with endpoints, rules, views of proxies — and everything generated so far.
+//!
+//! An index is immutable to its users; generated resources are remembered inside. The next index takes over all that a change does not
+//! touch, so that a change costs what it changed.
+
+pub mod affected;
+pub(crate) mod inbound;
+pub(crate) mod rules;
+pub(crate) mod services;
+pub(crate) mod view;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use sagene_model::Snapshot;
+use sagene_model::snapshot::{ChangeSet, Kind};
+use sagene_model::virtual_service::{self, Resolved};
+
+pub use affected::{Affected, Concern};
+
+use crate::generate::{self, Proxy, ProxyType, Resource, ResourceSet, Settings, type_url};
+use inbound::{Inbound, InboundKey};
+use rules::Rules;
+use services::{Services, lock};
+use view::{Keep, View, ViewKey};
+
+/// Which resources of a type are wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Requested<'a> {
+    /// All there are.
+    Everything,
+    /// These names. Endpoints of an unknown cluster are empty rather than missing; other unknown names are left out.
+    Names(&'a BTreeSet<String>),
+}
+
+/// The mesh at one instant.
+#[derive(Debug)]
+pub struct Index {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) services: Services,
+    pub(crate) rules: Arc<Rules>,
+    /// Every VirtualService, oldest first.
+    pub(crate) virtual_services: Arc<Vec<Arc<Resolved>>>,
+    relevant_labels: BTreeSet<(String, String)>,
+    views: Mutex<HashMap<ViewKey, Arc<View>>>,
+    inbounds: Mutex<HashMap<InboundKey, Arc<Inbound>>>,
+    sets: Mutex<HashMap<SetKey, SharedSet>>,
+}
+
+/// What the whole set of a wildcard type depends on, by address of the shared parts.
+type SetKey = (&'static str, usize, usize);
+/// The set with what it was made of, whose addresses are taken as long as the set is.
+type SharedSet = (Arc<View>, Arc<Inbound>, Arc<ResourceSet>);
+
+impl Index {
+    /// An index of a snapshot, from scratch.
+    pub fn build(snapshot: Snapshot, settings: Arc<Settings>) -> Self {
+        let services = Services::build(&snapshot, &settings.mesh);
+        let virtual_services = Arc::new(virtual_service::resolve_all(&snapshot, &settings.mesh));
+        Self::assemble(snapshot, settings, services, Arc::default(), virtual_services)
+    }
+
+    fn assemble(
+        snapshot: Snapshot,
+        settings: Arc<Settings>,
+        services: Services,
+        rules: Arc<Rules>,
+        virtual_services: Arc<Vec<Arc<Resolved>>>,
+    ) -> Self {
+        let mut index = Self {
+            snapshot,
+            settings,
+            services,
+            rules,
+            virtual_services,
+            relevant_labels: BTreeSet::new(),
+            views: Mutex::default(),
+            inbounds: Mutex::default(),
+            sets: Mutex::default(),
+        };
+        index.relevant_labels = view::relevant_labels(&index);
+        index
+    }
+
+    /// The index after `changes`, which lead to `snapshot`; and whom they concern.
+    pub fn next(&self, snapshot: Snapshot, settings: Arc<Settings>, changes: &ChangeSet) -> (Self, Affected) {
+        if settings != self.settings {
+            return (Self::build(snapshot, settings), Affected::everything());
+        }
+        let mesh = &settings.mesh;
+        let kinds = changes.kinds();
+        let (services, service_changes) = self.services.next(&self.snapshot, &snapshot, mesh, changes);
+        let affected = self.affected(changes, &service_changes, &snapshot);
+        let virtual_services = if kinds.contains(&Kind::VirtualService) {
+            Arc::new(virtual_service::resolve_all(&snapshot, mesh))
+        } else {
+            self.virtual_services.clone()
+        };
+        if kinds.contains(&Kind::DestinationRule) {
+            self.rules.retain(&snapshot);
+        }
+        // Whether an endpoint takes mutual TLS stands in what was generated for its service.
+        let services =
+            if kinds.contains(&Kind::PeerAuthentication) { services.without_generated() } else { services };
+        let settings = self.settings.clone();
+        let next = Self::assemble(snapshot, settings, services, self.rules.clone(), virtual_services);
+        if let Some(keep) = keep(&kinds, &service_changes, next.relevant_labels == self.relevant_labels) {
+            let views = lock(&self.views);
+            *lock(&next.views) =
+                views.iter().map(|(key, view)| (key.clone(), view.carry_over(keep))).collect();
+            if keep == Keep::Everything {
+                lock(&next.sets).clone_from(&lock(&self.sets));
+            }
+        }
+        *lock(&next.inbounds) = lock(&self.inbounds).clone();
+        (next, affected)
+    }
+
+    fn affected(
+        &self,
+        changes: &ChangeSet,
+        services: &services::ServiceChanges,
+        after: &Snapshot,
+    ) -> Affected {
+        let mut affected = Affected::of(changes, services, &self.settings.mesh.root_namespace);
+        // A pod that comes or whose labels or ports change may get other inbound listeners.
+        for change in changes.contents().filter(|change| change.kind == Kind::Pod) {
+            let shape = |snapshot: &Snapshot| {
+                let pod = snapshot.pods.get(&change.namespace, &change.name);
+                pod.map(|pod| (pod.metadata.labels.clone(), pod.spec.containers.clone()))
+            };
+            if shape(&self.snapshot) != shape(after) {
+                affected.add_inbound(&change.namespace);
+            }
+        }
+        affected
+    }
+
+    /// The snapshot it was made of.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The wanted resources of one type for a proxy.
+    pub fn resources(&self, proxy: &Proxy, type_url: &str, names: Requested<'_>) -> Vec<Arc<Resource>> {
+        match (type_url, names) {
+            (type_url::CLUSTER | type_url::LISTENER | type_url::NAME_TABLE, names) => {
+                let set = self.set(proxy, type_url);
+                match names {
+                    Requested::Everything => set.resources.clone(),
+                    Requested::Names(names) => {
+                        names.iter().filter_map(|name| set.get(name).cloned()).collect()
+                    }
+                }
+            }
+            (_, Requested::Everything) => Vec::new(),
+            (type_url::ENDPOINT, Requested::Names(names)) => {
+                let view = self.view(proxy);
+                names.iter().map(|name| generate::endpoint::assignment(self, &view, name)).collect()
+            }
+            (type_url::ROUTE, Requested::Names(names)) => {
+                let view = self.view(proxy);
+                let route = |name: &String| match proxy.proxy_type {
+                    ProxyType::Sidecar => generate::route::of_sidecar(self, &view, name),
+                    ProxyType::Router => generate::route::of_router(self, &view, proxy, name),
+                };
+                names.iter().filter_map(route).collect()
+            }
+            (type_url::SECRET, Requested::Names(names)) => {
+                names.iter().filter_map(|name| generate::secret::secret(self, proxy, name)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Everything of a wildcard type (clusters, listeners, the name table) for a proxy. Proxies with the same view get the same set.
+    pub fn set(&self, proxy: &Proxy, type_url: &str) -> Arc<ResourceSet> {
+        let view = self.view(proxy);
+        if type_url == type_url::NAME_TABLE {
+            return view.name_table.get_or_init(|| generate::name_table::name_table(self, &view)).clone();
+        }
+        let inbound = self.inbound(proxy);
+        let (kind, at) = match type_url {
+            type_url::CLUSTER => ("clusters", (Arc::as_ptr(&view) as usize, Arc::as_ptr(&inbound) as usize)),
+            type_url::LISTENER => {
+                ("listeners", (Arc::as_ptr(&view) as usize, Arc::as_ptr(&inbound) as usize))
+            }
+            _ => return Arc::default(),
+        };
+        let key = (kind, at.0, at.1);
+        if let Some(known) = lock(&self.sets).get(&key) {
+            return known.2.clone();
+        }
+        let resources = match (kind, proxy.proxy_type) {
+            ("clusters", ProxyType::Sidecar) => generate::cluster::of_sidecar(self, &view, &inbound),
+            ("clusters", ProxyType::Router) => generate::cluster::of_router(self, &view),
+            (_, ProxyType::Sidecar) => generate::listener::of_sidecar(self, &view, &inbound),
+            (_, ProxyType::Router) => generate::listener::of_router(self, &view, &inbound, proxy),
+        };
+        let set = ResourceSet::new(resources);
+        lock(&self.sets).entry(key).or_insert((view, inbound, set)).2.clone()
+    }
+
+    pub(crate) fn view(&self, proxy: &Proxy) -> Arc<View> {
+        let key = view::key_of(proxy, &self.relevant_labels, self.settings.locality_load_balancing);
+        if let Some(known) = lock(&self.views).get(&key) {
+            return known.clone();
+        }
+        let made = Arc::new(View::build(self, key.clone()));
+        lock(&self.views).entry(key).or_insert(made).clone()
+    }
+
+    pub(crate) fn inbound(&self, proxy: &Proxy) -> Arc<Inbound> {
+        let key = inbound::key_of(self, proxy);
+        if let Some(known) = lock(&self.inbounds).get(&key) {
+            return known.clone();
+        }
+        let made = Arc::new(Inbound {
+            key: key.clone(),
+            clusters: Default::default(),
+            listener: Default::default(),
+        });
+        lock(&self.inbounds).entry(key).or_insert(made).clone()
+    }
+
+    /// Forgets what only proxies that are gone made use of.
+    pub fn forget_unused<'a>(&self, connected: impl Iterator<Item = &'a Proxy>) {
+        let (mut views, mut inbounds) = (HashSet::new(), HashSet::new());
+        for proxy in connected {
+            views.insert(view::key_of(proxy, &self.relevant_labels, self.settings.locality_load_balancing));
+            inbounds.insert(inbound::key_of(self, proxy));
+        }
+        lock(&self.sets).clear();
+        lock(&self.views).retain(|key, _| views.contains(key));
+        lock(&self.inbounds).retain(|key, _| inbounds.contains(key));
+    }
+}
+
+/// What views keep over a change; `None` means nothing.
+fn keep(kinds: &BTreeSet<Kind>, services: &services::ServiceChanges, same_labels: bool) -> Option<Keep> {
+    let rebuilt = [Kind::VirtualService, Kind::DestinationRule, Kind::Sidecar, Kind::Gateway];
+    if !same_labels || !services.declarations.is_empty() || rebuilt.iter().any(|kind| kinds.contains(kind)) {
+        return None;
+    }
+    if !services.clusters.is_empty() || kinds.contains(&Kind::PeerAuthentication) {
+        return Some(Keep::AllButClusters);
+    }
+    Some(Keep::Everything)
+}

@@ -1,0 +1,196 @@
+//! What a proxy takes in: the ports of the services its workload stands behind, and the mutual TLS and policies in front of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use sagene_api::Object;
+use sagene_api::istio::security::{AuthorizationPolicy, RequestAuthentication};
+use sagene_api::kubernetes::{self, IntOrString, Pod};
+use sagene_model::labels::{Labels, has_all};
+use sagene_model::peer_authentication::{self, MutualTls};
+use sagene_model::{Hostname, Protocol, Service, service};
+
+use super::Index;
+use crate::generate::{Proxy, Resource};
+
+/// A port of a workload that some service leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct InboundPort {
+    /// Port of the workload.
+    pub(crate) target_port: u16,
+    /// Port of the service.
+    pub(crate) service_port: u16,
+    pub(crate) protocol: Protocol,
+    /// The service.
+    pub(crate) hostname: Hostname,
+    /// Its name and namespace.
+    pub(crate) service_name: String,
+    pub(crate) service_namespace: String,
+}
+
+/// Everything a proxy's inbound side depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct InboundKey {
+    pub(crate) namespace: String,
+    /// By workload port, the oldest service first.
+    pub(crate) ports: Vec<InboundPort>,
+    pub(crate) mutual_tls: MutualTls,
+    pub(crate) authorization: Vec<Arc<Object<AuthorizationPolicy>>>,
+    pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
+    pub(crate) http10: bool,
+    pub(crate) transparent: bool,
+    /// A stock Envoy, which does not know Istio's filters.
+    pub(crate) plain_envoy: bool,
+}
+
+/// What was generated for an [`InboundKey`].
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    pub(crate) key: InboundKey,
+    pub(crate) clusters: OnceLock<Vec<Arc<Resource>>>,
+    pub(crate) listener: OnceLock<Arc<Resource>>,
+}
+
+impl PartialEq for InboundKey {
+    fn eq(&self, other: &Self) -> bool {
+        // Policies are compared by address: an object that changed is another object.
+        fn same<T>(left: &[Arc<T>], right: &[Arc<T>]) -> bool {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| Arc::ptr_eq(left, right))
+        }
+        self.namespace == other.namespace
+            && self.ports == other.ports
+            && self.mutual_tls == other.mutual_tls
+            && self.http10 == other.http10
+            && self.transparent == other.transparent
+            && self.plain_envoy == other.plain_envoy
+            && same(&self.authorization, &other.authorization)
+            && same(&self.authentication, &other.authentication)
+    }
+}
+
+impl Eq for InboundKey {}
+
+impl std::hash::Hash for InboundKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.namespace.hash(state);
+        self.ports.hash(state);
+        self.mutual_tls.hash(state);
+        self.authorization.len().hash(state);
+        self.authentication.len().hash(state);
+    }
+}
+
+/// What `proxy` takes in.
+pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
+    let mesh = &index.settings.mesh;
+    InboundKey {
+        namespace: proxy.namespace.clone(),
+        ports: ports(index, proxy),
+        mutual_tls: peer_authentication::effective(&index.snapshot, mesh, &proxy.namespace, &proxy.labels),
+        authorization: policies(index, proxy, &index.snapshot.authorization_policies, |policy| {
+            (policy.selector.as_ref().map(|selector| &selector.match_labels), has_target(policy))
+        }),
+        authentication: policies(index, proxy, &index.snapshot.request_authentications, |policy| {
+            let targeted = policy.target_ref.is_some() || !policy.target_refs.is_empty();
+            (policy.selector.as_ref().map(|selector| &selector.match_labels), targeted)
+        }),
+        http10: proxy.http10,
+        transparent: proxy.interception_mode == "TPROXY",
+        plain_envoy: proxy.plain_envoy,
+    }
+}
+
+fn has_target(policy: &AuthorizationPolicy) -> bool {
+    policy.target_ref.is_some() || !policy.target_refs.is_empty()
+}
+
+/// Policies of the root namespace and the proxy's own that select it, oldest first. Those with a target are not for sidecars.
+fn policies<S: sagene_api::Resource>(
+    index: &Index,
+    proxy: &Proxy,
+    all: &sagene_model::snapshot::Collection<S>,
+    read: impl Fn(&S) -> (Option<&Labels>, bool),
+) -> Vec<Arc<Object<S>>> {
+    let root = index.settings.mesh.root_namespace.as_str();
+    let own = (proxy.namespace != root).then_some(proxy.namespace.as_str());
+    let places = std::iter::once(root).chain(own);
+    let mut found: Vec<Arc<Object<S>>> = places
+        .flat_map(|place| all.in_namespace(place))
+        .filter(|policy| {
+            let (selector, targeted) = read(&policy.spec);
+            !targeted && selector.is_none_or(|selector| has_all(&proxy.labels, selector))
+        })
+        .cloned()
+        .collect();
+    found.sort_by(|left, right| {
+        let age = |one: &Object<S>| (one.metadata.creation_timestamp, one.metadata.name.clone());
+        age(left).cmp(&age(right))
+    });
+    found
+}
+
+/// The services in front of a proxy, with the ports they lead to; one service per workload port, the oldest.
+fn ports(index: &Index, proxy: &Proxy) -> Vec<InboundPort> {
+    let mesh = &index.settings.mesh;
+    let pod = index.snapshot.pods.get(&proxy.namespace, &proxy.name);
+    let mut ports: BTreeMap<u16, (Option<jiff::Timestamp>, InboundPort)> = BTreeMap::new();
+    let mut add = |service: &Service, target_port: u16, service_port: u16, protocol: Protocol| {
+        let port = InboundPort {
+            target_port,
+            service_port,
+            protocol,
+            hostname: service.hostname.clone(),
+            service_name: service.name.clone(),
+            service_namespace: service.namespace.clone(),
+        };
+        let known = ports.entry(target_port).or_insert_with(|| (service.created, port.clone()));
+        if (service.created, &port.hostname) < (known.0, &known.1.hostname) {
+            *known = (service.created, port);
+        }
+    };
+    for object in index.snapshot.services.in_namespace(&proxy.namespace) {
+        if object.spec.selector.is_empty() || !has_all(&proxy.labels, &object.spec.selector) {
+            continue;
+        }
+        let service = service::of_kubernetes(object, mesh);
+        for declared in &object.spec.ports {
+            let target = target_port(declared, pod.map(AsRef::as_ref));
+            if let (Some(port), Some(target)) = (service.port(declared.port), target) {
+                add(&service, target, port.port, port.protocol);
+            }
+        }
+    }
+    for entry in index.snapshot.service_entries.in_namespace(&proxy.namespace) {
+        let Some(selector) = &entry.spec.workload_selector else { continue };
+        if !has_all(&proxy.labels, &selector.labels) {
+            continue;
+        }
+        for service in service::of_service_entry(entry) {
+            for declared in &entry.spec.ports {
+                let wanted = if declared.target_port == 0 { declared.number } else { declared.target_port };
+                let port = u16::try_from(declared.number).ok().and_then(|number| service.port(number));
+                if let (Some(port), Ok(target)) = (port, u16::try_from(wanted)) {
+                    add(&service, target, port.port, port.protocol);
+                }
+            }
+        }
+    }
+    ports.into_values().map(|(_, port)| port).collect()
+}
+
+/// The number of a Service's target port; a name is looked up among the pod's container ports.
+pub(crate) fn target_port(
+    declared: &kubernetes::service::ServicePort,
+    pod: Option<&Object<Pod>>,
+) -> Option<u16> {
+    match &declared.target_port {
+        None => Some(declared.port),
+        Some(IntOrString::Int(0)) => Some(declared.port),
+        Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
+        Some(IntOrString::String(name)) => {
+            let pod = pod?;
+            let mut ports = pod.spec.containers.iter().flat_map(|container| &container.ports);
+            ports.find(|port| port.name == *name).map(|port| port.container_port)
+        }
+    }
+}
