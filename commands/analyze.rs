@@ -8,6 +8,8 @@ use sagene_analysis::filter::{Filter, Suppression, reaches};
 use sagene_analysis::input::load;
 use sagene_analysis::{Code, Input, Level, Message, checks};
 
+use sagene_model::Kind;
+
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files;
@@ -108,6 +110,9 @@ impl AnalyzeCommand {
             }
         } else if self.files.is_empty() {
             return Err(Failure::usage("--use-kube=false needs files to analyze"));
+        } else {
+            // Files say nothing about what runs: nothing may be concluded from what they do not hold.
+            input.unknown_kinds.extend([Kind::Pod, Kind::Namespace, Kind::Node, Kind::Secret]);
         }
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         if let Some(path) = &self.mesh_config_file {

@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
-    analyze, completion, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config,
-    proxy_status, uninstall, version,
+    analyze, completion, console, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config,
+    proxy_status, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -100,6 +100,9 @@ enum Command {
     Kubectl(Passthrough),
     /// Find mistakes in configuration, in a cluster and in files
     Analyze(analyze::AnalyzeCommand),
+    /// Check manifests with no cluster
+    #[command(alias = "v")]
+    Validate(validate::ValidateCommand),
     /// Show whether every proxy has what the control plane sent
     #[command(alias = "ps")]
     ProxyStatus(proxy_status::ProxyStatusCommand),
@@ -109,6 +112,8 @@ enum Command {
     /// Open a dashboard in the browser
     #[command(aliases = ["dash", "d"])]
     Dashboard(dashboard::DashboardCommand),
+    /// Serve the built-in console of a cluster
+    Console(console::ConsoleCommand),
     /// Show the versions of client, control plane and data plane
     Version(version::VersionCommand),
     /// Print a shell completion script
@@ -177,6 +182,8 @@ impl Cli {
             Command::KubeInject(command) => command.run(&context),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
             Command::Analyze(command) => command.run(&context),
+            Command::Validate(command) => command.run(),
+            Command::Console(command) => command.run(&context),
             Command::ProxyStatus(command) => command.run(&context),
             Command::Dashboard(command) => command.run(&context),
             Command::ProxyConfig(command) => command.run(&context),

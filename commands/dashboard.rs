@@ -131,14 +131,8 @@ impl DashboardCommand {
             "No Kiali in the cluster: serving the built-in console of {}",
             cluster.description
         ));
-        let console = console::start(cluster).await?;
         self.announce(address, "/kiali/");
-        console
-            .serve(listener, async {
-                // Without a handler Ctrl-C ends the process as well; this way connections end in order.
-                let _unavailable = tokio::signal::ctrl_c().await;
-            })
-            .await?;
+        serve_console(cluster, listener).await?;
         Ok(Exit::Success)
     }
 
@@ -188,6 +182,20 @@ impl<const DEFAULT: u16> PodPage<DEFAULT> {
         let pod = pods.into_iter().next().ok_or_else(|| Failure::new("no pods found"))?;
         Ok(Page { pod, port: self.ui_port, path })
     }
+}
+
+/// Serves the built-in console of a cluster until interrupted or told to end.
+pub(crate) async fn serve_console(cluster: &Cluster, listener: TcpListener) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let console = console::start(cluster).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let end = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    Ok(console.serve(listener, end).await?)
 }
 
 /// A running pod by label, in the control plane's namespace or in `-n`.

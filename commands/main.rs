@@ -12,6 +12,7 @@ mod runtime;
 mod analyze;
 mod cluster;
 mod completion;
+mod console;
 mod dashboard;
 mod install;
 mod kube_inject;
@@ -21,6 +22,7 @@ mod profile;
 mod proxy_config;
 mod proxy_status;
 mod uninstall;
+mod validate;
 mod version;
 
 use std::ffi::OsString;

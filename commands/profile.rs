@@ -25,7 +25,7 @@ enum Subcommands {
 #[derive(Debug, Args)]
 struct Dump {
     /// Name of the profile
-    profile: Option<String>,
+    name: Option<String>,
     #[command(flatten)]
     overlays: Overlays,
 }
@@ -48,7 +48,7 @@ impl ProfileCommand {
 impl Dump {
     fn run(self) -> Outcome {
         let mut request: InstallRequest = self.overlays.request()?;
-        if let Some(name) = self.profile {
+        if let Some(name) = self.name {
             if name.contains('/') {
                 return Err(Failure::new(format!("{name:?}: profiles are named, files go to -f")));
             }

@@ -105,7 +105,7 @@ impl UninstallCommand {
         for doomed in &doomed {
             let namespace = Some(text(&doomed.object, "/metadata/namespace")).filter(|it| !it.is_empty());
             let name = text(&doomed.object, "/metadata/name");
-            let options = json!({"propagationPolicy": "Foreground"});
+            let options = json!({"propagationPolicy": "Background"});
             objects.delete(&doomed.resource, namespace, name, &options).await.map_err(server_failure)?;
             output::line(&format!("  Removed {}.", described(doomed)));
         }

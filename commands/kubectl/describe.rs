@@ -108,11 +108,8 @@ fn field(out: &mut String, depth: usize, name: &str, value: &Value) {
         }
         other => {
             let label = format!("{indent}{name}:");
-            out.push_str(&format!("{label:<14} {}\n", plain(other)).replacen(
-                ":  ",
-                ": ",
-                usize::from(label.len() >= 14),
-            ));
+            let gap = if label.len() < 14 { 14 - label.len() } else { 1 };
+            out.push_str(&format!("{label}{}{}\n", " ".repeat(gap), plain(other)));
         }
     }
 }

@@ -1,0 +1,48 @@
+//! Installing, as far as a cluster without nodes goes, and removing it again.
+
+use crate::server::Server;
+
+#[test]
+fn install_applies_everything_and_says_what_it_waits_for() {
+    let server = Server::start();
+    let output = server.run(&["install", "--set", "profile=minimal", "-y", "--readiness-timeout", "1s"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("Istio core installed"), "{output:?}");
+    assert!(output.stderr.contains("deployment/istiod was not ready within 1 s"), "{output:?}");
+    let found = server.run(&["kubectl", "-n", "istio-system", "get", "deploy,cm", "-o", "name"]);
+    assert!(found.stdout.contains("deployment.apps/istiod\n"), "{found:?}");
+    assert!(found.stdout.contains("configmap/istio-sidecar-injector\n"), "{found:?}");
+}
+
+#[test]
+fn uninstall_purge_leaves_nothing_of_ours() {
+    let server = Server::start();
+    server.run(&["install", "--set", "profile=minimal", "-y", "--readiness-timeout", "1s"]);
+    let output = server.run(&["uninstall", "--purge", "-y"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    let labels = "operator.istio.io/component";
+    for kinds in ["deploy,svc,cm,sa,role,rolebinding", "clusterrole,clusterrolebinding,crd"] {
+        let left = server.run(&["kubectl", "get", kinds, "-A", "-l", labels, "-o", "name"]);
+        assert_eq!(left.stdout, "", "{left:?}");
+    }
+    let again = server.run(&["uninstall", "--purge", "-y"]);
+    assert!(again.code == 1 && again.stderr.contains("nothing is installed"), "{again:?}");
+}
+
+#[test]
+fn a_refused_prompt_changes_nothing() {
+    let server = Server::start();
+    let output = server.run_with_input(&["install"], "n\n");
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("Proceed? (y/N)") && output.stderr.contains("Cancelled."), "{output:?}");
+    let found = server.run(&["kubectl", "get", "namespace", "istio-system"]);
+    assert_eq!(found.code, 1, "{found:?}");
+}
+
+#[test]
+fn a_mistyped_setting_stops_before_anything_is_done() {
+    let server = Server::start();
+    let output = server.run(&["install", "-y", "--set", "values.pilot.traceSamplin=1"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("did you mean \"values.pilot.traceSampling\""), "{output:?}");
+}

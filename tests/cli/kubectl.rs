@@ -1,0 +1,98 @@
+//! `sagene kubectl` in the words of kubectl.
+
+use crate::server::Server;
+
+const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  key: one\n";
+
+#[test]
+fn apply_tells_created_unchanged_and_configured() {
+    let server = Server::start();
+    let file = server.file("a.yaml", CONFIG_MAP);
+    let path = file.to_str().expect("path");
+    for expected in ["configmap/a created\n", "configmap/a unchanged\n"] {
+        let output = server.run(&["kubectl", "apply", "-f", path]);
+        assert_eq!((output.code, output.stdout.as_str()), (0, expected), "{}", output.stderr);
+    }
+    let output = server.run_with_input(&["kubectl", "apply", "-f", "-"], &CONFIG_MAP.replace("one", "two"));
+    assert_eq!(output.stdout, "configmap/a configured\n", "{}", output.stderr);
+    let output = server.run(&["kubectl", "get", "cm", "a", "-o", "jsonpath={.data.key}"]);
+    assert_eq!(output.stdout, "two", "{}", output.stderr);
+}
+
+#[test]
+fn get_prints_the_servers_table_and_names_what_is_missing() {
+    let server = Server::start();
+    let output = server.run(&["kubectl", "get", "namespaces"]);
+    assert!(output.stdout.starts_with("NAME") && output.stdout.contains("\ndefault "), "{output:?}");
+    let output = server.run(&["kubectl", "get", "pods"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, "No resources found in default namespace.\n"));
+    let output = server.run(&["kubectl", "get", "pod", "x"]);
+    assert_eq!(
+        (output.code, output.stderr.as_str()),
+        (1, "Error from server (NotFound): pods \"x\" not found\n")
+    );
+    let output = server.run(&["kubectl", "get", "deploymets"]);
+    assert!(
+        output.stderr.starts_with("error: the server doesn't have a resource type \"deploymets\""),
+        "{output:?}"
+    );
+    assert!(output.stderr.contains("did you mean \"deployments\""), "{output:?}");
+}
+
+#[test]
+fn labels_are_set_kept_and_removed() {
+    let server = Server::start();
+    let label = |change: &str| server.run(&["kubectl", "label", "namespace", "default", change]);
+    assert_eq!(label("istio-injection=enabled").stdout, "namespace/default labeled\n");
+    assert_eq!(label("istio-injection=enabled").stdout, "namespace/default not labeled\n");
+    let refused = label("istio-injection=disabled");
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("'istio-injection' already has a value (enabled), and --overwrite is false")
+    );
+    assert_eq!(label("istio-injection-").stdout, "namespace/default unlabeled\n");
+}
+
+#[test]
+fn delete_waits_until_objects_are_gone() {
+    let server = Server::start();
+    server.run_with_input(&["kubectl", "apply", "-f", "-"], CONFIG_MAP);
+    let output = server.run(&["kubectl", "delete", "configmap/a"]);
+    assert_eq!(output.stdout, "configmap \"a\" deleted from default namespace\n", "{}", output.stderr);
+    let output = server.run(&["kubectl", "delete", "configmap", "a"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("NotFound"), "{output:?}");
+    let output = server.run(&["kubectl", "delete", "configmap", "a", "--ignore-not-found"]);
+    assert_eq!(output.code, 0, "{output:?}");
+}
+
+#[test]
+fn bad_manifests_are_refused_with_their_file() {
+    let server = Server::start();
+    let apply = |text: &str| server.run_with_input(&["kubectl", "apply", "-f", "-"], text);
+    let unknown = apply("apiVersion: example.com/v1\nkind: Nope\nmetadata:\n  name: a\n");
+    assert_eq!(unknown.code, 1);
+    assert!(
+        unknown.stderr.contains("no matches for kind \"Nope\" in version \"example.com/v1\""),
+        "{unknown:?}"
+    );
+    let broken = apply("a: [");
+    assert!(broken.code == 1 && broken.stderr.starts_with("error: error parsing -"), "{broken:?}");
+    let field = apply(&CONFIG_MAP.replace("\ndata:", "\ndta:"));
+    assert!(field.code == 1 && field.stderr.contains("dta"), "{field:?}");
+    let missing = server.run(&["kubectl", "apply", "-f", "/nonexistent.yaml"]);
+    assert_eq!(missing.stderr, "error: the path \"/nonexistent.yaml\" does not exist\n");
+}
+
+#[test]
+fn namespaces_and_types_are_listed_and_created() {
+    let server = Server::start();
+    let output = server.run(&["kubectl", "create", "namespace", "shop"]);
+    assert_eq!(output.stdout, "namespace/shop created\n", "{}", output.stderr);
+    let again = server.run(&["kubectl", "create", "ns", "shop"]);
+    assert!(again.code == 1 && again.stderr.contains("AlreadyExists"), "{again:?}");
+    let types = server.run(&["kubectl", "api-resources", "-o", "name"]);
+    assert!(types.stdout.lines().any(|line| line == "deployments.apps"), "{types:?}");
+    let described = server.run(&["kubectl", "describe", "namespace", "shop"]);
+    assert!(described.stdout.starts_with("Name:         shop\n"), "{described:?}");
+}

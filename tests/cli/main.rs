@@ -1,0 +1,8 @@
+//! Whole commands against a real API server: exit code, stdout, stderr.
+//!
+//! Each case has a server of its own on a port the kernel chose, and never sees an ambient kubeconfig.
+
+mod install;
+mod kubectl;
+mod offline;
+mod server;

@@ -1,0 +1,113 @@
+//! An API server in this process, and the program run against it.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use sagene_cluster::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
+use sagene_cluster::pod_runtime::PodRuntimeHandle;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A server with an empty cluster.
+pub(crate) struct Server {
+    runtime: tokio::runtime::Runtime,
+    running: Option<RunningApiServer>,
+    directory: TempDir,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("runtime");
+        let config = ApiServerConfig {
+            state_dir: directory.path().join("state"),
+            listeners: vec![listener],
+            node_ip: None,
+            advertise: address,
+            pod_runtime: PodRuntimeHandle::default(),
+        };
+        let running = runtime.block_on(ApiServer::start(config)).expect("the API server starts");
+        let data = |pem: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": format!("https://{address}"),
+                "certificate-authority-data": data(&running.admin.ca_certificate)}}],
+            "users": [{"name": "test", "user": {"client-certificate-data": data(&running.admin.client_certificate),
+                "client-key-data": data(&running.admin.client_key)}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        std::fs::write(directory.path().join("kubeconfig"), kubeconfig.to_string()).expect("kubeconfig");
+        Self { runtime, running: Some(running), directory }
+    }
+
+    /// Runs the program against this server.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with_input(arguments, "")
+    }
+
+    /// The same, with something on stdin.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = sagene();
+        command.env("KUBECONFIG", self.directory.path().join("kubeconfig")).args(arguments);
+        finish(command, input)
+    }
+
+    /// A file below the test's own directory.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).expect("file");
+        path
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.shutdown());
+        }
+    }
+}
+
+/// The program with nothing of the caller's environment that could lead it to a cluster.
+pub(crate) fn sagene() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sagene"));
+    command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST").env("NO_COLOR", "1");
+    command
+}
+
+/// Runs a command with `input` on stdin.
+pub(crate) fn finish(mut command: Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    // A program that does not read its stdin may be gone already.
+    let _gone = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program ends");
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
