@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::LauncherError;
-pub(crate) use kubeconfig::{AdminCredentials, write as write_kubeconfig};
+pub(crate) use kubeconfig::{port as kubeconfig_port, write as write_kubeconfig};
 pub(crate) use lock::{Lock, LockError};
 pub(crate) use record::{ClusterRecord, process_start_time};
 pub(crate) use start::StartReport;

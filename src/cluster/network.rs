@@ -19,10 +19,11 @@ use std::net::Ipv4Addr;
 
 pub(crate) use error::NetworkError;
 pub(crate) use host::HostNetwork;
-pub(crate) use load_balancer::LoadBalancer;
+pub(crate) use load_balancer::{Inside, LoadBalancer, Purpose};
 pub(crate) use namespace::PodNamespaces;
 pub(crate) use node_network::NodeNetwork;
 pub(crate) use pod_link::PodLink;
+pub(crate) use service_rules::{Backends, Frontend, Frontends, Transport};
 pub(crate) use services::ServiceProxy;
 
 /// The node's address on the bridge: gateway of every pod, `status.hostIP`.

@@ -9,15 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::CONTEXT;
-
-/// PEM texts of the cluster's administrator.
-#[derive(Clone)]
-pub(crate) struct AdminCredentials {
-    pub(crate) certificate_authority: String,
-    pub(crate) client_certificate: String,
-    pub(crate) client_key: String,
-}
+use super::{CONTEXT, StateDirectory};
+use crate::apiserver::AdminCredentials;
 
 /// Replaces the file in one step, readable by its owner alone.
 pub(crate) fn write(
@@ -32,7 +25,7 @@ pub(crate) fn write(
         "preferences": {},
         "clusters": [{"name": CONTEXT, "cluster": {
             "server": format!("https://{api_address}"),
-            "certificate-authority-data": STANDARD.encode(&credentials.certificate_authority),
+            "certificate-authority-data": STANDARD.encode(&credentials.ca_certificate),
         }}],
         "users": [{"name": CONTEXT, "user": {
             "client-certificate-data": STANDARD.encode(&credentials.client_certificate),
@@ -46,4 +39,12 @@ pub(crate) fn write(
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(text.as_bytes())?;
     std::fs::rename(&draft, path)
+}
+
+/// The port that an earlier daemon wrote, so that kubeconfigs copied from it stay true.
+pub(crate) fn port(directory: &StateDirectory) -> Option<u16> {
+    let text = std::fs::read_to_string(directory.kubeconfig()).ok()?;
+    let config: serde_yaml::Value = serde_yaml::from_str(&text).ok()?;
+    let server = config.get("clusters")?.get(0)?.get("cluster")?.get("server")?.as_str()?;
+    server.rsplit(':').next()?.parse().ok()
 }

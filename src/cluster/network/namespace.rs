@@ -18,11 +18,15 @@ pub(crate) struct PodNamespaces {
 }
 
 impl PodNamespaces {
-    /// Makes them; `own_network` is false for pods in the node's network.
-    pub(crate) fn create(host_name: &str, own_network: bool) -> Result<Self, NetworkError> {
+    /// Makes them; `own_network` is false for pods in the node's network. `sysctls` are the pod's own kernel settings.
+    pub(crate) fn create<'a>(
+        host_name: &str,
+        own_network: bool,
+        sysctls: impl Iterator<Item = (&'a str, &'a str)> + Send,
+    ) -> Result<Self, NetworkError> {
         // A thread of its own: namespaces belong to threads, and this one ends with the function.
         std::thread::scope(|scope| {
-            let made = scope.spawn(|| Self::create_here(host_name, own_network));
+            let made = scope.spawn(|| Self::create_here(host_name, own_network, sysctls));
             made.join().unwrap_or_else(|_| {
                 let source = std::io::Error::other("the thread ended early");
                 Err(NetworkError::System { action: "make the pod's namespaces".to_owned(), source })
@@ -30,7 +34,11 @@ impl PodNamespaces {
         })
     }
 
-    fn create_here(host_name: &str, own_network: bool) -> Result<Self, NetworkError> {
+    fn create_here<'a>(
+        host_name: &str,
+        own_network: bool,
+        sysctls: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, NetworkError> {
         let mut flags = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
         if own_network {
             flags |= CloneFlags::CLONE_NEWNET;
@@ -45,6 +53,17 @@ impl PodNamespaces {
             network = Some(Arc::new(
                 Netns::current().map_err(NetworkError::netlink("open the pod's network namespace"))?,
             ));
+        }
+        for (name, value) in sysctls {
+            // Only what belongs to these namespaces; a dot in a pod's setting is a slash in the file's name.
+            let own = (own_network && name.starts_with("net."))
+                || name.starts_with("kernel.shm")
+                || name.starts_with("kernel.msg");
+            if !own {
+                let source = std::io::Error::other("it is not a setting of the pod's own namespaces");
+                return Err(NetworkError::System { action: format!("set the sysctl {name}"), source });
+            }
+            sysctl::set(&name.replace('.', "/"), value)?;
         }
         let open = |name: &str| {
             File::open(format!("/proc/thread-self/ns/{name}"))

@@ -1,9 +1,126 @@
-//! The services of the node process.
+//! The services of the node process: API server, controllers, node agent, cluster DNS.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::RunError;
 use super::node_process::NodeProcess;
+use crate::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
+use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, write_kubeconfig};
+use crate::network::{KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork, ServiceProxy};
+use crate::node::{NodeAgent, NodeAgentConfig};
+use crate::pod_runtime::PodRuntimeHandle;
 
+/// Runs until the process is told to stop.
 pub(super) fn run(process: NodeProcess) -> Result<(), RunError> {
-    let _ = process;
+    // Every thread of it is born in the node's network namespace.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("node")
+        .build()
+        .map_err(RunError::system("start the runtime"))?;
+    let result = runtime.block_on(serve(&process));
+    // Nothing is waited for: the kernel ends what is left with this process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(process: &NodeProcess) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::system("listen for signals"))?;
+    sagene_base::crypto::install();
+    let api_listener = listen_outside(process)?;
+    let api_address = api_listener.local_addr().map_err(RunError::system("read the API server's address"))?;
+    let network = Arc::new(NodeNetwork::create().await?);
+    let services = Arc::new(ServiceProxy::create().await?);
+    let pod_runtime = PodRuntimeHandle::default();
+    let server = start_api_server(process, api_listener, pod_runtime.clone()).await?;
+    let agent = start_agent(process, &server, network, services).await?;
+    pod_runtime.bind(Arc::new(agent.clone()));
+    publish(process, &server, api_address)?;
+    tracing::info!(%api_address, state = %process.directory.path().display(), "the cluster runs");
+    terminate.recv().await;
+    tracing::info!("stopping");
+    agent.shut_down().await;
+    server.shutdown().await;
+    Ok(())
+}
+
+/// The API server's port on the machine's loopback: the wanted one, the one it had, or any.
+fn listen_outside(process: &NodeProcess) -> Result<TcpListener, RunError> {
+    let listen = |port: u16| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        process.host_network.listen(address).map_err(|source| RunError::Listen { address, source })
+    };
+    if let Some(port) = process.options.api_port {
+        return listen(port);
+    }
+    let before = ClusterRecord::read(&process.directory.record()).map(|record| record.api_address.port());
+    let before = before.or_else(|| crate::launcher::kubeconfig_port(&process.directory));
+    before.and_then(|port| listen(port).ok()).map_or_else(|| listen(0), Ok)
+}
+
+async fn start_api_server(
+    process: &NodeProcess,
+    outside: TcpListener,
+    pod_runtime: PodRuntimeHandle,
+) -> Result<RunningApiServer, RunError> {
+    let inside = |address: SocketAddr| {
+        let listener =
+            TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+        listener.map_err(|source| RunError::Listen { address, source })
+    };
+    let advertise = SocketAddr::from((NODE_ADDRESS, NODE_API_PORT));
+    let listeners = vec![outside, inside(advertise)?, inside(SocketAddr::from((KUBERNETES_ADDRESS, 443)))?];
+    let config = ApiServerConfig {
+        state_dir: process.directory.api_server(),
+        listeners,
+        node_ip: Some(NODE_ADDRESS.into()),
+        advertise,
+        pod_runtime,
+    };
+    ApiServer::start(config).await.map_err(|error| RunError::ApiServer(Box::new(error)))
+}
+
+async fn start_agent(
+    process: &NodeProcess,
+    server: &RunningApiServer,
+    network: Arc<NodeNetwork>,
+    services: Arc<ServiceProxy>,
+) -> Result<NodeAgent, RunError> {
+    let api = server.client.clone();
+    let config = NodeAgentConfig {
+        api,
+        network,
+        services,
+        host: process.host_network.clone(),
+        directory: process.directory.clone(),
+        rootless: process.options.rootless,
+    };
+    NodeAgent::start(config).await.map_err(RunError::system("start the node agent"))
+}
+
+/// Tells the outside where the cluster is.
+fn publish(
+    process: &NodeProcess,
+    server: &RunningApiServer,
+    api_address: SocketAddr,
+) -> Result<(), RunError> {
+    let write = |action: &'static str, path: std::path::PathBuf, result: std::io::Result<()>| {
+        result.map_err(|source| RunError::State(LauncherError::File { action, path, source }))
+    };
+    let path = process.directory.kubeconfig();
+    write("write", path.clone(), write_kubeconfig(&path, api_address, &server.admin))?;
+    let record = ClusterRecord {
+        process_id: process.options.process_id,
+        process_start_time: process.options.process_start_time,
+        api_address,
+    };
+    write("write", process.directory.record(), record.write(&process.directory.record()))?;
+    process.reporting.print(&StartReport::Ready);
+    if !process.options.launcher_waits {
+        eprintln!("The cluster runs: kubectl --kubeconfig {} --context {CONTEXT} get nodes", path.display());
+    }
     Ok(())
 }

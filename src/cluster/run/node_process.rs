@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::supervisor::Reporting;
@@ -62,6 +62,8 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
 }
 
 fn prepare(options: NodeOptions, reporting: Reporting) -> Result<NodeProcess, RunError> {
+    // The supervisor blocks signals to wait for them, and its children inherit that.
+    SigSet::all().thread_unblock().map_err(RunError::system("unblock signals"))?;
     end_with_supervisor()?;
     initialize_logging();
     limits::raise_open_files();

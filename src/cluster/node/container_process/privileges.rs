@@ -1,0 +1,51 @@
+//! User, groups, capabilities and terminal of a container's process.
+
+use std::fs::OpenOptions;
+
+use nix::sys::prctl;
+use nix::unistd::{Gid, Uid, setgid, setgroups, setsid, setuid};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+
+use super::StartError;
+use crate::node::container_spec::ProgramSpec;
+
+/// Kernels know up to this many capabilities today; unknown ones are refused and left alone.
+const CAPABILITIES: u8 = 41;
+
+/// Gives up what the program must not have.
+pub(super) fn drop(program: &ProgramSpec) -> Result<(), StartError> {
+    if let Some(kept) = &program.capabilities {
+        for capability in (0..CAPABILITIES).filter(|capability| !kept.contains(capability)) {
+            let set = CapabilitySet::from_bits_retain(1 << capability);
+            // EINVAL: this kernel is older than the capability.
+            let _ = remove_capability_from_bounding_set(set);
+        }
+    }
+    if program.user.is_some() || program.group.is_some() {
+        let groups: Vec<Gid> =
+            program.supplementary_groups.iter().map(|group| Gid::from_raw(*group)).collect();
+        setgroups(&groups).map_err(StartError::step("set the supplementary groups"))?;
+    }
+    if let Some(group) = program.group {
+        setgid(Gid::from_raw(group)).map_err(StartError::step(format!("run as group {group}")))?;
+    }
+    if let Some(user) = program.user {
+        setuid(Uid::from_raw(user)).map_err(StartError::step(format!("run as user {user}")))?;
+    }
+    if program.no_new_privileges {
+        prctl::set_no_new_privs().map_err(StartError::step("forbid new privileges"))?;
+    }
+    Ok(())
+}
+
+/// Starts a session on the terminal and makes it all three standard streams.
+pub(super) fn take_terminal(path: &str) -> Result<(), StartError> {
+    setsid().map_err(StartError::step("start a session"))?;
+    // The first terminal that a session's leader opens becomes its controlling terminal.
+    let terminal = OpenOptions::new().read(true).write(true).open(path);
+    let terminal = terminal.map_err(StartError::step(format!("open the terminal {path}")))?;
+    let refused = || StartError::step::<nix::Error>("use the terminal");
+    nix::unistd::dup2_stdin(&terminal).map_err(refused())?;
+    nix::unistd::dup2_stdout(&terminal).map_err(refused())?;
+    nix::unistd::dup2_stderr(&terminal).map_err(refused())
+}

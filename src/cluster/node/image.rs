@@ -1,0 +1,111 @@
+//! What an image name means where there are no images: a sample built into this program, this program itself, or a command of the
+//! machine.
+
+use crate::samples;
+
+use super::container_spec::PROGRAM_PATH;
+use super::pod_spec::Container;
+
+/// Names whose image is this program.
+const OWN_IMAGES: [&str; 5] = ["sagene", "proxyv2", "pilot", "istio-proxy", "install-cni"];
+
+/// `PATH` of containers, as images have it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A container's command line before `$(VAR)` is expanded, and what its image brings along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the embedded cluster pulls no images: {image:?} is none of the built-in samples, and the container names no command. \
+     Set `command` to a program of this machine, use one of Istio's sample images, or run the pod on a Kubernetes cluster"
+)]
+pub(crate) struct UnknownImage {
+    /// As the container names it.
+    pub(crate) image: String,
+}
+
+/// Resolves a container's image and command.
+pub(crate) fn resolve(container: &Container) -> Result<Image, UnknownImage> {
+    let sample = samples::by_image(&container.image);
+    let mut environment = vec![("PATH".to_owned(), PATH.to_owned())];
+    let own = |words: &[&str]| {
+        let program = std::iter::once(PROGRAM_PATH.to_owned());
+        program.chain(words.iter().map(|word| (*word).to_owned())).collect::<Vec<String>>()
+    };
+    if let Some(sample) = &sample {
+        environment
+            .extend(sample.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    }
+    let arguments = if !container.command.is_empty() {
+        container.command.iter().chain(&container.args).cloned().collect()
+    } else if let Some(sample) = sample {
+        let mut arguments = own(&["sample", sample.applet]);
+        if container.args.is_empty() {
+            arguments.extend(sample.arguments.iter().map(|word| (*word).to_owned()));
+        } else {
+            arguments.extend(container.args.iter().cloned());
+        }
+        arguments
+    } else if OWN_IMAGES.contains(&last_part(&container.image)) {
+        own(&[]).into_iter().chain(container.args.iter().cloned()).collect()
+    } else {
+        return Err(UnknownImage { image: container.image.clone() });
+    };
+    Ok(Image { arguments, environment })
+}
+
+/// Names under which this program is found in `/usr/local/bin` of a container of this image.
+pub(crate) fn program_names(container: &Container) -> Vec<String> {
+    let mut names: Vec<String> = ["sagene", "pilot-agent", "pilot-discovery"].map(str::to_owned).to_vec();
+    if samples::by_image(&container.image).is_some_and(|sample| sample.applet == "curl") {
+        names.push("curl".to_owned());
+    }
+    names
+}
+
+fn last_part(image: &str) -> &str {
+    let without_digest = image.split('@').next().unwrap_or(image);
+    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
+    last.split(':').next().unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(image: &str, command: &[&str], args: &[&str]) -> Container {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Container {
+            image: image.to_owned(),
+            command: words(command),
+            args: words(args),
+            ..Container::default()
+        }
+    }
+
+    #[test]
+    fn samples_this_program_and_commands_run_and_all_else_says_what_to_do() {
+        let arguments = |container: Container| resolve(&container).unwrap().arguments;
+        assert_eq!(
+            arguments(container("docker.io/istio/examples-bookinfo-ratings-v1:1.20.3", &[], &[])),
+            ["/.sagene", "sample", "bookinfo-ratings", "9080"]
+        );
+        assert_eq!(
+            arguments(container("localhost:5000/istio/proxyv2:1.30", &[], &["proxy", "sidecar"])),
+            ["/.sagene", "proxy", "sidecar"]
+        );
+        assert_eq!(arguments(container("busybox", &["sh", "-c"], &["true"])), ["sh", "-c", "true"]);
+        assert_eq!(
+            arguments(container("curlimages/curl", &["/bin/sleep", "infinity"], &[])),
+            ["/bin/sleep", "infinity"]
+        );
+        let error = resolve(&container("nginx:1.27", &[], &[])).unwrap_err();
+        assert!(error.to_string().contains("Set `command`"));
+    }
+}

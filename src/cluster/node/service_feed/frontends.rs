@@ -1,0 +1,114 @@
+//! Which addresses and ports lead to which endpoints.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use crate::network::{Backends, Frontend, Frontends, NODE_ADDRESS, Transport};
+
+type Slices<'a> = HashMap<(&'a str, &'a str), Vec<&'a Value>>;
+
+/// The frontends of all Services. Headless ones and those of other kinds have none.
+pub(super) fn of<'a>(
+    services: impl Iterator<Item = &'a Value>,
+    slices: impl Iterator<Item = &'a Value>,
+) -> Frontends {
+    let mut by_service: Slices<'a> = HashMap::new();
+    for slice in slices.filter(|slice| slice["addressType"] == "IPv4") {
+        let namespace = slice["metadata"]["namespace"].as_str().unwrap_or("");
+        if let Some(service) = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str() {
+            by_service.entry((namespace, service)).or_default().push(slice);
+        }
+    }
+    let mut frontends = Frontends::new();
+    for service in services {
+        add_service(service, &by_service, &mut frontends);
+    }
+    frontends
+}
+
+fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) {
+    let spec = &service["spec"];
+    let addresses: Vec<Ipv4Addr> = [&spec["clusterIP"]]
+        .into_iter()
+        .chain(spec["externalIPs"].as_array().into_iter().flatten())
+        .filter_map(|address| address.as_str()?.parse().ok())
+        .collect();
+    let metadata = &service["metadata"];
+    let key = (metadata["namespace"].as_str().unwrap_or(""), metadata["name"].as_str().unwrap_or(""));
+    let slices = slices.get(&key).map(Vec::as_slice).unwrap_or_default();
+    let client_affinity = spec["sessionAffinity"] == "ClientIP";
+    for port in spec["ports"].as_array().into_iter().flatten() {
+        let Some(transport) = Transport::parse(port["protocol"].as_str().unwrap_or("")) else { continue };
+        let name = port["name"].as_str().unwrap_or("");
+        let backends = Backends { endpoints: endpoints(slices, name), client_affinity };
+        if let Some(number) = number(&port["port"]) {
+            for address in &addresses {
+                frontends.insert(Frontend { transport, address: *address, port: number }, backends.clone());
+            }
+        }
+        if let Some(number) = number(&port["nodePort"]).filter(|number| *number != 0) {
+            frontends.insert(Frontend { transport, address: NODE_ADDRESS, port: number }, backends);
+        }
+    }
+}
+
+/// Ready endpoints of a port; without any, those that are ending but still serve.
+fn endpoints(slices: &[&Value], port: &str) -> Vec<(Ipv4Addr, u16)> {
+    let collect = |wanted: fn(&Value) -> bool| {
+        let mut found = Vec::new();
+        for slice in slices {
+            let ports = slice["ports"].as_array().into_iter().flatten();
+            let named = ports.clone().find(|candidate| candidate["name"].as_str().unwrap_or("") == port);
+            let Some(number) = named.and_then(|candidate| number(&candidate["port"])) else { continue };
+            let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+            let matching = endpoints.filter(|endpoint| wanted(&endpoint["conditions"]));
+            let addresses =
+                matching.filter_map(|endpoint| endpoint["addresses"][0].as_str()?.parse::<Ipv4Addr>().ok());
+            found.extend(addresses.map(|address| (address, number)));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    };
+    let ready = collect(|conditions| conditions["ready"].as_bool().unwrap_or(true));
+    if ready.is_empty() {
+        return collect(|conditions| conditions["serving"].as_bool().unwrap_or(false));
+    }
+    ready
+}
+
+fn number(value: &Value) -> Option<u16> {
+    value.as_u64().and_then(|number| u16::try_from(number).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ports_lead_to_ready_endpoints_of_the_same_name() {
+        let service = json!({
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"clusterIP": "10.96.0.50", "ports": [{"name": "http", "port": 80, "nodePort": 30_080}, {"name": "sctp", "port": 9, "protocol": "SCTP"}]},
+        });
+        let slice = json!({
+            "metadata": {"namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": [
+                {"addresses": ["10.244.0.5"], "conditions": {"ready": true}},
+                {"addresses": ["10.244.0.6"], "conditions": {"ready": false, "serving": true}},
+            ],
+        });
+        let found = of([&service].into_iter(), [&slice].into_iter());
+        let http = Frontend { transport: Transport::Tcp, address: "10.96.0.50".parse().unwrap(), port: 80 };
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[&http].endpoints, [("10.244.0.5".parse().unwrap(), 8080)]);
+        let none = of([&service].into_iter(), [].into_iter());
+        assert!(none[&http].endpoints.is_empty());
+    }
+}

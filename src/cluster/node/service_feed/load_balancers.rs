@@ -1,0 +1,99 @@
+//! Services of type LoadBalancer and node ports on the machine's loopback, and what the Service says about it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use super::Objects;
+use crate::api_client::resource::{name_of, namespace_of};
+use crate::api_client::{ApiClient, ResourceRef};
+use crate::network::{Inside, LoadBalancer, Purpose};
+
+/// `{"80": 8080, …}`: port of the Service → port on 127.0.0.1.
+const HOST_PORTS: &str = "sagene.io/host-ports";
+
+/// Opens and closes listeners, and writes where they are.
+pub(super) async fn update(api: &ApiClient, services: &Objects, load_balancer: &mut LoadBalancer) {
+    let mut wanted: HashSet<(Inside, Purpose)> = HashSet::new();
+    let mut writes = Vec::new();
+    for service in services.values() {
+        let Some(address) = service["spec"]["clusterIP"].as_str().and_then(|address| address.parse().ok())
+        else {
+            continue;
+        };
+        if !service["metadata"]["deletionTimestamp"].is_null() {
+            continue;
+        }
+        let opened = open(service, address, load_balancer, &mut wanted);
+        if service["spec"]["type"] == "LoadBalancer" {
+            writes.push((service.clone(), opened));
+        }
+    }
+    load_balancer.retain(|inside, purpose| wanted.contains(&(inside, purpose)));
+    for (service, ports) in writes {
+        write(api, &service, &ports).await;
+    }
+}
+
+/// Port of the Service → port on the loopback.
+fn open(
+    service: &Value,
+    address: Ipv4Addr,
+    load_balancer: &mut LoadBalancer,
+    wanted: &mut HashSet<(Inside, Purpose)>,
+) -> BTreeMap<u16, u16> {
+    let earlier = recorded(service);
+    let mut opened = BTreeMap::new();
+    for port in service["spec"]["ports"].as_array().into_iter().flatten() {
+        // Datagrams would need a session table; what meshes expose is TCP.
+        if !matches!(port["protocol"].as_str(), None | Some("TCP")) {
+            continue;
+        }
+        let number = |value: &Value| {
+            value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0)
+        };
+        let Some(service_port) = number(&port["port"]) else { continue };
+        let inside = (address, service_port);
+        if service["spec"]["type"] == "LoadBalancer" {
+            wanted.insert((inside, Purpose::LoadBalancer));
+            if let Some(host_port) =
+                load_balancer.open(inside, Purpose::LoadBalancer, earlier.get(&service_port).copied())
+            {
+                opened.insert(service_port, host_port);
+            }
+        }
+        if let Some(node_port) = number(&port["nodePort"]) {
+            let purpose = Purpose::NodePort(node_port);
+            wanted.insert((inside, purpose));
+            // Taken by somebody else on this machine: the Service is reached in other ways.
+            let _ = load_balancer.open(inside, purpose, None);
+        }
+    }
+    opened
+}
+
+fn recorded(service: &Value) -> BTreeMap<u16, u16> {
+    let text = service["metadata"]["annotations"][HOST_PORTS].as_str().unwrap_or("");
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+async fn write(api: &ApiClient, service: &Value, ports: &BTreeMap<u16, u16>) {
+    let (namespace, name) = (namespace_of(service), name_of(service));
+    let ingress = if ports.is_empty() { json!([]) } else { json!([{"ip": "127.0.0.1"}]) };
+    if recorded(service) != *ports {
+        let annotations = json!({"metadata": {"annotations": {HOST_PORTS: json!(ports).to_string()}}});
+        if let Err(error) = api.merge_patch(&ResourceRef::SERVICES, namespace, name, "", annotations).await {
+            tracing::warn!(service = name, %error, "cannot record a Service's ports on this machine");
+        }
+    }
+    let before = &service["status"]["loadBalancer"]["ingress"];
+    let same = before[0]["ip"] == ingress[0]["ip"]
+        && before.as_array().map_or(0, Vec::len) == ingress.as_array().map_or(0, Vec::len);
+    if !same {
+        let status = json!({"status": {"loadBalancer": {"ingress": ingress}}});
+        if let Err(error) = api.merge_patch(&ResourceRef::SERVICES, namespace, name, "status", status).await {
+            tracing::warn!(service = name, %error, "cannot write a Service's address");
+        }
+    }
+}
