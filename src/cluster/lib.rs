@@ -6,6 +6,7 @@
 pub mod api_client;
 pub mod apiserver;
 pub mod controllers;
+mod dns;
 pub mod launcher;
 mod network;
 mod node;

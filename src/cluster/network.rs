@@ -4,6 +4,7 @@
 //! IPv4 only. Every packet between pods is routed by the node, so connection tracking sees both directions.
 
 mod address_pool;
+mod egress;
 mod error;
 mod forwarder;
 mod host;
@@ -17,6 +18,7 @@ mod sysctl;
 
 use std::net::Ipv4Addr;
 
+pub(crate) use egress::EgressRelay;
 pub(crate) use error::NetworkError;
 pub(crate) use host::HostNetwork;
 pub(crate) use load_balancer::{Inside, LoadBalancer, Purpose};

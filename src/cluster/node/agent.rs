@@ -14,6 +14,7 @@ use super::reaper::Reaper;
 use super::{NODE_NAME, registration, scheduler, service_feed};
 use crate::api_client::resource::uid_of;
 use crate::api_client::{ApiClient, ResourceRef, WatchEvent, WatchEventType, WatchOptions};
+use crate::dns::ClusterNames;
 use crate::launcher::StateDirectory;
 use crate::network::{HostNetwork, LoadBalancer, NodeNetwork, ServiceProxy};
 
@@ -28,6 +29,8 @@ pub(crate) struct NodeAgentConfig {
     pub(crate) network: Arc<NodeNetwork>,
     pub(crate) services: Arc<ServiceProxy>,
     pub(crate) host: HostNetwork,
+    /// Where the names of the cluster go.
+    pub(crate) names: watch::Sender<Arc<ClusterNames>>,
     pub(crate) directory: StateDirectory,
     pub(crate) rootless: bool,
 }
@@ -71,7 +74,7 @@ impl NodeAgent {
         sagene_base::task::spawn("scheduler", scheduler::run(scheduling));
         let feeding = config.api.acting_as("system:kube-proxy");
         let load_balancer = LoadBalancer::new(config.host);
-        sagene_base::task::spawn("services", service_feed::run(feeding, config.services, load_balancer));
+        sagene_base::task::spawn("services", service_feed::run(feeding, config.services, load_balancer, config.names));
         let follower = agent.clone();
         sagene_base::task::spawn("pods", async move { follower.follow().await });
         Ok(agent)

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::api_client::resource::{name_of, namespace_of};
 use crate::api_client::{
     ApiClient, ApiError, ObjectWatch, ResourceRef, WatchEvent, WatchEventType, WatchOptions,
 };
+use crate::dns::ClusterNames;
 use crate::network::{LoadBalancer, ServiceProxy};
 
 const WATCH_RETRY: Duration = Duration::from_millis(200);
@@ -30,9 +32,9 @@ struct Seen {
 }
 
 /// Runs until it is aborted.
-pub(super) async fn run(api: ApiClient, proxy: Arc<ServiceProxy>, mut load_balancer: LoadBalancer) {
+pub(super) async fn run(api: ApiClient, proxy: Arc<ServiceProxy>, mut load_balancer: LoadBalancer, names: watch::Sender<Arc<ClusterNames>>) {
     loop {
-        if let Err(error) = follow(&api, &proxy, &mut load_balancer).await {
+        if let Err(error) = follow(&api, &proxy, &mut load_balancer, &names).await {
             tracing::debug!(%error, "watching Services again");
         }
         tokio::time::sleep(WATCH_RETRY).await;
@@ -43,6 +45,7 @@ async fn follow(
     api: &ApiClient,
     proxy: &ServiceProxy,
     load_balancer: &mut LoadBalancer,
+    names: &watch::Sender<Arc<ClusterNames>>,
 ) -> Result<(), ApiError> {
     let options = WatchOptions::default();
     let mut services: ObjectWatch = api.watch(&ResourceRef::SERVICES, "", &options).await?;
@@ -64,8 +67,10 @@ async fn follow(
                 () = &mut settled => break,
             }
         }
-        let wanted =
-            frontends::of(seen.services.values().map(AsRef::as_ref), seen.slices.values().map(AsRef::as_ref));
+        let services_seen = || seen.services.values().map(AsRef::as_ref);
+        let slices_seen = || seen.slices.values().map(AsRef::as_ref);
+        names.send_replace(Arc::new(ClusterNames::of(services_seen(), slices_seen())));
+        let wanted = frontends::of(services_seen(), slices_seen());
         if let Err(error) = proxy.apply(wanted).await {
             tracing::error!(error = sagene_base::task::error_chain(&error), "Services are not up to date");
         }

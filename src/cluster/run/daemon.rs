@@ -4,12 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::node_process::NodeProcess;
+use crate::controllers;
 use crate::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
 use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, write_kubeconfig};
-use crate::network::{KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork, ServiceProxy};
+use crate::dns::{ClusterNames, DnsServer};
+use crate::network::{DNS_ADDRESS, EgressRelay, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork, ServiceProxy};
 use crate::node::{NodeAgent, NodeAgentConfig};
 use crate::pod_runtime::PodRuntimeHandle;
 
@@ -34,14 +37,26 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     let api_address = api_listener.local_addr().map_err(RunError::system("read the API server's address"))?;
     let network = Arc::new(NodeNetwork::create().await?);
     let services = Arc::new(ServiceProxy::create().await?);
+    let egress = EgressRelay::bind(process.host_network.clone()).await?;
+    services.redirect_egress(egress.port()).await?;
+    sagene_base::task::spawn("egress", egress.run());
     let pod_runtime = PodRuntimeHandle::default();
     let server = start_api_server(process, api_listener, pod_runtime.clone()).await?;
     let agent = start_agent(process, &server, network, services).await?;
+    let controllers_stop = CancellationToken::new();
+    let controllers = controllers::run(
+        server.client.clone(),
+        server.admin.ca_certificate.clone(),
+        controllers_stop.clone(),
+    );
+    sagene_base::task::spawn("controllers", controllers);
     pod_runtime.bind(Arc::new(agent.clone()));
     publish(process, &server, api_address)?;
     tracing::info!(%api_address, state = %process.directory.path().display(), "the cluster runs");
     terminate.recv().await;
     tracing::info!("stopping");
+    // First, so that nothing is started in place of what is stopped.
+    controllers_stop.cancel();
     agent.shut_down().await;
     server.shutdown().await;
     Ok(())
@@ -84,17 +99,19 @@ async fn start_api_server(
 }
 
 async fn start_agent(
-    process: &NodeProcess,
-    server: &RunningApiServer,
-    network: Arc<NodeNetwork>,
-    services: Arc<ServiceProxy>,
+    process: &NodeProcess, server: &RunningApiServer, network: Arc<NodeNetwork>, services: Arc<ServiceProxy>,
 ) -> Result<NodeAgent, RunError> {
-    let api = server.client.clone();
+    let host = process.host_network.clone();
+    let (names, known) = tokio::sync::watch::channel(Arc::new(ClusterNames::default()));
+    let address = SocketAddr::from((DNS_ADDRESS, 53));
+    let dns = DnsServer::bind(address, known, host.clone()).await.map_err(RunError::system("serve the cluster's DNS"))?;
+    sagene_base::task::spawn("dns", dns.run());
     let config = NodeAgentConfig {
-        api,
+        api: server.client.clone(),
         network,
         services,
-        host: process.host_network.clone(),
+        host,
+        names,
         directory: process.directory.clone(),
         rootless: process.options.rootless,
     };

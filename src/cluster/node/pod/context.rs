@@ -121,11 +121,6 @@ impl PodContext {
         self.folder().join("logs").join(container)
     }
 
-    /// The container with this name, init containers included.
-    pub(crate) fn container(&self, name: &str) -> Option<&Container> {
-        self.spec.containers.iter().chain(&self.spec.init_containers).find(|container| container.name == name)
-    }
-
     pub(crate) fn sandbox(&self) -> Option<Arc<Sandbox>> {
         self.sandbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

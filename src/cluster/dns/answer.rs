@@ -1,0 +1,162 @@
+//! Questions about the cluster's own names, and their answers.
+
+use std::str::FromStr;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, SRV};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use super::names::{ClusterNames, DOMAIN, Entry};
+
+/// How long, in seconds, clients may keep an answer: as long as the cluster DNS of Kubernetes says for Services.
+const TTL: u32 = 5;
+/// Largest UDP answer to a client that does not say what it can take (RFC 1035).
+const PLAIN_UDP_BYTES: u16 = 512;
+/// Largest UDP answer whatever the client says, so that none is fragmented.
+const LARGEST_UDP_BYTES: u16 = 1232;
+/// Reverse zones of the cluster's own ranges; nobody else knows them.
+const REVERSE_ZONES: [&str; 2] = [".244.10.in-addr.arpa", ".96.10.in-addr.arpa"];
+
+/// What to do with a message.
+pub(super) enum Verdict {
+    /// Send this.
+    Answer(Box<Message>),
+    /// An alias that leads out of the cluster: send this with the answer for the name.
+    Follow(Box<Message>, Name),
+    /// Not ours: ask the machine's servers.
+    Forward,
+    /// Not a question.
+    Ignore,
+}
+
+/// Reads a question.
+pub(super) fn parse(bytes: &[u8]) -> Option<Message> {
+    Message::from_vec(bytes).ok().filter(|message| message.metadata.message_type == MessageType::Query)
+}
+
+/// Decides about a question.
+pub(super) fn decide(question: &Message, names: &ClusterNames) -> Verdict {
+    let [query] = question.queries.as_slice() else {
+        return Verdict::Answer(Box::new(refusal(question, ResponseCode::FormErr)));
+    };
+    if question.metadata.op_code != OpCode::Query {
+        return Verdict::Answer(Box::new(refusal(question, ResponseCode::NotImp)));
+    }
+    let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
+    let ours = name == DOMAIN || name.strip_suffix(DOMAIN).is_some_and(|rest| rest.ends_with('.'));
+    if query.query_class() != DNSClass::IN {
+        return if ours { Verdict::Ignore } else { Verdict::Forward };
+    }
+    if REVERSE_ZONES.iter().any(|zone| name.ends_with(zone)) {
+        return Verdict::Answer(Box::new(refusal(question, ResponseCode::NXDomain)));
+    }
+    if !ours {
+        return Verdict::Forward;
+    }
+    match names.find(&name) {
+        Some(entry) => answer(question, query, &entry, names),
+        None => Verdict::Answer(Box::new(absent(question))),
+    }
+}
+
+fn absent(question: &Message) -> Message {
+    let mut message = refusal(question, ResponseCode::NXDomain);
+    message.metadata.authoritative = true;
+    message
+}
+
+fn answer(question: &Message, query: &Query, entry: &Entry, names: &ClusterNames) -> Verdict {
+    let mut message = reply(question);
+    message.metadata.authoritative = true;
+    let owner = query.name();
+    if let Some(alias) = &entry.alias {
+        let Ok(mut target) = Name::from_str(alias) else { return Verdict::Answer(Box::new(message)) };
+        target.set_fqdn(true);
+        message.add_answer(record(owner, RData::CNAME(CNAME(target.clone()))));
+        return match names.find(alias) {
+            Some(entry) => {
+                add_addresses(&mut message, &target, query.query_type(), &entry);
+                Verdict::Answer(Box::new(message))
+            }
+            None => Verdict::Follow(Box::new(message), target),
+        };
+    }
+    add_addresses(&mut message, owner, query.query_type(), entry);
+    if matches!(query.query_type(), RecordType::SRV | RecordType::ANY) {
+        add_targets(&mut message, owner, entry, names);
+    }
+    Verdict::Answer(Box::new(message))
+}
+
+fn add_addresses(message: &mut Message, owner: &Name, kind: RecordType, entry: &Entry) {
+    if !matches!(kind, RecordType::A | RecordType::ANY) {
+        return;
+    }
+    let mut addresses = entry.addresses.clone();
+    // Clients take the first address; another one first for each question spreads them.
+    if !addresses.is_empty() {
+        let first = usize::from(message.metadata.id) % addresses.len();
+        addresses.rotate_left(first);
+    }
+    message.add_answers(addresses.into_iter().map(|address| record(owner, RData::A(A(address)))));
+}
+
+fn add_targets(message: &mut Message, owner: &Name, entry: &Entry, names: &ClusterNames) {
+    let weight = u16::try_from(100 / entry.targets.len().max(1)).unwrap_or(1).max(1);
+    for target in &entry.targets {
+        let Ok(mut host) = Name::from_str(&target.host) else { continue };
+        host.set_fqdn(true);
+        message.add_answer(record(owner, RData::SRV(SRV::new(0, weight, target.port, host.clone()))));
+        for address in names.find(&target.host).map(|entry| entry.addresses).unwrap_or_default() {
+            message.add_additional(record(&host, RData::A(A(address))));
+        }
+    }
+}
+
+fn record(owner: &Name, data: RData) -> Record {
+    Record::from_rdata(owner.clone(), TTL, data)
+}
+
+/// An answer without records.
+pub(super) fn refusal(question: &Message, code: ResponseCode) -> Message {
+    let mut message = reply(question);
+    message.metadata.response_code = code;
+    message
+}
+
+fn reply(question: &Message) -> Message {
+    let mut message = Message::response(question.metadata.id, question.metadata.op_code);
+    message.metadata.recursion_desired = question.metadata.recursion_desired;
+    message.metadata.recursion_available = true;
+    message.add_queries(question.queries.iter().cloned());
+    if question.edns.is_some() {
+        let mut edns = Edns::new();
+        edns.set_max_payload(LARGEST_UDP_BYTES);
+        message.set_edns(edns);
+    }
+    message
+}
+
+/// A question of our own for the target of an alias.
+pub(super) fn question_about(target: &Name, kind: RecordType, id: u16) -> Message {
+    let mut message = Message::query();
+    message.metadata.id = id;
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(target.clone(), kind));
+    message
+}
+
+/// Bytes for UDP: cut short, and marked so, when the client could not take all of it.
+pub(super) fn udp_bytes(answer: &Message, question: &Message) -> Option<Vec<u8>> {
+    let limit = question
+        .edns
+        .as_ref()
+        .map_or(PLAIN_UDP_BYTES, |edns| edns.max_payload().clamp(PLAIN_UDP_BYTES, LARGEST_UDP_BYTES));
+    let bytes = answer.to_vec().ok()?;
+    if bytes.len() <= usize::from(limit) {
+        return Some(bytes);
+    }
+    let mut short = refusal(question, answer.metadata.response_code);
+    short.metadata.truncation = true;
+    short.to_vec().ok()
+}
