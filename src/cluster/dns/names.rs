@@ -33,12 +33,18 @@ pub(crate) struct ClusterNames {
 
 impl ClusterNames {
     /// The names of these objects.
-    pub(crate) fn of<'a>(services: impl Iterator<Item = &'a Value>, slices: impl Iterator<Item = &'a Value>) -> Self {
+    pub(crate) fn of<'a>(
+        services: impl Iterator<Item = &'a Value>,
+        slices: impl Iterator<Item = &'a Value>,
+    ) -> Self {
         let mut by_service: HashMap<(&str, &str), Vec<&Value>> = HashMap::new();
         for slice in slices.filter(|slice| slice["addressType"] == "IPv4") {
             let metadata = &slice["metadata"];
             if let Some(service) = metadata["labels"]["kubernetes.io/service-name"].as_str() {
-                by_service.entry((metadata["namespace"].as_str().unwrap_or(""), service)).or_default().push(slice);
+                by_service
+                    .entry((metadata["namespace"].as_str().unwrap_or(""), service))
+                    .or_default()
+                    .push(slice);
             }
         }
         let mut names = Self::default();
@@ -81,11 +87,17 @@ impl ClusterNames {
         self.entry(name);
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
             let ready = endpoint["conditions"]["ready"].as_bool().unwrap_or(true);
-            let Some(address) = endpoint["addresses"][0].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok()) else { continue };
+            let Some(address) =
+                endpoint["addresses"][0].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok())
+            else {
+                continue;
+            };
             if !ready {
                 continue;
             }
-            let label = endpoint["hostname"].as_str().map_or_else(|| address.to_string().replace('.', "-"), str::to_owned);
+            let label = endpoint["hostname"]
+                .as_str()
+                .map_or_else(|| address.to_string().replace('.', "-"), str::to_owned);
             let host = format!("{label}.{name}");
             self.entry(name).addresses.push(address);
             self.entry(&host).addresses.push(address);
@@ -144,7 +156,9 @@ mod tests {
             ],
         });
         let names = ClusterNames::of(services.iter(), [&slice].into_iter());
-        let addresses = |name: &str| names.find(name).unwrap().addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let addresses = |name: &str| {
+            names.find(name).unwrap().addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
         assert_eq!(addresses("Web.shop.svc.cluster.local."), ["10.96.0.50"]);
         assert_eq!(addresses("db.shop.svc.cluster.local"), ["10.244.0.7"]);
         assert_eq!(addresses("db-0.db.shop.svc.cluster.local"), ["10.244.0.7"]);

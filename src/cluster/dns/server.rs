@@ -38,11 +38,17 @@ struct Shared {
 impl DnsServer {
     /// Binds in the network namespace of the calling thread.
     pub(crate) async fn bind(
-        address: SocketAddr, names: watch::Receiver<Arc<ClusterNames>>, host: HostNetwork,
+        address: SocketAddr,
+        names: watch::Receiver<Arc<ClusterNames>>,
+        host: HostNetwork,
     ) -> io::Result<Self> {
         let udp = UdpSocket::bind(address).await?;
         let tcp = TcpListener::bind(udp.local_addr()?).await?;
-        let shared = Shared { names, upstream: Upstream::new(host), questions: Arc::new(Semaphore::new(MAX_QUESTIONS)) };
+        let shared = Shared {
+            names,
+            upstream: Upstream::new(host),
+            questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
+        };
         Ok(Self { udp, tcp, shared: Arc::new(shared) })
     }
 

@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn servers_are_read_in_order_and_comments_are_not() {
-        let servers = parse("# nameserver 9.9.9.9\nsearch home\nnameserver 127.0.0.53\nnameserver ::1 # local\nnameserver no\n");
+        let servers = parse(
+            "# nameserver 9.9.9.9\nsearch home\nnameserver 127.0.0.53\nnameserver ::1 # local\nnameserver no\n",
+        );
         assert_eq!(servers, ["127.0.0.53:53".parse().unwrap(), "[::1]:53".parse().unwrap()]);
     }
 }

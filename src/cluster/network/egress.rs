@@ -34,11 +34,18 @@ impl EgressRelay {
     pub(crate) async fn run(self) {
         let host = self.host;
         let own = SocketAddr::from((NODE_ADDRESS, self.port));
-        forwarder::serve(self.listener, move |stream| connect(host.clone(), original_destination(stream), own)).await;
+        forwarder::serve(self.listener, move |stream| {
+            connect(host.clone(), original_destination(stream), own)
+        })
+        .await;
     }
 }
 
-async fn connect(host: HostNetwork, destination: io::Result<SocketAddr>, own: SocketAddr) -> io::Result<TcpStream> {
+async fn connect(
+    host: HostNetwork,
+    destination: io::Result<SocketAddr>,
+    own: SocketAddr,
+) -> io::Result<TcpStream> {
     let destination = destination?;
     // Somebody called the relay itself.
     if destination == own {

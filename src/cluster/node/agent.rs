@@ -74,7 +74,10 @@ impl NodeAgent {
         sagene_base::task::spawn("scheduler", scheduler::run(scheduling));
         let feeding = config.api.acting_as("system:kube-proxy");
         let load_balancer = LoadBalancer::new(config.host);
-        sagene_base::task::spawn("services", service_feed::run(feeding, config.services, load_balancer, config.names));
+        sagene_base::task::spawn(
+            "services",
+            service_feed::run(feeding, config.services, load_balancer, config.names),
+        );
         let follower = agent.clone();
         sagene_base::task::spawn("pods", async move { follower.follow().await });
         Ok(agent)

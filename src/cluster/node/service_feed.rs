@@ -32,7 +32,12 @@ struct Seen {
 }
 
 /// Runs until it is aborted.
-pub(super) async fn run(api: ApiClient, proxy: Arc<ServiceProxy>, mut load_balancer: LoadBalancer, names: watch::Sender<Arc<ClusterNames>>) {
+pub(super) async fn run(
+    api: ApiClient,
+    proxy: Arc<ServiceProxy>,
+    mut load_balancer: LoadBalancer,
+    names: watch::Sender<Arc<ClusterNames>>,
+) {
     loop {
         if let Err(error) = follow(&api, &proxy, &mut load_balancer, &names).await {
             tracing::debug!(%error, "watching Services again");

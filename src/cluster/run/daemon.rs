@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::node_process::NodeProcess;
-use crate::controllers;
 use crate::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
-use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, write_kubeconfig};
+use crate::controllers;
 use crate::dns::{ClusterNames, DnsServer};
-use crate::network::{DNS_ADDRESS, EgressRelay, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork, ServiceProxy};
+use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, write_kubeconfig};
+use crate::network::{
+    DNS_ADDRESS, EgressRelay, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork, ServiceProxy,
+};
 use crate::node::{NodeAgent, NodeAgentConfig};
 use crate::pod_runtime::PodRuntimeHandle;
 
@@ -99,12 +101,17 @@ async fn start_api_server(
 }
 
 async fn start_agent(
-    process: &NodeProcess, server: &RunningApiServer, network: Arc<NodeNetwork>, services: Arc<ServiceProxy>,
+    process: &NodeProcess,
+    server: &RunningApiServer,
+    network: Arc<NodeNetwork>,
+    services: Arc<ServiceProxy>,
 ) -> Result<NodeAgent, RunError> {
     let host = process.host_network.clone();
     let (names, known) = tokio::sync::watch::channel(Arc::new(ClusterNames::default()));
     let address = SocketAddr::from((DNS_ADDRESS, 53));
-    let dns = DnsServer::bind(address, known, host.clone()).await.map_err(RunError::system("serve the cluster's DNS"))?;
+    let dns = DnsServer::bind(address, known, host.clone())
+        .await
+        .map_err(RunError::system("serve the cluster's DNS"))?;
     sagene_base::task::spawn("dns", dns.run());
     let config = NodeAgentConfig {
         api: server.client.clone(),
