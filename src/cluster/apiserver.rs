@@ -124,3 +124,6 @@ impl RunningApiServer {
         self.operations.store.flush().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

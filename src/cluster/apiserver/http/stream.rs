@@ -24,7 +24,7 @@ impl Api {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, ApiError> {
         let runtime =
-            self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
+            self.pod_runtime.get().ok_or_else(|| ApiError::internal("the node agent has not started"))?;
         let container = self.container(call)?;
         let query = &call.query;
         let options = ExecOptions {
@@ -68,7 +68,7 @@ impl Api {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, ApiError> {
         let runtime =
-            self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
+            self.pod_runtime.get().ok_or_else(|| ApiError::internal("the node agent has not started"))?;
         let (namespace, pod) = (call.target.namespace.clone(), call.target.name.clone());
         self.operations.find("", "pods", &namespace, &pod).ok_or_else(|| call.target.not_found())?;
         if !wants_upgrade(request.headers()) {

@@ -142,7 +142,7 @@ impl Api {
 
     async fn log(&self, call: &Call) -> Result<Response<Body>, ApiError> {
         let runtime =
-            self.pod_runtime.get().ok_or_else(|| ApiError::unavailable("the node agent has not started"))?;
+            self.pod_runtime.get().ok_or_else(|| ApiError::internal("the node agent has not started"))?;
         let container = self.container(call)?;
         let query = &call.query;
         let unsigned = |name: &str| query.number(name).and_then(|number| u64::try_from(number).ok());

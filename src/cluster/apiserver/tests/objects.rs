@@ -1,0 +1,162 @@
+//! Objects: apply, watch, CRDs, durability, tokens.
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+
+use super::{TestServer, start_in};
+use crate::api_client::{DeleteOptions, ListOptions, ResourceRef, WatchOptions};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kube_client_applies_watches_and_meets_conflicts() {
+    let server = TestServer::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(server.kube().await, "default");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"app": "x"}}, "data": {"k": "1"}});
+    let one = PatchParams::apply("one");
+    let created = maps.patch("a", &one, &Patch::Apply(&map)).await.unwrap();
+    let revision = created.metadata.resource_version.clone().unwrap();
+    let again = maps.patch("a", &one, &Patch::Apply(&map)).await.unwrap();
+    assert_eq!(
+        again.metadata.resource_version, created.metadata.resource_version,
+        "an apply without changes writes nothing"
+    );
+
+    let mut other = map.clone();
+    other["data"]["k"] = json!("2");
+    let refused = maps.patch("a", &PatchParams::apply("two"), &Patch::Apply(&other)).await.unwrap_err();
+    assert!(refused.to_string().contains("conflict with \"one\" using v1: .data.k"), "{refused}");
+
+    let params = WatchParams::default().labels("app=x");
+    let mut watch = Box::pin(maps.watch(&params, &revision).await.unwrap());
+    maps.patch("a", &PatchParams::default(), &Patch::Merge(json!({"data": {"k": "3"}}))).await.unwrap();
+    maps.patch("a", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"labels": {"app": "y"}}})))
+        .await
+        .unwrap();
+    assert!(matches!(watch.next().await, Some(Ok(WatchEvent::Modified(_)))));
+    assert!(
+        matches!(watch.next().await, Some(Ok(WatchEvent::Deleted(_)))),
+        "an object that no longer matches is gone"
+    );
+
+    let mut stale = created.clone();
+    stale.data = None;
+    let refused = maps.replace("a", &PostParams::default(), &stale).await.unwrap_err();
+    assert!(refused.to_string().contains("the object has been modified"), "{refused}");
+    server.running.shutdown().await;
+}
+
+fn crd() -> Value {
+    json!({"metadata": {"name": "things.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
+        "names": {"kind": "Thing", "plural": "things"}, "versions": [
+            {"name": "v1", "served": true, "storage": true, "subresources": {"status": {}}, "schema": {"openAPIV3Schema": {"type": "object",
+                "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
+                    "size": {"type": "integer", "minimum": 1}, "mode": {"type": "string", "default": "fast"}}},
+                    "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}}},
+            {"name": "v1beta1", "served": true, "storage": false, "schema": {"openAPIV3Schema": {"type": "object",
+                "x-kubernetes-preserve-unknown-fields": true}}}]}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_kind_is_served_at_once_validated_defaulted_and_pruned() {
+    let server = TestServer::start().await;
+    server.running.client.create(&ResourceRef::CUSTOM_RESOURCE_DEFINITIONS, "", crd()).await.unwrap();
+    let resource = |version: &str| {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.com", version, "Thing"), "things")
+    };
+    let things: Api<DynamicObject> = Api::namespaced_with(server.kube().await, "default", &resource("v1"));
+    let thing = |size: i64| {
+        DynamicObject::new("t", &resource("v1"))
+            .data(json!({"spec": {"size": size, "extra": 1}, "status": {"a": 1}}))
+    };
+    let refused = things.create(&PostParams::default(), &thing(0)).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("spec.size in body should be greater than or equal to 1"),
+        "{refused}"
+    );
+    let created = things.create(&PostParams::default(), &thing(2)).await.unwrap();
+    assert_eq!(
+        created.data,
+        json!({"spec": {"size": 2, "mode": "fast"}}),
+        "defaulted, pruned, and without a status"
+    );
+    let status = Patch::Merge(json!({"status": {"ready": true}, "spec": {"size": 9}}));
+    let changed = things.patch_status("t", &PatchParams::default(), &status).await.unwrap();
+    assert_eq!(changed.data, json!({"spec": {"size": 2, "mode": "fast"}, "status": {"ready": true}}));
+    assert_eq!(changed.metadata.generation, Some(1));
+    let old: Api<DynamicObject> = Api::namespaced_with(server.kube().await, "default", &resource("v1beta1"));
+    assert_eq!(old.get("t").await.unwrap().types.unwrap().api_version, "example.com/v1beta1");
+    let client = &server.running.client;
+    client
+        .delete(
+            &ResourceRef::CUSTOM_RESOURCE_DEFINITIONS,
+            "",
+            "things.example.com",
+            &DeleteOptions::default(),
+        )
+        .await
+        .unwrap();
+    assert!(things.get("t").await.is_err());
+    server.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_objects_survive_and_old_revisions_are_gone() {
+    let state = tempfile::TempDir::new().unwrap();
+    let (first, ..) = start_in(state.path()).await;
+    let map = json!({"metadata": {"name": "kept"}, "data": {"k": "v"}});
+    first.client.create(&ResourceRef::CONFIG_MAPS, "default", map).await.unwrap();
+    let list =
+        first.client.list(&ResourceRef::CONFIG_MAPS, "default", &ListOptions::default()).await.unwrap();
+    let admin = first.admin.ca_certificate.clone();
+    // What a crash leaves: the file as it was when the last write was acknowledged.
+    let crashed = tempfile::TempDir::new().unwrap();
+    for entry in std::fs::read_dir(state.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), crashed.path().join(entry.file_name())).unwrap();
+    }
+    let (second, ..) = start_in(crashed.path()).await;
+    let kept = second.client.get(&ResourceRef::CONFIG_MAPS, "default", "kept").await.unwrap();
+    assert_eq!(kept["data"]["k"], "v");
+    assert_eq!(second.admin.ca_certificate, admin, "the CA stays, so kubeconfigs stay valid");
+    let options = WatchOptions { resource_version: Some(list.resource_version), ..WatchOptions::default() };
+    let gone = second.client.watch(&ResourceRef::CONFIG_MAPS, "", &options).await.err().unwrap();
+    assert!(gone.is_gone(), "{gone}");
+    first.shutdown().await;
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_state_file_is_named() {
+    let state = tempfile::TempDir::new().unwrap();
+    std::fs::write(state.path().join("objects.redb"), b"this is not a database").unwrap();
+    let error = crate::apiserver::store::Store::open(state.path()).err().unwrap();
+    assert!(error.to_string().contains("objects.redb"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_dies_with_its_pod() {
+    let server = TestServer::start().await;
+    let pod = server.create_pod("bound").await;
+    let bound = json!({"kind": "Pod", "apiVersion": "v1", "name": "bound", "uid": pod["metadata"]["uid"]});
+    let request =
+        json!({"spec": {"audiences": ["istio-ca"], "expirationSeconds": 600, "boundObjectRef": bound}});
+    let client = &server.running.client;
+    let token = client.create_token("default", "default", request).await.unwrap()["status"]["token"].clone();
+    let review = async || {
+        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {},
+            "spec": {"token": token, "audiences": ["istio-ca"]}});
+        let request = http::Request::post("/apis/authentication.k8s.io/v1/tokenreviews")
+            .header("content-type", "application/json")
+            .body(body.to_string().into_bytes())
+            .unwrap();
+        server.kube().await.request::<Value>(request).await.unwrap()["status"].clone()
+    };
+    let status = review().await;
+    assert_eq!(status["user"]["username"], "system:serviceaccount:default:default");
+    assert_eq!(status["user"]["extra"]["authentication.kubernetes.io/pod-name"], json!(["bound"]));
+    client.delete(&ResourceRef::PODS, "default", "bound", &DeleteOptions::immediate()).await.unwrap();
+    assert_eq!(review().await["authenticated"], false);
+    server.running.shutdown().await;
+}
