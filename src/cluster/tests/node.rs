@@ -1,13 +1,261 @@
-fn main() -> std::process::ExitCode {
-    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+//! The embedded cluster as its users meet it: real processes, namespaces and traffic, as root and in a user namespace, each case in
+//! a state directory of its own. This program is also the one the cluster runs itself with.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use sagene_cluster::launcher::{self, ClusterStatus, LaunchOptions, RunningCluster};
+use serde_json::{Value, json};
+
+/// A slow machine gets this long for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = sagene_cluster::run::internal_entry(&arguments) {
         return code;
     }
-    if arguments.get(1).is_some_and(|a| a == "run") {
-        return sagene_cluster::run::run(&sagene_cluster::run::RunOptions {
-            user_namespace: arguments.get(2).is_some_and(|a| a == "user"),
-            ..Default::default()
-        });
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    if words.get(1).is_some_and(|word| word == "sample") {
+        let code = runtime().block_on(sagene_cluster::samples::run(&words[2], &words[3..]));
+        return code.ok().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from);
     }
-    std::process::ExitCode::SUCCESS
+    let wanted = words.iter().skip(1).find(|word| !word.starts_with('-')).cloned().unwrap_or_default();
+    for (name, case) in [("node_lifecycle", lifecycle as fn(bool)), ("node_pods", pods)] {
+        for user_namespace in [false, true] {
+            let name = format!("{name}{}", if user_namespace { "_rootless" } else { "" });
+            if words.iter().any(|word| word == "--list") {
+                println!("{name}: test");
+            } else if name.contains(&wanted) {
+                case(user_namespace);
+                println!("test {name} ... ok");
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A cluster that is purged when the test ends, however it ends.
+struct Cluster {
+    _folder: tempfile::TempDir,
+    options: LaunchOptions,
+}
+
+impl Cluster {
+    fn new(user_namespace: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state_directory = Some(folder.path().join("state"));
+        Self {
+            _folder: folder,
+            options: LaunchOptions { state_directory, user_namespace, ..LaunchOptions::default() },
+        }
+    }
+
+    fn directory(&self) -> Option<PathBuf> {
+        self.options.state_directory.clone()
+    }
+
+    fn ensure_running(&self) -> RunningCluster {
+        launcher::ensure_running(&self.options).unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = launcher::purge(self.directory()) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A client with the administrator's credentials.
+struct Api {
+    client: reqwest::Client,
+    server: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Api {
+    fn of(cluster: &RunningCluster) -> Self {
+        sagene_base::crypto::install();
+        let text = std::fs::read_to_string(&cluster.kubeconfig_path).unwrap();
+        let config: Value = serde_yaml::from_str(&text).unwrap();
+        let data = |value: &Value| {
+            base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap()
+        };
+        let user = &config["users"][0]["user"];
+        let mut identity = data(&user["client-certificate-data"]);
+        identity.extend(data(&user["client-key-data"]));
+        let authority = data(&config["clusters"][0]["cluster"]["certificate-authority-data"]);
+        let client = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&authority).unwrap()])
+            .identity(reqwest::Identity::from_pem(&identity).unwrap())
+            .build()
+            .unwrap();
+        Self { client, server: format!("https://{}", cluster.api_address), runtime: runtime() }
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        self.runtime.block_on(async {
+            let answer = self.client.get(format!("{}{path}", self.server)).send().await.ok()?;
+            answer.error_for_status().ok()?.text().await.ok()
+        })
+    }
+
+    fn get(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&self.text(path)?).ok()
+    }
+
+    fn create(&self, path: &str, object: &Value) {
+        let answer = self.runtime.block_on(async {
+            let answer =
+                self.client.post(format!("{}{path}", self.server)).json(object).send().await.unwrap();
+            (answer.status(), answer.text().await.unwrap())
+        });
+        assert!(answer.0.is_success(), "{}", answer.1);
+    }
+
+    fn delete(&self, path: &str) {
+        let sent = self.runtime.block_on(self.client.delete(format!("{}{path}", self.server)).send());
+        assert!(sent.unwrap().status().is_success());
+    }
+}
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Started once, found again, killed without warning, started with its objects, stopped, purged.
+fn lifecycle(user_namespace: bool) {
+    let cluster = Cluster::new(user_namespace);
+    let first = cluster.ensure_running();
+    assert!(first.started);
+    let again = cluster.ensure_running();
+    assert_eq!((again.started, again.process_id), (false, first.process_id));
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}});
+    Api::of(&first).create("/api/v1/namespaces/default/configmaps", &map);
+
+    let process = nix::unistd::Pid::from_raw(i32::try_from(first.process_id).unwrap());
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
+    until("the end of a killed cluster", || {
+        (launcher::status(cluster.directory()).unwrap() == ClusterStatus::Stopped).then_some(())
+    });
+    let second = cluster.ensure_running();
+    assert_eq!(second.api_address, first.api_address);
+    let kept = Api::of(&second).get("/api/v1/namespaces/default/configmaps/kept").unwrap();
+    assert_eq!(kept["data"]["a"], "b");
+
+    assert!(launcher::stop(cluster.directory()).unwrap());
+    assert_eq!(launcher::status(cluster.directory()).unwrap(), ClusterStatus::Stopped);
+    assert!(launcher::purge(cluster.directory()).unwrap());
+    assert!(!cluster.directory().unwrap().exists());
+}
+
+/// A Service's pod is reached by name from another pod, and from the machine.
+fn pods(user_namespace: bool) {
+    let cluster = Cluster::new(user_namespace);
+    let running = cluster.ensure_running();
+    let api = Api::of(&running);
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"greeting": "good day"}});
+    api.create("/api/v1/namespaces/default/configmaps", &map);
+    api.create(PODS, &server_pod());
+    api.create("/api/v1/namespaces/default/services", &json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "hello"},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "hello"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+    }));
+    let ready = until("a ready pod", || {
+        let pod = api.get(&format!("{PODS}/hello"))?;
+        let conditions = pod["status"]["conditions"].as_array()?.clone();
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+            .then_some(pod)
+    });
+    assert_eq!(ready["status"]["phase"], "Running");
+    assert_eq!(ready["status"]["initContainerStatuses"][0]["state"]["terminated"]["exitCode"], 0);
+    assert_eq!(api.text(&format!("{PODS}/hello/log?container=first")).unwrap(), "good day from hello\n");
+
+    let client = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"},
+        "spec": {"restartPolicy": "OnFailure", "containers": [{
+            "name": "client", "image": "curl", "args": ["-s", "-S", "--fail", "http://hello.default/hello"],
+        }]},
+    });
+    api.create(PODS, &client);
+    until("a client that succeeds", || {
+        (api.get(&format!("{PODS}/client"))?["status"]["phase"] == "Succeeded").then_some(())
+    });
+    assert!(api.text(&format!("{PODS}/client/log")).unwrap().contains("Hello version: v1"));
+
+    let host_port = until("a port on the machine", || {
+        let service = api.get("/api/v1/namespaces/default/services/hello")?;
+        let ports: Value =
+            serde_json::from_str(service["metadata"]["annotations"]["sagene.io/host-ports"].as_str()?)
+                .ok()?;
+        ports["80"].as_u64()
+    });
+    let page = api.runtime.block_on(async {
+        api.client
+            .get(format!("http://127.0.0.1:{host_port}/hello"))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+    });
+    assert!(page.contains("Hello version: v1"), "{page}");
+
+    api.create(
+        PODS,
+        &json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unknown"},
+            "spec": {"containers": [{"name": "a", "image": "nginx:1.27"}]},
+        }),
+    );
+    let waiting = until("a reason to wait", || {
+        let pod = api.get(&format!("{PODS}/unknown"))?;
+        let waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"].clone();
+        waiting["reason"].as_str()?.contains("ImagePull").then_some(waiting)
+    });
+    assert!(waiting["message"].as_str().unwrap().contains("Set `command`"), "{waiting}");
+
+    api.delete(&format!("{PODS}/hello"));
+    until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
+}
+
+fn server_pod() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "hello", "labels": {"app": "hello"}},
+        "spec": {
+            "volumes": [{"name": "words", "configMap": {"name": "words"}}],
+            "initContainers": [{
+                "name": "first", "image": "any", "command": ["sh", "-c", "echo \"$(cat /etc/words/deep/greeting) from $NAME\""],
+                "env": [{"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+                "volumeMounts": [{"name": "words", "mountPath": "/etc/words/deep"}],
+            }],
+            "containers": [{
+                "name": "web", "image": "docker.io/istio/examples-helloworld-v1:1.0",
+                "ports": [{"name": "http", "containerPort": 5000}],
+                "readinessProbe": {"httpGet": {"path": "/hello", "port": "http"}, "periodSeconds": 1},
+            }],
+        },
+    })
 }

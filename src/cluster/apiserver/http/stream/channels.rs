@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::handshake::Socket;
 use crate::pod_runtime::{ByteReader, ExecExit, ExecSession, PortStream, TerminalSize};
@@ -65,6 +67,9 @@ pub(super) async fn run_exec(socket: impl Future<Output = Option<Socket>>, mut s
                 return;
             }
         }
+        // Without a code clients take the end for a broken connection.
+        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = sink.send(Message::Close(Some(normal))).await;
         let _ = sink.close().await;
     };
     let finish = async {
