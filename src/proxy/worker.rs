@@ -5,3 +5,6 @@ mod proxy;
 mod sockets;
 
 pub use proxy::{Proxy, ProxyOptions, StartError};
+
+#[cfg(test)]
+mod tests;
