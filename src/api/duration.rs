@@ -98,7 +98,7 @@ impl FromStr for Duration {
             nanos = nanos.checked_add(part).ok_or_else(fail)?;
             rest = tail;
         }
-        if text.is_empty() || nanos > i128::from(LIMIT_SECONDS) * NANOS_PER_SECOND {
+        if !text.ends_with(['s', 'm', 'h']) || nanos > i128::from(LIMIT_SECONDS) * NANOS_PER_SECOND {
             return Err(fail());
         }
         Ok(Self { nanos: sign * nanos })

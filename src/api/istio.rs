@@ -1,5 +1,6 @@
 //! Istio's APIs: custom resources by group, the mesh configuration and the installation input.
 
+pub mod crd;
 pub mod extensions;
 pub mod mesh_config;
 pub mod networking;

@@ -2,3 +2,5 @@
 //! type into what a CustomResourceDefinition accepts, and the strict reading that reports unknown fields.
 
 pub mod rules;
+pub mod strict;
+pub mod structural;

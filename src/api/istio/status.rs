@@ -77,7 +77,7 @@ string_enum! {
     }
 }
 
-fn int_or_string(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn int_or_string(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "anyOf": [{ "type": "integer" }, { "type": "string" }],
         "x-kubernetes-int-or-string": true,

@@ -43,7 +43,7 @@ pub(super) fn objects(installation: &Installation) -> Vec<Value> {
 
 /// The CRDs of all Istio kinds, marked so that Helm leaves them alone.
 fn crds() -> Vec<Value> {
-    let mut crds: Vec<Value> = Vec::new();
+    let mut crds = sagene_api::istio::crd::all();
     for crd in &mut crds {
         crd["metadata"]["annotations"]["helm.sh/resource-policy"] = json!("keep");
         for (key, value) in [("app", "istio-pilot"), ("chart", "istio"), ("release", "istio")] {

@@ -70,7 +70,8 @@ shape! {
         pub conditions: Vec<IstioCondition>,
         /// Findings of the analysis.
         pub validation_messages: Vec<AnalysisMessageBase>,
-        /// The generation these words are about.
+        /// The generation these words are about (a number; some writers send text).
+        #[schemars(schema_with = "crate::istio::status::int_or_string")]
         pub observed_generation: Option<serde_json::Value>,
         /// Virtual IPs the control plane has chosen.
         pub addresses: Vec<ServiceEntryAddress>,
