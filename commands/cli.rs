@@ -195,3 +195,26 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_has_no_contradictions() {
+        Cli::command().debug_assert();
+        kubectl::grammar().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        for (text, milliseconds) in
+            [("15s", 15_000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("0", 0)]
+        {
+            assert_eq!(duration(text).expect(text).as_millis(), milliseconds, "{text}");
+        }
+        assert!(duration("15").is_err() && duration("").is_err() && duration("x").is_err());
+    }
+}

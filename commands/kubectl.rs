@@ -92,6 +92,12 @@ enum Command {
     Version(version::Version),
 }
 
+/// The grammar, for tests.
+#[cfg(test)]
+pub(crate) fn grammar() -> clap::Command {
+    <Kubectl as clap::CommandFactory>::command()
+}
+
 /// Runs `sagene kubectl ARGUMENTS`; global flags given before `kubectl` count too.
 pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
     let named = std::iter::once(OsString::from("sagene kubectl")).chain(arguments);

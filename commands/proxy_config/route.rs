@@ -26,8 +26,8 @@ pub(super) struct Route {
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct RouteFilter {
     /// Name of the route configuration
-    #[arg(long, value_name = "NAME", default_value = "")]
-    name: String,
+    #[arg(long = "name", value_name = "NAME", default_value = "")]
+    route_name: String,
 }
 
 impl Route {
@@ -49,7 +49,7 @@ pub(super) fn select(dump: &Dump, filter: &RouteFilter) -> Vec<Value> {
     entries.extend(dump.entries("RoutesConfigDump.StaticRouteConfig"));
     let mut routes: Vec<Value> =
         entries.into_iter().filter_map(|entry| field(entry, "routeConfig")).cloned().collect();
-    routes.retain(|route| filter.name.is_empty() || text(route, &["name"]) == filter.name);
+    routes.retain(|route| filter.route_name.is_empty() || text(route, &["name"]) == filter.route_name);
     routes.sort_by_cached_key(|route| {
         let name = text(route, &["name"]).to_owned();
         (name.parse::<u32>().unwrap_or(u32::MAX), name)
