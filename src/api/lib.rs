@@ -6,6 +6,7 @@
 #[macro_use]
 pub mod encoding;
 pub mod duration;
+pub mod envoy;
 pub mod istio;
 pub mod kubernetes;
 pub mod object;

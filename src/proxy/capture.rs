@@ -20,6 +20,8 @@ pub use arguments::InitArguments;
 pub use cidr::Cidr;
 pub use error::CaptureError;
 
+use std::io::Write;
+
 use arguments::CaptureConfig;
 use sagene_base::logging::{LogFormat, LogTarget, LoggingError, LoggingOptions};
 
@@ -35,10 +37,10 @@ pub fn run(arguments: &InitArguments) -> Result<(), CaptureError> {
     set_up_log(arguments)?;
     let config = CaptureConfig::resolve(arguments)?;
     if arguments.dry_run {
-        for line in rules::describe(&rules::tables(&config)) {
-            println!("{line}");
-        }
-        return Ok(());
+        let text = rules::describe(&rules::tables(&config)).join("\n") + "\n";
+        return std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|source| CaptureError::System { action: "print the rules".to_owned(), source });
     }
     if arguments.cleanup_only {
         return apply::remove();

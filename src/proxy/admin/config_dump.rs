@@ -1,112 +1,22 @@
 //! `/config_dump`: every resource as it was received, in Envoy's sections.
 
+mod selection;
+
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{AdminServer, json as resource_json};
+pub(super) use selection::DumpError;
+use selection::Selection;
+
+use super::AdminServer;
+use super::json::timestamp;
 use crate::agent::http_server::Request;
 use crate::config::{ConfigStore, Origin, RawResource, ResourceState, type_url};
-
-/// Why the question cannot be answered.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DumpError {
-    /// `name_regex` is none.
-    #[error("invalid name_regex: {0}")]
-    Regex(String),
-    /// `resource` names no list.
-    #[error("{0} not found in config dump")]
-    UnknownResource(String),
-}
-
-/// What to show.
-struct Selection<'a> {
-    mask: Vec<&'a str>,
-    resource: Option<&'a str>,
-    name: Option<Regex>,
-    include_eds: bool,
-}
-
-impl<'a> Selection<'a> {
-    fn parse(request: &'a Request) -> Result<Self, DumpError> {
-        let split = |text: &'a str| text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-        Ok(Self {
-            mask: request.parameter("mask").map(split).unwrap_or_default(),
-            resource: request.parameter("resource").filter(|resource| !resource.is_empty()),
-            name: request
-                .parameter("name_regex")
-                .map(|text| {
-                    Regex::new(&format!("^(?:{text})$")).map_err(|error| DumpError::Regex(error.to_string()))
-                })
-                .transpose()?,
-            include_eds: request
-                .query
-                .iter()
-                .any(|(key, value)| key == "include_eds" && value != "off" && value != "false"),
-        })
-    }
-
-    /// Whether a list of a section is wanted at all; what is not is never converted.
-    fn wants(&self, list: &str) -> bool {
-        match self.resource {
-            Some(resource) => resource == list,
-            None => self.mask.is_empty() || self.mask.iter().any(|path| first(path) == list),
-        }
-    }
-
-    fn has_name(&self, name: &str) -> bool {
-        self.name.as_ref().is_none_or(|regex| regex.is_match(name))
-    }
-
-    /// Keeps what the mask names below `list`.
-    fn trim(&self, list: &str, element: &mut Value) {
-        let paths: Vec<&str> = match self.resource {
-            Some(_) => self.mask.clone(),
-            None => {
-                self.mask.iter().filter(|path| first(path) == list).filter_map(|path| rest(path)).collect()
-            }
-        };
-        let whole = self.resource.is_none() && self.mask.contains(&list);
-        if !paths.is_empty() && !whole {
-            keep(element, &paths);
-        }
-    }
-}
-
-fn first(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
-}
-
-fn rest(path: &str) -> Option<&str> {
-    path.split_once('.').map(|(_, rest)| rest)
-}
-
-/// Removes every field that no path leads to; `@type` stays.
-fn keep(value: &mut Value, paths: &[&str]) {
-    match value {
-        Value::Array(values) => values.iter_mut().for_each(|value| keep(value, paths)),
-        Value::Object(map) => {
-            map.retain(|name, field| {
-                if name == "@type" || paths.contains(&name.as_str()) {
-                    return true;
-                }
-                let below: Vec<&str> =
-                    paths.iter().filter(|path| first(path) == name).filter_map(|path| rest(path)).collect();
-                if below.is_empty() {
-                    return false;
-                }
-                keep(field, &below);
-                true
-            });
-        }
-        _ => {}
-    }
-}
 
 /// A section: its type, its lists, and fields beside them.
 struct Section {
@@ -201,13 +111,10 @@ fn bootstrap(admin: &AdminServer, selection: &Selection<'_>) -> Section {
             type_url: envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap::type_url(),
             value: admin.bootstrap.encode_to_vec(),
         };
-        let mut bootstrap = resource_json::resource(&any);
-        if let Value::Object(map) = &mut bootstrap {
-            map.remove("@type");
-        }
+        let mut bootstrap = selection.resources.show_untyped(&any);
         selection.trim("bootstrap", &mut bootstrap);
         fields.insert("bootstrap".to_owned(), bootstrap);
-        fields.insert("last_updated".to_owned(), resource_json::timestamp(admin.started));
+        fields.insert("last_updated".to_owned(), timestamp(admin.started));
     }
     Section { type_name: "BootstrapConfigDump", lists: Vec::new(), fields }
 }
@@ -218,7 +125,7 @@ fn clusters(admin: &AdminServer, selection: &Selection<'_>) -> Section {
         let elements = select(&all, selection, list, |raw| {
             raw.origin == origin && state.is_none_or(|state| raw.state == state)
         })
-        .map(|raw| element(raw, "cluster", None))
+        .map(|raw| selection.element(raw, "cluster", None))
         .collect();
         (list, elements)
     };
@@ -236,7 +143,7 @@ fn clusters(admin: &AdminServer, selection: &Selection<'_>) -> Section {
 fn listeners(admin: &AdminServer, selection: &Selection<'_>) -> Section {
     let all = admin.resources(type_url::LISTENER);
     let fixed = select(&all, selection, "static_listeners", |raw| raw.origin == Origin::Static)
-        .map(|raw| element(raw, "listener", None))
+        .map(|raw| selection.element(raw, "listener", None))
         .collect();
     let dynamic = select(&all, selection, "dynamic_listeners", |raw| raw.origin == Origin::Dynamic)
         .map(|raw| {
@@ -244,13 +151,13 @@ fn listeners(admin: &AdminServer, selection: &Selection<'_>) -> Section {
             listener.insert("name".to_owned(), json!(raw.name));
             if raw.resource.is_some() {
                 let state = if raw.state == ResourceState::Active { "active_state" } else { "warming_state" };
-                let mut body = element(raw, "listener", None);
+                let mut body = selection.element(raw, "listener", None);
                 if let Value::Object(map) = &mut body {
                     map.remove("error_state");
                 }
                 listener.insert(state.to_owned(), body);
             }
-            insert_error(&mut listener, raw);
+            selection.insert_error(&mut listener, raw);
             Value::Object(listener)
         })
         .collect();
@@ -265,13 +172,13 @@ fn routes(admin: &AdminServer, selection: &Selection<'_>) -> Section {
     let all = admin.resources(type_url::ROUTE);
     let mut fixed: Vec<Value> =
         select(&all, selection, "static_route_configs", |raw| raw.origin == Origin::Static)
-            .map(|raw| element(raw, "route_config", None))
+            .map(|raw| selection.element(raw, "route_config", None))
             .collect();
     if selection.wants("static_route_configs") {
         fixed.extend(inline_routes(admin, selection));
     }
     let dynamic = select(&all, selection, "dynamic_route_configs", |raw| raw.origin == Origin::Dynamic)
-        .map(|raw| element(raw, "route_config", None))
+        .map(|raw| selection.element(raw, "route_config", None))
         .collect();
     Section {
         type_name: "RoutesConfigDump",
@@ -309,8 +216,8 @@ fn inline_routes(admin: &AdminServer, selection: &Selection<'_>) -> Vec<Value> {
             {
                 let any = Any { type_url: type_url::ROUTE.to_owned(), value: route.encode_to_vec() };
                 found.push(json!({
-                    "route_config": resource_json::resource(&any),
-                    "last_updated": resource_json::timestamp(raw.last_updated),
+                    "route_config": selection.resources.show(&any),
+                    "last_updated": timestamp(raw.last_updated),
                 }));
             }
         }
@@ -322,7 +229,7 @@ fn endpoints(store: &ConfigStore, selection: &Selection<'_>) -> Section {
     let all = store.resources(type_url::ENDPOINT);
     let pick = |list: &'static str, origin| {
         let elements = select(&all, selection, list, |raw| raw.origin == origin)
-            .map(|raw| element(raw, "endpoint_config", None))
+            .map(|raw| selection.element(raw, "endpoint_config", None))
             .collect();
         (list, elements)
     };
@@ -339,8 +246,9 @@ fn endpoints(store: &ConfigStore, selection: &Selection<'_>) -> Section {
 fn secrets(store: &ConfigStore, selection: &Selection<'_>) -> Section {
     let all = store.resources(type_url::SECRET);
     let pick = |list: &'static str, keep: fn(&RawResource) -> bool| {
-        let elements =
-            select(&all, selection, list, keep).map(|raw| element(raw, "secret", Some(&raw.name))).collect();
+        let elements = select(&all, selection, list, keep)
+            .map(|raw| selection.element(raw, "secret", Some(&raw.name)))
+            .collect();
         (list, elements)
     };
     Section {
@@ -380,35 +288,4 @@ fn version(all: &[RawResource], selection: &Selection<'_>) -> Map<String, Value>
         fields.insert("version_info".to_owned(), json!(newest.version));
     }
     fields
-}
-
-/// One resource with what is known about it.
-fn element(raw: &RawResource, field: &str, name: Option<&str>) -> Value {
-    let mut map = Map::new();
-    if let Some(name) = name {
-        map.insert("name".to_owned(), json!(name));
-    }
-    if !raw.version.is_empty() {
-        map.insert("version_info".to_owned(), json!(raw.version));
-    }
-    if let Some(any) = &raw.resource {
-        map.insert(field.to_owned(), resource_json::resource(any));
-    }
-    map.insert("last_updated".to_owned(), resource_json::timestamp(raw.last_updated));
-    insert_error(&mut map, raw);
-    Value::Object(map)
-}
-
-fn insert_error(map: &mut Map<String, Value>, raw: &RawResource) {
-    if let Some(refused) = &raw.error {
-        map.insert(
-            "error_state".to_owned(),
-            json!({
-                "failed_configuration": resource_json::resource(&refused.resource),
-                "last_update_attempt": resource_json::timestamp(refused.at),
-                "details": refused.details,
-                "version_info": refused.version,
-            }),
-        );
-    }
 }

@@ -25,11 +25,7 @@ pub(super) fn report(admin: &AdminServer) -> Value {
     });
     if let Some(node) = &admin.bootstrap.node {
         let any = Any { type_url: Node::type_url(), value: node.encode_to_vec() };
-        let mut node = super::json::resource(&any);
-        if let Value::Object(map) = &mut node {
-            map.remove("@type");
-        }
-        info["node"] = node;
+        info["node"] = super::json::Resources::new().show_untyped(&any);
     }
     info
 }

@@ -12,6 +12,6 @@ pub(super) fn read(path: &Path) -> Result<Bootstrap, AgentError> {
         path: path.to_owned(),
         source,
     };
-    let _text = std::fs::read_to_string(path).map_err(|error| failed(Box::new(error)))?;
-    Err(failed("static bootstrap files are not supported yet".into()))
+    let text = std::fs::read_to_string(path).map_err(|error| failed(Box::new(error)))?;
+    sagene_api::envoy::bootstrap::parse(&text).map_err(|error| failed(Box::new(error)))
 }

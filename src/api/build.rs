@@ -1,0 +1,190 @@
+//! Compiles the descriptors of Envoy's configuration messages, from the `.proto` files that the envoy-types crate ships
+//! and Istio's few of our own in `proto/`, into one file that `envoy::json` reads.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use prost::Message;
+use protox::Compiler;
+use protox::prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+/// Folders of Envoy's API whose messages can be shown and read.
+const ENVOY: [&str; 22] = [
+    "envoy/admin/v3",
+    "envoy/config",
+    "envoy/data/accesslog/v3",
+    "envoy/extensions/access_loggers",
+    "envoy/extensions/clusters",
+    "envoy/extensions/common",
+    "envoy/extensions/filters/common",
+    "envoy/extensions/filters/http",
+    "envoy/extensions/filters/listener",
+    "envoy/extensions/filters/network",
+    "envoy/extensions/formatter",
+    "envoy/extensions/http",
+    "envoy/extensions/internal_redirect",
+    "envoy/extensions/load_balancing_policies",
+    "envoy/extensions/network",
+    "envoy/extensions/path",
+    "envoy/extensions/request_id",
+    "envoy/extensions/retry",
+    "envoy/extensions/transport_sockets",
+    "envoy/extensions/upstreams",
+    "envoy/service",
+    "envoy/type",
+];
+/// Parts of them that no mesh uses.
+const LEFT_OUT: [&str; 16] = [
+    // Its relative names cannot be resolved by protox.
+    "clusters/dynamic_forward_proxy",
+    "file_server",
+    "/tap/",
+    "redis_proxy",
+    "dubbo_proxy",
+    "thrift_proxy",
+    "generic_proxy",
+    "dynamic_modules",
+    "reverse_tunnel",
+    "/mcp",
+    "/a2a",
+    "/ai",
+    "zookeeper_proxy",
+    "grpc_field_extraction",
+    "proto_",
+    "aws_",
+];
+/// Files whose relative names (`common.…`) mean something else once all files are seen together; each is compiled with
+/// its own imports alone.
+const APART: [&str; 7] = [
+    "envoy/extensions/clusters/common/",
+    "envoy/extensions/clusters/dns/",
+    "envoy/extensions/filters/http/dynamic_forward_proxy/",
+    "envoy/extensions/filters/http/file_system_buffer/",
+    "envoy/extensions/filters/http/local_ratelimit/",
+    "envoy/extensions/filters/network/ratelimit/",
+    "envoy/extensions/filters/network/sni_dynamic_forward_proxy/",
+];
+/// Files that hold nothing but annotations.
+const ANNOTATIONS: [&str; 4] = ["validate/", "udpa/annotations/", "envoy/annotations/", "xds/annotations/"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=build.rs");
+    let shipped = envoy_types_folder()?.join("proto");
+    let own = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("proto");
+    let envoy = shipped.join("data-plane-api");
+    let mut files = Vec::new();
+    for folder in ENVOY {
+        collect(&envoy, &envoy.join(folder), &mut files)?;
+    }
+    files.retain(|file| !LEFT_OUT.iter().any(|part| file.contains(part)));
+    collect(&own, &own, &mut files)?;
+    let xds = shipped.join("xds");
+    collect(&xds, &xds.join("xds/type/v3"), &mut files)?;
+    files.sort();
+
+    let folders = [
+        "data-plane-api",
+        "xds",
+        "googleapis",
+        "protoc-gen-validate",
+        "opentelemetry-proto",
+        "client_model",
+        "cel-spec/proto",
+    ];
+    let includes: Vec<PathBuf> = folders.iter().map(|folder| shipped.join(folder)).chain([own]).collect();
+    let (apart, together): (Vec<String>, Vec<String>) =
+        files.into_iter().partition(|file| APART.iter().any(|prefix| file.starts_with(prefix)));
+    let mut set = compile(&includes, &together)?;
+    for file in apart {
+        let known: BTreeSet<String> = set.file.iter().map(|file| file.name().to_owned()).collect();
+        let more = compile(&includes, &[file])?;
+        set.file.extend(more.file.into_iter().filter(|file| !known.contains(file.name())));
+    }
+    set.file.retain(|file| !is_annotation(file.name()));
+    set.file.iter_mut().for_each(strip);
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("envoy.descriptors"), set.encode_to_vec())?;
+    Ok(())
+}
+
+fn compile(includes: &[PathBuf], files: &[String]) -> Result<FileDescriptorSet, Box<dyn Error>> {
+    let mut compiler = Compiler::new(includes)?;
+    compiler.include_imports(true).include_source_info(false).open_files(files)?;
+    Ok(FileDescriptorSet::decode(compiler.encode_file_descriptor_set().as_slice())?)
+}
+
+/// Where cargo unpacked the sources of envoy-types.
+fn envoy_types_folder() -> Result<PathBuf, Box<dyn Error>> {
+    let cargo = env::var("CARGO")?;
+    let arguments = ["metadata", "--format-version", "1", "--offline"];
+    let output = Command::new(cargo).args(arguments).current_dir(env::var("CARGO_MANIFEST_DIR")?).output()?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let manifest = packages
+        .filter(|package| package["name"] == "envoy-types")
+        .find_map(|package| package["manifest_path"].as_str())
+        .ok_or("cargo metadata names no package envoy-types")?;
+    let folder = Path::new(manifest).parent().ok_or("the manifest of envoy-types has no folder")?;
+    Ok(folder.to_owned())
+}
+
+/// The `.proto` files below `folder`, relative to `root`.
+fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(root, &path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
+}
+
+fn is_annotation(name: &str) -> bool {
+    ANNOTATIONS.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Removes what JSON does not need: options, annotations and the imports that only those used.
+fn strip(file: &mut FileDescriptorProto) {
+    let kept: Vec<String> = file.dependency.iter().filter(|name| !is_annotation(name)).cloned().collect();
+    file.dependency = kept;
+    file.public_dependency.clear();
+    file.weak_dependency.clear();
+    file.options = None;
+    file.service.clear();
+    file.source_code_info = None;
+    file.extension.clear();
+    file.message_type.iter_mut().for_each(strip_message);
+    file.enum_type.iter_mut().for_each(strip_enumeration);
+}
+
+fn strip_message(message: &mut protox::prost_reflect::prost_types::DescriptorProto) {
+    let map_entry = message.options.as_ref().is_some_and(|options| options.map_entry());
+    message.options = map_entry.then(|| protox::prost_reflect::prost_types::MessageOptions {
+        map_entry: Some(true),
+        ..Default::default()
+    });
+    message.reserved_range.clear();
+    message.reserved_name.clear();
+    for field in &mut message.field {
+        field.options = None;
+        field.json_name = None;
+    }
+    message.oneof_decl.iter_mut().for_each(|oneof| oneof.options = None);
+    message.nested_type.iter_mut().for_each(strip_message);
+    message.enum_type.iter_mut().for_each(strip_enumeration);
+}
+
+fn strip_enumeration(enumeration: &mut protox::prost_reflect::prost_types::EnumDescriptorProto) {
+    enumeration.options = None;
+    enumeration.reserved_range.clear();
+    enumeration.reserved_name.clear();
+    enumeration.value.iter_mut().for_each(|value| value.options = None);
+}
