@@ -26,3 +26,6 @@ pub use not_yet_effective::{NotYetEffective, not_yet_effective};
 pub use proxy::{Proxy, ProxyError, ProxyType};
 pub use resource::{Resource, ResourceSet};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,28 @@
-//! Filters that decide who may do what.
+//! Authorization policies as RBAC filters: requests that a DENY policy matches are refused; where ALLOW policies exist, one must match.
+//!
+//! What an external provider would decide (CUSTOM) is refused as long as providers are not asked: closed, never open by accident.
 
+mod condition;
+mod matching;
+mod permission;
+mod principal;
+mod rule;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::proto::{listener, network};
+use sagene_api::Object;
+use sagene_api::istio::security::AuthorizationPolicy;
+use sagene_api::istio::security::authorization_policy::AuthorizationAction;
+
+use super::proto::{any, http, listener, network, rbac};
 use crate::index::Index;
 use crate::index::inbound::InboundKey;
-use network::http_connection_manager::v3::HttpFilter;
+use network::http_connection_manager::v3::{HttpFilter, http_filter};
+use rule::Context;
+
+/// Annotation of policies that are only tried.
+const DRY_RUN: &str = "istio.io/dry-run";
 
 /// The filters of a workload.
 #[derive(Debug, Clone)]
@@ -16,7 +33,104 @@ pub(crate) struct Policies {
     pub(crate) tcp: Arc<[listener::Filter]>,
 }
 
+type Selected<'a> = Vec<&'a Object<AuthorizationPolicy>>;
+
+/// The rules of one filter.
+struct Rules {
+    enforced: Option<rbac::Rbac>,
+    /// Only counted.
+    shadow: Option<rbac::Rbac>,
+    /// Before the names of the statistics of `shadow`.
+    shadow_prefix: &'static str,
+}
+
 /// The filters of the policies that select a workload.
-pub(crate) fn policies(_index: &Index, _key: &InboundKey) -> Policies {
-    Policies { http: Arc::from([]), tcp: Arc::from([]) }
+pub(crate) fn policies(index: &Index, key: &InboundKey) -> Policies {
+    let of = |actions: &[AuthorizationAction]| -> Selected<'_> {
+        let selected = key.authorization.iter().map(AsRef::as_ref);
+        selected
+            .filter(|policy: &&Object<AuthorizationPolicy>| actions.contains(&policy.spec.action))
+            .collect()
+    };
+    let deny = of(&[AuthorizationAction::Deny, AuthorizationAction::Custom]);
+    let allow = of(&[AuthorizationAction::Allow]);
+    let filters = |tcp: bool| -> Vec<Rules> {
+        [(&deny, rbac::rbac::Action::Deny), (&allow, rbac::rbac::Action::Allow)]
+            .into_iter()
+            .filter(|(selected, _)| !selected.is_empty())
+            .map(|(selected, action)| rules(index, selected, action, tcp))
+            .collect()
+    };
+    Policies {
+        http: filters(false).into_iter().map(for_http).collect(),
+        tcp: filters(true).into_iter().map(for_tcp).collect(),
+    }
+}
+
+fn rules(index: &Index, selected: &Selected<'_>, action: rbac::rbac::Action, tcp: bool) -> Rules {
+    let of = |dry_run: bool| {
+        let mut wanted = selected.iter().filter(|policy| is_dry_run(policy) == dry_run).peekable();
+        wanted.peek()?;
+        let policies: HashMap<String, rbac::Policy> = wanted
+            .flat_map(|policy| {
+                let denies = action == rbac::rbac::Action::Deny;
+                let namespace = policy.metadata.namespace.as_str();
+                let context = Context { mesh: &index.settings.mesh, namespace, tcp, denies };
+                named_rules(policy, context)
+            })
+            .collect();
+        Some(rbac::Rbac { action: action as i32, policies, ..rbac::Rbac::default() })
+    };
+    let shadow_prefix = match action {
+        rbac::rbac::Action::Deny => "istio_dry_run_deny_",
+        _ => "istio_dry_run_allow_",
+    };
+    Rules { enforced: of(false), shadow: of(true), shadow_prefix }
+}
+
+fn is_dry_run(policy: &Object<AuthorizationPolicy>) -> bool {
+    policy.metadata.annotations.get(DRY_RUN).is_some_and(|value| value == "true")
+}
+
+fn named_rules(policy: &Object<AuthorizationPolicy>, context: Context<'_>) -> Vec<(String, rbac::Policy)> {
+    let metadata = &policy.metadata;
+    let rules = policy.spec.rules.iter().enumerate();
+    rules
+        .filter_map(|(index, declared)| {
+            let name = format!("ns[{}]-policy[{}]-rule[{index}]", metadata.namespace, metadata.name);
+            Some((name, rule::policy(declared, context)?))
+        })
+        .collect()
+}
+
+fn for_http(rules: Rules) -> HttpFilter {
+    let config = http::rbac::v3::Rbac {
+        shadow_rules_stat_prefix: prefix(&rules),
+        rules: rules.enforced,
+        shadow_rules: rules.shadow,
+        ..http::rbac::v3::Rbac::default()
+    };
+    HttpFilter {
+        name: "envoy.filters.http.rbac".to_owned(),
+        config_type: Some(http_filter::ConfigType::TypedConfig(any(&config))),
+        ..HttpFilter::default()
+    }
+}
+
+fn for_tcp(rules: Rules) -> listener::Filter {
+    let config = network::rbac::v3::Rbac {
+        shadow_rules_stat_prefix: prefix(&rules),
+        rules: rules.enforced,
+        shadow_rules: rules.shadow,
+        stat_prefix: "tcp.".to_owned(),
+        ..network::rbac::v3::Rbac::default()
+    };
+    listener::Filter {
+        name: "envoy.filters.network.rbac".to_owned(),
+        config_type: Some(listener::filter::ConfigType::TypedConfig(any(&config))),
+    }
+}
+
+fn prefix(rules: &Rules) -> String {
+    rules.shadow.as_ref().map(|_| rules.shadow_prefix.to_owned()).unwrap_or_default()
 }

@@ -1,6 +1,8 @@
 //! What is accepted and has no effect yet: told, so that nobody waits for it.
 
 use sagene_api::istio::networking::gateway::ServerTlsMode;
+use sagene_api::istio::security::AuthorizationPolicy;
+use sagene_api::istio::security::authorization_policy::AuthorizationAction;
 use sagene_api::{Object, Resource};
 use sagene_model::snapshot::{Collection, Kind};
 use sagene_model::{Protocol, Snapshot};
@@ -27,7 +29,7 @@ pub fn not_yet_effective(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     whole(&snapshot.proxy_configs, Kind::ProxyConfig, &mut found);
     whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
     whole(&snapshot.ingresses, Kind::Ingress, &mut found);
-    whole(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found);
+    each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
     whole(&snapshot.request_authentications, Kind::RequestAuthentication, &mut found);
     each(&snapshot.gateways, Kind::Gateway, &mut found, gateway);
     each(&snapshot.destination_rules, Kind::DestinationRule, &mut found, destination_rule);
@@ -112,6 +114,24 @@ fn destination_rule(object: &Object<sagene_api::istio::networking::DestinationRu
                 "distribute, failover and failoverPriority have no effect yet",
             );
         }
+    }
+    parts
+}
+
+fn authorization_policy(object: &Object<AuthorizationPolicy>) -> Parts {
+    let mut parts = Parts::new();
+    match object.spec.action {
+        AuthorizationAction::Custom => {
+            parts.push((
+                "spec.provider".to_owned(),
+                "providers are not asked yet: what the rules match is refused",
+            ));
+        }
+        AuthorizationAction::Audit => parts.push(("spec.action".to_owned(), "AUDIT has no effect yet")),
+        AuthorizationAction::Allow | AuthorizationAction::Deny => {}
+    }
+    if object.spec.target_ref.is_some() || !object.spec.target_refs.is_empty() {
+        parts.push(("spec.targetRefs".to_owned(), "policies attached to objects have no effect yet"));
     }
     parts
 }

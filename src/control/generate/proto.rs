@@ -6,7 +6,7 @@ use prost::{Message, Name};
 
 pub(crate) use envoy_types::pb::envoy::config::{
     accesslog::v3 as accesslog, cluster::v3 as cluster, core::v3 as core, endpoint::v3 as endpoint,
-    listener::v3 as listener, route::v3 as route,
+    listener::v3 as listener, rbac::v3 as rbac, route::v3 as route,
 };
 pub(crate) use envoy_types::pb::envoy::extensions::filters::{http, network};
 pub(crate) use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;

@@ -1,7 +1,11 @@
 //! The mesh-wide settings that generators read.
 
 use sagene_api::Duration;
-use sagene_api::istio::networking::traffic_policy::connection_pool::TcpKeepalive;
+use sagene_api::istio::MeshConfig;
+use sagene_api::istio::mesh_config::{
+    self, MeshInboundTrafficPolicyMode, MeshOutboundTrafficPolicyMode, NormalizationType,
+};
+use sagene_api::istio::networking::traffic_policy::connection_pool::{H2UpgradePolicy, TcpKeepalive};
 use sagene_api::istio::networking::virtual_service::HttpRetry;
 use sagene_model::Mesh;
 
@@ -95,5 +99,84 @@ impl Default for Settings {
             default_http_retry_policy: None,
             locality_load_balancing: true,
         }
+    }
+}
+
+impl Settings {
+    /// The settings that a MeshConfig means, in a cluster of this DNS domain and id.
+    pub fn of(config: &MeshConfig, domain: &str, cluster_id: &str) -> Self {
+        let sampling = config.default_config.tracing.as_ref().and_then(|tracing| tracing.sampling);
+        Self {
+            mesh: Mesh {
+                domain: domain.to_owned(),
+                trust_domain: config.trust_domain.clone(),
+                trust_domain_aliases: config.trust_domain_aliases.clone(),
+                root_namespace: config.root_namespace.clone(),
+                cluster_id: cluster_id.to_owned(),
+                auto_mtls: config.enable_auto_mtls,
+                default_service_export_to: config.default_service_export_to.clone(),
+                default_virtual_service_export_to: config.default_virtual_service_export_to.clone(),
+                default_destination_rule_export_to: config.default_destination_rule_export_to.clone(),
+            },
+            proxy_listen_port: port(config.proxy_listen_port, 15001),
+            proxy_inbound_listen_port: port(config.proxy_inbound_listen_port, 15006),
+            connect_timeout: config.connect_timeout,
+            protocol_detection_timeout: config.protocol_detection_timeout,
+            tcp_keepalive: config.tcp_keepalive.clone(),
+            access_log_file: config.access_log_file.clone(),
+            access_log_format: config.access_log_format.clone(),
+            access_log_encoding: match config.access_log_encoding {
+                mesh_config::AccessLogEncoding::Text => AccessLogEncoding::Text,
+                mesh_config::AccessLogEncoding::Json => AccessLogEncoding::Json,
+            },
+            disable_envoy_listener_log: config.disable_envoy_listener_log,
+            enable_tracing: config.enable_tracing,
+            trace_sampling: sampling.unwrap_or(1.0),
+            outbound_allow_any: config.outbound_traffic_policy.mode
+                != MeshOutboundTrafficPolicyMode::RegistryOnly,
+            inbound_localhost: config.inbound_traffic_policy.mode == MeshInboundTrafficPolicyMode::Localhost,
+            dns_refresh_rate: config.dns_refresh_rate,
+            h2_upgrade: config.h2_upgrade_policy == H2UpgradePolicy::Upgrade,
+            path_normalization: normalization(config.path_normalization.normalization),
+            default_http_retry_policy: config.default_http_retry_policy.clone(),
+            locality_load_balancing: config
+                .locality_lb_setting
+                .as_ref()
+                .is_none_or(|setting| setting.enabled.unwrap_or(true)),
+        }
+    }
+}
+
+/// A port number, or Istio's where it is none.
+fn port(number: u32, default: u16) -> u16 {
+    u16::try_from(number).ok().filter(|number| *number != 0).unwrap_or(default)
+}
+
+fn normalization(declared: NormalizationType) -> PathNormalization {
+    match declared {
+        NormalizationType::None => PathNormalization::None,
+        NormalizationType::Default | NormalizationType::Base => PathNormalization::Base,
+        NormalizationType::MergeSlashes => PathNormalization::MergeSlashes,
+        NormalizationType::DecodeAndMergeSlashes => PathNormalization::DecodeAndMergeSlashes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_mesh_config_means_the_defaults() {
+        let config = MeshConfig::from_layers([]).expect("defaults");
+        let mut expected = Settings::default();
+        // Written out in MeshConfig, empty in ours: both mean everywhere.
+        for list in [
+            &mut expected.mesh.default_service_export_to,
+            &mut expected.mesh.default_virtual_service_export_to,
+            &mut expected.mesh.default_destination_rule_export_to,
+        ] {
+            *list = vec!["*".to_owned()];
+        }
+        assert_eq!(Settings::of(&config, "cluster.local", "Kubernetes"), expected);
     }
 }
