@@ -2,5 +2,9 @@
 //!
 //! Never depends on the proxy, the console or the embedded cluster.
 
-pub mod generate;
-pub mod index;
+pub mod metrics;
+pub mod options;
+mod security;
+mod serve;
+
+pub use options::{ControlPlaneOptions, Ports};

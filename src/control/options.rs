@@ -1,0 +1,225 @@
+//! What the control plane is told by flags and environment; names of environment variables are istiod's where those exist.
+
+use std::{net::IpAddr, time::Duration};
+
+use sagene_identity::authority::Lifetimes;
+use thiserror::Error;
+
+/// Settings of one control plane.
+#[derive(Debug, Clone)]
+pub struct ControlPlaneOptions {
+    /// DNS domain of the cluster (`--domain`). Default `cluster.local`.
+    pub domain: String,
+    /// Namespace the control plane runs in (`POD_NAMESPACE`). Default `istio-system`.
+    pub namespace: String,
+    /// Name of this replica (`POD_NAME`). Default the host name, else `istiod`.
+    pub pod_name: String,
+    /// Revision (`REVISION`). Default `default`.
+    pub revision: String,
+    /// Id of this cluster (`CLUSTER_ID`). Default `Kubernetes`.
+    pub cluster_id: String,
+    /// Version of the product, for `/version` and the identifier.
+    pub version: String,
+    /// Address to listen on. Default every one.
+    pub address: IpAddr,
+    /// Ports.
+    pub ports: Ports,
+    /// Quiet time after a change before it is pushed when changes come in a row (`PILOT_DEBOUNCE_AFTER`). Default 100 ms.
+    pub debounce_after: Duration,
+    /// Longest delay of a change (`PILOT_DEBOUNCE_MAX`). Default 10 s.
+    pub debounce_max: Duration,
+    /// Lifetimes of workload certificates (`DEFAULT_WORKLOAD_CERT_TTL`, `MAX_WORKLOAD_CERT_TTL`).
+    pub lifetimes: Lifetimes,
+    /// Life of a self-signed root (`CITADEL_SELF_SIGNED_CA_CERT_TTL`). Default 10 years.
+    pub root_lifetime: Duration,
+    /// Audiences of accepted service-account tokens (`TOKEN_AUDIENCES`). Default `istio-ca`.
+    pub token_audiences: Vec<String>,
+    /// Whether debug views over the network need an identity (`ENABLE_DEBUG_ENDPOINT_AUTH`). Default true.
+    pub debug_endpoint_auth: bool,
+    /// Further namespaces whose identities see every debug view (`DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`).
+    pub debug_namespaces: Vec<String>,
+    /// Time that streams get to end after a stop signal.
+    pub drain: Duration,
+}
+
+/// Ports the control plane listens on; 0 picks a free one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// Readiness and debug views for this host, plain HTTP. Default 8080.
+    pub http: u16,
+    /// Discovery and certificates without TLS. Default 15010.
+    pub grpc: u16,
+    /// Discovery and certificates over TLS. Default 15012.
+    pub secure_grpc: u16,
+    /// Metrics, version, debug views with authentication. Default 15014.
+    pub monitoring: u16,
+    /// Webhooks over TLS. Default 15017.
+    pub webhook: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self { http: 8080, grpc: 15010, secure_grpc: 15012, monitoring: 15014, webhook: 15017 }
+    }
+}
+
+impl Default for ControlPlaneOptions {
+    fn default() -> Self {
+        Self {
+            domain: "cluster.local".to_owned(),
+            namespace: "istio-system".to_owned(),
+            pod_name: "istiod".to_owned(),
+            revision: "default".to_owned(),
+            cluster_id: "Kubernetes".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: IpAddr::from([0, 0, 0, 0]),
+            ports: Ports::default(),
+            debounce_after: Duration::from_millis(100),
+            debounce_max: Duration::from_secs(10),
+            lifetimes: Lifetimes::default(),
+            root_lifetime: sagene_identity::authority::ROOT_TTL,
+            token_audiences: vec!["istio-ca".to_owned()],
+            debug_endpoint_auth: true,
+            debug_namespaces: Vec::new(),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A value that is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{variable}={value:?}: {problem}")]
+pub struct OptionError {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What is wrong and what is accepted.
+    pub problem: &'static str,
+}
+
+impl ControlPlaneOptions {
+    /// Defaults overridden by the environment, given as a look-up.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, OptionError> {
+        let get = |name: &'static str| variable(name).filter(|value| !value.is_empty());
+        let mut options = Self::default();
+        for (name, field) in [
+            ("POD_NAMESPACE", &mut options.namespace),
+            ("POD_NAME", &mut options.pod_name),
+            ("REVISION", &mut options.revision),
+            ("CLUSTER_ID", &mut options.cluster_id),
+        ] {
+            if let Some(value) = get(name) {
+                *field = value;
+            }
+        }
+        for (name, field) in [
+            ("PILOT_DEBOUNCE_AFTER", &mut options.debounce_after),
+            ("PILOT_DEBOUNCE_MAX", &mut options.debounce_max),
+            ("DEFAULT_WORKLOAD_CERT_TTL", &mut options.lifetimes.default),
+            ("MAX_WORKLOAD_CERT_TTL", &mut options.lifetimes.max),
+            ("CITADEL_SELF_SIGNED_CA_CERT_TTL", &mut options.root_lifetime),
+        ] {
+            if let Some(value) = get(name) {
+                *field = duration(name, value)?;
+            }
+        }
+        if let Some(value) = get("TOKEN_AUDIENCES") {
+            options.token_audiences = list(&value);
+        }
+        if let Some(value) = get("DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES") {
+            options.debug_namespaces = list(&value);
+        }
+        if let Some(value) = get("ENABLE_DEBUG_ENDPOINT_AUTH") {
+            options.debug_endpoint_auth = match value.as_str() {
+                "true" | "1" => true,
+                "false" | "0" => false,
+                _ => {
+                    let (variable, problem) = ("ENABLE_DEBUG_ENDPOINT_AUTH", "use true or false");
+                    return Err(OptionError { variable, value, problem });
+                }
+            };
+        }
+        Ok(options)
+    }
+
+    /// `-<revision>`, or nothing for the default one: what names of objects of a revision end in.
+    pub fn revision_suffix(&self) -> String {
+        match self.revision.as_str() {
+            "" | "default" => String::new(),
+            revision => format!("-{revision}"),
+        }
+    }
+
+    /// DNS names the control plane's own certificate is good for.
+    pub fn dns_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let services = ["istiod".to_owned(), format!("istiod{}", self.revision_suffix()), "istio-pilot".to_owned()];
+        for service in services {
+            for name in [
+                format!("{service}.{}.svc", self.namespace),
+                format!("{service}.{}.svc.{}", self.namespace, self.domain),
+                format!("{service}.{}", self.namespace),
+            ] {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+}
+
+fn list(value: &str) -> Vec<String> {
+    value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+/// Go's notation, as istiod's variables have it: `24h`, `100ms`, `1h30m`.
+fn duration(variable: &'static str, value: String) -> Result<Duration, OptionError> {
+    go_duration(&value).ok_or(OptionError {
+        variable,
+        value,
+        problem: "use a duration such as 100ms, 10s, 24h or 1h30m",
+    })
+}
+
+fn go_duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let seconds = match &rest[..unit] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "us" => 0.000_001,
+            _ => return None,
+        };
+        total += Duration::try_from_secs_f64(number * seconds).ok()?;
+        rest = &rest[unit..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_istiods_variables_and_names_what_is_wrong() {
+        let read = |pairs: &'static [(&str, &str)]| {
+            ControlPlaneOptions::from_environment(|name| {
+                pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        let options = read(&[("PILOT_DEBOUNCE_AFTER", "1m30s"), ("REVISION", "canary")]).unwrap();
+        assert_eq!(options.debounce_after, Duration::from_secs(90));
+        assert!(options.dns_names().contains(&"istiod-canary.istio-system.svc".to_owned()));
+        let error = read(&[("MAX_WORKLOAD_CERT_TTL", "90 days")]).unwrap_err();
+        assert_eq!((error.variable, error.value.as_str()), ("MAX_WORKLOAD_CERT_TTL", "90 days"));
+    }
+}
