@@ -84,6 +84,11 @@ impl<P> Connection<P> {
         lock(&self.types).clone()
     }
 
+    /// The names that are watched of one type; `None` where it is not subscribed to.
+    pub fn watched(&self, type_url: &str) -> Option<Arc<[Arc<str>]>> {
+        lock(&self.types).get(type_url).map(|status| status.watch.names.clone())
+    }
+
     /// Since when a push waits, if one does.
     pub fn waiting_since(&self) -> Option<std::time::Instant> {
         *lock(&self.pending_since)

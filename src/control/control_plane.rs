@@ -1,0 +1,313 @@
+//! The control plane as a whole: built in one place, run as a handful of supervised tasks.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::{AtomicBool, Ordering}},
+};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use kube::Client;
+use sagene_base::{
+    drain,
+    readiness::{Readiness, ReadinessGate},
+    task::Supervisor,
+};
+use sagene_identity::authority::CertificateAuthority;
+use sagene_model::Kind;
+use sagene_store::{
+    Feed, Store,
+    kubernetes::{Synced, WatchOptions, watch},
+};
+use sagene_xds::server::{Connections, DiscoveryService, Limits};
+use serde_json::json;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use crate::{
+    debug::http::{Monitor, local, monitoring},
+    discovery::{Discovery, push},
+    index::Index,
+    mesh_settings,
+    metrics::Metrics,
+    options::ControlPlaneOptions,
+    security::{
+        authentication::Authenticator,
+        authority::{self, LoadError},
+        certificate_service::{self, CertificateService},
+        tls::{ServerTls, TlsError},
+    },
+    serve::{Server, TlsSource},
+    webhook::{Webhooks, router as webhook_router},
+    writers,
+};
+
+/// Why the control plane cannot run.
+#[derive(Debug, Error)]
+pub enum ControlPlaneError {
+    /// A port cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Address and port.
+        address: SocketAddr,
+        /// The kernel's words.
+        #[source]
+        source: io::Error,
+    },
+    /// No certificate authority.
+    #[error("no certificate authority")]
+    Authority(#[from] LoadError),
+    /// No TLS.
+    #[error("no TLS")]
+    Tls(#[from] TlsError),
+    /// No API server.
+    #[error("no Kubernetes API")]
+    Kubernetes(#[from] kube::Error),
+    /// Neither in a cluster nor a kubeconfig.
+    #[error("no Kubernetes configuration: run in a cluster or set KUBECONFIG")]
+    Configuration(#[from] kube::config::InferConfigError),
+    /// The mesh configuration cannot be read.
+    #[error("mesh configuration: {0}")]
+    Mesh(String),
+    /// A part ended that must not.
+    #[error("{name} ended: {outcome}")]
+    Ended {
+        /// The part.
+        name: String,
+        /// How.
+        outcome: String,
+    },
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signal(#[source] io::Error),
+}
+
+/// A control plane with its ports bound, not yet serving.
+pub struct ControlPlane {
+    options: Arc<ControlPlaneOptions>,
+    client: Client,
+    discovery: Arc<Discovery>,
+    feed: Feed,
+    synced: Synced,
+    tls: Arc<ServerTls>,
+    readiness: Readiness,
+    gate: ReadinessGate,
+    listeners: Listeners,
+}
+
+struct Listeners {
+    http: TcpListener,
+    grpc: TcpListener,
+    secure_grpc: TcpListener,
+    monitoring: TcpListener,
+    webhook: TcpListener,
+}
+
+/// Addresses that were bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Readiness and local debug views.
+    pub http: SocketAddr,
+    /// Discovery and certificates without TLS.
+    pub grpc: SocketAddr,
+    /// Discovery and certificates over TLS.
+    pub secure_grpc: SocketAddr,
+    /// Metrics and debug views.
+    pub monitoring: SocketAddr,
+    /// Webhooks.
+    pub webhook: SocketAddr,
+}
+
+impl ControlPlane {
+    /// Binds the ports, loads the authority, starts to read the cluster.
+    pub async fn build(options: ControlPlaneOptions, client: Client) -> Result<Self, ControlPlaneError> {
+        let options = Arc::new(options);
+        let listeners = Listeners::bind(&options).await?;
+        let store = Store::new();
+        let feed = store.subscribe();
+        let synced = watch(&client, &store, &watch_options(&options));
+        let readiness = Readiness::new();
+        let gate = readiness.register("configuration");
+        let trust_domain = trust_domain(&client, &options).await?;
+        let authority = authority::load(&client, &options, &trust_domain).await?;
+        let tls = Arc::new(ServerTls::new(authority.clone(), &options, &trust_domain)?);
+        let discovery = discovery(&options, &client, store, authority, trust_domain)?;
+        Ok(Self { options, client, discovery, feed, synced, tls, readiness, gate, listeners })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> io::Result<Addresses> {
+        Ok(Addresses {
+            http: self.listeners.http.local_addr()?,
+            grpc: self.listeners.grpc.local_addr()?,
+            secure_grpc: self.listeners.secure_grpc.local_addr()?,
+            monitoring: self.listeners.monitoring.local_addr()?,
+            webhook: self.listeners.webhook.local_addr()?,
+        })
+    }
+
+    /// Serves until `stop` resolves, then drains.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ControlPlaneError> {
+        let mut supervisor = Supervisor::new();
+        let (drain, watch) = drain::channel();
+        let grace = self.options.drain;
+        self.spawn(&supervisor, watch);
+        let end = tokio::select! {
+            () = stop => Ok(()),
+            exit = supervisor.next_exit() => {
+                Err(ControlPlaneError::Ended { name: exit.name, outcome: format!("{:?}", exit.outcome) })
+            }
+        };
+        drain.start(grace);
+        drain.drained().await;
+        end
+    }
+
+    fn spawn(self, supervisor: &Supervisor, drain: drain::DrainWatch) {
+        let (discovery, tls, client) = (self.discovery, self.tls, self.client);
+        let store = discovery.store.clone();
+        let authority = discovery.authority.clone();
+        let monitor = Arc::new(Monitor { discovery: discovery.clone(), readiness: self.readiness });
+        let grpc = grpc_router(&discovery);
+        let webhooks = Arc::new(Webhooks {
+            store: store.clone(),
+            options: self.options.clone(),
+            metrics: discovery.metrics.clone(),
+        });
+        let mesh_tls: TlsSource = { let tls = tls.clone(); Arc::new(move || tls.mesh()) };
+        let webhook_tls: TlsSource = { let tls = tls.clone(); Arc::new(move || tls.webhook()) };
+        let listeners = self.listeners;
+        for (name, listener, router, tls) in [
+            ("http", listeners.http, local(monitor.clone()), None),
+            ("grpc-xds", listeners.grpc, grpc.clone(), None),
+            ("tls-xds", listeners.secure_grpc, grpc, Some(mesh_tls)),
+            ("http-monitoring", listeners.monitoring, monitoring(monitor), None),
+            ("https-webhooks", listeners.webhook, webhook_router(webhooks), Some(webhook_tls)),
+        ] {
+            let server = Server { name, listener, router, tls, drain: drain.clone() };
+            supervisor.spawn(name, server.run());
+        }
+        drop(drain);
+        supervisor.spawn("serving certificate", endless(tls.renew()));
+        let pusher = first_push(discovery, self.synced, self.feed, self.gate);
+        supervisor.spawn("push", endless(pusher));
+        let roots = writers::root_certificates(client.clone(), store.clone(), authority.clone());
+        supervisor.spawn("root certificates", endless(roots));
+        let bundles = writers::webhook_bundles(client, self.options, authority, store);
+        supervisor.spawn("webhook configurations", endless(bundles));
+    }
+}
+
+/// Waits for the first complete state, then pushes every change.
+async fn first_push(discovery: Arc<Discovery>, mut synced: Synced, mut feed: Feed, gate: ReadinessGate) {
+    synced.wait().await;
+    // Everything so far is in the first index.
+    feed.take();
+    let snapshot = discovery.store.snapshot();
+    match mesh_settings::mesh_config(&snapshot, &discovery.options) {
+        Ok(mesh) => discovery.mesh_config.store(Arc::new(mesh)),
+        Err(error) => {
+            let error = sagene_base::task::error_chain(&error);
+            tracing::error!(%error, "mesh configuration not understood, the defaults are in force");
+        }
+    }
+    let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
+    discovery.index.store(Arc::new(Index::build(Arc::unwrap_or_clone(snapshot), settings)));
+    discovery.synced.store(true, Ordering::Release);
+    info!("configuration read, serving");
+    gate.ready();
+    push::run(discovery, feed).await;
+}
+
+async fn endless(task: impl Future<Output = ()>) -> io::Result<()> {
+    task.await;
+    Ok(())
+}
+
+fn grpc_router(discovery: &Arc<Discovery>) -> Router {
+    let service =
+        DiscoveryService::new(discovery.clone(), discovery.connections.clone(), Limits::default());
+    let certificates = CertificateService {
+        authority: discovery.authority.clone(),
+        authenticator: discovery.authenticator.clone(),
+        metrics: discovery.metrics.clone(),
+    };
+    let under = |prefix: &str| format!("{prefix}{{method}}");
+    Router::new()
+        .route_service(&under(DiscoveryService::<Discovery>::PREFIX), service)
+        .route_service(&under(certificate_service::PREFIX), certificates)
+}
+
+fn discovery(
+    options: &Arc<ControlPlaneOptions>,
+    client: &Client,
+    store: Store,
+    authority: Arc<CertificateAuthority>,
+    trust_domain: String,
+) -> Result<Arc<Discovery>, ControlPlaneError> {
+    let snapshot = store.snapshot();
+    let mesh = mesh_settings::mesh_config(&Default::default(), options)
+        .map_err(|error| ControlPlaneError::Mesh(sagene_base::task::error_chain(&error)))?;
+    let settings = Arc::new(mesh_settings::settings(&mesh, options));
+    let identifier = json!({
+        "Component": "istiod",
+        "ID": options.pod_name,
+        "Info": {"version": options.version, "revision": options.revision, "golang_version": "",
+                 "status": "Clean", "tag": options.version},
+    });
+    let authenticator = Authenticator::new(client.clone(), trust_domain, options.token_audiences.clone());
+    Ok(Arc::new(Discovery {
+        options: options.clone(),
+        index: ArcSwap::from_pointee(Index::build(Arc::unwrap_or_clone(snapshot), settings)),
+        store,
+        mesh_config: ArcSwap::from_pointee(mesh),
+        connections: Connections::default(),
+        authenticator: Arc::new(authenticator),
+        authority,
+        metrics: Arc::new(Metrics::new(&options.version)),
+        identifier: identifier.to_string(),
+        synced: AtomicBool::new(false),
+        last_push: ArcSwap::from_pointee(None),
+    }))
+}
+
+/// The trust domain must be known before the first certificate, so the mesh configuration is read once directly.
+async fn trust_domain(client: &Client, options: &ControlPlaneOptions) -> Result<String, ControlPlaneError> {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    let api: kube::Api<ConfigMap> = kube::Api::namespaced(client.clone(), &options.namespace);
+    let name = format!("istio{}", options.revision_suffix());
+    let text = api.get_opt(&name).await?.and_then(|map| map.data).and_then(|mut data| data.remove("mesh"));
+    let mesh: serde_json::Value = serde_yaml::from_str(text.as_deref().unwrap_or("{}"))
+        .map_err(|error| ControlPlaneError::Mesh(format!("ConfigMap {}/{name}, key mesh: {error}", options.namespace)))?;
+    let stated = mesh.get("trustDomain").and_then(serde_json::Value::as_str).filter(|td| !td.is_empty());
+    Ok(stated.unwrap_or(&options.domain).to_owned())
+}
+
+fn watch_options(options: &ControlPlaneOptions) -> WatchOptions {
+    let unread = [Kind::Deployment, Kind::ServiceAccount, Kind::Ingress];
+    WatchOptions {
+        kinds: Kind::ALL.iter().copied().filter(|kind| !unread.contains(kind)).collect(),
+        only_in: vec![(Kind::ConfigMap, options.namespace.clone())],
+    }
+}
+
+impl Listeners {
+    async fn bind(options: &ControlPlaneOptions) -> Result<Self, ControlPlaneError> {
+        let bind = async |port: u16| {
+            let address = SocketAddr::new(options.address, port);
+            TcpListener::bind(address)
+                .await
+                .map_err(|source| ControlPlaneError::Listen { address, source })
+        };
+        let ports = options.ports;
+        Ok(Self {
+            http: bind(ports.http).await?,
+            grpc: bind(ports.grpc).await?,
+            secure_grpc: bind(ports.secure_grpc).await?,
+            monitoring: bind(ports.monitoring).await?,
+            webhook: bind(ports.webhook).await?,
+        })
+    }
+}

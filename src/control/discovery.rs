@@ -1,0 +1,73 @@
+//! Discovery: connected proxies get what the index generates for them, and are told again when a change concerns them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use sagene_api::istio::mesh_config::MeshConfig;
+use sagene_identity::authority::CertificateAuthority;
+use sagene_model::Identity;
+use sagene_store::Store;
+use sagene_xds::server::Connections;
+
+use crate::{
+    generate::Proxy, index::Index, metrics::Metrics, options::ControlPlaneOptions,
+    security::authentication::Authenticator,
+};
+
+mod handler;
+pub(crate) mod push;
+
+/// A connected client.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The proxy it is; `None` for tools, which may only ask questions.
+    pub(crate) proxy: Option<Proxy>,
+    /// Who it proved to be; `None` on the plaintext port.
+    pub(crate) caller: Option<Identity>,
+    /// Whether it may be given certificates of gateways.
+    pub(crate) may_have_secrets: bool,
+}
+
+/// Everything discovery works with; share it behind an `Arc`.
+pub(crate) struct Discovery {
+    pub(crate) options: Arc<ControlPlaneOptions>,
+    pub(crate) store: Store,
+    pub(crate) index: ArcSwap<Index>,
+    pub(crate) mesh_config: ArcSwap<MeshConfig>,
+    pub(crate) connections: Connections<Peer>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) authority: Arc<CertificateAuthority>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) identifier: String,
+    pub(crate) synced: AtomicBool,
+    pub(crate) last_push: ArcSwap<Option<PushRecord>>,
+}
+
+/// The last push, for the debug view `push_status`.
+#[derive(Debug, Clone)]
+pub(crate) struct PushRecord {
+    pub(crate) number: u64,
+    pub(crate) at: std::time::SystemTime,
+    pub(crate) took: Duration,
+    pub(crate) changes: usize,
+    pub(crate) proxies: usize,
+}
+
+impl Discovery {
+    /// Whether the first complete state of the cluster is in the index.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Since when the oldest push waits for its proxy, for the metric of the queue.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        let waiting = self.connections.all().iter().filter_map(|c| c.waiting_since()).min();
+        waiting.map_or(Duration::ZERO, |since| Instant::now().duration_since(since))
+    }
+}

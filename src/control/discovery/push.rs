@@ -1,0 +1,144 @@
+//! From a change in the cluster to the proxies it concerns.
+//!
+//! A lone change goes out after a few milliseconds of quiet; changes in a row are collected until they pause, or for ten seconds at
+//! most. Proxies that a change does not concern are not woken.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use sagene_model::{ChangeSet, Kind};
+use sagene_store::Feed;
+use sagene_xds::session::Push;
+use tracing::{debug, error};
+
+use super::{Discovery, PushRecord};
+use crate::{
+    generate::type_url,
+    index::{Affected, Concern, Index},
+    mesh_settings,
+};
+
+/// Quiet time after a lone change: long enough to take in the objects of one `kubectl apply`, too short to be noticed.
+const LONE_CHANGE: Duration = Duration::from_millis(8);
+
+/// Pushes until the process ends.
+pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
+    let mut last = Instant::now();
+    let mut number = 0;
+    loop {
+        let mut changes = feed.changed().await;
+        let began = Instant::now();
+        let options = &discovery.options;
+        let busy = began.duration_since(last) < options.debounce_after;
+        let quiet = if busy { options.debounce_after } else { LONE_CHANGE.min(options.debounce_after) };
+        collect(&mut feed, &mut changes, quiet, began + options.debounce_max).await;
+        discovery.metrics.observe("pilot_debounce_time", "", began.elapsed());
+        if !changes.has_content() {
+            continue;
+        }
+        number += 1;
+        let proxies = update(&discovery, &changes);
+        last = Instant::now();
+        discovery.metrics.observe("pilot_proxy_convergence_time", "", began.elapsed());
+        let record =
+            PushRecord { number, at: SystemTime::now(), took: began.elapsed(), changes: changes.iter().count(), proxies };
+        debug!(changes = record.changes, proxies, took = ?record.took, "change pushed");
+        discovery.last_push.store(Arc::new(Some(record)));
+    }
+}
+
+/// Takes in what follows within `quiet`, until `latest` at most.
+async fn collect(feed: &mut Feed, changes: &mut ChangeSet, quiet: Duration, latest: Instant) {
+    loop {
+        let rest = latest.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(quiet.min(rest), feed.changed()).await {
+            Ok(more) => changes.merge(more),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Brings the index up to date and wakes the proxies that are concerned; their number.
+fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
+    count_triggers(discovery, changes);
+    let started = Instant::now();
+    let snapshot = discovery.store.snapshot();
+    let before = discovery.index.load_full();
+    if changes.kinds().contains(&Kind::ConfigMap) {
+        match mesh_settings::mesh_config(&snapshot, &discovery.options) {
+            Ok(mesh) => discovery.mesh_config.store(Arc::new(mesh)),
+            Err(error) => {
+                let error = sagene_base::task::error_chain(&error);
+                error!(%error, "mesh configuration not understood, the one before stays in force");
+                discovery.metrics.count("pilot_total_rejected_configs", "type=\"mesh\"");
+            }
+        }
+    }
+    let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
+    let (next, affected) = before.next(Arc::unwrap_or_clone(snapshot), settings, changes);
+    next.forget_unused(discovery.connections.all().iter().filter_map(|c| c.peer.proxy.as_ref()));
+    let next = Arc::new(next);
+    discovery.index.store(next.clone());
+    discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
+    if affected.is_empty() { 0 } else { wake(discovery, &affected, &next) }
+}
+
+fn wake(discovery: &Discovery, affected: &Affected, _index: &Index) -> usize {
+    let mut woken = 0;
+    let mut endpoints = Endpoints::default();
+    for connection in discovery.connections.all() {
+        let Some(proxy) = &connection.peer.proxy else { continue };
+        let mut push = Push::default();
+        for kind in type_url::ALL {
+            match affected.concern(proxy, kind) {
+                Concern::Nothing => {}
+                Concern::Anything => push.add_type(kind),
+                Concern::Hosts(hosts) => {
+                    let Some(watched) = connection.watched(kind) else { continue };
+                    let names = endpoints.of(&watched, |host| hosts.iter().any(|known| known.as_str() == host));
+                    if !names.is_empty() {
+                        push.add_names(kind, names.iter().cloned());
+                    }
+                }
+            }
+        }
+        if !push.is_empty() {
+            connection.push(&push);
+            woken += 1;
+        }
+    }
+    woken
+}
+
+/// Which of the watched clusters belong to changed hosts; worked out once for all proxies that watch the same.
+#[derive(Default)]
+struct Endpoints {
+    /// By address of the watched names, which are kept so that the address stays theirs.
+    known: HashMap<usize, (Arc<[Arc<str>]>, Arc<[Arc<str>]>)>,
+}
+
+impl Endpoints {
+    fn of(&mut self, watched: &Arc<[Arc<str>]>, changed: impl Fn(&str) -> bool) -> Arc<[Arc<str>]> {
+        let key = watched.as_ptr() as usize;
+        let of_host = |name: &&Arc<str>| changed(name.rsplit('|').next().unwrap_or(name));
+        let entry = self.known.entry(key);
+        entry.or_insert_with(|| (watched.clone(), watched.iter().filter(of_host).cloned().collect())).1.clone()
+    }
+}
+
+fn count_triggers(discovery: &Discovery, changes: &ChangeSet) {
+    for kind in changes.kinds() {
+        let trigger = match kind {
+            Kind::EndpointSlice | Kind::Pod => "endpoint",
+            Kind::Service => "service",
+            Kind::Secret => "secret",
+            Kind::Namespace => "namespace",
+            Kind::ConfigMap => "global",
+            _ => "config",
+        };
+        discovery.metrics.count("pilot_push_triggers", &format!("type=\"{trigger}\""));
+    }
+}
