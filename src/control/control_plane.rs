@@ -3,7 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -176,8 +179,14 @@ impl ControlPlane {
             options: self.options.clone(),
             metrics: discovery.metrics.clone(),
         });
-        let mesh_tls: TlsSource = { let tls = tls.clone(); Arc::new(move || tls.mesh()) };
-        let webhook_tls: TlsSource = { let tls = tls.clone(); Arc::new(move || tls.webhook()) };
+        let mesh_tls: TlsSource = {
+            let tls = tls.clone();
+            Arc::new(move || tls.mesh())
+        };
+        let webhook_tls: TlsSource = {
+            let tls = tls.clone();
+            Arc::new(move || tls.webhook())
+        };
         let listeners = self.listeners;
         for (name, listener, router, tls) in [
             ("http", listeners.http, local(monitor.clone()), None),
@@ -227,8 +236,7 @@ async fn endless(task: impl Future<Output = ()>) -> io::Result<()> {
 }
 
 fn grpc_router(discovery: &Arc<Discovery>) -> Router {
-    let service =
-        DiscoveryService::new(discovery.clone(), discovery.connections.clone(), Limits::default());
+    let service = DiscoveryService::new(discovery.clone(), discovery.connections.clone(), Limits::default());
     let certificates = CertificateService {
         authority: discovery.authority.clone(),
         authenticator: discovery.authenticator.clone(),
@@ -279,8 +287,9 @@ async fn trust_domain(client: &Client, options: &ControlPlaneOptions) -> Result<
     let api: kube::Api<ConfigMap> = kube::Api::namespaced(client.clone(), &options.namespace);
     let name = format!("istio{}", options.revision_suffix());
     let text = api.get_opt(&name).await?.and_then(|map| map.data).and_then(|mut data| data.remove("mesh"));
-    let mesh: serde_json::Value = serde_yaml::from_str(text.as_deref().unwrap_or("{}"))
-        .map_err(|error| ControlPlaneError::Mesh(format!("ConfigMap {}/{name}, key mesh: {error}", options.namespace)))?;
+    let mesh: serde_json::Value = serde_yaml::from_str(text.as_deref().unwrap_or("{}")).map_err(|error| {
+        ControlPlaneError::Mesh(format!("ConfigMap {}/{name}, key mesh: {error}", options.namespace))
+    })?;
     let stated = mesh.get("trustDomain").and_then(serde_json::Value::as_str).filter(|td| !td.is_empty());
     Ok(stated.unwrap_or(&options.domain).to_owned())
 }
@@ -297,9 +306,7 @@ impl Listeners {
     async fn bind(options: &ControlPlaneOptions) -> Result<Self, ControlPlaneError> {
         let bind = async |port: u16| {
             let address = SocketAddr::new(options.address, port);
-            TcpListener::bind(address)
-                .await
-                .map_err(|source| ControlPlaneError::Listen { address, source })
+            TcpListener::bind(address).await.map_err(|source| ControlPlaneError::Listen { address, source })
         };
         let ports = options.ports;
         Ok(Self {

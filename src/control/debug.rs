@@ -128,7 +128,10 @@ pub(crate) fn over_discovery(
     let question = match type_url {
         type_url::DEBUG => Question::parse(first),
         type_url::DEBUG_SYNC => Question::parse("syncz"),
-        _ => Question { view: "config_dump".to_owned(), parameters: vec![("proxyID".to_owned(), first.to_owned())] },
+        _ => Question {
+            view: "config_dump".to_owned(),
+            parameters: vec![("proxyID".to_owned(), first.to_owned())],
+        },
     };
     let status = |error: ViewError| match error {
         ViewError::Forbidden { .. } => Status::permission_denied(error.to_string()),

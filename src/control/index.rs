@@ -17,21 +17,13 @@ use sagene_model::snapshot::{ChangeSet, Kind};
 use sagene_model::virtual_service::{self, Resolved};
 
 pub use affected::{Affected, Concern};
+pub use sagene_xds::session::Requested;
 
 use crate::generate::{self, Proxy, ProxyType, Resource, ResourceSet, Settings, type_url};
 use inbound::{Inbound, InboundKey};
 use rules::Rules;
 use services::{Services, lock};
 use view::{Keep, View, ViewKey};
-
-/// Which resources of a type are wanted.
-#[derive(Debug, Clone, Copy)]
-pub enum Requested<'a> {
-    /// All there are.
-    Everything,
-    /// These names. Endpoints of an unknown cluster are empty rather than missing; other unknown names are left out.
-    Names(&'a BTreeSet<String>),
-}
 
 /// The mesh at one instant.
 #[derive(Debug)]
@@ -153,20 +145,20 @@ impl Index {
             (type_url::CLUSTER | type_url::LISTENER | type_url::NAME_TABLE, names) => {
                 let set = self.set(proxy, type_url);
                 match names {
-                    Requested::Everything => set.resources.clone(),
+                    Requested::All => set.resources.clone(),
                     Requested::Names(names) => {
                         names.iter().filter_map(|name| set.get(name).cloned()).collect()
                     }
                 }
             }
-            (_, Requested::Everything) => Vec::new(),
+            (_, Requested::All) => Vec::new(),
             (type_url::ENDPOINT, Requested::Names(names)) => {
                 let view = self.view(proxy);
                 names.iter().map(|name| generate::endpoint::assignment(self, &view, name)).collect()
             }
             (type_url::ROUTE, Requested::Names(names)) => {
                 let view = self.view(proxy);
-                let route = |name: &String| match proxy.proxy_type {
+                let route = |name: &Arc<str>| match proxy.proxy_type {
                     ProxyType::Sidecar => generate::route::of_sidecar(self, &view, name),
                     ProxyType::Router => generate::route::of_router(self, &view, proxy, name),
                 };
@@ -176,6 +168,16 @@ impl Index {
                 names.iter().filter_map(|name| generate::secret::secret(self, proxy, name)).collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// The wanted resources as a set, which is shared where everything of a type is wanted.
+    pub fn requested(&self, proxy: &Proxy, type_url: &str, names: Requested<'_>) -> Arc<ResourceSet> {
+        match (type_url, names) {
+            (type_url::CLUSTER | type_url::LISTENER | type_url::NAME_TABLE, Requested::All) => {
+                self.set(proxy, type_url)
+            }
+            _ => ResourceSet::new(self.resources(proxy, type_url, names)),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The mesh's settings as generators want them: ConfigMap `istio` (key `mesh`) over Istio's defaults.
 
 use sagene_api::istio::mesh_config::{
-    self, H2UpgradePolicy, MeshConfig, MeshInboundTrafficPolicyMode, MeshOutboundTrafficPolicyMode,
-    NormalizationType,
+    self, MeshConfig, MeshInboundTrafficPolicyMode, MeshOutboundTrafficPolicyMode, NormalizationType,
 };
+use sagene_api::istio::networking::traffic_policy::connection_pool::H2UpgradePolicy;
 use sagene_model::{Mesh, Snapshot};
 use thiserror::Error;
 

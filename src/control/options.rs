@@ -154,7 +154,8 @@ impl ControlPlaneOptions {
     /// DNS names the control plane's own certificate is good for.
     pub fn dns_names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        let services = ["istiod".to_owned(), format!("istiod{}", self.revision_suffix()), "istio-pilot".to_owned()];
+        let services =
+            ["istiod".to_owned(), format!("istiod{}", self.revision_suffix()), "istio-pilot".to_owned()];
         for service in services {
             for name in [
                 format!("{service}.{}.svc", self.namespace),

@@ -132,7 +132,8 @@ impl Webhooks {
             map.spec.data.get(key).cloned()
         };
         let injector = format!("istio-sidecar-injector{suffix}");
-        let missing = |key: &str| format!("ConfigMap {namespace}/{injector} has no key {key}; install it again");
+        let missing =
+            |key: &str| format!("ConfigMap {namespace}/{injector} has no key {key}; install it again");
         let config = key(&injector, "config").ok_or_else(|| missing("config"))?;
         let values = key(&injector, "values").ok_or_else(|| missing("values"))?;
         let mesh = key(&format!("istio{suffix}"), "mesh").unwrap_or_default();
@@ -156,8 +157,15 @@ async fn validate_object(State(webhooks): State<Arc<Webhooks>>, body: Bytes) -> 
             review.answer(json!({"allowed": true}))
         }
         Err(message) => {
-            webhooks.metrics.count("galley_validation_failed", &format!("{labels},reason=\"invalid_resource\""));
-            info!(namespace = review.text("namespace"), name = review.text("name"), message, "object refused");
+            webhooks
+                .metrics
+                .count("galley_validation_failed", &format!("{labels},reason=\"invalid_resource\""));
+            info!(
+                namespace = review.text("namespace"),
+                name = review.text("name"),
+                message,
+                "object refused"
+            );
             review.refuse(&message)
         }
     }

@@ -110,9 +110,8 @@ pub(crate) async fn webhook_bundles(
         if let Err(error) = patch_bundles(&client, &options, authority.root()).await {
             warn!(error = %error_chain(&error), "webhook configurations not brought up to date");
         }
-        let own_kind = async {
-            while !feed.changed().await.kinds().contains(&Kind::MutatingWebhookConfiguration) {}
-        };
+        let own_kind =
+            async { while !feed.changed().await.kinds().contains(&Kind::MutatingWebhookConfiguration) {} };
         // A period without a change is the normal case.
         let _ = tokio::time::timeout(WEBHOOK_PERIOD, own_kind).await;
     }

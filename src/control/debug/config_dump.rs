@@ -61,15 +61,10 @@ fn list(discovery: &Discovery, connection: &Connection<Peer>, type_url: &str) ->
     resources.resources.iter().filter_map(|resource| decode(resource)).map(|any| as_json(&any)).collect()
 }
 
+/// Protobuf in base64 beside its type; over discovery the same messages come as they are.
 fn as_json(any: &Any) -> Value {
-    match sagene_api::envoy::json::to_json(&any.type_url, &any.value) {
-        Ok(Value::Object(mut body)) => {
-            body.insert("@type".to_owned(), json!(any.type_url));
-            Value::Object(body)
-        }
-        Ok(value) => value,
-        Err(error) => json!({"@type": any.type_url, "error": error.to_string()}),
-    }
+    use base64::Engine as _;
+    json!({"@type": any.type_url, "value": base64::engine::general_purpose::STANDARD.encode(&any.value)})
 }
 
 fn decode(resource: &Resource) -> Option<Any> {

@@ -82,13 +82,21 @@ impl Monitor {
             ("istiod_managed_clusters", "cluster_type=\"local\"".to_owned(), 1.0),
             ("pilot_services", String::new(), snapshot.services.len() as f64),
             ("pilot_virt_services", String::new(), snapshot.virtual_services.len() as f64),
-            ("pilot_total_rejected_configs", "type=\"object\"".to_owned(), discovery.store.rejected().len() as f64),
+            (
+                "pilot_total_rejected_configs",
+                "type=\"object\"".to_owned(),
+                discovery.store.rejected().len() as f64,
+            ),
             ("pilot_proxy_queue_time_longest_seconds", String::new(), discovery.longest_wait().as_secs_f64()),
             ("pilot_xds", format!("version=\"{version}\""), discovery.connections.len() as f64),
         ]
     }
 
-    async fn viewer(&self, remote: Option<RemoteAddress>, headers: &HeaderMap) -> Result<Viewer, Box<Response>> {
+    async fn viewer(
+        &self,
+        remote: Option<RemoteAddress>,
+        headers: &HeaderMap,
+    ) -> Result<Viewer, Box<Response>> {
         let local = remote.is_some_and(|remote| remote.0.ip().is_loopback());
         if local || !self.discovery.options.debug_endpoint_auth {
             return Ok(Viewer::Local);

@@ -35,9 +35,7 @@ pub(super) const VIEWS: [&str; 18] = [
 pub(super) fn find(discovery: &Discovery, id: &str) -> Option<Arc<Connection<Peer>>> {
     let named = |connection: &Arc<Connection<Peer>>| {
         let proxy = connection.peer.proxy.as_ref();
-        connection.id == id
-            || connection.node.id == id
-            || proxy.is_some_and(|proxy| display_id(proxy) == id)
+        connection.id == id || connection.node.id == id || proxy.is_some_and(|proxy| display_id(proxy) == id)
     };
     discovery.connections.all().into_iter().filter(named).max_by_key(|connection| connection.connected_at)
 }

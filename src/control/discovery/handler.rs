@@ -112,7 +112,8 @@ impl Handler for Discovery {
             Verdict::Nack(message) => {
                 warn!(node = %connection.node.id, type_url = short, message, "configuration rejected by the proxy");
                 self.metrics.count("pilot_total_xds_rejects", &format!("type=\"{short}\""));
-                let labels = format!("node=\"{}\",err=\"{}\"", escape(&connection.node.id), "INVALID_ARGUMENT");
+                let labels =
+                    format!("node=\"{}\",err=\"{}\"", escape(&connection.node.id), "INVALID_ARGUMENT");
                 match type_url {
                     type_url::CLUSTER => self.metrics.count("pilot_xds_cds_reject", &labels),
                     type_url::ENDPOINT => self.metrics.count("pilot_xds_eds_reject", &labels),
@@ -157,8 +158,7 @@ fn is_tool(id: &str) -> bool {
 
 /// A workload may only be the proxy of its own namespace and service account.
 fn check_identity(caller: &Identity, proxy: &Proxy) -> Result<(), Status> {
-    let same_account =
-        proxy.service_account.is_empty() || proxy.service_account == caller.service_account;
+    let same_account = proxy.service_account.is_empty() || proxy.service_account == caller.service_account;
     if caller.namespace == proxy.namespace && same_account {
         return Ok(());
     }

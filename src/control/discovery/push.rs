@@ -43,8 +43,13 @@ pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
         let proxies = update(&discovery, &changes);
         last = Instant::now();
         discovery.metrics.observe("pilot_proxy_convergence_time", "", began.elapsed());
-        let record =
-            PushRecord { number, at: SystemTime::now(), took: began.elapsed(), changes: changes.iter().count(), proxies };
+        let record = PushRecord {
+            number,
+            at: SystemTime::now(),
+            took: began.elapsed(),
+            changes: changes.iter().count(),
+            proxies,
+        };
         debug!(changes = record.changes, proxies, took = ?record.took, "change pushed");
         discovery.last_push.store(Arc::new(Some(record)));
     }
@@ -98,7 +103,8 @@ fn wake(discovery: &Discovery, affected: &Affected, _index: &Index) -> usize {
                 Concern::Anything => push.add_type(kind),
                 Concern::Hosts(hosts) => {
                     let Some(watched) = connection.watched(kind) else { continue };
-                    let names = endpoints.of(&watched, |host| hosts.iter().any(|known| known.as_str() == host));
+                    let names =
+                        endpoints.of(&watched, |host| hosts.iter().any(|known| known.as_str() == host));
                     if !names.is_empty() {
                         push.add_names(kind, names.iter().cloned());
                     }
@@ -125,7 +131,10 @@ impl Endpoints {
         let key = watched.as_ptr() as usize;
         let of_host = |name: &&Arc<str>| changed(name.rsplit('|').next().unwrap_or(name));
         let entry = self.known.entry(key);
-        entry.or_insert_with(|| (watched.clone(), watched.iter().filter(of_host).cloned().collect())).1.clone()
+        entry
+            .or_insert_with(|| (watched.clone(), watched.iter().filter(of_host).cloned().collect()))
+            .1
+            .clone()
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn assignment(index: &Index, view: &View, name: &str) -> Arc<Resource
         if !locality.is_empty() {
             by_locality(&mut made, locality);
         }
-        Resource::new(name, &made)
+        crate::generate::resource::encode(name, &made)
     })
 }
 
@@ -50,7 +50,7 @@ fn empty(name: &str) -> Arc<Resource> {
         cluster_name: name.to_owned(),
         ..endpoint::ClusterLoadAssignment::default()
     };
-    Resource::new(name, &made)
+    crate::generate::resource::encode(name, &made)
 }
 
 /// Near endpoints go first only where failing ones are noticed, or where the Service asks for it.

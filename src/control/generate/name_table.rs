@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sagene_model::service::Registry;
 
 use super::extension::{NameInfo, NameTable};
-use super::{Resource, ResourceSet};
+use super::ResourceSet;
 use crate::index::Index;
 use crate::index::view::View;
 
@@ -45,5 +45,5 @@ pub(crate) fn name_table(index: &Index, view: &View) -> Arc<ResourceSet> {
             table.table.insert(service.hostname.to_string(), info(ips, &service.name));
         }
     }
-    ResourceSet::new(vec![Resource::new(NAME, &table)])
+    ResourceSet::new(vec![crate::generate::resource::encode(NAME, &table)])
 }

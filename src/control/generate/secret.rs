@@ -24,11 +24,11 @@ pub(crate) fn secret(index: &Index, proxy: &Proxy, name: &str) -> Option<Arc<Res
         // The roots may stand in a secret of their own, or beside the certificate.
         let own = find(object).and_then(|secret| roots(&secret.spec));
         let certificates = own.or_else(|| find(base).and_then(|secret| roots(&secret.spec)))?;
-        return Some(Resource::new(name, &validation_context(name, certificates)));
+        return Some(crate::generate::resource::encode(name, &validation_context(name, certificates)));
     }
     let secret = find(object)?;
     let (chain, key) = certificate(&secret.spec)?;
-    Some(Resource::new(name, &tls_certificate(name, chain, key)))
+    Some(crate::generate::resource::encode(name, &tls_certificate(name, chain, key)))
 }
 
 fn value<'a>(secret: &'a Secret, keys: &[&str]) -> Option<&'a [u8]> {

@@ -76,9 +76,8 @@ async fn from_secrets(
             return Ok((read(&entries, name)?, format!("Secret {}/{name}", options.namespace)));
         }
     }
-    let material = self_signed(trust_domain, options.root_lifetime).map_err(|source| {
-        LoadError::Unusable { place: "the new self-signed root".to_owned(), source }
-    })?;
+    let material = self_signed(trust_domain, options.root_lifetime)
+        .map_err(|source| LoadError::Unusable { place: "the new self-signed root".to_owned(), source })?;
     let place = format!("Secret {}/{SELF_SIGNED_SECRET}", options.namespace);
     let secret = Secret {
         metadata: ObjectMeta { name: Some(SELF_SIGNED_SECRET.to_owned()), ..ObjectMeta::default() },
@@ -101,10 +100,11 @@ async fn get(
     secrets: &Api<Secret>,
     name: &'static str,
 ) -> Result<Option<BTreeMap<String, Vec<u8>>>, LoadError> {
-    let found = secrets
-        .get_opt(name)
-        .await
-        .map_err(|source| LoadError::Api { action: "read", secret: name, source })?;
+    let found = secrets.get_opt(name).await.map_err(|source| LoadError::Api {
+        action: "read",
+        secret: name,
+        source,
+    })?;
     let data = found.map(|secret| secret.data.unwrap_or_default());
     Ok(data.map(|data| data.into_iter().map(|(name, bytes)| (name, bytes.0)).collect()))
 }
@@ -119,7 +119,8 @@ async fn mounted() -> Option<BTreeMap<String, Vec<u8>>> {
     let mut directory = tokio::fs::read_dir(MOUNT).await.ok()?;
     let mut entries = BTreeMap::new();
     while let Ok(Some(entry)) = directory.next_entry().await {
-        if let (Ok(name), Ok(bytes)) = (entry.file_name().into_string(), tokio::fs::read(entry.path()).await) {
+        if let (Ok(name), Ok(bytes)) = (entry.file_name().into_string(), tokio::fs::read(entry.path()).await)
+        {
             entries.insert(name, bytes);
         }
     }

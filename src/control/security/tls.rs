@@ -103,7 +103,8 @@ fn configurations(
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
         .allow_unauthenticated()
         .build()?;
-    let builder = || ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder =
+        || ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let mut mesh =
         builder()?.with_client_cert_verifier(verifier).with_single_cert(chain.clone(), key.clone_key())?;
     mesh.alpn_protocols = vec![b"h2".to_vec()];

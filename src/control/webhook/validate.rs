@@ -1,8 +1,8 @@
 //! What the validation webhook refuses: Istio objects that do not have the shape of their kind, fields it does not have, and
 //! annotations that are reserved.
 
-use sagene_store::memory::Memory;
 use sagene_store::Store;
+use sagene_store::memory::Memory;
 use serde_json::Value;
 
 /// Annotations only the control plane itself may set.
@@ -17,7 +17,9 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
         return Err("the admission request carries no object".to_owned());
     };
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-    if let Some(key) = annotations.into_iter().flat_map(|map| map.keys()).find(|key| key.starts_with(INTERNAL)) {
+    if let Some(key) =
+        annotations.into_iter().flat_map(|map| map.keys()).find(|key| key.starts_with(INTERNAL))
+    {
         return Err(format!("metadata.annotations: {key} is reserved for the control plane"));
     }
     let store = Store::new();

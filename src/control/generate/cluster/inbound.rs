@@ -47,7 +47,7 @@ fn of_port(index: &Index, port: &InboundPort) -> Arc<Resource> {
             ("namespace", text(&port.service_namespace)),
         ])]),
     )]));
-    Resource::new(&name, &made)
+    crate::generate::resource::encode(&name, &made)
 }
 
 /// HTTP/2 in any case.

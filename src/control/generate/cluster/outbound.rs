@@ -103,7 +103,7 @@ fn cluster(index: &Index, target: &Target<'_>) -> Option<Arc<Resource>> {
     if wants_metadata_exchange(target) {
         made.filters.push(metadata_exchange());
     }
-    Some(Resource::new(&name, &made))
+    Some(crate::generate::resource::encode(&name, &made))
 }
 
 #[allow(deprecated, reason = "Istio writes these fields, and its tools show them")]

@@ -68,7 +68,10 @@ pub(crate) fn set_http_options(cluster: &mut cluster::Cluster, options: &HttpPro
 
 /// Refuses every connection.
 pub(super) fn black_hole(settings: &Settings) -> Arc<Resource> {
-    Resource::new(names::BLACK_HOLE, &base(names::BLACK_HOLE, DiscoveryType::Static, settings))
+    crate::generate::resource::encode(
+        names::BLACK_HOLE,
+        &base(names::BLACK_HOLE, DiscoveryType::Static, settings),
+    )
 }
 
 /// Leads where the client meant to go.
@@ -76,7 +79,7 @@ pub(super) fn passthrough(settings: &Settings) -> Arc<Resource> {
     let mut made = base(names::PASSTHROUGH, DiscoveryType::OriginalDst, settings);
     made.circuit_breakers = Some(breakers(unlimited()));
     set_http_options(&mut made, &downstream_protocol());
-    Resource::new(names::PASSTHROUGH, &made)
+    crate::generate::resource::encode(names::PASSTHROUGH, &made)
 }
 
 /// Leads inbound connections to ports of no service to the application.
@@ -85,7 +88,7 @@ pub(super) fn inbound_passthrough(settings: &Settings) -> Arc<Resource> {
     made.circuit_breakers = Some(breakers(unlimited()));
     made.upstream_bind_config = Some(inbound_source());
     set_http_options(&mut made, &downstream_protocol());
-    Resource::new(names::INBOUND_PASSTHROUGH, &made)
+    crate::generate::resource::encode(names::INBOUND_PASSTHROUGH, &made)
 }
 
 /// Circuit breakers of the default priority.

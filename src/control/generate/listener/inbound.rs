@@ -55,7 +55,7 @@ pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> 
     made.listener_filters = inbound.listener_filters();
     set_inspection_timeout(&mut made, settings);
     made.transparent = key.transparent.then_some(super::super::proto::BoolValue { value: true });
-    Resource::new(NAME, &made)
+    crate::generate::resource::encode(NAME, &made)
 }
 
 impl Inbound<'_> {

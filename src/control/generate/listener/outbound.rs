@@ -273,7 +273,7 @@ fn finish(index: &Index, view: &View, ip: &str, port: u16, draft: Draft) -> Arc<
             }
         }
     }
-    Resource::new(&name, &made)
+    crate::generate::resource::encode(&name, &made)
 }
 
 /// The listener that captured connections come to; it hands them to the one of their destination.
@@ -288,5 +288,5 @@ fn virtual_outbound(index: &Index, view: &View) -> Arc<Resource> {
     own.filter_chain_match = Some(to_port(port));
     let rest = [(unknown_destination(index, view).to_owned(), 1)];
     made.filter_chains = vec![own, chain("virtualOutbound-catchall-tcp", filters(index, view, &rest, None))];
-    Resource::new(NAME, &made)
+    crate::generate::resource::encode(NAME, &made)
 }

@@ -54,7 +54,7 @@ impl Router<'_> {
         if !servers.tls.is_empty() {
             made.listener_filters = vec![tls_inspector()];
         }
-        (!made.filter_chains.is_empty()).then(|| Resource::new(&name, &made))
+        (!made.filter_chains.is_empty()).then(|| crate::generate::resource::encode(&name, &made))
     }
 
     fn manager(&self, listener_name: &str, routes: String) -> listener::Filter {

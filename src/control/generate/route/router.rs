@@ -19,7 +19,7 @@ use crate::index::view::View;
 pub(crate) fn of_router(index: &Index, view: &View, _proxy: &Proxy, name: &str) -> Option<Arc<Resource>> {
     view.route(name, || {
         let servers = servers(index, view, name)?;
-        Some(Resource::new(name, &of_servers(index, view, name, &servers)))
+        Some(crate::generate::resource::encode(name, &of_servers(index, view, name, &servers)))
     })
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn of_sidecar(index: &Index, view: &View, name: &str) -> Option<Arc<R
             (_, Some((host, port))) => of_sniffed(index, view, name, host, port.parse().ok()?)?,
             _ => return None,
         };
-        Some(Resource::new(name, &made))
+        Some(crate::generate::resource::encode(name, &made))
     })
 }
 
