@@ -13,6 +13,7 @@ mod analyze;
 mod cluster;
 mod completion;
 mod console;
+mod control_plane;
 mod dashboard;
 mod install;
 mod kube_inject;

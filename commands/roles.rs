@@ -18,6 +18,14 @@ struct Proxy {
     arguments: sagene_proxy::run::ProxyArguments,
 }
 
+/// `sagene control-plane …`.
+#[derive(Debug, Parser)]
+#[command(name = "sagene control-plane", about = "Run the control plane")]
+struct ControlPlane {
+    #[command(flatten)]
+    arguments: crate::control_plane::ControlPlaneArguments,
+}
+
 /// `sagene cluster …`.
 #[derive(Debug, Parser)]
 #[command(
@@ -62,6 +70,9 @@ pub(crate) fn after_globals(name: &str, arguments: Vec<OsString>) -> Outcome {
 fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
     match name {
         "cluster" => Some(parsed("sagene cluster", arguments, |cluster: Cluster| cluster.command.run())),
+        "control-plane" => {
+            Some(parsed("sagene control-plane", arguments, |control: ControlPlane| control.arguments.run()))
+        }
         "sample" => Some(parsed("sagene sample", arguments, sample)),
         "proxy" => Some(proxy(arguments.to_vec())),
         "pilot-agent" => {

@@ -1,15 +1,27 @@
 //! The role's entry: cluster access as the environment gives it, signals, the control plane.
 
-use kube::{Client, Config};
+use std::path::Path;
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::{ControlPlane, ControlPlaneError, ControlPlaneOptions};
 
-/// Runs the control plane until SIGTERM or SIGINT.
-pub async fn run(options: ControlPlaneOptions) -> Result<(), ControlPlaneError> {
+/// Runs the control plane until SIGTERM or SIGINT, against the cluster of `kubeconfig`, else the one it runs in or that the
+/// environment names.
+pub async fn run(options: ControlPlaneOptions, kubeconfig: Option<&Path>) -> Result<(), ControlPlaneError> {
     sagene_base::crypto::install();
-    let config = Config::infer().await?;
+    let config = match kubeconfig {
+        Some(file) => {
+            let file = Kubeconfig::read_from(file)?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await?,
+    };
     let client = Client::try_from(config)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ControlPlaneError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControlPlaneError::Signal)?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sagene_model::service::Registry;
 
-use super::extension::{NameInfo, NameTable};
 use super::ResourceSet;
+use super::extension::{NameInfo, NameTable};
 use crate::index::Index;
 use crate::index::view::View;
 
