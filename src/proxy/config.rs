@@ -29,7 +29,6 @@ mod store;
 pub mod type_url;
 mod update;
 
-pub(crate) use access_log::AccessLog;
 pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
 pub(crate) use cluster::{HttpVersion, LbPolicy};
 pub(crate) use field::{FieldError, Within, refuse_if};
@@ -43,11 +42,10 @@ pub use listener::{Direction, FilterChain, Listener};
 pub(crate) use matcher::{Cidr, Fraction, TextMatch};
 pub(crate) use network_filter::TcpProxy;
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
-pub(crate) use retry::{AttemptFailure, RetryPolicy};
+pub(crate) use retry::AttemptFailure;
 pub use route_table::RouteTable;
 pub(crate) use route_table::{
-    Action, Forward, HashSource, HostRewrite, Redirect, Route, RouteQuery, VirtualHost, WeightedCluster,
-    split_query,
+    Action, Forward, HashSource, HostRewrite, Redirect, Route, RouteQuery, VirtualHost, split_query,
 };
 pub(crate) use san::SanMatch;
 pub use snapshot::{ClusterView, Snapshot};
