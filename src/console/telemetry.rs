@@ -8,6 +8,6 @@ pub mod edge;
 pub mod exposition;
 pub mod history;
 
-pub use collector::{Scrape, Collector, ScrapeError, Scraper, Target};
+pub use collector::{Collector, Scrape, ScrapeError, Scraper, Target};
 pub use edge::{EdgeDelta, EdgeKey, Peer, Reporter};
 pub use history::{History, Window};

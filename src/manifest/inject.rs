@@ -74,10 +74,7 @@ impl WebhookParameters {
     /// Parses a webhook path. `--slash--` in a value stands for `/`. An odd trailing segment is ignored, as istiod does.
     #[must_use]
     pub fn parse(path: &str) -> Self {
-        let rest = path
-            .trim_start_matches('/')
-            .strip_prefix("inject")
-            .unwrap_or_default();
+        let rest = path.trim_start_matches('/').strip_prefix("inject").unwrap_or_default();
         let mut parameters = Self::default();
         if let Some(pairs) = rest.trim_start_matches('/').strip_prefix(":ENV=") {
             for (key, value) in pairs.split(":ENV=").filter_map(|pair| pair.split_once('=')) {
@@ -193,11 +190,9 @@ enum Template {
 
 fn templates(scope: &Scope<'_>, config: &InjectConfig) -> Result<Vec<Template>, InjectError> {
     let named: Vec<String> = match scope.annotation("inject.istio.io/templates") {
-        Some(list) => list
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .collect(),
+        Some(list) => {
+            list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        }
         None => config.default_templates.clone(),
     };
     named

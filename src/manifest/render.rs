@@ -39,12 +39,7 @@ pub enum Component {
 
 impl Component {
     /// All, in the order of dependency.
-    pub const ALL: [Self; 4] = [
-        Self::Base,
-        Self::Pilot,
-        Self::IngressGateways,
-        Self::EgressGateways,
-    ];
+    pub const ALL: [Self; 4] = [Self::Base, Self::Pilot, Self::IngressGateways, Self::EgressGateways];
 
     /// Value of the label `operator.istio.io/component`.
     #[must_use]

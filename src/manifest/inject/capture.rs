@@ -25,10 +25,8 @@ pub(super) fn init_container(scope: &Scope<'_>) -> Option<Value> {
     if let Some(policy) = scope.text("/global/imagePullPolicy") {
         container["imagePullPolicy"] = json!(policy);
     }
-    let env: Vec<Value> = scope
-        .proxy_metadata()
-        .map(|(name, value)| json!({"name": name, "value": value}))
-        .collect();
+    let env: Vec<Value> =
+        scope.proxy_metadata().map(|(name, value)| json!({"name": name, "value": value})).collect();
     if !env.is_empty() {
         container["env"] = json!(env);
     }
@@ -47,18 +45,9 @@ fn arguments(scope: &Scope<'_>, mode: &str, cni: bool) -> Vec<String> {
     flag("-z", mesh_port("proxyInboundListenPort", "15006"));
     flag("-u", "1337".to_owned());
     flag("-m", mode.to_owned());
-    flag(
-        "-i",
-        traffic("includeOutboundIPRanges", "/global/proxy/includeIPRanges", "*"),
-    );
-    flag(
-        "-x",
-        traffic("excludeOutboundIPRanges", "/global/proxy/excludeIPRanges", ""),
-    );
-    flag(
-        "-b",
-        traffic("includeInboundPorts", "/global/proxy/includeInboundPorts", "*"),
-    );
+    flag("-i", traffic("includeOutboundIPRanges", "/global/proxy/includeIPRanges", "*"));
+    flag("-x", traffic("excludeOutboundIPRanges", "/global/proxy/excludeIPRanges", ""));
+    flag("-b", traffic("includeInboundPorts", "/global/proxy/includeInboundPorts", "*"));
     flag("-d", excluded_inbound_ports(scope));
     for (name, key, pointer) in [
         ("-q", "includeOutboundPorts", "/global/proxy/includeOutboundPorts"),
@@ -93,11 +82,8 @@ fn excluded_inbound_ports(scope: &Scope<'_>) -> String {
     if status != "0" {
         ports.push(status);
     }
-    let wished = scope.setting(
-        &format!("{TRAFFIC}/excludeInboundPorts"),
-        "/global/proxy/excludeInboundPorts",
-        "",
-    );
+    let wished =
+        scope.setting(&format!("{TRAFFIC}/excludeInboundPorts"), "/global/proxy/excludeInboundPorts", "");
     for port in wished.split(',').map(str::trim).filter(|port| !port.is_empty()) {
         if !ports.iter().any(|known| known == port) {
             ports.push(port.to_owned());

@@ -90,10 +90,7 @@ impl InjectConfig {
             None | Some("enabled" | "") => Policy::Enabled,
             Some("disabled") => Policy::Disabled,
             Some(other) => {
-                return Err(shape(
-                    "config",
-                    format!("policy {other:?} is neither enabled nor disabled"),
-                ));
+                return Err(shape("config", format!("policy {other:?} is neither enabled nor disabled")));
             }
         };
         let defaults = Self::default();
@@ -112,11 +109,7 @@ impl InjectConfig {
             },
             values: parse("values", values)?,
             mesh: parse("mesh", mesh)?,
-            revision: if revision.is_empty() {
-                defaults.revision
-            } else {
-                revision.to_owned()
-            },
+            revision: if revision.is_empty() { defaults.revision } else { revision.to_owned() },
             native_sidecars: defaults.native_sidecars,
         })
     }
@@ -136,17 +129,9 @@ fn shape(key: &'static str, reason: String) -> ConfigError {
 }
 
 fn list(config: &Value, key: &str) -> Vec<Value> {
-    config
-        .get(key)
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    config.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 fn strings(config: &Value, key: &str) -> Vec<String> {
-    list(config, key)
-        .iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    list(config, key).iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

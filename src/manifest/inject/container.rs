@@ -48,32 +48,19 @@ pub(crate) fn image(scope: &Scope<'_>) -> String {
         return name;
     }
     let hub = scope.text("/global/hub").unwrap_or_default();
-    let tag = scope
-        .text("/global/tag")
-        .map(|tag| format!(":{tag}"))
-        .unwrap_or_default();
+    let tag = scope.text("/global/tag").map(|tag| format!(":{tag}")).unwrap_or_default();
     let separator = if hub.is_empty() { "" } else { "/" };
     format!("{hub}{separator}{name}{tag}")
 }
 
 fn arguments(scope: &Scope<'_>, role: Role) -> Vec<String> {
-    let domain = scope
-        .text("/global/proxy/clusterDomain")
-        .unwrap_or_else(|| "cluster.local".to_owned());
+    let domain = scope.text("/global/proxy/clusterDomain").unwrap_or_else(|| "cluster.local".to_owned());
     let level = scope.setting("sidecar.istio.io/logLevel", "/global/proxy/logLevel", "warning");
-    let components = scope.setting(
-        "sidecar.istio.io/componentLogLevel",
-        "/global/proxy/componentLogLevel",
-        "misc:error",
-    );
+    let components =
+        scope.setting("sidecar.istio.io/componentLogLevel", "/global/proxy/componentLogLevel", "misc:error");
     let mut arguments = vec![
         "proxy".to_owned(),
-        if role == Role::Sidecar {
-            "sidecar"
-        } else {
-            "router"
-        }
-        .to_owned(),
+        if role == Role::Sidecar { "sidecar" } else { "router" }.to_owned(),
         "--domain".to_owned(),
         format!("$(POD_NAMESPACE).svc.{domain}"),
         format!("--proxyLogLevel={level}"),
@@ -88,11 +75,7 @@ fn arguments(scope: &Scope<'_>, role: Role) -> Vec<String> {
 
 /// Level of the agent's own log, also used by the init container.
 pub(super) fn agent_log_level(scope: &Scope<'_>) -> String {
-    scope.setting(
-        "sidecar.istio.io/agentLogLevel",
-        "/global/logging/level",
-        "default:info",
-    )
+    scope.setting("sidecar.istio.io/agentLogLevel", "/global/logging/level", "default:info")
 }
 
 /// Istio calls `pilot-agent`; here it goes through the one program that every image surely has.
@@ -107,14 +90,7 @@ fn lifecycle(scope: &Scope<'_>, role: Role) -> Option<Value> {
         return None;
     }
     if scope.native_sidecar {
-        let drain = json!([
-            "sagene",
-            "pilot-agent",
-            "request",
-            "--debug-port=15020",
-            "POST",
-            "drain"
-        ]);
+        let drain = json!(["sagene", "pilot-agent", "request", "--debug-port=15020", "POST", "drain"]);
         return Some(json!({"preStop": {"exec": {"command": drain}}}));
     }
     scope
@@ -129,10 +105,7 @@ fn insert_probes(container: &mut Map<String, Value>, scope: &Scope<'_>, role: Ro
     let get = json!({"path": "/healthz/ready", "port": 15021});
     // Gateways start behind a Service, which waits for readiness anyway; only sidecars hold back the rest of the pod.
     if role == Role::Sidecar
-        && scope
-            .value("/global/proxy/startupProbe/enabled")
-            .and_then(Value::as_bool)
-            != Some(false)
+        && scope.value("/global/proxy/startupProbe/enabled").and_then(Value::as_bool) != Some(false)
     {
         let failures = number("", "/global/proxy/startupProbe/failureThreshold", 600);
         container.insert("startupProbe".into(), json!({
@@ -183,19 +156,14 @@ pub(super) fn resources(scope: &Scope<'_>) -> Value {
             |(name, key): (&str, &str)| scope.annotation(key).map(|value| (name.to_owned(), json!(value)));
         pairs.into_iter().filter_map(entry).collect()
     };
-    let requests = annotated([
-        ("cpu", "sidecar.istio.io/proxyCPU"),
-        ("memory", "sidecar.istio.io/proxyMemory"),
-    ]);
+    let requests =
+        annotated([("cpu", "sidecar.istio.io/proxyCPU"), ("memory", "sidecar.istio.io/proxyMemory")]);
     let limits = annotated([
         ("cpu", "sidecar.istio.io/proxyCPULimit"),
         ("memory", "sidecar.istio.io/proxyMemoryLimit"),
     ]);
     if requests.is_empty() && limits.is_empty() {
-        return scope
-            .value("/global/proxy/resources")
-            .cloned()
-            .unwrap_or_else(|| json!({}));
+        return scope.value("/global/proxy/resources").cloned().unwrap_or_else(|| json!({}));
     }
     let mut resources = Map::new();
     for (name, map) in [("requests", requests), ("limits", limits)] {

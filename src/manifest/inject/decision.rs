@@ -7,12 +7,8 @@ use serde_json::Value;
 use super::config::{InjectConfig, Policy};
 
 /// Namespaces that never get a sidecar.
-pub(super) const IGNORED_NAMESPACES: [&str; 4] = [
-    "kube-system",
-    "kube-public",
-    "kube-node-lease",
-    "local-path-storage",
-];
+pub(super) const IGNORED_NAMESPACES: [&str; 4] =
+    ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
 /// Why a pod was left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,23 +66,15 @@ pub(super) fn skip(pod: &Value, namespace: &str, config: &InjectConfig) -> Optio
 /// A Kubernetes label selector on the pod's labels. An empty selector selects nothing here, as in istiod.
 fn selects(selector: &Value, pod: &Value) -> bool {
     let label = |key: &str| {
-        pod.pointer("/metadata/labels")
-            .and_then(|labels| labels.get(key))
-            .and_then(Value::as_str)
+        pod.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str)
     };
     let equal = selector.get("matchLabels").and_then(Value::as_object);
     let expressions = selector.get("matchExpressions").and_then(Value::as_array);
     if equal.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty) {
         return false;
     }
-    equal
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| label(key) == value.as_str())
-        && expressions
-            .into_iter()
-            .flatten()
-            .all(|expression| holds(expression, label))
+    equal.into_iter().flatten().all(|(key, value)| label(key) == value.as_str())
+        && expressions.into_iter().flatten().all(|expression| holds(expression, label))
 }
 
 fn holds<'a>(expression: &Value, label: impl Fn(&str) -> Option<&'a str>) -> bool {

@@ -26,18 +26,10 @@ impl Environment {
     }
 
     fn identity(&mut self, scope: &Scope<'_>) {
-        if scope
-            .mesh
-            .pointer("/inboundTrafficPolicy/mode")
-            .and_then(Value::as_str)
-            == Some("LOCALHOST")
-        {
+        if scope.mesh.pointer("/inboundTrafficPolicy/mode").and_then(Value::as_str) == Some("LOCALHOST") {
             self.literal("REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION", "true");
         }
-        self.literal(
-            "PILOT_CERT_PROVIDER",
-            &scope.setting("", "/global/pilotCertProvider", "istiod"),
-        );
+        self.literal("PILOT_CERT_PROVIDER", &scope.setting("", "/global/pilotCertProvider", "istiod"));
         self.literal("CA_ADDR", &ca_address(scope));
         self.field("POD_NAME", "metadata.name");
         self.field("POD_NAMESPACE", "metadata.namespace");
@@ -49,12 +41,7 @@ impl Environment {
     }
 
     fn pod_facts(&mut self, scope: &Scope<'_>) {
-        let apps = || {
-            scope
-                .containers
-                .iter()
-                .filter(|container| name_of(container) != PROXY_CONTAINER)
-        };
+        let apps = || scope.containers.iter().filter(|container| name_of(container) != PROXY_CONTAINER);
         let ports: Vec<&Value> = apps()
             .filter_map(|container| container.get("ports").and_then(Value::as_array))
             .flatten()
@@ -74,16 +61,12 @@ impl Environment {
     fn mesh_facts(&mut self, scope: &Scope<'_>) {
         let cluster = scope.parameters.cluster.clone();
         let cluster = cluster.or_else(|| scope.text("/global/multiCluster/clusterName"));
-        self.literal(
-            "ISTIO_META_CLUSTER_ID",
-            cluster.as_deref().unwrap_or("Kubernetes"),
-        );
+        self.literal("ISTIO_META_CLUSTER_ID", cluster.as_deref().unwrap_or("Kubernetes"));
         self.field("ISTIO_META_NODE_NAME", "spec.nodeName");
         self.literal("ISTIO_META_INTERCEPTION_MODE", &scope.interception_mode());
         let network = scope.label("topology.istio.io/network").map(str::to_owned);
-        let network = network
-            .or_else(|| scope.parameters.network.clone())
-            .or_else(|| scope.text("/global/network"));
+        let network =
+            network.or_else(|| scope.parameters.network.clone()).or_else(|| scope.text("/global/network"));
         if let Some(network) = network {
             self.literal("ISTIO_META_NETWORK", &network);
         }
@@ -92,16 +75,9 @@ impl Environment {
             self.literal("ISTIO_META_OWNER", &scope.workload.owner_url(scope.namespace));
         }
         if scope.annotation("sidecar.istio.io/bootstrapOverride").is_some() {
-            self.literal(
-                "ISTIO_BOOTSTRAP_OVERRIDE",
-                "/etc/istio/custom-bootstrap/custom_bootstrap.json",
-            );
+            self.literal("ISTIO_BOOTSTRAP_OVERRIDE", "/etc/istio/custom-bootstrap/custom_bootstrap.json");
         }
-        let trust_domain = scope
-            .mesh
-            .get("trustDomain")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let trust_domain = scope.mesh.get("trustDomain").and_then(Value::as_str).map(str::to_owned);
         let trust_domain = trust_domain.or_else(|| scope.text("/global/trustDomain"));
         if let Some(mesh_id) = scope.text("/global/meshID").or_else(|| trust_domain.clone()) {
             self.literal("ISTIO_META_MESH_ID", &mesh_id);
@@ -113,8 +89,7 @@ impl Environment {
 
     fn literal(&mut self, name: &str, value: &str) {
         // A later setting of the same name replaces the earlier one: Kubernetes refuses duplicates on apply.
-        self.0
-            .retain(|entry| entry.get("name").and_then(Value::as_str) != Some(name));
+        self.0.retain(|entry| entry.get("name").and_then(Value::as_str) != Some(name));
         self.0.push(json!({"name": name, "value": value}));
     }
 
@@ -125,8 +100,7 @@ impl Environment {
 
     fn resource(&mut self, name: &str, resource: &str) {
         let reference = json!({"resource": resource, "divisor": "0"});
-        self.0
-            .push(json!({"name": name, "valueFrom": {"resourceFieldRef": reference}}));
+        self.0.push(json!({"name": name, "valueFrom": {"resourceFieldRef": reference}}));
     }
 }
 
@@ -135,9 +109,7 @@ fn ca_address(scope: &Scope<'_>) -> String {
         return address;
     }
     let revision = scope.text("/revision").filter(|revision| revision != "default");
-    let suffix = revision
-        .map(|revision| format!("-{revision}"))
-        .unwrap_or_default();
+    let suffix = revision.map(|revision| format!("-{revision}")).unwrap_or_default();
     format!("istiod{suffix}.{}.svc:15012", scope.istio_namespace())
 }
 

@@ -10,10 +10,7 @@ use super::{PROXY_CONTAINER, merge, sidecar, volumes};
 pub(super) fn apply(pod: &mut Value, scope: &Scope<'_>) {
     sidecar::merge_metadata(pod, "labels", sidecar::canonical_labels(scope));
     let mut annotations = sidecar::annotations(scope);
-    for key in [
-        "kubectl.kubernetes.io/default-logs-container",
-        "kubectl.kubernetes.io/default-container",
-    ] {
+    for key in ["kubectl.kubernetes.io/default-logs-container", "kubectl.kubernetes.io/default-container"] {
         if scope.annotation(key).is_none() && annotations.get(key).is_none() {
             annotations.insert(key.to_owned(), json!(PROXY_CONTAINER));
         }

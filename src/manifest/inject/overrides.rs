@@ -23,13 +23,7 @@ pub(super) fn take(pod: &Value, earlier: &Earlier) -> (Value, Own) {
         init_containers: remove(&mut rest, "/spec/initContainers"),
     };
     if let Some(remembered) = &earlier.overrides {
-        let list = |key: &str| {
-            remembered
-                .get(key)
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default()
-        };
+        let list = |key: &str| remembered.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
         own.containers.extend(list("containers"));
         own.init_containers.extend(list("initContainers"));
     }
@@ -76,10 +70,7 @@ pub(super) fn apply(pod: &mut Value, own: &Own) {
         return;
     }
     let mut remembered = Map::new();
-    for (key, list) in [
-        ("containers", &own.containers),
-        ("initContainers", &own.init_containers),
-    ] {
+    for (key, list) in [("containers", &own.containers), ("initContainers", &own.init_containers)] {
         if !list.is_empty() {
             remembered.insert(key.to_owned(), json!(list));
         }
@@ -89,9 +80,7 @@ pub(super) fn apply(pod: &mut Value, own: &Own) {
 
 fn find<'a>(pod: &'a mut Value, container: &Value) -> Option<&'a mut Value> {
     let spec = pod.get_mut("spec")?.as_object_mut()?;
-    let lists = spec
-        .iter_mut()
-        .filter(|(key, _)| *key == "containers" || *key == "initContainers");
+    let lists = spec.iter_mut().filter(|(key, _)| *key == "containers" || *key == "initContainers");
     lists
         .filter_map(|(_, list)| list.as_array_mut())
         .flatten()

@@ -40,20 +40,14 @@ pub fn diff(from: &Value, to: &Value) -> Vec<JsonPatchOp> {
 fn compare(operations: &mut Vec<JsonPatchOp>, path: &str, from: &Value, to: &Value) {
     let (Value::Object(before), Value::Object(after)) = (from, to) else {
         if from != to {
-            operations.push(JsonPatchOp::Replace {
-                path: path.to_owned(),
-                value: to.clone(),
-            });
+            operations.push(JsonPatchOp::Replace { path: path.to_owned(), value: to.clone() });
         }
         return;
     };
     for (key, value) in after {
         let member = format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
         match before.get(key) {
-            None => operations.push(JsonPatchOp::Add {
-                path: member,
-                value: value.clone(),
-            }),
+            None => operations.push(JsonPatchOp::Add { path: member, value: value.clone() }),
             Some(old) => compare(operations, &member, old, value),
         }
     }

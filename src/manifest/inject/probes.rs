@@ -11,11 +11,8 @@ use super::scope::Scope;
 /// Variable with the original probes.
 pub(super) const VARIABLE: &str = "ISTIO_KUBE_APP_PROBERS";
 
-const PROBES: [(&str, &str); 3] = [
-    ("livenessProbe", "livez"),
-    ("readinessProbe", "readyz"),
-    ("startupProbe", "startupz"),
-];
+const PROBES: [(&str, &str); 3] =
+    [("livenessProbe", "livez"), ("readinessProbe", "readyz"), ("startupProbe", "startupz")];
 const HOOKS: [(&str, &str); 2] = [("preStop", "prestopz"), ("postStart", "poststartz")];
 
 /// Whether this pod's probes are rewritten: the annotation, else `sidecarInjectorWebhook.rewriteAppHTTPProbe` (on by default).
@@ -37,12 +34,7 @@ pub(super) fn rewrite(pod: &mut Value, scope: &Scope<'_>, earlier: &Earlier) {
     let port = scope.status_port_number();
     let mut probers = Map::new();
     for list in ["/spec/containers", "/spec/initContainers"] {
-        for container in pod
-            .pointer_mut(list)
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
+        for container in pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             if container.get("name").and_then(Value::as_str) != Some(PROXY_CONTAINER) {
                 rewrite_container(container, port, &mut probers, earlier);
             }
@@ -58,51 +50,28 @@ pub(super) fn add_variable(pod: &mut Value, name: &str, value: &str) {
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else {
         return;
     };
-    let lists = spec
-        .iter_mut()
-        .filter(|(key, _)| *key == "containers" || *key == "initContainers");
+    let lists = spec.iter_mut().filter(|(key, _)| *key == "containers" || *key == "initContainers");
     let mut containers = lists.filter_map(|(_, list)| list.as_array_mut()).flatten();
     let proxy =
         containers.find(|container| container.get("name").and_then(Value::as_str) == Some(PROXY_CONTAINER));
-    if let Some(env) = proxy
-        .and_then(|proxy| proxy.get_mut("env"))
-        .and_then(Value::as_array_mut)
-    {
+    if let Some(env) = proxy.and_then(|proxy| proxy.get_mut("env")).and_then(Value::as_array_mut) {
         env.push(json!({"name": name, "value": value}));
     }
 }
 
 fn rewrite_container(container: &mut Value, port: u16, probers: &mut Map<String, Value>, earlier: &Earlier) {
-    let name = container
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let ports = container.get("ports").cloned().unwrap_or_default();
     for (field, path) in PROBES {
         if let Some(probe) = container.get_mut(field) {
-            rewrite_probe(
-                probe,
-                &format!("/app-health/{name}/{path}"),
-                port,
-                &ports,
-                probers,
-                earlier,
-            );
+            rewrite_probe(probe, &format!("/app-health/{name}/{path}"), port, &ports, probers, earlier);
         }
     }
     for (field, path) in HOOKS {
         if let Some(hook) = container.pointer_mut(&format!("/lifecycle/{field}"))
             && (hook.get("httpGet").is_some() || hook.get("tcpSocket").is_some())
         {
-            rewrite_probe(
-                hook,
-                &format!("/app-lifecycle/{name}/{path}"),
-                port,
-                &ports,
-                probers,
-                earlier,
-            );
+            rewrite_probe(hook, &format!("/app-lifecycle/{name}/{path}"), port, &ports, probers, earlier);
         }
     }
 }
@@ -118,9 +87,7 @@ fn rewrite_probe(
     let Some(fields) = probe.as_object_mut() else {
         return;
     };
-    let Some(kind) = ["httpGet", "tcpSocket", "grpc"]
-        .into_iter()
-        .find(|kind| fields.contains_key(*kind))
+    let Some(kind) = ["httpGet", "tcpSocket", "grpc"].into_iter().find(|kind| fields.contains_key(*kind))
     else {
         return;
     };

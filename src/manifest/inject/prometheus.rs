@@ -14,16 +14,9 @@ const FIELDS: [&str; 3] = ["scrape", "path", "port"];
 
 /// Replaces the `prometheus.io/` annotations unless the pod or the mesh says not to.
 pub(super) fn merge(pod: &mut Value, scope: &Scope<'_>, earlier: &Earlier) {
-    let annotations = pod
-        .pointer("/metadata/annotations")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    let own = |field: &str| {
-        annotations
-            .get(&format!("prometheus.io/{field}"))
-            .and_then(Value::as_str)
-    };
+    let annotations =
+        pod.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default();
+    let own = |field: &str| annotations.get(&format!("prometheus.io/{field}")).and_then(Value::as_str);
     let scraped = own("scrape").is_none_or(|scrape| scrape == "true");
     if !scraped || !enabled(scope) {
         return;
@@ -38,10 +31,7 @@ pub(super) fn merge(pod: &mut Value, scope: &Scope<'_>, earlier: &Earlier) {
         settings.insert("targets".to_owned(), json!(targets));
     }
     if !settings.is_empty() {
-        let text = earlier
-            .scrape
-            .clone()
-            .unwrap_or_else(|| Value::Object(settings).to_string());
+        let text = earlier.scrape.clone().unwrap_or_else(|| Value::Object(settings).to_string());
         add_variable(pod, VARIABLE, &text);
     }
     let port = scope.status_port_number().to_string();
@@ -55,11 +45,7 @@ fn enabled(scope: &Scope<'_>) -> bool {
         return wish != "false";
     }
     scope.status_port() != "0"
-        && scope
-            .mesh
-            .get("enablePrometheusMerge")
-            .and_then(Value::as_bool)
-            .unwrap_or(true)
+        && scope.mesh.get("enablePrometheusMerge").and_then(Value::as_bool).unwrap_or(true)
 }
 
 /// Puts the application's own annotations back where an earlier injection replaced them.
@@ -68,13 +54,9 @@ pub(super) fn restore(pod: &mut Value, annotations: &Map<String, Value>, scrape:
     if path != Some(PATH) {
         return;
     }
-    let original: Map<String, Value> = scrape
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    let Some(slot) = pod
-        .pointer_mut("/metadata/annotations")
-        .and_then(Value::as_object_mut)
-    else {
+    let original: Map<String, Value> =
+        scrape.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let Some(slot) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else {
         return;
     };
     for field in FIELDS {

@@ -8,11 +8,8 @@ const ANNOTATION: &str = "proxy.istio.io/config";
 
 /// Merges by field, maps by key (`proxyMetadata`), everything else replaced.
 pub(super) fn merged(mesh: &Value, overlay: Option<&str>) -> Result<Value, InjectError> {
-    let mut config = mesh
-        .get("defaultConfig")
-        .filter(|config| config.is_object())
-        .cloned()
-        .unwrap_or_else(|| json!({}));
+    let mut config =
+        mesh.get("defaultConfig").filter(|config| config.is_object()).cloned().unwrap_or_else(|| json!({}));
     if let Some(text) = overlay {
         let parsed: Value = serde_yaml::from_str(text).map_err(|error| bad(error.to_string()))?;
         match parsed {
@@ -25,10 +22,7 @@ pub(super) fn merged(mesh: &Value, overlay: Option<&str>) -> Result<Value, Injec
 }
 
 fn bad(reason: String) -> InjectError {
-    InjectError::Annotation {
-        key: ANNOTATION.to_owned(),
-        reason,
-    }
+    InjectError::Annotation { key: ANNOTATION.to_owned(), reason }
 }
 
 fn overlay_fields(base: &mut Value, overlay: Value) {

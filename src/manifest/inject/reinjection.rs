@@ -18,11 +18,8 @@ pub(super) struct Earlier {
 /// Removes what `sidecar.istio.io/status` lists. A pod without that annotation comes back unchanged.
 pub(super) fn strip(pod: &Value) -> Result<(Value, Earlier), InjectError> {
     let mut stripped = pod.clone();
-    let annotations = pod
-        .pointer("/metadata/annotations")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let annotations =
+        pod.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default();
     let Some(injected) = status::read(&annotations)? else {
         return Ok((stripped, Earlier::default()));
     };
@@ -55,20 +52,11 @@ pub(super) fn strip(pod: &Value) -> Result<(Value, Earlier), InjectError> {
 
 /// A literal variable of the pod's proxy container, wherever that sits.
 fn environment(pod: &Value, name: &str) -> Option<String> {
-    let list = |pointer: &str| {
-        pod.pointer(pointer)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-    };
+    let list = |pointer: &str| pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     let named = |entry: &&Value, name: &str| entry.get("name").and_then(Value::as_str) == Some(name);
     let proxy = list("/spec/containers")
         .chain(list("/spec/initContainers"))
         .find(|container| named(container, PROXY_CONTAINER))?;
-    let variable = proxy
-        .get("env")?
-        .as_array()?
-        .iter()
-        .find(|entry| named(entry, name))?;
+    let variable = proxy.get("env")?.as_array()?.iter().find(|entry| named(entry, name))?;
     variable.get("value")?.as_str().map(str::to_owned)
 }

@@ -27,10 +27,8 @@ pub(crate) struct RouterPod<'a> {
 
 /// Builds the pod's `spec`.
 pub(crate) fn router_pod(router: &RouterPod<'_>) -> Value {
-    let parameters = WebhookParameters {
-        environment: router.environment.clone(),
-        ..WebhookParameters::default()
-    };
+    let parameters =
+        WebhookParameters { environment: router.environment.clone(), ..WebhookParameters::default() };
     let nothing = Map::new();
     let scope = Scope {
         labels: Map::new(),
@@ -44,11 +42,7 @@ pub(crate) fn router_pod(router: &RouterPod<'_>) -> Value {
         },
         values: router.values,
         mesh: router.mesh,
-        proxy_config: router
-            .mesh
-            .get("defaultConfig")
-            .cloned()
-            .unwrap_or_else(|| json!({})),
+        proxy_config: router.mesh.get("defaultConfig").cloned().unwrap_or_else(|| json!({})),
         revision: router.revision,
         parameters: &parameters,
         injected_annotations: &nothing,

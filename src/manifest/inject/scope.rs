@@ -31,12 +31,8 @@ impl<'a> Scope<'a> {
         request: &PodRequest<'a>,
         config: &'a InjectConfig,
     ) -> Result<Self, InjectError> {
-        let object = |pointer: &str| {
-            pod.pointer(pointer)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
-        };
+        let object =
+            |pointer: &str| pod.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
         let annotations = object("/metadata/annotations");
         let overlay = annotations.get("proxy.istio.io/config").and_then(Value::as_str);
         let mut scope = Self {
@@ -71,10 +67,7 @@ impl<'a> Scope<'a> {
 
     /// A label of the pod that is not empty.
     pub(crate) fn label(&self, key: &str) -> Option<&str> {
-        self.labels
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|value| !value.is_empty())
+        self.labels.get(key).and_then(Value::as_str).filter(|value| !value.is_empty())
     }
 
     /// A value at a JSON pointer below the installation's values.
@@ -104,10 +97,7 @@ impl<'a> Scope<'a> {
     /// `proxyMetadata` as name and text.
     pub(crate) fn proxy_metadata(&self) -> impl Iterator<Item = (&str, String)> {
         let metadata = self.proxy_config.get("proxyMetadata").and_then(Value::as_object);
-        metadata
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.as_str(), scalar(value)))
+        metadata.into_iter().flatten().map(|(name, value)| (name.as_str(), scalar(value)))
     }
 
     /// REDIRECT, TPROXY or NONE.
@@ -132,25 +122,17 @@ impl<'a> Scope<'a> {
 
     /// The status port as a number, 15020 when probes are switched off.
     pub(crate) fn status_port_number(&self) -> u16 {
-        self.status_port()
-            .parse()
-            .ok()
-            .filter(|port| *port != 0)
-            .unwrap_or(15020)
+        self.status_port().parse().ok().filter(|port| *port != 0).unwrap_or(15020)
     }
 
     /// Namespace of the control plane.
     pub(crate) fn istio_namespace(&self) -> String {
-        self.text("/global/istioNamespace")
-            .unwrap_or_else(|| "istio-system".to_owned())
+        self.text("/global/istioNamespace").unwrap_or_else(|| "istio-system".to_owned())
     }
 
     /// The app starts only after the proxy is ready (classic sidecars).
     pub(crate) fn hold_application(&self) -> bool {
-        let configured = self
-            .proxy_config
-            .get("holdApplicationUntilProxyStarts")
-            .and_then(Value::as_bool);
+        let configured = self.proxy_config.get("holdApplicationUntilProxyStarts").and_then(Value::as_bool);
         configured.unwrap_or_else(|| self.flag("/global/proxy/holdApplicationUntilProxyStarts"))
     }
 
@@ -180,10 +162,7 @@ impl<'a> Scope<'a> {
                 && text.parse::<u16>().is_err()
             {
                 let reason = format!("{text:?} is not a number between 0 and 65535");
-                return Err(InjectError::Annotation {
-                    key: key.to_owned(),
-                    reason,
-                });
+                return Err(InjectError::Annotation { key: key.to_owned(), reason });
             }
         }
         Ok(())

@@ -11,9 +11,8 @@ pub(super) fn apply(pod: &mut Value, scope: &Scope<'_>) {
     let mut labels = canonical_labels(scope);
     let mode = scope.label("security.istio.io/tlsMode").unwrap_or("istio");
     labels.insert("security.istio.io/tlsMode".into(), json!(mode));
-    let tunnel = scope
-        .proxy_metadata()
-        .any(|(name, value)| name == "ISTIO_META_ENABLE_HBONE" && value == "true");
+    let tunnel =
+        scope.proxy_metadata().any(|(name, value)| name == "ISTIO_META_ENABLE_HBONE" && value == "true");
     if tunnel {
         let tunnel = scope.label("networking.istio.io/tunnel").unwrap_or("http");
         labels.insert("networking.istio.io/tunnel".into(), json!(tunnel));
@@ -41,21 +40,13 @@ pub(super) fn apply(pod: &mut Value, scope: &Scope<'_>) {
 
 /// `service.istio.io/canonical-name` and `-revision`, as telemetry groups workloads.
 pub(super) fn canonical_labels(scope: &Scope<'_>) -> Map<String, Value> {
-    let first = |keys: [&str; 3]| {
-        keys.into_iter()
-            .find_map(|key| scope.label(key))
-            .map(str::to_owned)
-    };
+    let first = |keys: [&str; 3]| keys.into_iter().find_map(|key| scope.label(key)).map(str::to_owned);
     let name = first(["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]);
     let mut name = name.unwrap_or_else(|| scope.workload.name.clone());
     // A label value has at most 63 characters and ends in a letter or digit.
     name.truncate(name.char_indices().nth(63).map_or(name.len(), |(index, _)| index));
     let name = name.trim_end_matches(['-', '.', '_']).to_owned();
-    let revision = first([
-        "service.istio.io/canonical-revision",
-        "app.kubernetes.io/version",
-        "version",
-    ]);
+    let revision = first(["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]);
     let mut labels = Map::new();
     labels.insert("service.istio.io/canonical-name".into(), json!(name));
     labels.insert(
@@ -69,15 +60,8 @@ pub(super) fn canonical_labels(scope: &Scope<'_>) -> Map<String, Value> {
 pub(super) fn annotations(scope: &Scope<'_>) -> Map<String, Value> {
     let mut annotations = scope.injected_annotations.clone();
     annotations.insert("istio.io/rev".into(), json!(scope.revision));
-    let first = scope
-        .containers
-        .iter()
-        .filter_map(|container| container.get("name"))
-        .next();
-    for key in [
-        "kubectl.kubernetes.io/default-logs-container",
-        "kubectl.kubernetes.io/default-container",
-    ] {
+    let first = scope.containers.iter().filter_map(|container| container.get("name")).next();
+    for key in ["kubectl.kubernetes.io/default-logs-container", "kubectl.kubernetes.io/default-container"] {
         if let (None, Some(name)) = (scope.annotation(key), first) {
             annotations.insert(key.into(), name.clone());
         }
@@ -89,11 +73,7 @@ pub(super) fn annotations(scope: &Scope<'_>) -> Map<String, Value> {
 pub(super) fn pull_secrets(scope: &Scope<'_>) -> Option<Value> {
     let secrets = scope.value("/global/imagePullSecrets")?.as_array()?;
     let reference = |secret: &Value| {
-        if secret.is_string() {
-            json!({"name": secret})
-        } else {
-            secret.clone()
-        }
+        if secret.is_string() { json!({"name": secret}) } else { secret.clone() }
     };
     (!secrets.is_empty()).then(|| secrets.iter().map(reference).collect())
 }
@@ -122,10 +102,7 @@ pub(super) fn order_containers(pod: &mut Value, scope: &Scope<'_>) {
         Some(PROXY_CONTAINER) => 1,
         _ => 2,
     };
-    if let Some(init) = pod
-        .pointer_mut("/spec/initContainers")
-        .and_then(Value::as_array_mut)
-    {
+    if let Some(init) = pod.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut) {
         let native = init.iter().any(|container| rank(container, true) == 1);
         init.sort_by_key(|container| rank(container, native));
     }

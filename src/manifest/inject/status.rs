@@ -34,20 +34,14 @@ pub(super) fn read(annotations: &Map<String, Value>) -> Result<Option<Injected>,
     };
     serde_json::from_str(text)
         .map(Some)
-        .map_err(|error| InjectError::Annotation {
-            key: ANNOTATION.to_owned(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| InjectError::Annotation { key: ANNOTATION.to_owned(), reason: error.to_string() })
 }
 
 /// Compares the pod with what it was before the templates and writes the annotation.
 pub(super) fn write(pod: &mut Value, before: &Value, scope: &Scope<'_>) {
     let added = |pointer: &str| -> Vec<String> {
         let old = names(before, pointer);
-        names(pod, pointer)
-            .into_iter()
-            .filter(|name| !old.contains(name))
-            .collect()
+        names(pod, pointer).into_iter().filter(|name| !old.contains(name)).collect()
     };
     let injected = Injected {
         init_containers: added("/spec/initContainers"),
@@ -62,12 +56,6 @@ pub(super) fn write(pod: &mut Value, before: &Value, scope: &Scope<'_>) {
 }
 
 fn names(pod: &Value, pointer: &str) -> Vec<String> {
-    let list = pod
-        .pointer(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    list.filter_map(|entry| entry.get("name").and_then(Value::as_str))
-        .map(str::to_owned)
-        .collect()
+    let list = pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|entry| entry.get("name").and_then(Value::as_str)).map(str::to_owned).collect()
 }

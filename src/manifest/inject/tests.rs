@@ -29,36 +29,23 @@ fn pod() -> Value {
 }
 
 fn injected(pod: &Value, config: &InjectConfig) -> Value {
-    let request = PodRequest {
-        pod,
-        namespace: "default",
-        parameters: &WebhookParameters::default(),
-    };
+    let request = PodRequest { pod, namespace: "default", parameters: &WebhookParameters::default() };
     injected_pod(&request, config).expect("pod is injectable")
 }
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
     let entries = pod.pointer(list).and_then(Value::as_array).into_iter().flatten();
-    entries
-        .map(|entry| entry["name"].as_str().unwrap_or_default().to_owned())
-        .collect()
+    entries.map(|entry| entry["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
-    container["env"]
-        .as_array()?
-        .iter()
-        .find(|entry| entry["name"] == name)?["value"]
-        .as_str()
+    container["env"].as_array()?.iter().find(|entry| entry["name"] == name)?["value"].as_str()
 }
 
 #[test]
 fn a_native_sidecar_starts_before_the_users_init_containers() {
     let pod = injected(&pod(), &config());
-    assert_eq!(
-        names(&pod, "/spec/initContainers"),
-        ["istio-init", "istio-proxy", "migrate"]
-    );
+    assert_eq!(names(&pod, "/spec/initContainers"), ["istio-init", "istio-proxy", "migrate"]);
     assert_eq!(names(&pod, "/spec/containers"), ["reviews"]);
     let proxy = &pod["spec"]["initContainers"][1];
     assert_eq!(proxy["restartPolicy"], "Always");
@@ -74,30 +61,21 @@ fn a_native_sidecar_starts_before_the_users_init_containers() {
 fn a_classic_sidecar_is_last_or_first_when_the_application_waits() {
     let mut config = config();
     config.native_sidecars = false;
-    assert_eq!(
-        names(&injected(&pod(), &config), "/spec/containers"),
-        ["reviews", "istio-proxy"]
-    );
+    assert_eq!(names(&injected(&pod(), &config), "/spec/containers"), ["reviews", "istio-proxy"]);
     let mut waiting = pod();
     waiting["metadata"]["annotations"]["proxy.istio.io/config"] =
         json!("holdApplicationUntilProxyStarts: true");
     let waiting = injected(&waiting, &config);
     assert_eq!(names(&waiting, "/spec/containers"), ["istio-proxy", "reviews"]);
     assert_eq!(names(&waiting, "/spec/initContainers"), ["migrate", "istio-init"]);
-    assert_eq!(
-        waiting["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"][2],
-        "wait"
-    );
+    assert_eq!(waiting["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"][2], "wait");
 }
 
 #[test]
 fn http_probes_move_to_the_agent_and_the_originals_are_kept() {
     let pod = injected(&pod(), &config());
     let app = &pod["spec"]["containers"][0];
-    assert_eq!(
-        app["livenessProbe"]["httpGet"],
-        json!({"path": "/app-health/reviews/livez", "port": 15020})
-    );
+    assert_eq!(app["livenessProbe"]["httpGet"], json!({"path": "/app-health/reviews/livez", "port": 15020}));
     assert!(app["readinessProbe"].get("exec").is_some());
     let text = variable(&pod["spec"]["initContainers"][1], "ISTIO_KUBE_APP_PROBERS").expect("originals");
     let probers: Value = serde_json::from_str(text).expect("JSON");
@@ -111,19 +89,13 @@ fn metrics_are_merged_and_the_application_keeps_its_port() {
     assert_eq!(pod["metadata"]["annotations"]["prometheus.io/port"], "15020");
     let text =
         variable(&pod["spec"]["initContainers"][1], "ISTIO_PROMETHEUS_ANNOTATIONS").expect("originals");
-    assert_eq!(
-        serde_json::from_str::<Value>(text).expect("JSON"),
-        json!({"port": "9999"})
-    );
+    assert_eq!(serde_json::from_str::<Value>(text).expect("JSON"), json!({"port": "9999"}));
 }
 
 #[test]
 fn injecting_twice_changes_nothing() {
     for native in [true, false] {
-        let config = InjectConfig {
-            native_sidecars: native,
-            ..config()
-        };
+        let config = InjectConfig { native_sidecars: native, ..config() };
         let mut customized = pod();
         customized["spec"]["containers"]
             .as_array_mut()
@@ -137,10 +109,7 @@ fn injecting_twice_changes_nothing() {
 #[test]
 fn the_users_proxy_container_wins_over_the_template() {
     let mut pod = pod();
-    pod["spec"]["containers"]
-        .as_array_mut()
-        .expect("list")
-        .push(json!({
+    pod["spec"]["containers"].as_array_mut().expect("list").push(json!({
         "name": "istio-proxy", "image": "auto", "resources": {"limits": {"cpu": "9"}},
         "env": [{"name": "ISTIO_META_CLUSTER_ID", "value": "mine"}]}));
     let pod = injected(&pod, &config());
@@ -148,21 +117,13 @@ fn the_users_proxy_container_wins_over_the_template() {
     assert_eq!(proxy["resources"]["limits"]["cpu"], "9");
     assert_eq!(proxy["image"], "example.org/mesh/sagene:1.0");
     assert_eq!(variable(proxy, "ISTIO_META_CLUSTER_ID"), Some("mine"));
-    assert!(
-        pod["metadata"]["annotations"]["proxy.istio.io/overrides"]
-            .as_str()
-            .is_some()
-    );
+    assert!(pod["metadata"]["annotations"]["proxy.istio.io/overrides"].as_str().is_some());
 }
 
 #[test]
 fn the_label_beats_the_annotation_and_both_beat_the_policy() {
     let decide = |pod: &Value, config: &InjectConfig| {
-        let request = PodRequest {
-            pod,
-            namespace: "default",
-            parameters: &WebhookParameters::default(),
-        };
+        let request = PodRequest { pod, namespace: "default", parameters: &WebhookParameters::default() };
         inject(&request, config).expect("decidable")
     };
     let mut pod = pod();
@@ -170,14 +131,8 @@ fn the_label_beats_the_annotation_and_both_beat_the_policy() {
     pod["metadata"]["labels"]["sidecar.istio.io/inject"] = json!("false");
     assert_eq!(decide(&pod, &config()), Decision::Skip(SkipReason::PodOptedOut));
     pod["metadata"]["labels"]["sidecar.istio.io/inject"] = json!("perhaps");
-    let disabled = InjectConfig {
-        policy: Policy::Disabled,
-        ..config()
-    };
-    assert_eq!(
-        decide(&pod, &disabled),
-        Decision::Skip(SkipReason::PolicyDisabled)
-    );
+    let disabled = InjectConfig { policy: Policy::Disabled, ..config() };
+    assert_eq!(decide(&pod, &disabled), Decision::Skip(SkipReason::PolicyDisabled));
     pod["spec"]["hostNetwork"] = json!(true);
     assert_eq!(decide(&pod, &config()), Decision::Skip(SkipReason::HostNetwork));
 }
@@ -194,13 +149,8 @@ fn excluded_ports_always_hold_the_proxys_own() {
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    let after = |flag: &str| {
-        arguments[arguments
-            .iter()
-            .position(|argument| *argument == flag)
-            .expect("flag")
-            + 1]
-    };
+    let after =
+        |flag: &str| arguments[arguments.iter().position(|argument| *argument == flag).expect("flag") + 1];
     assert_eq!(after("-d"), "15090,15021,15020,8081");
     assert_eq!(after("-o"), "3306");
 }
@@ -222,30 +172,15 @@ fn a_gateway_pod_becomes_a_router() {
 fn bad_annotations_are_named() {
     let mut pod = pod();
     pod["metadata"]["annotations"]["proxy.istio.io/config"] = json!("a: [");
-    let request = PodRequest {
-        pod: &pod,
-        namespace: "default",
-        parameters: &WebhookParameters::default(),
-    };
+    let request = PodRequest { pod: &pod, namespace: "default", parameters: &WebhookParameters::default() };
     let error = inject(&request, &config()).expect_err("not YAML");
-    assert!(
-        error
-            .to_string()
-            .starts_with("annotation proxy.istio.io/config: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("annotation proxy.istio.io/config: "), "{error}");
 }
 
 #[test]
 fn webhook_paths_carry_cluster_and_network() {
     let parsed = WebhookParameters::parse("/inject/cluster/east/net/net--slash--1");
-    assert_eq!(
-        (parsed.cluster.as_deref(), parsed.network.as_deref()),
-        (Some("east"), Some("net/1"))
-    );
-    assert_eq!(
-        WebhookParameters::parse("/inject/:ENV=cluster=c:ENV=A=b").environment["A"],
-        "b"
-    );
+    assert_eq!((parsed.cluster.as_deref(), parsed.network.as_deref()), (Some("east"), Some("net/1")));
+    assert_eq!(WebhookParameters::parse("/inject/:ENV=cluster=c:ENV=A=b").environment["A"], "b");
     assert_eq!(WebhookParameters::parse("/inject"), WebhookParameters::default());
 }

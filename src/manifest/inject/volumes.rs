@@ -13,9 +13,7 @@ const USER_MOUNT: &str = "sidecar.istio.io/userVolumeMount";
 /// Volumes the pod gets.
 pub(crate) fn volumes(scope: &Scope<'_>) -> Vec<Value> {
     let downward = |path: &str| json!({"path": path, "fieldRef": {"apiVersion": "v1", "fieldPath": format!("metadata.{path}")}});
-    let audience = scope
-        .text("/global/sds/token/aud")
-        .unwrap_or_else(|| "istio-ca".to_owned());
+    let audience = scope.text("/global/sds/token/aud").unwrap_or_else(|| "istio-ca".to_owned());
     let mut volumes = vec![
         json!({"name": "workload-socket", "emptyDir": {}}),
         json!({"name": "credential-socket", "emptyDir": {}}),
@@ -71,9 +69,7 @@ pub(super) fn check_annotations(scope: &Scope<'_>) -> Result<(), InjectError> {
 }
 
 fn istiod_certificates(scope: &Scope<'_>) -> bool {
-    scope
-        .text("/global/pilotCertProvider")
-        .is_none_or(|provider| provider == "istiod")
+    scope.text("/global/pilotCertProvider").is_none_or(|provider| provider == "istiod")
 }
 
 /// `{"name": {…}}` as a list of `{"name": "name", …}`.
@@ -81,21 +77,15 @@ fn named_entries(scope: &Scope<'_>, key: &str) -> Result<Vec<Value>, InjectError
     let Some(text) = scope.annotation(key) else {
         return Ok(Vec::new());
     };
-    let bad = |reason: String| InjectError::Annotation {
-        key: key.to_owned(),
-        reason,
-    };
+    let bad = |reason: String| InjectError::Annotation { key: key.to_owned(), reason };
     let parsed: Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    let entries = parsed
-        .as_object()
-        .ok_or_else(|| bad("expected a JSON object of volumes by name".to_owned()))?;
+    let entries =
+        parsed.as_object().ok_or_else(|| bad("expected a JSON object of volumes by name".to_owned()))?;
     entries
         .iter()
         .map(|(name, entry)| {
-            let mut entry = entry
-                .as_object()
-                .cloned()
-                .ok_or_else(|| bad(format!("{name:?} is not an object")))?;
+            let mut entry =
+                entry.as_object().cloned().ok_or_else(|| bad(format!("{name:?} is not an object")))?;
             entry.insert("name".to_owned(), json!(name));
             Ok(Value::Object(entry))
         })

@@ -19,11 +19,8 @@ impl Workload {
     #[must_use]
     pub fn of(pod: &Value) -> Self {
         let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let plain = Self {
-            api_version: "v1".into(),
-            kind: "Pod".into(),
-            name: text("/metadata/name").into(),
-        };
+        let plain =
+            Self { api_version: "v1".into(), kind: "Pod".into(), name: text("/metadata/name").into() };
         if text("/metadata/generateName").is_empty() {
             return plain;
         }
@@ -35,18 +32,8 @@ impl Workload {
         else {
             return plain;
         };
-        let field = |key: &str| {
-            controller
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let owner = Self {
-            api_version: field("apiVersion"),
-            kind: field("kind"),
-            name: field("name"),
-        };
+        let field = |key: &str| controller.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let owner = Self { api_version: field("apiVersion"), kind: field("kind"), name: field("name") };
         owner.lifted(
             text("/metadata/labels/rollouts-pod-template-hash"),
             text("/metadata/labels/pod-template-hash"),
@@ -56,18 +43,10 @@ impl Workload {
     fn lifted(self, rollout_hash: &str, template_hash: &str) -> Self {
         if self.kind == "ReplicaSet" {
             if let Some(name) = without_suffix(&self.name, rollout_hash) {
-                return Self {
-                    api_version: "argoproj.io/v1alpha1".into(),
-                    kind: "Rollout".into(),
-                    name,
-                };
+                return Self { api_version: "argoproj.io/v1alpha1".into(), kind: "Rollout".into(), name };
             }
             if let Some(name) = without_suffix(&self.name, template_hash) {
-                return Self {
-                    kind: "Deployment".into(),
-                    name,
-                    ..self
-                };
+                return Self { kind: "Deployment".into(), name, ..self };
             }
         }
         if self.kind == "Job"
@@ -75,11 +54,7 @@ impl Workload {
             && (8..=10).contains(&stamp.len())
             && stamp.bytes().all(|byte| byte.is_ascii_digit())
         {
-            return Self {
-                kind: "CronJob".into(),
-                name: name.to_owned(),
-                api_version: self.api_version,
-            };
+            return Self { kind: "CronJob".into(), name: name.to_owned(), api_version: self.api_version };
         }
         self
     }
@@ -88,10 +63,7 @@ impl Workload {
     #[must_use]
     pub fn owner_url(&self, namespace: &str) -> String {
         let kind = self.kind.to_lowercase();
-        format!(
-            "kubernetes://apis/{}/namespaces/{namespace}/{kind}s/{}",
-            self.api_version, self.name
-        )
+        format!("kubernetes://apis/{}/namespaces/{namespace}/{kind}s/{}", self.api_version, self.name)
     }
 }
 

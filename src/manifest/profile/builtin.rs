@@ -33,10 +33,7 @@ pub fn names() -> Vec<&'static str> {
 /// When there is no such profile, or it is one this version refuses.
 pub fn profile(name: &str) -> Result<Value, ProfileError> {
     if let Some((_, reason)) = UNSUPPORTED_PROFILES.iter().find(|(known, _)| *known == name) {
-        return Err(ProfileError::UnsupportedProfile {
-            name: name.to_owned(),
-            reason,
-        });
+        return Err(ProfileError::UnsupportedProfile { name: name.to_owned(), reason });
     }
     let mut spec = own_spec("default")?;
     if name != "default" {
@@ -46,17 +43,9 @@ pub fn profile(name: &str) -> Result<Value, ProfileError> {
 }
 
 fn own_spec(name: &str) -> Result<Value, ProfileError> {
-    let unknown = || ProfileError::UnknownProfile {
-        name: name.to_owned(),
-    };
-    let (_, text) = PROFILES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .ok_or_else(unknown)?;
-    let yaml = |source| ProfileError::Yaml {
-        file: format!("profiles/{name}.yaml"),
-        source,
-    };
+    let unknown = || ProfileError::UnknownProfile { name: name.to_owned() };
+    let (_, text) = PROFILES.iter().find(|(known, _)| *known == name).ok_or_else(unknown)?;
+    let yaml = |source| ProfileError::Yaml { file: format!("profiles/{name}.yaml"), source };
     let mut document: Value = serde_yaml::from_str(text).map_err(yaml)?;
     Ok(document["spec"].take())
 }

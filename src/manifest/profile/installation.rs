@@ -32,30 +32,19 @@ impl Installation {
     /// `-<revision>`, or nothing for the default revision.
     #[must_use]
     pub fn suffix(&self) -> String {
-        if self.revision.is_empty() {
-            String::new()
-        } else {
-            format!("-{}", self.revision)
-        }
+        if self.revision.is_empty() { String::new() } else { format!("-{}", self.revision) }
     }
 
     /// The revision's label value: `default` when unnamed.
     #[must_use]
     pub fn revision_label(&self) -> &str {
-        if self.revision.is_empty() {
-            "default"
-        } else {
-            &self.revision
-        }
+        if self.revision.is_empty() { "default" } else { &self.revision }
     }
 
     /// The tag of the images.
     #[must_use]
     pub fn tag(&self) -> &str {
-        self.values
-            .pointer("/global/tag")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.values.pointer("/global/tag").and_then(Value::as_str).unwrap_or_default()
     }
 }
 
@@ -65,11 +54,7 @@ impl Installation {
 /// When a file, an assignment or the outcome is not an installation this version can make.
 pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
     let user = user_spec(request)?;
-    let profile = user
-        .get("profile")
-        .and_then(Value::as_str)
-        .unwrap_or("default")
-        .to_owned();
+    let profile = user.get("profile").and_then(Value::as_str).unwrap_or("default").to_owned();
     let mut spec = builtin::profile(&profile)?;
     let mut warnings = Vec::new();
     let unknown = schema::unknown(&user, &builtin::profile("default")?);
@@ -77,23 +62,13 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
         if !request.force {
             return Err(ProfileError::UnknownSettings { paths: unknown });
         }
-        warnings.extend(
-            unknown
-                .iter()
-                .map(|path| format!("unknown setting {path} has no effect")),
-        );
+        warnings.extend(unknown.iter().map(|path| format!("unknown setting {path} has no effect")));
     }
     merge(&mut spec, user);
     spec["profile"] = json!(profile);
     check(&spec)?;
     let values = values(&spec, &request.default_tag);
-    let text = |pointer: &str| {
-        values
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |pointer: &str| values.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let revision = match text("/revision").as_str() {
         "default" => String::new(),
         revision => revision.to_owned(),
@@ -101,15 +76,7 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
     check_revision(&revision)?;
     let namespace = text("/global/istioNamespace");
     let mesh = mesh(&spec, &values, &namespace, &revision);
-    Ok(Installation {
-        profile,
-        revision,
-        namespace,
-        spec,
-        values,
-        mesh,
-        warnings,
-    })
+    Ok(Installation { profile, revision, namespace, spec, values, mesh, warnings })
 }
 
 /// What the user wrote, without the profile.
@@ -118,26 +85,13 @@ fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
     for file in &request.files {
         merge(&mut user, file_spec(file)?);
     }
-    if let Some(revision) = request
-        .revision
-        .as_deref()
-        .filter(|revision| !revision.is_empty())
-    {
+    if let Some(revision) = request.revision.as_deref().filter(|revision| !revision.is_empty()) {
         user["revision"] = json!(revision);
     }
     // Assignments such as list[0] address what the profile has, so they see the profile below them.
-    let named = |user: &Value| {
-        user.get("profile")
-            .and_then(Value::as_str)
-            .unwrap_or("default")
-            .to_owned()
-    };
+    let named = |user: &Value| user.get("profile").and_then(Value::as_str).unwrap_or("default").to_owned();
     let mut probe = user.clone();
-    for assignment in request
-        .sets
-        .iter()
-        .filter(|assignment| assignment.starts_with("profile="))
-    {
+    for assignment in request.sets.iter().filter(|assignment| assignment.starts_with("profile=")) {
         set(&mut probe, assignment)?;
     }
     let base = builtin::profile(&named(&probe))?;
@@ -149,18 +103,13 @@ fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
 }
 
 fn set(user: &mut Value, assignment: &str) -> Result<(), ProfileError> {
-    let bad = |source| ProfileError::Set {
-        assignment: assignment.to_owned(),
-        source,
-    };
+    let bad = |source| ProfileError::Set { assignment: assignment.to_owned(), source };
     path::set(user, assignment).map(drop).map_err(bad)
 }
 
 /// Copies a list of the profile into the user's settings before an assignment changes one element of it: lists are replaced whole.
 fn seed_list(user: &mut Value, base: &Value, assignment: &str) {
-    let Some(end) = assignment
-        .find('[')
-        .filter(|end| *end < assignment.find('=').unwrap_or(usize::MAX))
+    let Some(end) = assignment.find('[').filter(|end| *end < assignment.find('=').unwrap_or(usize::MAX))
     else {
         return;
     };
@@ -177,26 +126,17 @@ fn seed_list(user: &mut Value, base: &Value, assignment: &str) {
 }
 
 fn file_spec(file: &SourceFile) -> Result<Value, ProfileError> {
-    let wrong = |reason: String| ProfileError::NotAnOperator {
-        file: file.name.clone(),
-        reason,
-    };
+    let wrong = |reason: String| ProfileError::NotAnOperator { file: file.name.clone(), reason };
     let mut documents = Vec::new();
     for document in serde_yaml::Deserializer::from_str(&file.text) {
-        let value: Value =
-            serde::Deserialize::deserialize(document).map_err(|source| ProfileError::Yaml {
-                file: file.name.clone(),
-                source,
-            })?;
+        let value: Value = serde::Deserialize::deserialize(document)
+            .map_err(|source| ProfileError::Yaml { file: file.name.clone(), source })?;
         if !value.is_null() {
             documents.push(value);
         }
     }
     let [document] = documents.as_mut_slice() else {
-        return Err(wrong(format!(
-            "expected one IstioOperator, found {} documents",
-            documents.len()
-        )));
+        return Err(wrong(format!("expected one IstioOperator, found {} documents", documents.len())));
     };
     match document.get("kind").and_then(Value::as_str) {
         Some("IstioOperator") => Ok(document["spec"].take()),
@@ -208,22 +148,13 @@ fn file_spec(file: &SourceFile) -> Result<Value, ProfileError> {
 fn check(spec: &Value) -> Result<(), ProfileError> {
     let enabled = |pointer: &str| spec.pointer(pointer).and_then(Value::as_bool) == Some(true);
     if enabled("/components/cni/enabled") || enabled("/values/pilot/cni/enabled") {
-        return Err(ProfileError::UnsupportedComponent {
-            name: "cni",
-            reason: NO_CNI,
-        });
+        return Err(ProfileError::UnsupportedComponent { name: "cni", reason: NO_CNI });
     }
     if enabled("/components/ztunnel/enabled") {
-        return Err(ProfileError::UnsupportedComponent {
-            name: "ztunnel",
-            reason: NO_ZTUNNEL,
-        });
+        return Err(ProfileError::UnsupportedComponent { name: "ztunnel", reason: NO_ZTUNNEL });
     }
     if spec.get("profile").and_then(Value::as_str) == Some("remote")
-        && spec
-            .pointer("/values/global/remotePilotAddress")
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty)
+        && spec.pointer("/values/global/remotePilotAddress").and_then(Value::as_str).is_none_or(str::is_empty)
     {
         return Err(ProfileError::Invalid {
             path: "values.global.remotePilotAddress".into(),
@@ -231,20 +162,11 @@ fn check(spec: &Value) -> Result<(), ProfileError> {
         });
     }
     for kind in ["ingressGateways", "egressGateways"] {
-        let gateways = spec
-            .pointer(&format!("/components/{kind}"))
-            .and_then(Value::as_array);
+        let gateways = spec.pointer(&format!("/components/{kind}")).and_then(Value::as_array);
         for (index, gateway) in gateways.into_iter().flatten().enumerate() {
-            if gateway
-                .get("name")
-                .and_then(Value::as_str)
-                .is_none_or(str::is_empty)
-            {
+            if gateway.get("name").and_then(Value::as_str).is_none_or(str::is_empty) {
                 let path = format!("components.{kind}[{index}].name");
-                return Err(ProfileError::Invalid {
-                    path,
-                    reason: "a gateway needs a name".into(),
-                });
+                return Err(ProfileError::Invalid { path, reason: "a gateway needs a name".into() });
             }
         }
     }
@@ -286,11 +208,7 @@ fn values(spec: &Value, default_tag: &str) -> Value {
 }
 
 fn mesh(spec: &Value, values: &Value, namespace: &str, revision: &str) -> Value {
-    let suffix = if revision.is_empty() {
-        String::new()
-    } else {
-        format!("-{revision}")
-    };
+    let suffix = if revision.is_empty() { String::new() } else { format!("-{revision}") };
     let remote = values
         .pointer("/global/remotePilotAddress")
         .and_then(Value::as_str)
@@ -299,10 +217,8 @@ fn mesh(spec: &Value, values: &Value, namespace: &str, revision: &str) -> Value 
         || format!("istiod{suffix}.{namespace}.svc:15012"),
         |address| format!("{address}:15012"),
     );
-    let trust_domain = values
-        .pointer("/global/trustDomain")
-        .and_then(Value::as_str)
-        .filter(|domain| !domain.is_empty());
+    let trust_domain =
+        values.pointer("/global/trustDomain").and_then(Value::as_str).filter(|domain| !domain.is_empty());
     let mut mesh = json!({
         "defaultConfig": {"discoveryAddress": discovery},
         "defaultProviders": {"metrics": ["prometheus"]},
@@ -310,10 +226,7 @@ fn mesh(spec: &Value, values: &Value, namespace: &str, revision: &str) -> Value 
         "rootNamespace": namespace,
         "trustDomain": trust_domain.unwrap_or("cluster.local"),
     });
-    for overlay in [values.get("meshConfig"), spec.get("meshConfig")]
-        .into_iter()
-        .flatten()
-    {
+    for overlay in [values.get("meshConfig"), spec.get("meshConfig")].into_iter().flatten() {
         merge(&mut mesh, overlay.clone());
     }
     mesh

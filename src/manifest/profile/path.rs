@@ -31,14 +31,7 @@ enum Step {
 
 /// Paths whose value stays text even when it looks like a number.
 fn always_text(path: &str) -> bool {
-    [
-        "tag",
-        "values.global.tag",
-        "compatibilityVersion",
-        "revision",
-        "values.revision",
-    ]
-    .contains(&path)
+    ["tag", "values.global.tag", "compatibilityVersion", "revision", "values.revision"].contains(&path)
         || path.ends_with(".tag")
         || path.contains("proxyMetadata.")
         || path.contains("nnotations.")
@@ -98,10 +91,8 @@ fn parse(path: &str) -> Result<Vec<Step>, PathError> {
         }
         while !rest.is_empty() {
             let bad = || PathError::BadIndex(rest.to_owned());
-            let (inside, after) = rest
-                .strip_prefix('[')
-                .and_then(|rest| rest.split_once(']'))
-                .ok_or_else(bad)?;
+            let (inside, after) =
+                rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).ok_or_else(bad)?;
             steps.push(match inside.split_once(':') {
                 Some((key, value)) => Step::Element(key.to_owned(), value.to_owned()),
                 None => Step::Index(inside.parse().map_err(|_| bad())?),
@@ -109,11 +100,7 @@ fn parse(path: &str) -> Result<Vec<Step>, PathError> {
             rest = after;
         }
     }
-    if matches!(steps.first(), Some(Step::Key(_))) {
-        Ok(steps)
-    } else {
-        Err(PathError::EmptyStep)
-    }
+    if matches!(steps.first(), Some(Step::Key(_))) { Ok(steps) } else { Err(PathError::EmptyStep) }
 }
 
 /// Splits at dots; `\.` is a dot inside a key, and dots between brackets do not count.
@@ -168,9 +155,7 @@ fn descend<'a>(slot: &'a mut Value, step: &Step, path: &str) -> Result<&'a mut V
         }
         Step::Element(key, value) => {
             let list = list_at(slot).ok_or_else(|| wrong("list"))?;
-            let found = list
-                .iter()
-                .position(|entry| entry.get(key).and_then(Value::as_str) == Some(value));
+            let found = list.iter().position(|entry| entry.get(key).and_then(Value::as_str) == Some(value));
             let index = found.unwrap_or(list.len());
             if index == list.len() {
                 list.push(json!({key: value}));

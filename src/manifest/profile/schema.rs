@@ -76,14 +76,7 @@ pub(super) fn unknown(spec: &Value, defaults: &Value) -> Vec<String> {
 }
 
 fn components(components: &Value, found: &mut Vec<String>) {
-    const NAMES: [&str; 6] = [
-        "base",
-        "pilot",
-        "cni",
-        "ztunnel",
-        "ingressGateways",
-        "egressGateways",
-    ];
+    const NAMES: [&str; 6] = ["base", "pilot", "cni", "ztunnel", "ingressGateways", "egressGateways"];
     for (name, value) in entries(components) {
         if !NAMES.contains(&name.as_str()) {
             found.push(named(
@@ -110,10 +103,7 @@ fn components(components: &Value, found: &mut Vec<String>) {
 fn keys(value: &Value, path: &str, known: &[&str], found: &mut Vec<String>) {
     for (key, _) in entries(value) {
         if !known.contains(&key.as_str()) {
-            found.push(named(
-                &format!("{path}.{key}"),
-                known.iter().map(|known| format!("{path}.{known}")),
-            ));
+            found.push(named(&format!("{path}.{key}"), known.iter().map(|known| format!("{path}.{known}"))));
         }
     }
 }
@@ -121,17 +111,11 @@ fn keys(value: &Value, path: &str, known: &[&str], found: &mut Vec<String>) {
 fn values(given: &Value, known: &Value, prefix: &str, found: &mut Vec<String>) {
     let known_map = known.as_object();
     for (key, value) in entries(given) {
-        let path = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         if OPTIONAL.contains(&path.as_str()) {
             continue;
         }
-        let partly_optional = OPTIONAL
-            .iter()
-            .any(|optional| optional.starts_with(&format!("{path}.")));
+        let partly_optional = OPTIONAL.iter().any(|optional| optional.starts_with(&format!("{path}.")));
         match known_map.and_then(|map| map.get(key)) {
             // An empty map or a scalar in the defaults is a setting; what is below it is free.
             Some(Value::Object(below)) if !below.is_empty() => {
@@ -159,9 +143,8 @@ fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 /// The path, with the nearest known one when it is near enough to be meant.
 fn named<S: AsRef<str>>(path: &str, known: impl Iterator<Item = S>) -> String {
-    let best = known
-        .map(|candidate| (distance(path, candidate.as_ref()), candidate.as_ref().to_owned()))
-        .min();
+    let best =
+        known.map(|candidate| (distance(path, candidate.as_ref()), candidate.as_ref().to_owned())).min();
     match best {
         Some((distance, candidate)) if distance <= 3 => format!("{path:?} (did you mean {candidate:?}?)"),
         _ => format!("{path:?}"),

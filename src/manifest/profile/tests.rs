@@ -19,11 +19,8 @@ fn resolved(sets: &[&str]) -> Installation {
 #[test]
 fn every_profile_resolves_except_ambient() {
     for name in names() {
-        let extra = if name == "remote" {
-            "values.global.remotePilotAddress=istiod.example"
-        } else {
-            "hub=h"
-        };
+        let extra =
+            if name == "remote" { "values.global.remotePilotAddress=istiod.example" } else { "hub=h" };
         assert_eq!(resolved(&[&format!("profile={name}"), extra]).profile, name);
     }
     let error = resolve(&request(&["profile=ambient"])).expect_err("refused");
@@ -35,10 +32,7 @@ fn demo_switches_the_egress_gateway_and_the_access_log_on() {
     let demo = resolved(&["profile=demo"]);
     assert_eq!(demo.spec["components"]["egressGateways"][0]["enabled"], true);
     assert_eq!(demo.mesh["accessLogFile"], "/dev/stdout");
-    assert_eq!(
-        demo.mesh["defaultConfig"]["discoveryAddress"],
-        "istiod.istio-system.svc:15012"
-    );
+    assert_eq!(demo.mesh["defaultConfig"]["discoveryAddress"], "istiod.istio-system.svc:15012");
     assert_eq!(demo.tag(), "1.2.3");
 }
 
@@ -80,25 +74,14 @@ fn an_assignment_into_a_list_keeps_the_profiles_other_fields() {
 #[test]
 fn unknown_settings_are_named_with_a_near_one_unless_forced() {
     let error = resolve(&request(&["values.global.proxy.logLevl=debug"])).expect_err("unknown");
-    assert!(
-        error
-            .to_string()
-            .contains("did you mean \"values.global.proxy.logLevel\""),
-        "{error}"
-    );
-    let forced = InstallRequest {
-        force: true,
-        ..request(&["values.nonsense=1"])
-    };
+    assert!(error.to_string().contains("did you mean \"values.global.proxy.logLevel\""), "{error}");
+    let forced = InstallRequest { force: true, ..request(&["values.nonsense=1"]) };
     assert_eq!(resolve(&forced).expect("forced").warnings.len(), 1);
 }
 
 #[test]
 fn files_overlay_left_to_right_and_assignments_win() {
-    let file = |text: &str| SourceFile {
-        name: "f.yaml".into(),
-        text: text.into(),
-    };
+    let file = |text: &str| SourceFile { name: "f.yaml".into(), text: text.into() };
     let request = InstallRequest {
         files: vec![
             file("kind: IstioOperator\nspec: {hub: a, meshConfig: {accessLogFile: /a, enableTracing: true}}"),
@@ -113,8 +96,5 @@ fn files_overlay_left_to_right_and_assignments_win() {
         (&json!("/b"), &Value::Bool(true))
     );
     assert_eq!(merged.suffix(), "-canary");
-    assert_eq!(
-        merged.mesh["defaultConfig"]["discoveryAddress"],
-        "istiod-canary.istio-system.svc:15012"
-    );
+    assert_eq!(merged.mesh["defaultConfig"]["discoveryAddress"], "istiod-canary.istio-system.svc:15012");
 }

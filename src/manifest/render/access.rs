@@ -2,12 +2,8 @@
 
 use serde_json::{Value, json};
 
-const ISTIO_GROUPS: [&str; 4] = [
-    "networking.istio.io",
-    "security.istio.io",
-    "telemetry.istio.io",
-    "extensions.istio.io",
-];
+const ISTIO_GROUPS: [&str; 4] =
+    ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
 
 /// A ServiceAccount.
 pub(super) fn service_account(namespace: &str, name: &str, labels: Value) -> Value {

@@ -7,33 +7,19 @@ use crate::profile::Installation;
 
 /// CRDs, the reader account, and the validation webhook of the default revision.
 pub(super) fn objects(installation: &Installation) -> Vec<Value> {
-    if installation
-        .spec
-        .pointer("/components/base/enabled")
-        .and_then(Value::as_bool)
-        != Some(true)
-    {
+    if installation.spec.pointer("/components/base/enabled").and_then(Value::as_bool) != Some(true) {
         return Vec::new();
     }
     let mut objects = crds();
-    let reader = installation
-        .values
-        .pointer("/global/enableReaderRBAC")
-        .and_then(Value::as_bool)
-        .unwrap_or(true);
+    let reader =
+        installation.values.pointer("/global/enableReaderRBAC").and_then(Value::as_bool).unwrap_or(true);
     if reader {
         let namespace = &installation.namespace;
         let labels = json!({"app": "istio-reader", "release": "istio-base"});
         let account = "istio-reader-service-account";
         objects.push(access::service_account(namespace, account, labels.clone()));
         let name = format!("istio-reader-clusterrole{}-{namespace}", installation.suffix());
-        objects.extend(access::cluster_role(
-            &name,
-            access::reader_rules(),
-            namespace,
-            account,
-            labels,
-        ));
+        objects.extend(access::cluster_role(&name, access::reader_rules(), namespace, account, labels));
     }
     if webhook::validates(installation) && installation.revision.is_empty() {
         objects.push(webhook::default_validator(installation));

@@ -29,11 +29,7 @@ pub(super) fn apply(objects: &mut [Value], settings: &Settings<'_>) -> Result<()
             }
             "securityContext" | "affinity" | "nodeSelector" | "tolerations" | "priorityClassName"
             | "volumes" => {
-                merge(
-                    objects,
-                    settings,
-                    &json!({"spec": {"template": {"spec": {key: value}}}}),
-                );
+                merge(objects, settings, &json!({"spec": {"template": {"spec": {key: value}}}}));
             }
             "podAnnotations" => {
                 merge(
@@ -44,33 +40,19 @@ pub(super) fn apply(objects: &mut [Value], settings: &Settings<'_>) -> Result<()
             }
             "strategy" => merge(objects, settings, &json!({"spec": {"strategy": value}})),
             "replicaCount" => replicas(objects, settings, value),
-            "hpaSpec" => update(
-                objects,
-                "HorizontalPodAutoscaler",
-                settings.workload,
-                &json!({"spec": value}),
-            ),
-            "podDisruptionBudget" => update(
-                objects,
-                "PodDisruptionBudget",
-                settings.workload,
-                &json!({"spec": value}),
-            ),
+            "hpaSpec" => {
+                update(objects, "HorizontalPodAutoscaler", settings.workload, &json!({"spec": value}))
+            }
+            "podDisruptionBudget" => {
+                update(objects, "PodDisruptionBudget", settings.workload, &json!({"spec": value}))
+            }
             "service" => service(objects, settings, value),
             "serviceAnnotations" => {
-                update(
-                    objects,
-                    "Service",
-                    settings.service,
-                    &json!({"metadata": {"annotations": value}}),
-                );
+                update(objects, "Service", settings.service, &json!({"metadata": {"annotations": value}}));
             }
             other => {
                 let reason = format!("k8s.{other} is not supported");
-                return Err(RenderError::Component {
-                    component: settings.component.to_owned(),
-                    reason,
-                });
+                return Err(RenderError::Component { component: settings.component.to_owned(), reason });
             }
         }
     }
@@ -78,13 +60,8 @@ pub(super) fn apply(objects: &mut [Value], settings: &Settings<'_>) -> Result<()
 }
 
 fn image(objects: &mut [Value], settings: &Settings<'_>) {
-    let given = |key: &str| {
-        settings
-            .settings
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
+    let given =
+        |key: &str| settings.settings.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let (hub, tag) = (given("hub"), given("tag"));
     if hub.is_none() && tag.is_none() {
         return;
@@ -104,11 +81,7 @@ fn image(objects: &mut [Value], settings: &Settings<'_>) {
 
 fn container_patch(settings: &Settings<'_>, objects: &mut [Value], key: &str, value: &Value) -> Value {
     let name = find(objects, "Deployment", settings.workload)
-        .and_then(|deployment| {
-            deployment
-                .pointer("/spec/template/spec/containers/0/name")
-                .cloned()
-        })
+        .and_then(|deployment| deployment.pointer("/spec/template/spec/containers/0/name").cloned())
         .unwrap_or_default();
     json!({"spec": {"template": {"spec": {"containers": [{"name": name, key: value}]}}}})
 }
@@ -118,10 +91,7 @@ fn replicas(objects: &mut [Value], settings: &Settings<'_>, count: &Value) {
     merge(objects, settings, &json!({"spec": {"replicas": count}}));
     if let Some(autoscaler) = find(objects, "HorizontalPodAutoscaler", settings.workload) {
         autoscaler["spec"]["minReplicas"] = count.clone();
-        let highest = autoscaler
-            .pointer("/spec/maxReplicas")
-            .and_then(Value::as_u64)
-            .unwrap_or_default();
+        let highest = autoscaler.pointer("/spec/maxReplicas").and_then(Value::as_u64).unwrap_or_default();
         if count.as_u64().is_some_and(|count| count > highest) {
             autoscaler["spec"]["maxReplicas"] = count.clone();
         }

@@ -61,12 +61,7 @@ pub(super) fn objects(installation: &Installation, direction: Direction) -> Resu
 
 impl<'a> Gateway<'a> {
     fn new(installation: &'a Installation, component: &'a Value, direction: Direction) -> Self {
-        let text = |key: &str| {
-            component
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-        };
+        let text = |key: &str| component.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         let name = text("name").unwrap_or(direction.template()).to_owned();
         let all = &installation.values["gateways"];
         let mut values = all[direction.template()].clone();
@@ -81,14 +76,7 @@ impl<'a> Gateway<'a> {
             labels.insert("app".into(), name.clone());
         }
         let namespace = text("namespace").unwrap_or(&installation.namespace).to_owned();
-        Self {
-            installation,
-            component,
-            name,
-            namespace,
-            values,
-            labels,
-        }
+        Self { installation, component, name, namespace, values, labels }
     }
 
     fn enabled(&self) -> bool {
@@ -126,12 +114,7 @@ impl<'a> Gateway<'a> {
             ));
         }
         if self.autoscaled() {
-            objects.push(workload::autoscaler(
-                &self.namespace,
-                &self.name,
-                &self.values,
-                labels,
-            ));
+            objects.push(workload::autoscaler(&self.namespace, &self.name, &self.values, labels));
         }
         let settings = Settings {
             component: &self.name,
@@ -144,10 +127,7 @@ impl<'a> Gateway<'a> {
     }
 
     fn autoscaled(&self) -> bool {
-        self.values
-            .get("autoscaleEnabled")
-            .and_then(Value::as_bool)
-            .unwrap_or(true)
+        self.values.get("autoscaleEnabled").and_then(Value::as_bool).unwrap_or(true)
     }
 
     fn service(&self) -> Value {
@@ -157,12 +137,7 @@ impl<'a> Gateway<'a> {
             "ports": self.values["ports"],
         });
         for key in ["loadBalancerIP", "externalTrafficPolicy"] {
-            if let Some(text) = self
-                .values
-                .get(key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-            {
+            if let Some(text) = self.values.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()) {
                 spec[key] = json!(text);
             }
         }
@@ -199,18 +174,11 @@ impl<'a> Gateway<'a> {
         values["global"]["proxy"]["resources"] = self.values["resources"].clone();
         let mut container_ports: Vec<Value> = Vec::new();
         for port in self.values["ports"].as_array().into_iter().flatten() {
-            let number = port
-                .get("targetPort")
-                .or_else(|| port.get("port"))
-                .cloned()
-                .unwrap_or_default();
+            let number = port.get("targetPort").or_else(|| port.get("port")).cloned().unwrap_or_default();
             container_ports.push(json!({"containerPort": number, "protocol": "TCP"}));
         }
-        let mut labels: Map<String, Value> = self
-            .labels
-            .iter()
-            .map(|(key, value)| (key.clone(), json!(value)))
-            .collect();
+        let mut labels: Map<String, Value> =
+            self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         for (key, value) in [
             ("istio.io/rev", installation.revision_label()),
             ("sidecar.istio.io/inject", "false"),
@@ -241,10 +209,5 @@ impl<'a> Gateway<'a> {
 }
 
 fn string_map(value: &Value) -> BTreeMap<String, String> {
-    value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), workload::text(value)))
-        .collect()
+    value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), workload::text(value))).collect()
 }

@@ -16,12 +16,7 @@ pub(super) fn objects(installation: &Installation) -> Result<Vec<Value>, RenderE
     if installation.revision.is_empty() {
         objects.push(webhook::revision_tag(installation, "default"));
     }
-    if installation
-        .values
-        .pointer("/istiodRemote/enabled")
-        .and_then(Value::as_bool)
-        == Some(true)
-    {
+    if installation.values.pointer("/istiodRemote/enabled").and_then(Value::as_bool) == Some(true) {
         return Ok(objects);
     }
     if webhook::validates(installation) {
@@ -48,29 +43,15 @@ pub(super) fn objects(installation: &Installation) -> Result<Vec<Value>, RenderE
     }
     if flag(installation, "/pilot/autoscaleEnabled", true) {
         let settings = &installation.values["pilot"];
-        objects.push(workload::autoscaler(
-            &installation.namespace,
-            &name,
-            settings,
-            labels(installation),
-        ));
+        objects.push(workload::autoscaler(&installation.namespace, &name, settings, labels(installation)));
     }
-    let settings = Settings {
-        component: "pilot",
-        settings: component,
-        workload: &name,
-        service: &name,
-    };
+    let settings = Settings { component: "pilot", settings: component, workload: &name, service: &name };
     customize::apply(&mut objects, &settings)?;
     Ok(objects)
 }
 
 fn flag(installation: &Installation, pointer: &str, default: bool) -> bool {
-    installation
-        .values
-        .pointer(pointer)
-        .and_then(Value::as_bool)
-        .unwrap_or(default)
+    installation.values.pointer(pointer).and_then(Value::as_bool).unwrap_or(default)
 }
 
 fn name(installation: &Installation) -> String {
@@ -100,23 +81,14 @@ fn accounts(installation: &Installation) -> Vec<Value> {
         &name,
         labels.clone(),
     ));
-    objects.extend(access::role(
-        namespace,
-        &name,
-        access::istiod_rules(),
-        &name,
-        labels,
-    ));
+    objects.extend(access::role(namespace, &name, access::istiod_rules(), &name, labels));
     objects
 }
 
 fn service(installation: &Installation) -> Value {
     let port = |name: &str, port: u16| json!({"name": name, "port": port, "protocol": "TCP"});
-    let mut annotations = installation
-        .values
-        .pointer("/pilot/serviceAnnotations")
-        .cloned()
-        .unwrap_or_default();
+    let mut annotations =
+        installation.values.pointer("/pilot/serviceAnnotations").cloned().unwrap_or_default();
     if !annotations.is_object() {
         annotations = json!({});
     }
@@ -182,12 +154,7 @@ fn deployment(installation: &Installation) -> Value {
 
 fn container(installation: &Installation) -> Value {
     let values = &installation.values;
-    let text = |pointer: &str| {
-        values
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |pointer: &str| values.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut arguments = vec![
         "control-plane".to_owned(),
         "--monitoringAddr=:15014".to_owned(),
@@ -231,25 +198,11 @@ fn environment(installation: &Installation) -> Vec<Value> {
     };
     let mut literal = Map::new();
     literal.insert("REVISION".into(), json!(installation.revision_label()));
-    literal.insert(
-        "PILOT_CERT_PROVIDER".into(),
-        json!(text("/global/pilotCertProvider", "istiod")),
-    );
-    literal.insert(
-        "CLUSTER_ID".into(),
-        json!(text("/global/multiCluster/clusterName", "Kubernetes")),
-    );
-    literal.insert(
-        "PILOT_TRACE_SAMPLING".into(),
-        json!(text("/pilot/traceSampling", "1")),
-    );
+    literal.insert("PILOT_CERT_PROVIDER".into(), json!(text("/global/pilotCertProvider", "istiod")));
+    literal.insert("CLUSTER_ID".into(), json!(text("/global/multiCluster/clusterName", "Kubernetes")));
+    literal.insert("PILOT_TRACE_SAMPLING".into(), json!(text("/pilot/traceSampling", "1")));
     literal.insert("PLATFORM".into(), json!(text("/global/platform", "")));
-    for (name, value) in values
-        .pointer("/pilot/env")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (name, value) in values.pointer("/pilot/env").and_then(Value::as_object).into_iter().flatten() {
         literal.insert(name.clone(), json!(workload::text(value)));
     }
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}});
@@ -258,10 +211,6 @@ fn environment(installation: &Installation) -> Vec<Value> {
         field("POD_NAMESPACE", "metadata.namespace"),
         field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
     ];
-    env.extend(
-        literal
-            .into_iter()
-            .map(|(name, value)| json!({"name": name, "value": value})),
-    );
+    env.extend(literal.into_iter().map(|(name, value)| json!({"name": name, "value": value})));
     env
 }

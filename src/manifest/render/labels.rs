@@ -55,16 +55,10 @@ pub(super) fn add<const N: usize>(object: &mut Value, labels: [(&str, Value); N]
 /// A tag may hold characters that a label may not.
 fn label_value(tag: &str) -> String {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-    let mut value: String = tag
-        .chars()
-        .map(|character| if allowed(character) { character } else { '_' })
-        .collect();
+    let mut value: String =
+        tag.chars().map(|character| if allowed(character) { character } else { '_' }).collect();
     value.truncate(63);
     let edge = |character: char| !character.is_ascii_alphanumeric();
     let value = value.trim_matches(edge);
-    if value.is_empty() {
-        "unknown".to_owned()
-    } else {
-        value.to_owned()
-    }
+    if value.is_empty() { "unknown".to_owned() } else { value.to_owned() }
 }

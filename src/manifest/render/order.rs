@@ -5,21 +5,10 @@ use serde_json::Value;
 /// Sorts by kind as Istio's installer does, then by group, kind and name.
 pub fn sort(objects: &mut [Value]) {
     objects.sort_by_cached_key(|object| {
-        let text = |pointer: &str| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("/apiVersion"), text("/kind"));
-        (
-            rank(&kind),
-            api_version,
-            kind,
-            text("/metadata/namespace"),
-            text("/metadata/name"),
-        )
+        (rank(&kind), api_version, kind, text("/metadata/namespace"), text("/metadata/name"))
     });
 }
 

@@ -12,17 +12,11 @@ fn rendered(sets: &[&str]) -> Vec<Value> {
         ..InstallRequest::default()
     };
     let installation = resolve(&request).expect("resolvable");
-    render(&installation)
-        .expect("renderable")
-        .into_iter()
-        .flat_map(|part| part.objects)
-        .collect()
+    render(&installation).expect("renderable").into_iter().flat_map(|part| part.objects).collect()
 }
 
 fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
-    objects
-        .iter()
-        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
 }
 
 #[test]
@@ -51,10 +45,7 @@ fn demo_has_the_control_plane_and_both_gateways_under_istios_names() {
         (&json!("localhost/sagene:1.2.3"), &json!("control-plane"))
     );
     let gateway = find(&objects, "Deployment", "istio-ingressgateway").expect("gateway");
-    assert_eq!(
-        gateway["spec"]["template"]["spec"]["containers"][0]["args"][1],
-        "router"
-    );
+    assert_eq!(gateway["spec"]["template"]["spec"]["containers"][0]["args"][1], "router");
     assert!(find(&objects, "HorizontalPodAutoscaler", "istiod").is_none());
 }
 
@@ -72,13 +63,7 @@ fn empty_renders_nothing_and_minimal_no_gateway() {
     assert!(rendered(&["profile=empty"]).is_empty());
     let minimal = rendered(&["profile=minimal"]);
     assert!(find(&minimal, "Deployment", "istiod").is_some());
-    assert_eq!(
-        minimal
-            .iter()
-            .filter(|object| object["kind"] == "Deployment")
-            .count(),
-        1
-    );
+    assert_eq!(minimal.iter().filter(|object| object["kind"] == "Deployment").count(), 1);
 }
 
 #[test]
@@ -87,33 +72,12 @@ fn a_revision_has_its_own_control_plane_and_leaves_the_default_alone() {
     for (kind, name) in [("Deployment", "istiod-canary"), ("ConfigMap", "istio-canary")] {
         assert!(find(&objects, kind, name).is_some(), "{kind} {name}");
     }
-    let webhook = find(
-        &objects,
-        "MutatingWebhookConfiguration",
-        "istio-sidecar-injector-canary",
-    )
-    .expect("webhook");
-    let names: Vec<&Value> = webhook["webhooks"]
-        .as_array()
-        .expect("list")
-        .iter()
-        .map(|entry| &entry["name"])
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "rev.namespace.sidecar-injector.istio.io",
-            "rev.object.sidecar-injector.istio.io"
-        ]
-    );
-    assert!(
-        find(
-            &objects,
-            "MutatingWebhookConfiguration",
-            "istio-revision-tag-default"
-        )
-        .is_none()
-    );
+    let webhook =
+        find(&objects, "MutatingWebhookConfiguration", "istio-sidecar-injector-canary").expect("webhook");
+    let names: Vec<&Value> =
+        webhook["webhooks"].as_array().expect("list").iter().map(|entry| &entry["name"]).collect();
+    assert_eq!(names, ["rev.namespace.sidecar-injector.istio.io", "rev.object.sidecar-injector.istio.io"]);
+    assert!(find(&objects, "MutatingWebhookConfiguration", "istio-revision-tag-default").is_none());
 }
 
 #[test]
@@ -141,10 +105,7 @@ fn kubernetes_settings_of_a_component_reach_its_objects() {
 fn the_rendered_config_maps_configure_injection() {
     let objects = rendered(&["values.sidecarInjectorWebhook.rewriteAppHTTPProbe=false"]);
     let data = |name: &str, key: &str| {
-        find(&objects, "ConfigMap", name).expect(name)["data"][key]
-            .as_str()
-            .expect(key)
-            .to_owned()
+        find(&objects, "ConfigMap", name).expect(name)["data"][key].as_str().expect(key).to_owned()
     };
     let config = crate::inject::InjectConfig::from_config_maps(
         &data("istio-sidecar-injector", "config"),
@@ -154,9 +115,6 @@ fn the_rendered_config_maps_configure_injection() {
     )
     .expect("readable");
     assert_eq!(config.default_templates, ["sidecar"]);
-    assert_eq!(
-        config.values["sidecarInjectorWebhook"]["rewriteAppHTTPProbe"],
-        false
-    );
+    assert_eq!(config.values["sidecarInjectorWebhook"]["rewriteAppHTTPProbe"], false);
     assert_eq!(config.mesh["rootNamespace"], "istio-system");
 }

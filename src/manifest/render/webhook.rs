@@ -6,22 +6,14 @@ use crate::profile::Installation;
 
 /// Whether validation is on (`global.configValidation`).
 pub(super) fn validates(installation: &Installation) -> bool {
-    installation
-        .values
-        .pointer("/global/configValidation")
-        .and_then(Value::as_bool)
-        .unwrap_or(true)
+    installation.values.pointer("/global/configValidation").and_then(Value::as_bool).unwrap_or(true)
 }
 
 /// `istio-sidecar-injector[-rev][-ns]`. For the default revision it is switched off in favor of the tag `default`, whose
 /// configuration ([`revision_tag`]) selects the same pods and can be moved to another revision.
 #[must_use]
 pub fn injector(installation: &Installation) -> Value {
-    let name = format!(
-        "istio-sidecar-injector{}{}",
-        installation.suffix(),
-        namespace_suffix(installation)
-    );
+    let name = format!("istio-sidecar-injector{}{}", installation.suffix(), namespace_suffix(installation));
     let mut entries = entries(installation, installation.revision_label());
     if installation.revision.is_empty() {
         entries.extend(default_entries(installation));
@@ -97,10 +89,7 @@ fn entries(installation: &Installation, name: &str) -> Vec<Value> {
                 expression("istio.io/rev", "DoesNotExist", &[]),
                 expression("istio-injection", "DoesNotExist", &[]),
             ],
-            vec![
-                expression(inject, "NotIn", &["false"]),
-                expression("istio.io/rev", "In", &[name]),
-            ],
+            vec![expression(inject, "NotIn", &["false"]), expression("istio.io/rev", "In", &[name])],
         ),
     ]
 }
@@ -125,23 +114,16 @@ fn default_entries(installation: &Installation) -> Vec<Value> {
             installation,
             "object",
             unlabelled(),
-            vec![
-                expression(inject, "In", &["true"]),
-                expression("istio.io/rev", "DoesNotExist", &[]),
-            ],
+            vec![expression(inject, "In", &["true"]), expression("istio.io/rev", "DoesNotExist", &[])],
         ),
     ];
-    let everywhere = installation
-        .values
-        .pointer("/sidecarInjectorWebhook/enableNamespacesByDefault");
+    let everywhere = installation.values.pointer("/sidecarInjectorWebhook/enableNamespacesByDefault");
     if everywhere.and_then(Value::as_bool) == Some(true) {
         let mut namespaces = unlabelled();
         let system = ["kube-system", "kube-public", "kube-node-lease"];
         namespaces.push(expression("kubernetes.io/metadata.name", "NotIn", &system));
-        let pods = vec![
-            expression(inject, "DoesNotExist", &[]),
-            expression("istio.io/rev", "DoesNotExist", &[]),
-        ];
+        let pods =
+            vec![expression(inject, "DoesNotExist", &[]), expression("istio.io/rev", "DoesNotExist", &[])];
         entries.push(entry(installation, "auto", namespaces, pods));
     }
     entries
@@ -149,9 +131,7 @@ fn default_entries(installation: &Installation) -> Vec<Value> {
 
 fn entry(installation: &Installation, prefix: &str, namespaces: Vec<Value>, pods: Vec<Value>) -> Value {
     let values = &installation.values;
-    let reinvocation = values
-        .pointer("/sidecarInjectorWebhook/reinvocationPolicy")
-        .and_then(Value::as_str);
+    let reinvocation = values.pointer("/sidecarInjectorWebhook/reinvocationPolicy").and_then(Value::as_str);
     let mut webhook = json!({
         "name": format!("{prefix}.sidecar-injector.istio.io"),
         "clientConfig": client(installation, "/inject", "injectionURL"),
@@ -163,9 +143,7 @@ fn entry(installation: &Installation, prefix: &str, namespaces: Vec<Value>, pods
         "namespaceSelector": {"matchExpressions": namespaces},
         "objectSelector": {"matchExpressions": pods},
     });
-    if let Some(path) = values
-        .pointer("/istiodRemote/injectionPath")
-        .and_then(Value::as_str)
+    if let Some(path) = values.pointer("/istiodRemote/injectionPath").and_then(Value::as_str)
         && webhook.pointer("/clientConfig/service").is_some()
     {
         webhook["clientConfig"]["service"]["path"] = json!(path);
@@ -174,10 +152,7 @@ fn entry(installation: &Installation, prefix: &str, namespaces: Vec<Value>, pods
 }
 
 fn client(installation: &Installation, path: &str, url: &str) -> Value {
-    let remote = installation
-        .values
-        .pointer(&format!("/istiodRemote/{url}"))
-        .and_then(Value::as_str);
+    let remote = installation.values.pointer(&format!("/istiodRemote/{url}")).and_then(Value::as_str);
     if let Some(url) = remote.filter(|url| !url.is_empty()) {
         return json!({"url": url});
     }
@@ -191,11 +166,7 @@ fn client(installation: &Installation, path: &str, url: &str) -> Value {
 
 /// `istio-validator[-rev]-<ns>`: validates resources of its own revision.
 pub(super) fn revision_validator(installation: &Installation) -> Value {
-    let name = format!(
-        "istio-validator{}-{}",
-        installation.suffix(),
-        installation.namespace
-    );
+    let name = format!("istio-validator{}-{}", installation.suffix(), installation.namespace);
     let selector =
         json!({"matchExpressions": [expression("istio.io/rev", "In", &[installation.revision_label()])]});
     validator(installation, &name, "rev.validation.istio.io", selector)
@@ -204,21 +175,11 @@ pub(super) fn revision_validator(installation: &Installation) -> Value {
 /// `istiod-default-validator`: validates resources that name no revision.
 pub(super) fn default_validator(installation: &Installation) -> Value {
     let selector = json!({"matchExpressions": [expression("istio.io/rev", "DoesNotExist", &[])]});
-    validator(
-        installation,
-        "istiod-default-validator",
-        "validation.istio.io",
-        selector,
-    )
+    validator(installation, "istiod-default-validator", "validation.istio.io", selector)
 }
 
 fn validator(installation: &Installation, name: &str, webhook: &str, selector: Value) -> Value {
-    let groups = [
-        "security.istio.io",
-        "networking.istio.io",
-        "telemetry.istio.io",
-        "extensions.istio.io",
-    ];
+    let groups = ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io"];
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",

@@ -5,31 +5,16 @@ use serde_json::{Value, json};
 /// `<hub>/<image>:<tag>`; a component's own hub, tag and complete image names win.
 pub(super) fn image(values: &Value, component: &Value) -> String {
     let of = |key: &str| {
-        let own = component
-            .get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty());
-        own.or_else(|| values["global"].get(key).and_then(Value::as_str))
-            .unwrap_or_default()
+        let own = component.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        own.or_else(|| values["global"].get(key).and_then(Value::as_str)).unwrap_or_default()
     };
-    let name = component
-        .get("image")
-        .and_then(Value::as_str)
-        .filter(|name| !name.is_empty())
-        .unwrap_or("sagene");
+    let name =
+        component.get("image").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or("sagene");
     if name.contains('/') {
         return name.to_owned();
     }
-    let hub = if of("hub").is_empty() {
-        String::new()
-    } else {
-        format!("{}/", of("hub"))
-    };
-    let tag = if of("tag").is_empty() {
-        String::new()
-    } else {
-        format!(":{}", of("tag"))
-    };
+    let hub = if of("hub").is_empty() { String::new() } else { format!("{}/", of("hub")) };
+    let tag = if of("tag").is_empty() { String::new() } else { format!(":{}", of("tag")) };
     format!("{hub}{name}{tag}")
 }
 
@@ -56,19 +41,12 @@ pub(super) fn placement(pod: &mut Value, settings: &Value, values: &Value) {
             pod[key] = value.clone();
         }
     }
-    if let Some(class) = values["global"]
-        .get("priorityClassName")
-        .filter(|value| !empty(value))
-    {
+    if let Some(class) = values["global"].get("priorityClassName").filter(|value| !empty(value)) {
         pod["priorityClassName"] = class.clone();
     }
     let secrets = values["global"].get("imagePullSecrets").and_then(Value::as_array);
     let reference = |secret: &Value| {
-        if secret.is_string() {
-            json!({"name": secret})
-        } else {
-            secret.clone()
-        }
+        if secret.is_string() { json!({"name": secret}) } else { secret.clone() }
     };
     if let Some(secrets) = secrets.filter(|secrets| !secrets.is_empty()) {
         pod["imagePullSecrets"] = secrets.iter().map(reference).collect();
@@ -103,12 +81,8 @@ pub(super) fn disruption_budget(namespace: &str, name: &str, selector: Value, la
 
 /// Scales by CPU between `autoscaleMin` and `autoscaleMax`.
 pub(super) fn autoscaler(namespace: &str, name: &str, settings: &Value, labels: Value) -> Value {
-    let number = |pointer: &str, default: u64| {
-        settings
-            .pointer(pointer)
-            .and_then(Value::as_u64)
-            .unwrap_or(default)
-    };
+    let number =
+        |pointer: &str, default: u64| settings.pointer(pointer).and_then(Value::as_u64).unwrap_or(default);
     json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
