@@ -37,13 +37,10 @@ fn check_user_namespaces() -> Result<(), RunError> {
     if !Path::new("/proc/self/ns/user").exists() {
         return missing("the kernel was built without CONFIG_USER_NS; run as root instead");
     }
-    match setting("/proc/sys/user/max_user_namespaces") {
-        Some(0) => {
-            return missing(
-                "user.max_user_namespaces is 0; `sudo sysctl user.max_user_namespaces=15000`, or run as root",
-            );
-        }
-        _ => {}
+    if let Some(0) = setting("/proc/sys/user/max_user_namespaces") {
+        return missing(
+            "user.max_user_namespaces is 0; `sudo sysctl user.max_user_namespaces=15000`, or run as root",
+        );
     }
     match setting("/proc/sys/kernel/unprivileged_userns_clone") {
         Some(0) => missing(

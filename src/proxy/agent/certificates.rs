@@ -85,15 +85,14 @@ impl Certificates {
     /// Renews until the process ends; `ready` is told once there is a certificate.
     pub(crate) async fn run(mut self, ready: ReadinessGate) {
         let mut ready = Some(ready);
-        if self.current.is_some() {
-            ready.take().map(ReadinessGate::ready);
-        }
+        if self.current.is_some()
+            && let Some(a) = ready.take() { ReadinessGate::ready(a) }
         let mut backoff = Backoff::new(BackoffPolicy::default());
         loop {
             let pause = match self.renew().await {
                 Ok(lifetime) => {
                     backoff.reset();
-                    ready.take().map(ReadinessGate::ready);
+                    if let Some(a) = ready.take() { ReadinessGate::ready(a) }
                     let until_renewal = lifetime.until_renewal(SystemTime::now());
                     self.source.period().map_or(until_renewal, |period| period.min(until_renewal))
                 }

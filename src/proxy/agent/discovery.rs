@@ -25,7 +25,7 @@ use super::saved_state::SavedState;
 use super::status::AgentMetrics;
 use crate::config::{ConfigStore, Update, Wanted, type_url};
 use credentials::Credentials;
-pub(crate) use state::{DiscoveryState, NAME_TABLE, PROXY_CONFIG, Refusal, is_local_secret};
+pub(crate) use state::{DiscoveryState, NAME_TABLE, PROXY_CONFIG, is_local_secret};
 
 /// Pause after the last change before the configuration is written to disk.
 const SAVE_DELAY: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{Method, StatusCode};
 
-pub(crate) use merge::{ScrapeError, ScrapeTarget};
+pub(crate) use merge::ScrapeTarget;
 pub(crate) use metrics::AgentMetrics;
 pub(crate) use probes::{ProbeError, Probes};
 

@@ -175,8 +175,7 @@ impl Cluster {
         let options = http_options(from)?;
         let common = options
             .common_http_protocol_options
-            .clone()
-            .or_else(|| from.common_http_protocol_options.clone())
+            .or(from.common_http_protocol_options)
             .unwrap_or_default();
         let mut transports = Vec::new();
         for (index, each) in from.transport_socket_matches.iter().enumerate() {

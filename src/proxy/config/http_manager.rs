@@ -122,7 +122,7 @@ impl HttpManager {
             "forward_client_cert_matcher",
             "is not supported",
         )?;
-        let common = from.common_http_protocol_options.clone().unwrap_or_default();
+        let common = from.common_http_protocol_options.unwrap_or_default();
         let h1 = from.http_protocol_options.clone().unwrap_or_default();
         let h2 = from.http2_protocol_options.clone().unwrap_or_default();
         let mut filters = Vec::new();
@@ -155,7 +155,7 @@ impl HttpManager {
                 4 => ClientCertDetails::AlwaysForwardOnly,
                 _ => ClientCertDetails::Sanitize,
             },
-            cert_fields: from.set_current_client_cert_details.clone().unwrap_or_default(),
+            cert_fields: from.set_current_client_cert_details.unwrap_or_default(),
             normalize_path: from.normalize_path.as_ref().is_some_and(|b| b.value),
             merge_slashes: from.merge_slashes,
             escaped_slashes: from.path_with_escaped_slashes_action(),

@@ -623,14 +623,9 @@ fn compile_clusters(
                         &each.response_headers_to_remove,
                     )
                     .within_item("weighted_clusters.clusters", index)?,
-                    host_rewrite: match &each.host_rewrite_specifier {
-                        Some(
-                            route::weighted_cluster::cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(
+                    host_rewrite: each.host_rewrite_specifier.as_ref().map(|route::weighted_cluster::cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(
                                 host,
-                            ),
-                        ) => Some(host.as_str().into()),
-                        None => None,
-                    },
+                            )| host.as_str().into()),
                 });
             }
             if clusters.iter().all(|each| each.weight == 0) {

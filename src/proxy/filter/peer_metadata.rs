@@ -18,7 +18,7 @@ const LIMIT: usize = 16 * 1024;
 
 /// The facts of one workload, as metric labels need them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Workload name (Deployment).
     pub workload: String,
     /// Its namespace.

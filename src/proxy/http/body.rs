@@ -317,10 +317,13 @@ impl Sink {
                 }
                 Ok(wire.flush().await?)
             }
-            Self::H2(mut stream) => Ok(match trailers {
-                Some(list) => stream.send_trailers(super::h2_map::to_map(&list))?,
-                None => stream.send_data(Bytes::new(), true)?,
-            }),
+            Self::H2(mut stream) => {
+                let _: () = match trailers {
+                    Some(list) => stream.send_trailers(super::h2_map::to_map(&list))?,
+                    None => stream.send_data(Bytes::new(), true)?,
+                };
+                Ok(())
+            },
         }
     }
 

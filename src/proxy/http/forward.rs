@@ -147,11 +147,10 @@ fn change_request(exchange: &mut Exchange, route: &Route, forward: &Forward, poo
 
 /// The whole time for the response: the route's timeout, or what a gRPC caller allows.
 fn time_limit(exchange: &Exchange, forward: &Forward) -> Option<Duration> {
-    if let Some(most) = forward.grpc_timeout_max.filter(|_| exchange.grpc) {
-        if let Some(asked) = exchange.request.headers.get(b"grpc-timeout").and_then(grpc_timeout) {
+    if let Some(most) = forward.grpc_timeout_max.filter(|_| exchange.grpc)
+        && let Some(asked) = exchange.request.headers.get(b"grpc-timeout").and_then(grpc_timeout) {
             return Some(if most.is_zero() { asked } else { asked.min(most) });
         }
-    }
     forward.timeout.or(exchange.scene.manager.request_timeout).or(exchange.scene.manager.stream_idle_timeout)
 }
 
@@ -339,7 +338,7 @@ fn original_destination(exchange: &Exchange, pool: &Pool) -> Option<SocketAddr> 
 }
 
 fn hash_of(exchange: &mut Exchange, forward: &Forward) -> Option<u64> {
-    use std::hash::{BuildHasher, Hash, Hasher};
+    use std::hash::{BuildHasher, Hash};
     let mut combined: Option<u64> = None;
     for rule in &forward.hash {
         let value = match &rule.source {
@@ -354,9 +353,9 @@ fn hash_of(exchange: &mut Exchange, forward: &Forward) -> Option<u64> {
             HashSource::Cookie { name, ttl, path } => cookie(exchange, name, *ttl, path),
         };
         if let Some(value) = value {
-            let mut hasher = ahash::RandomState::with_seeds(5, 6, 7, 8).build_hasher();
-            (combined, value).hash(&mut hasher);
-            combined = Some(hasher.finish());
+            
+            
+            combined = Some(ahash::RandomState::with_seeds(5, 6, 7, 8).hash_one(&(combined, value)));
             if rule.terminal {
                 break;
             }

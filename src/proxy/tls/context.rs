@@ -24,7 +24,7 @@ pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
 
 /// Secrets by name, and the contexts that must follow them.
 #[derive(Debug, Default)]
-pub struct Secrets {
+pub(crate) struct Secrets {
     inner: Mutex<Inner>,
 }
 

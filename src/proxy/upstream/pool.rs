@@ -172,7 +172,7 @@ impl Pool {
                 if pool.iter().all(|h| h.share() == pool[0].share()) {
                     pool.get(turn % pool.len()).copied()
                 } else {
-                    weighted(turn as u64 * 0x9E37_79B9 >> 7)
+                    weighted((turn as u64 * 0x9E37_79B9) >> 7)
                 }
             }
             LbPolicy::LeastRequest(choices) => (0..choices)
@@ -272,11 +272,11 @@ impl Host {
     }
 
     fn rendezvous(&self, key: u64) -> f64 {
-        use std::hash::{BuildHasher, Hash, Hasher};
+        use std::hash::BuildHasher;
         // Fixed keys: every proxy must send a key to the same endpoint.
-        let mut hasher = ahash::RandomState::with_seeds(1, 2, 3, 4).build_hasher();
-        (self.endpoint.address, key).hash(&mut hasher);
-        let unit = (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64;
+        
+        
+        let unit = (ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one((self.endpoint.address, key)) >> 11) as f64 / (1_u64 << 53) as f64;
         f64::from(self.endpoint.weight) / -unit.max(f64::MIN_POSITIVE).ln()
     }
 

@@ -77,13 +77,12 @@ fn forget(worker: &Worker, key: &(String, SocketAddr)) {
 fn bind(worker: &Worker, key: &(String, SocketAddr)) -> io::Result<TcpListener> {
     let mut listening = worker.shared.listening.lock().unwrap_or_else(PoisonError::into_inner);
     let mut address = key.1;
-    if address.port() == 0 {
-        if let Some((_, known)) =
+    if address.port() == 0
+        && let Some((_, known)) =
             listening.iter().find(|(name, known)| *name == key.0 && known.ip() == address.ip())
         {
             address = *known;
         }
-    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
