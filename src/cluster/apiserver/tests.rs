@@ -18,6 +18,7 @@ pub(super) struct TestServer {
     pub(super) running: RunningApiServer,
     pub(super) pod_runtime: PodRuntimeHandle,
     address: std::net::SocketAddr,
+    #[expect(dead_code, reason = "the folder lives as long as the server")]
     pub(super) state: TempDir,
 }
 

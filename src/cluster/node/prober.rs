@@ -51,11 +51,12 @@ impl Context {
     async fn run(self, unhealthy: oneshot::Sender<Unhealthy>) {
         let container = self.target.container.clone();
         if let Some(startup) = &container.startup_probe
-            && let Err(failure) = self.until_success(startup).await {
-                let message = format!("Container {} failed startup probe, will be restarted", self.name);
-                tracing::debug!(container = self.name, %failure, "startup probe");
-                return drop(unhealthy.send(Unhealthy { message, grace: grace(startup) }));
-            }
+            && let Err(failure) = self.until_success(startup).await
+        {
+            let message = format!("Container {} failed startup probe, will be restarted", self.name);
+            tracing::debug!(container = self.name, %failure, "startup probe");
+            return drop(unhealthy.send(Unhealthy { message, grace: grace(startup) }));
+        }
         self.board.update(&self.name, |record| record.started = true);
         let readiness = async {
             match &container.readiness_probe {

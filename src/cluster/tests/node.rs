@@ -1,6 +1,8 @@
 //! The embedded cluster as its users meet it: real processes, namespaces and traffic, as root and in a user namespace, each case in
 //! a state directory of its own. This program is also the one the cluster runs itself with.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;

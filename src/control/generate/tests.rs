@@ -1,6 +1,5 @@
 //! Generated configuration as its readers see it: names, destinations, chains; and what a change leaves alone.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sagene_api::istio::networking::{DestinationRule, Gateway, VirtualService};
@@ -102,8 +101,14 @@ fn sidecar(app: &str, namespace: &str) -> Proxy {
     proxy("sidecar", &format!("{app}-v1-a"), namespace, &[("app", app), ("version", "v1")])
 }
 
+/// The message inside a generated resource.
+fn decoded<M: prost::Message + Default>(resource: &Resource) -> M {
+    let any = <prost_types::Any as prost::Message>::decode(resource.any.clone()).expect("an Any");
+    M::decode(&*any.value).expect("the message of its type")
+}
+
 fn one(index: &Index, proxy: &Proxy, type_url: &str, name: &str) -> Arc<Resource> {
-    let names = BTreeSet::from([name.to_owned()]);
+    let names = [Arc::from(name)];
     let found = index.resources(proxy, type_url, Requested::Names(&names));
     found.into_iter().next().unwrap_or_else(|| panic!("no {name}"))
 }
@@ -125,7 +130,7 @@ fn cluster_of(action: &route::Route) -> Vec<(String, u32)> {
 fn a_canary_matches_its_header_first_and_splits_the_rest() {
     let index = index(shop());
     let made: route::RouteConfiguration =
-        one(&index, &sidecar("web", "shop"), type_url::ROUTE, "9080").decode().expect("routes");
+        decoded(&one(&index, &sidecar("web", "shop"), type_url::ROUTE, "9080"));
     assert!(made.ignore_port_in_host_matching);
     let host =
         made.virtual_hosts.iter().find(|host| host.name == format!("{REVIEWS}:9080")).expect("reviews");
@@ -139,7 +144,7 @@ fn a_canary_matches_its_header_first_and_splits_the_rest() {
     assert!(made.virtual_hosts.iter().any(|host| host.name == "allow_any"));
 
     let elsewhere: route::RouteConfiguration =
-        one(&index, &sidecar("web", "other"), type_url::ROUTE, "9080").decode().expect("routes");
+        decoded(&one(&index, &sidecar("web", "other"), type_url::ROUTE, "9080"));
     let host = elsewhere.virtual_hosts.iter().find(|host| host.name.starts_with("reviews")).expect("reviews");
     assert!(!host.domains.iter().any(|domain| domain == "reviews"));
 }
@@ -150,7 +155,7 @@ fn subsets_choose_endpoints_and_mutual_tls_follows_the_workload() {
     let before = index(snapshot.clone());
     let name = format!("outbound|9080|v2|{REVIEWS}");
     let assignment = |index: &Index| -> endpoint::ClusterLoadAssignment {
-        one(index, &sidecar("web", "shop"), type_url::ENDPOINT, &name).decode().expect("endpoints")
+        decoded(&one(index, &sidecar("web", "shop"), type_url::ENDPOINT, &name))
     };
     let endpoints = assignment(&before).endpoints;
     assert_eq!((endpoints.len(), endpoints[0].lb_endpoints.len()), (1, 1));
@@ -160,8 +165,7 @@ fn subsets_choose_endpoints_and_mutual_tls_follows_the_workload() {
             .is_some_and(|data| data.filter_metadata.contains_key("envoy.transport_socket_match"))
     };
     assert!(takes_tls(&endpoints[0].lb_endpoints[0]));
-    let made: cluster::Cluster =
-        one(&before, &sidecar("web", "shop"), type_url::CLUSTER, &name).decode().expect("a cluster");
+    let made: cluster::Cluster = decoded(&one(&before, &sidecar("web", "shop"), type_url::CLUSTER, &name));
     let matches: Vec<_> = made.transport_socket_matches.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(matches, ["tlsMode-istio", "tlsMode-disabled"]);
 
@@ -182,14 +186,12 @@ fn inbound_chains_stand_by_port_and_outbound_listeners_by_protocol() {
         names,
         ["0.0.0.0_9080", "10.96.0.11_27017", "10.96.0.12_6000", "virtualInbound", "virtualOutbound"]
     );
-    let inbound: listener::Listener =
-        set.get("virtualInbound").expect("inbound").decode().expect("a listener");
+    let inbound: listener::Listener = decoded(&set.get("virtualInbound").expect("inbound"));
     let chains = |name: &str| inbound.filter_chains.iter().filter(|chain| chain.name == name).count();
     assert_eq!(chains("0.0.0.0_9080"), 2);
     assert_eq!(chains("virtualInbound-catchall-http"), 2);
     assert_eq!(chains("virtualInbound"), 3);
-    let sniffed: listener::Listener =
-        set.get("10.96.0.12_6000").expect("cache").decode().expect("a listener");
+    let sniffed: listener::Listener = decoded(&set.get("10.96.0.12_6000").expect("cache"));
     assert_eq!(sniffed.filter_chains.len(), 1);
     assert!(sniffed.default_filter_chain.is_some());
     let clusters = index.set(&sidecar("reviews", "shop"), type_url::CLUSTER);
@@ -224,8 +226,7 @@ fn a_gateway_serves_what_is_bound_to_it() {
     let names: Vec<&str> = set.resources.iter().map(|one| one.name.as_ref()).collect();
     assert_eq!(names, ["0.0.0.0_443", "0.0.0.0_8080"]);
     for name in ["http.8080", "https.443.https.edge.shop"] {
-        let made: route::RouteConfiguration =
-            one(&index, &router, type_url::ROUTE, name).decode().expect("routes");
+        let made: route::RouteConfiguration = decoded(&one(&index, &router, type_url::ROUTE, name));
         assert_eq!(made.virtual_hosts[0].domains, ["a.example.com"], "{name}");
         assert_eq!(
             cluster_of(&made.virtual_hosts[0].routes[0]),

@@ -86,13 +86,18 @@ impl Certificates {
     pub(crate) async fn run(mut self, ready: ReadinessGate) {
         let mut ready = Some(ready);
         if self.current.is_some()
-            && let Some(a) = ready.take() { ReadinessGate::ready(a) }
+            && let Some(gate) = ready.take()
+        {
+            gate.ready();
+        }
         let mut backoff = Backoff::new(BackoffPolicy::default());
         loop {
             let pause = match self.renew().await {
                 Ok(lifetime) => {
                     backoff.reset();
-                    if let Some(a) = ready.take() { ReadinessGate::ready(a) }
+                    if let Some(gate) = ready.take() {
+                        gate.ready();
+                    }
                     let until_renewal = lifetime.until_renewal(SystemTime::now());
                     self.source.period().map_or(until_renewal, |period| period.min(until_renewal))
                 }

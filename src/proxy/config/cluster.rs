@@ -173,10 +173,8 @@ impl Cluster {
         )?;
         let discovery = compile_discovery(from)?;
         let options = http_options(from)?;
-        let common = options
-            .common_http_protocol_options
-            .or(from.common_http_protocol_options)
-            .unwrap_or_default();
+        let common =
+            options.common_http_protocol_options.or(from.common_http_protocol_options).unwrap_or_default();
         let mut transports = Vec::new();
         for (index, each) in from.transport_socket_matches.iter().enumerate() {
             transports.push(compile_match(each, secrets).within_item("transport_socket_matches", index)?);

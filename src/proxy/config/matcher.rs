@@ -40,10 +40,6 @@ impl TextMatch {
         })
     }
 
-    pub(crate) fn exact(text: &str) -> Self {
-        Self::Exact { text: text.as_bytes().into(), ignore_case: false }
-    }
-
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
         match self {
             Self::Exact { text, ignore_case } => equal(value, text, *ignore_case),

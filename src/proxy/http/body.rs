@@ -323,7 +323,7 @@ impl Sink {
                     None => stream.send_data(Bytes::new(), true)?,
                 };
                 Ok(())
-            },
+            }
         }
     }
 

@@ -368,9 +368,10 @@ impl Exchange {
             _ => self.response.headers.set(b"server", manager.server_name.as_bytes()),
         }
         if manager.request_id_in_response
-            && let Some(id) = self.request.headers.get(b"x-request-id").map(<[u8]>::to_vec) {
-                self.response.headers.set(b"x-request-id", &id);
-            }
+            && let Some(id) = self.request.headers.get(b"x-request-id").map(<[u8]>::to_vec)
+        {
+            self.response.headers.set(b"x-request-id", &id);
+        }
         if !self.response.headers.contains(b"date") {
             let date = self.scene.worker.date();
             self.response.headers.append(b"date", date.as_bytes());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::config::{AttemptFailure, Forward, HashSource, HostRewrite, HttpFilter, HttpVersion, Route};
-use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer};
+use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER};
 use crate::upstream::connect::Offer;
 use crate::upstream::pool::Pool;
 
@@ -148,9 +148,10 @@ fn change_request(exchange: &mut Exchange, route: &Route, forward: &Forward, poo
 /// The whole time for the response: the route's timeout, or what a gRPC caller allows.
 fn time_limit(exchange: &Exchange, forward: &Forward) -> Option<Duration> {
     if let Some(most) = forward.grpc_timeout_max.filter(|_| exchange.grpc)
-        && let Some(asked) = exchange.request.headers.get(b"grpc-timeout").and_then(grpc_timeout) {
-            return Some(if most.is_zero() { asked } else { asked.min(most) });
-        }
+        && let Some(asked) = exchange.request.headers.get(b"grpc-timeout").and_then(grpc_timeout)
+    {
+        return Some(if most.is_zero() { asked } else { asked.min(most) });
+    }
     forward.timeout.or(exchange.scene.manager.request_timeout).or(exchange.scene.manager.stream_idle_timeout)
 }
 
@@ -338,7 +339,6 @@ fn original_destination(exchange: &Exchange, pool: &Pool) -> Option<SocketAddr> 
 }
 
 fn hash_of(exchange: &mut Exchange, forward: &Forward) -> Option<u64> {
-    use std::hash::{BuildHasher, Hash};
     let mut combined: Option<u64> = None;
     for rule in &forward.hash {
         let value = match &rule.source {
@@ -353,8 +353,6 @@ fn hash_of(exchange: &mut Exchange, forward: &Forward) -> Option<u64> {
             HashSource::Cookie { name, ttl, path } => cookie(exchange, name, *ttl, path),
         };
         if let Some(value) = value {
-            
-            
             combined = Some(ahash::RandomState::with_seeds(5, 6, 7, 8).hash_one(&(combined, value)));
             if rule.terminal {
                 break;
@@ -647,9 +645,4 @@ fn mirror(exchange: &Exchange, plan: &Plan<'_>) {
             }
         });
     }
-}
-
-/// The facts of an endpoint that names its workload.
-pub(crate) fn workload_peer(text: &str) -> Peer {
-    Peer::of_endpoint(text)
 }

@@ -57,10 +57,9 @@ async fn head(wire: &Wire, request: &mut Request, scene: &Scene) -> Result<Optio
     };
     let mut started = !wire.input.borrow().is_empty();
     loop {
-        if started
-            && let Some(framing) = take_request(&mut wire.input.borrow_mut(), request, limits)? {
-                return Ok(Some(framing));
-            }
+        if started && let Some(framing) = take_request(&mut wire.input.borrow_mut(), request, limits)? {
+            return Ok(Some(framing));
+        }
         let limit = if started { manager.headers_timeout } else { manager.idle_timeout };
         let filled = tokio::select! {
             filled = within(limit, wire.fill()) => filled,

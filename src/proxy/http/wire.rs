@@ -77,11 +77,6 @@ impl Wire {
         !self.input.borrow().is_empty() || self.io.borrow().has_news()
     }
 
-    /// The stream with what was read too much.
-    pub(crate) fn into_parts(self) -> (Stream, BytesMut) {
-        (self.io.into_inner(), self.input.into_inner())
-    }
-
     /// Gives buffers back while a connection idles.
     pub(crate) fn rest(&self) {
         let mut input = self.input.borrow_mut();

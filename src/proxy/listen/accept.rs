@@ -218,10 +218,7 @@ impl Call {
                 let listener = snapshot.listeners.get(&*self.listener.name)?;
                 let chain = self.choose(listener)?;
                 if !Arc::ptr_eq(&chain, &serving) {
-                    let same_tls = match (&chain.tls, &serving.tls) {
-                        (None, None) | (Some(_), Some(_)) => true,
-                        _ => false,
-                    };
+                    let same_tls = matches!((&chain.tls, &serving.tls), (None, None) | (Some(_), Some(_)));
                     if !same_tls || !self.allowed(&chain, &info) {
                         return None;
                     }

@@ -18,7 +18,6 @@ pub(crate) async fn run(store: Arc<ConfigStore>) {
         return;
     };
     let mut changes = store.changes();
-    let mut known: Vec<u64> = Vec::new();
     loop {
         let snapshot = store.snapshot();
         let clusters: Vec<_> = snapshot.clusters.values().filter(|c| !c.dns.is_empty()).cloned().collect();
@@ -27,7 +26,7 @@ pub(crate) async fn run(store: Arc<ConfigStore>) {
                 store.set_resolved(&cluster.name, assignment);
             }
         }
-        known = clusters.iter().map(|c| c.hash).collect();
+        let known: Vec<u64> = clusters.iter().map(|c| c.hash).collect();
         let timer = tokio::time::sleep(REFRESH);
         tokio::pin!(timer);
         loop {

@@ -272,11 +272,11 @@ impl Host {
     }
 
     fn rendezvous(&self, key: u64) -> f64 {
-        use std::hash::BuildHasher;
         // Fixed keys: every proxy must send a key to the same endpoint.
-        
-        
-        let unit = (ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one((self.endpoint.address, key)) >> 11) as f64 / (1_u64 << 53) as f64;
+
+        let unit = (ahash::RandomState::with_seeds(1, 2, 3, 4).hash_one((self.endpoint.address, key)) >> 11)
+            as f64
+            / (1_u64 << 53) as f64;
         f64::from(self.endpoint.weight) / -unit.max(f64::MIN_POSITIVE).ln()
     }
 

@@ -80,9 +80,9 @@ fn bind(worker: &Worker, key: &(String, SocketAddr)) -> io::Result<TcpListener> 
     if address.port() == 0
         && let Some((_, known)) =
             listening.iter().find(|(name, known)| *name == key.0 && known.ip() == address.ip())
-        {
-            address = *known;
-        }
+    {
+        address = *known;
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;

@@ -88,9 +88,10 @@ fn deduplicated(policies: Vec<route::route_action::HashPolicy>) -> Vec<route::ro
 
 fn clusters(place: Place<'_>, destinations: &[HttpRouteDestination]) -> Option<ClusterSpecifier> {
     if let [only] = destinations
-        && only.headers.is_none() {
-            return Some(ClusterSpecifier::Cluster(cluster_name(place.view, &only.destination, place.port)));
-        }
+        && only.headers.is_none()
+    {
+        return Some(ClusterSpecifier::Cluster(cluster_name(place.view, &only.destination, place.port)));
+    }
     let weight = |weighted: &HttpRouteDestination| match destinations.len() {
         1 => 100,
         _ => u32::try_from(weighted.weight).unwrap_or(0),
