@@ -118,8 +118,8 @@ fn prepare(program: &ProgramSpec) -> Result<Command, StartError> {
     let Some((name, arguments)) = program.arguments.split_first() else {
         return Err(StartError::NotFound(String::new()));
     };
-    if let Some(terminal) = &program.terminal {
-        privileges::take_terminal(terminal)?;
+    if program.terminal {
+        privileges::take_terminal()?;
     }
     let directory = if program.working_directory.is_empty() { "/" } else { &program.working_directory };
     std::env::set_current_dir(directory)

@@ -30,8 +30,8 @@ pub(crate) struct ProgramSpec {
     pub(crate) no_new_privileges: bool,
     /// Numbers of the capabilities that stay possible. `None`: all.
     pub(crate) capabilities: Option<Vec<u8>>,
-    /// Terminal to run on, as a path inside the container.
-    pub(crate) terminal: Option<String>,
+    /// The standard streams are a terminal, which is to be the controlling one of a new session.
+    pub(crate) terminal: bool,
 }
 
 /// The container's file system.

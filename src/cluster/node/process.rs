@@ -72,15 +72,42 @@ pub(crate) fn start_beside(
     program: &ProgramSpec,
     streams: Streams,
 ) -> io::Result<Process> {
-    let argument = serde_json::to_string(program).map_err(io::Error::other)?;
-    let child = on_new_thread(|| {
-        enter_container(container)?;
-        let mut command = Command::new(PROGRAM_PATH);
-        command.args(["cluster", run::EXEC, &argument]).env_clear().process_group(0);
-        streams.configure(&mut command);
-        command.spawn()
+    let child = spawn_inside(container, program, |command| {
+        streams.configure(command);
+        // A group of its own; on a terminal the command makes a session instead, which a group's leader may not.
+        command.process_group(0);
+        Ok(())
     })?;
     adopt(reaper, child)
+}
+
+/// As [`start_beside`], with all three standard streams on a terminal, which becomes the command's controlling one.
+pub(crate) fn start_on_terminal(
+    reaper: &Reaper,
+    container: i32,
+    program: &ProgramSpec,
+    terminal: OwnedFd,
+) -> io::Result<Process> {
+    let child = spawn_inside(container, program, |command| {
+        command.stdin(terminal.try_clone()?).stdout(terminal.try_clone()?).stderr(terminal);
+        Ok(())
+    })?;
+    adopt(reaper, child)
+}
+
+fn spawn_inside(
+    container: i32,
+    program: &ProgramSpec,
+    configure: impl FnOnce(&mut Command) -> io::Result<()> + Send,
+) -> io::Result<Child> {
+    let argument = serde_json::to_string(program).map_err(io::Error::other)?;
+    on_new_thread(|| {
+        enter_container(container)?;
+        let mut command = Command::new(PROGRAM_PATH);
+        command.args(["cluster", run::EXEC, &argument]).env_clear();
+        configure(&mut command)?;
+        command.spawn()
+    })
 }
 
 /// Moves the calling thread into all namespaces of a container. Children it starts get the container's process ids.

@@ -192,13 +192,12 @@ impl NodeAgent {
         program: ProgramSpec,
         options: &ExecOptions,
     ) -> Result<ExecSession, PodRuntimeError> {
-        let (terminal, path) = Terminal::open_in(container).map_err(internal)?;
-        let mut program = ProgramSpec { terminal: Some(path), ..program };
+        let (terminal, peer) = Terminal::open_in(container).map_err(internal)?;
+        let mut program = ProgramSpec { terminal: true, ..program };
         if !program.environment.iter().any(|(name, _)| name == "TERM") {
             program.environment.push(("TERM".to_owned(), "xterm".to_owned()));
         }
-        let command = process::start_beside(&self.node().reaper, container, &program, Streams::default())
-            .map_err(internal)?;
+        let command = process::start_on_terminal(&self.node().reaper, container, &program, peer).map_err(internal)?;
         let (resize, mut sizes) = mpsc::channel::<TerminalSize>(RESIZE_QUEUE);
         let resized = terminal.clone();
         sagene_base::task::spawn("terminal-size", async move {

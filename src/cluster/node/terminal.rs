@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use nix::sched::{CloneFlags, setns, unshare};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,24 +23,24 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens a new terminal among those of a container; also returns its path there.
-    pub(super) fn open_in(container: i32) -> io::Result<(Self, String)> {
+    /// Opens a new terminal among those of a container; also returns its other side.
+    pub(super) fn open_in(container: i32) -> io::Result<(Self, OwnedFd)> {
         let mounts = File::open(format!("/proc/{container}/ns/mnt"))?;
-        let (master, path) = on_new_thread(|| {
+        let (master, peer) = on_new_thread(|| {
             unshare(CloneFlags::CLONE_FS)?;
             setns(mounts, CloneFlags::CLONE_NEWNS)?;
             let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
             grantpt(&master)?;
             unlockpt(&master)?;
-            let path = ptsname(&master, Vec::new())?;
-            Ok((master, path.to_string_lossy().into_owned()))
+            let peer = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+            Ok((master, peer))
         })?;
         rustix::io::ioctl_fionbio(&master, true)?;
         // The newer constructor is unsafe, for file types that could be exchanged behind its back; an `OwnedFd` that nobody else has
         // cannot be.
         #[allow(deprecated)]
         let master = AsyncFd::new(master)?;
-        Ok((Self { master: Arc::new(master) }, path))
+        Ok((Self { master: Arc::new(master) }, peer))
     }
 
     /// Tells programs on the terminal its new size.

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use crate::network::{
 };
 use crate::node::{NodeAgent, NodeAgentConfig};
 use crate::pod_runtime::PodRuntimeHandle;
+
+/// For pods to end and state to reach the disk; a full disk must not keep the cluster from stopping.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
 /// Runs until the process is told to stop.
 pub(super) fn run(process: NodeProcess) -> Result<(), RunError> {
@@ -59,8 +63,13 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     tracing::info!("stopping");
     // First, so that nothing is started in place of what is stopped.
     controllers_stop.cancel();
-    agent.shut_down().await;
-    server.shutdown().await;
+    let orderly = async {
+        agent.shut_down().await;
+        server.shutdown().await;
+    };
+    if tokio::time::timeout(SHUTDOWN_LIMIT, orderly).await.is_err() {
+        tracing::warn!("stopped without waiting any longer for pods or the disk");
+    }
     Ok(())
 }
 

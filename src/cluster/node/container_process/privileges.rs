@@ -1,7 +1,5 @@
 //! User, groups, capabilities and terminal of a container's process.
 
-use std::fs::OpenOptions;
-
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setsid, setuid};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
@@ -38,14 +36,8 @@ pub(super) fn drop(program: &ProgramSpec) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Starts a session on the terminal and makes it all three standard streams.
-pub(super) fn take_terminal(path: &str) -> Result<(), StartError> {
+/// Starts a session whose controlling terminal is the one on the standard streams.
+pub(super) fn take_terminal() -> Result<(), StartError> {
     setsid().map_err(StartError::step("start a session"))?;
-    // The first terminal that a session's leader opens becomes its controlling terminal.
-    let terminal = OpenOptions::new().read(true).write(true).open(path);
-    let terminal = terminal.map_err(StartError::step(format!("open the terminal {path}")))?;
-    let refused = || StartError::step::<nix::Error>("use the terminal");
-    nix::unistd::dup2_stdin(&terminal).map_err(refused())?;
-    nix::unistd::dup2_stdout(&terminal).map_err(refused())?;
-    nix::unistd::dup2_stderr(&terminal).map_err(refused())
+    rustix::process::ioctl_tiocsctty(std::io::stdin()).map_err(StartError::step("take the terminal"))
 }

@@ -89,7 +89,7 @@ fn program(
         supplementary_groups: if rootless { Vec::new() } else { supplementary_groups },
         no_new_privileges: own.allow_privilege_escalation == Some(false),
         capabilities,
-        terminal: None,
+        terminal: false,
     })
 }
 
