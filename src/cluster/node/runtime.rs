@@ -197,7 +197,8 @@ impl NodeAgent {
         if !program.environment.iter().any(|(name, _)| name == "TERM") {
             program.environment.push(("TERM".to_owned(), "xterm".to_owned()));
         }
-        let command = process::start_on_terminal(&self.node().reaper, container, &program, peer).map_err(internal)?;
+        let command =
+            process::start_on_terminal(&self.node().reaper, container, &program, peer).map_err(internal)?;
         let (resize, mut sizes) = mpsc::channel::<TerminalSize>(RESIZE_QUEUE);
         let resized = terminal.clone();
         sagene_base::task::spawn("terminal-size", async move {
