@@ -186,12 +186,12 @@ fn inbound_chains_stand_by_port_and_outbound_listeners_by_protocol() {
         names,
         ["0.0.0.0_9080", "10.96.0.11_27017", "10.96.0.12_6000", "virtualInbound", "virtualOutbound"]
     );
-    let inbound: listener::Listener = decoded(&set.get("virtualInbound").expect("inbound"));
+    let inbound: listener::Listener = decoded(set.get("virtualInbound").expect("inbound"));
     let chains = |name: &str| inbound.filter_chains.iter().filter(|chain| chain.name == name).count();
     assert_eq!(chains("0.0.0.0_9080"), 2);
     assert_eq!(chains("virtualInbound-catchall-http"), 2);
     assert_eq!(chains("virtualInbound"), 3);
-    let sniffed: listener::Listener = decoded(&set.get("10.96.0.12_6000").expect("cache"));
+    let sniffed: listener::Listener = decoded(set.get("10.96.0.12_6000").expect("cache"));
     assert_eq!(sniffed.filter_chains.len(), 1);
     assert!(sniffed.default_filter_chain.is_some());
     let clusters = index.set(&sidecar("reviews", "shop"), type_url::CLUSTER);
