@@ -176,8 +176,11 @@ fn hash_message(message: &[u8], schema: Schema, hash: &mut Fnv) {
     hash.write(&maps.to_le_bytes());
 }
 
-/// A field's number, all its bytes, and its content where it has a length.
-fn next_field<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8], Option<&'a [u8]>)> {
+/// A field: its number, all its bytes, and its content where it has a length.
+type RawField<'a> = (u32, &'a [u8], Option<&'a [u8]>);
+
+/// Takes the next field off `rest`.
+fn next_field<'a>(rest: &mut &'a [u8]) -> Option<RawField<'a>> {
     use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
     let start = *rest;
     if start.is_empty() {

@@ -286,3 +286,25 @@ fn policies_refuse_before_they_allow_and_an_empty_allow_refuses_all() {
     assert_eq!(policies("reviews"), (2, 2));
     assert_eq!(policies("db"), (1, 1));
 }
+
+#[test]
+fn originated_tls_is_for_the_host_of_the_request() {
+    use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+    use prost::Message;
+    let mut snapshot = shop();
+    put::<DestinationRule>(
+        &mut snapshot,
+        "{metadata: {name: cache, namespace: shop}, spec: {host: cache, trafficPolicy: {tls: {mode: SIMPLE}}}}",
+    );
+    let index = index(snapshot);
+    let name = "outbound|6000||cache.shop.svc.cluster.local";
+    let made: cluster::Cluster = decoded(&one(&index, &sidecar("web", "shop"), type_url::CLUSTER, name));
+    assert!(made.transport_socket_matches.is_empty() && made.transport_socket.is_some());
+    let options = made.typed_extension_protocol_options.values().next().expect("HTTP options");
+    let options = HttpProtocolOptions::decode(options.value.as_slice()).expect("HTTP options");
+    assert!(
+        options
+            .upstream_http_protocol_options
+            .is_some_and(|names| names.auto_sni && names.auto_san_validation)
+    );
+}

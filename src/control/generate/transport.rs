@@ -180,14 +180,22 @@ fn originate(settings: &ClientTlsSettings, http2: bool, namespace: &str) -> core
             ..tls::CertificateValidationContext::default()
         })),
     };
-    let named = !settings.sni.is_empty();
     socket_of(&tls::UpstreamTlsContext {
         common_tls_context: Some(common),
         sni: settings.sni.clone(),
-        // Without a name of its own, the connection is for the host of the request.
-        auto_host_sni: !named,
-        auto_sni_san_validation: !named && !skip && settings.subject_alt_names.is_empty(),
         ..tls::UpstreamTlsContext::default()
+    })
+}
+
+/// Without a server name of its own, originated TLS is for the host of each request: `auto_sni` and, where nothing else says which
+/// names the server must prove, `auto_san_validation`.
+pub(crate) fn automatic_names(settings: &ClientTlsSettings) -> Option<core::UpstreamHttpProtocolOptions> {
+    let originates = matches!(settings.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
+    (originates && settings.sni.is_empty()).then(|| core::UpstreamHttpProtocolOptions {
+        auto_sni: true,
+        auto_san_validation: settings.subject_alt_names.is_empty()
+            && !settings.insecure_skip_verify.unwrap_or(false),
+        ..core::UpstreamHttpProtocolOptions::default()
     })
 }
 

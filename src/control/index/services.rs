@@ -346,16 +346,11 @@ fn touched(before: &Snapshot, after: &Snapshot, changes: &ChangeSet) -> BTreeSet
                     .filter(|entry| entry.spec.workload_selector.is_some());
                 owners.extend(selecting.map(|entry| Owner::entry(namespace, &entry.metadata.name)));
             }
-            Kind::Node
-                // Zones of nodes hardly ever change; when they do, every service may be near to somebody else.
-                if labels_of_node(before, name) != labels_of_node(after, name) => {
-                    owners.extend(
-                        after
-                            .services
-                            .iter()
-                            .map(|one| Owner::kubernetes(&one.metadata.namespace, &one.metadata.name)),
-                    );
-                }
+            // Zones of nodes hardly ever change; when they do, every service may be near to somebody else.
+            Kind::Node if labels_of_node(before, name) != labels_of_node(after, name) => {
+                let all = after.services.iter();
+                owners.extend(all.map(|one| Owner::kubernetes(&one.metadata.namespace, &one.metadata.name)));
+            }
             _ => {}
         }
     }

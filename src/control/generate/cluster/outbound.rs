@@ -96,7 +96,8 @@ fn cluster(index: &Index, target: &Target<'_>) -> Option<Arc<Resource>> {
         settings,
     );
     let http = policy.connection_pool.as_ref().and_then(|pool| pool.http.as_ref());
-    policy::http_options(&mut made, target.port.protocol, http, settings);
+    let automatic_names = policy.tls.as_ref().and_then(transport::automatic_names);
+    policy::http_options(&mut made, target.port.protocol, http, automatic_names, settings);
     policy::outlier_detection(&mut made, policy.outlier_detection.as_ref());
     transport_sockets(index, target, &policy, &mut made);
     made.metadata = Some(metadata(target));

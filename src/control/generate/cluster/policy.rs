@@ -82,6 +82,7 @@ pub(super) fn http_options(
     made: &mut cluster::Cluster,
     protocol: Protocol,
     http: Option<&HttpSettings>,
+    names: Option<core::UpstreamHttpProtocolOptions>,
     settings: &Settings,
 ) {
     let upgrade = match http.map(|http| http.h2_upgrade_policy) {
@@ -101,6 +102,9 @@ pub(super) fn http_options(
     };
     if let Some(http) = http.filter(|_| protocol.is_http() || protocol.is_unspecified()) {
         apply_http(&mut options, http);
+    }
+    if names.is_some() && (protocol.is_http() || protocol.is_unspecified()) {
+        options.get_or_insert_with(explicit_http1).upstream_http_protocol_options = names;
     }
     if let Some(options) = options {
         set_http_options(made, &options);

@@ -29,7 +29,7 @@ pub(super) enum Side {
 /// Where its routes are.
 pub(super) enum Routes {
     /// In the manager.
-    Inline(route::RouteConfiguration),
+    Inline(Box<route::RouteConfiguration>),
     /// Under this name.
     Named(String),
 }
@@ -85,7 +85,7 @@ pub(super) fn http_manager(manager: Manager<'_>, settings: &Settings) -> listene
         client_certificate(&mut made, side);
     }
     made.route_specifier = Some(match manager.routes {
-        Routes::Inline(configuration) => RouteSpecifier::RouteConfig(configuration),
+        Routes::Inline(configuration) => RouteSpecifier::RouteConfig(*configuration),
         Routes::Named(name) => {
             RouteSpecifier::Rds(Rds { config_source: Some(ads()), route_config_name: name })
         }

@@ -139,7 +139,7 @@ impl Inbound<'_> {
         let manager = Manager {
             side: Side::Inbound,
             stat_prefix: &destination.stat_prefix,
-            routes: Routes::Inline(routes),
+            routes: Routes::Inline(Box::new(routes)),
             policies: self.policies.http.clone(),
             grpc_web: destination.grpc_web,
             http10: self.key.http10,
