@@ -25,6 +25,11 @@ impl Resource {
         Self::from_any(name, &any)
     }
 
+    /// The message, decoded again; for debug views and tests.
+    pub fn decode<M: Message + Default>(&self) -> Result<M, prost::DecodeError> {
+        M::decode(Any::decode(self.any.clone())?.value.as_slice())
+    }
+
     /// From an `Any` that exists already.
     pub fn from_any(name: impl Into<Arc<str>>, any: &Any) -> Self {
         let bytes = Bytes::from(any.encode_to_vec());

@@ -184,3 +184,6 @@ where
         Box::pin(std::future::ready(Ok(self.open(request))))
     }
 }
+
+#[cfg(test)]
+mod tests;

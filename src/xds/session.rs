@@ -300,3 +300,6 @@ impl Session {
         self.needs.retain(|(_, wanted), _| wanted != type_url);
     }
 }
+
+#[cfg(test)]
+mod tests;

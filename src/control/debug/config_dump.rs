@@ -61,10 +61,9 @@ fn list(discovery: &Discovery, connection: &Connection<Peer>, type_url: &str) ->
     resources.resources.iter().filter_map(|resource| decode(resource)).map(|any| as_json(&any)).collect()
 }
 
-/// Protobuf in base64 beside its type; over discovery the same messages come as they are.
 fn as_json(any: &Any) -> Value {
-    use base64::Engine as _;
-    json!({"@type": any.type_url, "value": base64::engine::general_purpose::STANDARD.encode(&any.value)})
+    sagene_api::envoy::json::any_to_json(any)
+        .unwrap_or_else(|error| json!({"@type": any.type_url, "error": error.to_string()}))
 }
 
 fn decode(resource: &Resource) -> Option<Any> {
