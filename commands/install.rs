@@ -9,8 +9,9 @@ pub(crate) mod settings;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures::future::try_join_all;
 use sagene_manifest::profile::{self, Installation};
-use sagene_manifest::render;
+use sagene_manifest::render::{self, RenderedComponent};
 
 use crate::cli;
 use crate::context::{Cluster, Context, Source};
@@ -102,18 +103,31 @@ impl InstallCommand {
         for component in &components {
             kept.extend(component.objects.iter().cloned());
         }
-        for component in components {
-            let step = progress.step(component.component.title());
-            let done = applier.component(&component, self.readiness_timeout, &step).await;
-            match done {
-                Ok(()) => step.installed(),
-                Err(failure) => {
-                    step.failed(&crate::exit::chain(&failure.error));
-                    return Err(failure.context(format!("{} not installed", component.component.title())));
-                }
-            }
+        // Gateways need the control plane, and each other not at all.
+        let gateway = |component: &RenderedComponent| component.component.is_gateway();
+        for stage in components.chunk_by(|left, right| gateway(left) && gateway(right)) {
+            let steps = stage.iter().map(|component| self.component(&applier, component, progress));
+            try_join_all(steps).await?;
         }
         applier.prune(&kept, progress).await
+    }
+
+    async fn component(
+        &self,
+        applier: &Applier<'_>,
+        component: &RenderedComponent,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let title = component.component.title();
+        let step = progress.step(title);
+        match applier.component(component, self.readiness_timeout, &step).await {
+            Ok(()) => step.installed(),
+            Err(failure) => {
+                step.failed(&crate::exit::chain(&failure.error));
+                return Err(failure.context(format!("{title} not installed")));
+            }
+        }
+        Ok(())
     }
 }
 

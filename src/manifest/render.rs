@@ -52,6 +52,12 @@ impl Component {
         }
     }
 
+    /// Whether it consists of proxies, which need the control plane to run.
+    #[must_use]
+    pub const fn is_gateway(self) -> bool {
+        matches!(self, Self::IngressGateways | Self::EgressGateways)
+    }
+
     /// The name that progress lines use.
     #[must_use]
     pub const fn title(self) -> &'static str {

@@ -11,6 +11,13 @@ use super::{
     BRIDGE, DNS_ADDRESS, KUBERNETES_ADDRESS, NODE_ADDRESS, NetworkError, POD_PREFIX, SERVICE_NETWORK, sysctl,
 };
 
+/// A hardware address that follows from the IP address, so that whoever remembers the one for the other stays right. `0a:58` marks
+/// a locally administered address.
+pub(super) fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
+    let [first, second, third, fourth] = address.octets();
+    [0x0a, 0x58, first, second, third, fourth]
+}
+
 /// The node's side of the pods' network.
 pub(crate) struct NodeNetwork {
     connection: Connection<Route>,
@@ -23,7 +30,10 @@ impl NodeNetwork {
         let connection =
             Connection::<Route>::new().map_err(NetworkError::netlink("open a netlink socket"))?;
         connection.set_link_up("lo").await.map_err(NetworkError::netlink("set lo up"))?;
-        connection.add_link(BridgeLink::new(BRIDGE).stp(false)).await.map_err(NetworkError::needs(
+        // A bridge that was given no hardware address takes that of one of its ports and changes it as pods come and go; what
+        // pods send to the one they remember would be lost.
+        let bridge = BridgeLink::new(BRIDGE).stp(false).address(hardware_address(NODE_ADDRESS));
+        connection.add_link(bridge).await.map_err(NetworkError::needs(
             "bridges",
             "bridge",
             "add the bridge sagene0",

@@ -7,6 +7,7 @@ use nlink::netlink::link::VethLink;
 use nlink::netlink::namespace::Netns;
 use nlink::{Connection, Ipv4Address, Ipv4Route, Route};
 
+use super::node_network::hardware_address;
 use super::{BRIDGE, NODE_ADDRESS, NetworkError, NodeNetwork};
 
 /// The connection of one pod to the bridge. [`PodLink::remove`] gives its address back.
@@ -36,8 +37,9 @@ impl PodLink {
         let outside = self.node.connection();
         let name = self.interface.as_str();
         let refused = |what: &str| NetworkError::netlink(format!("{what} {name}"));
+        let hardware_address = hardware_address(self.address);
         outside
-            .add_link(VethLink::new(name, "eth0").peer_netns_fd(namespace))
+            .add_link(VethLink::new(name, "eth0").peer_address(hardware_address).peer_netns_fd(namespace))
             .await
             .map_err(NetworkError::needs("pairs of virtual interfaces", "veth", "add a pod's interface"))?;
         outside.set_link_master(name, BRIDGE).await.map_err(refused("join to the bridge"))?;

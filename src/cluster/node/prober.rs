@@ -11,6 +11,9 @@ use super::events::{EventKind, PodEvents};
 use super::pod_spec::Probe;
 use super::probe::{ProbeFailure, ProbeTarget};
 
+/// Between two attempts at a container that has not answered yet.
+const EARLY_ATTEMPTS: Duration = Duration::from_millis(100);
+
 /// The container has to be restarted: which probe failed for too long.
 pub(crate) struct Unhealthy {
     pub(crate) message: String,
@@ -79,30 +82,31 @@ impl Context {
 
     async fn until_success(&self, probe: &Probe) -> Result<(), ProbeFailure> {
         let mut failures = 0;
-        let mut attempts = attempts(probe).await;
+        let mut attempts = Attempts::after_initial_delay(probe).await;
         loop {
-            attempts.tick().await;
-            match self.attempt("Startup", probe).await {
+            let attempt = attempts.early_or_due().await;
+            match self.attempt("Startup", probe, attempt).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => {
+                Err(failure) if attempt == Attempt::Due => {
                     failures += 1;
                     if failures >= probe.failure_threshold {
                         return Err(failure);
                     }
                 }
+                Err(_) => {}
             }
         }
     }
 
     async fn readiness(&self, probe: &Probe) {
-        let (mut failures, mut successes) = (0, 0);
-        let mut attempts = attempts(probe).await;
+        let (mut failures, mut successes, mut answered) = (0, 0, false);
+        let mut attempts = Attempts::after_initial_delay(probe).await;
         loop {
-            attempts.tick().await;
-            if self.attempt("Readiness", probe).await.is_ok() {
-                (failures, successes) = (0, successes + 1);
-            } else {
-                (failures, successes) = (failures + 1, 0);
+            let attempt = if answered { attempts.due().await } else { attempts.early_or_due().await };
+            match self.attempt("Readiness", probe, attempt).await {
+                Ok(()) => (failures, successes, answered) = (0, successes + 1, true),
+                Err(_) if attempt == Attempt::Due => (failures, successes) = (failures + 1, 0),
+                Err(_) => {}
             }
             let ready = self.board.get(&self.name).is_some_and(|record| record.ready);
             let now = if ready {
@@ -118,19 +122,21 @@ impl Context {
 
     async fn until_failure(&self, probe: &Probe) {
         let mut failures = 0;
-        let mut attempts = attempts(probe).await;
+        let mut attempts = Attempts::after_initial_delay(probe).await;
         loop {
-            attempts.tick().await;
-            failures = if self.attempt("Liveness", probe).await.is_ok() { 0 } else { failures + 1 };
+            let attempt = attempts.due().await;
+            failures = if self.attempt("Liveness", probe, attempt).await.is_ok() { 0 } else { failures + 1 };
             if failures >= probe.failure_threshold {
                 return;
             }
         }
     }
 
-    async fn attempt(&self, kind: &str, probe: &Probe) -> Result<(), ProbeFailure> {
+    async fn attempt(&self, kind: &str, probe: &Probe, attempt: Attempt) -> Result<(), ProbeFailure> {
         let result = self.target.attempt(probe).await;
-        if let Err(failure) = &result {
+        if let Err(failure) = &result
+            && attempt == Attempt::Due
+        {
             let message = format!("{kind} probe failed: {failure}");
             self.events.container(EventKind::Warning, "Unhealthy", &message, &self.name);
         }
@@ -138,12 +144,41 @@ impl Context {
     }
 }
 
-/// Ticks at once after the initial delay, then each period. What a slow attempt misses is not made up for.
-async fn attempts(probe: &Probe) -> tokio::time::Interval {
-    tokio::time::sleep(Duration::from_secs(probe.initial_delay_seconds)).await;
-    let mut interval = tokio::time::interval(probe.period());
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    interval
+/// Whether an attempt is one that the probe's period asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// Counts, as Kubernetes counts.
+    Due,
+    /// Made in between, until the container answers for the first time: its failure says nothing.
+    Early,
+}
+
+/// The moments to attempt a probe: at once after the initial delay, then each period. What a slow attempt misses is not made up for.
+struct Attempts {
+    interval: tokio::time::Interval,
+}
+
+impl Attempts {
+    async fn after_initial_delay(probe: &Probe) -> Self {
+        tokio::time::sleep(Duration::from_secs(probe.initial_delay_seconds)).await;
+        let mut interval = tokio::time::interval(probe.period());
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Self { interval }
+    }
+
+    async fn due(&mut self) -> Attempt {
+        self.interval.tick().await;
+        Attempt::Due
+    }
+
+    /// A container that is ready a moment after an attempt is not left waiting for a whole period.
+    async fn early_or_due(&mut self) -> Attempt {
+        tokio::select! {
+            biased;
+            _ = self.interval.tick() => Attempt::Due,
+            () = tokio::time::sleep(EARLY_ATTEMPTS) => Attempt::Early,
+        }
+    }
 }
 
 fn grace(probe: &Probe) -> Option<Duration> {

@@ -52,12 +52,15 @@ fn arguments(scope: &Scope<'_>, mode: &str, cni: bool) -> Vec<String> {
     for (name, key, pointer) in [
         ("-q", "includeOutboundPorts", "/global/proxy/includeOutboundPorts"),
         ("-o", "excludeOutboundPorts", "/global/proxy/excludeOutboundPorts"),
-        ("-c", "excludeInterfaces", ""),
     ] {
         let value = traffic(key, pointer, "");
         if !value.is_empty() {
             flag(name, value);
         }
+    }
+    // No setting of the installation stands behind this one.
+    if let Some(interfaces) = scope.annotation("traffic.sidecar.istio.io/excludeInterfaces") {
+        flag("-c", interfaces.to_owned());
     }
     let interfaces = scope.annotation("istio.io/reroute-virtual-interfaces");
     if let Some(interfaces) =
