@@ -22,11 +22,15 @@ pub(crate) mod proto;
 mod raw;
 mod retry;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod route_condition;
+mod route_overrides;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod route_table;
 mod san;
 mod snapshot;
 mod store;
 pub mod type_url;
+mod typed_struct;
 mod update;
 
 pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
@@ -39,14 +43,13 @@ pub(crate) use http_manager::{
 };
 pub(crate) use listener::{ChainQuery, Terminal};
 pub use listener::{Direction, FilterChain, Listener};
-pub(crate) use matcher::{Cidr, Fraction, TextMatch};
+pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex};
 pub(crate) use network_filter::TcpProxy;
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::AttemptFailure;
+pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};
 pub use route_table::RouteTable;
-pub(crate) use route_table::{
-    Action, Forward, HashSource, HostRewrite, Redirect, Route, RouteQuery, VirtualHost, split_query,
-};
+pub(crate) use route_table::{Action, Forward, HashSource, HostRewrite, Redirect, Route, VirtualHost};
 pub(crate) use san::SanMatch;
 pub use snapshot::{ClusterView, Snapshot};
 pub use store::ConfigStore;

@@ -3,6 +3,11 @@
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod cors;
 pub(crate) mod fault;
+pub(crate) mod jwt_authn;
+pub(crate) mod metadata;
 pub(crate) mod peer_metadata;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod rbac;
+
+#[cfg(test)]
+mod tests;

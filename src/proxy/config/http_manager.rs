@@ -8,7 +8,9 @@ use super::field::{FieldError, Within, refuse_if};
 use super::listener::Direction;
 use super::proto::{self, http, network, types};
 use super::route_table::RouteTable;
+use super::typed_struct;
 use crate::filter::fault::Fault;
+use crate::filter::jwt_authn::JwtAuthn;
 use crate::filter::rbac::Rbac;
 
 use network::http_connection_manager::v3 as hcm;
@@ -43,6 +45,7 @@ pub(crate) enum Codec {
 pub(crate) enum HttpFilter {
     Router { suppress_envoy_headers: bool },
     Rbac(Arc<Rbac>),
+    JwtAuthn(Arc<JwtAuthn>),
     Fault(Arc<Fault>),
     Cors,
     PeerMetadata(PeerMetadataOptions),
@@ -226,9 +229,12 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
             "is missing; configuration by discovery (ECDS) is not supported yet",
         ));
     };
-    let short = proto::short_type(&any.type_url);
-    let name = if short.ends_with("TypedStruct") { from.name.as_str() } else { short };
-    Ok(Some(match name {
+    let any = &*match typed_struct::unwrap(any) {
+        Ok(any) => any,
+        Err(_) if from.is_optional => return Ok(None),
+        Err(error) => return Err(error.within("typed_config")),
+    };
+    Ok(Some(match proto::short_type(&any.type_url) {
         "envoy.extensions.filters.http.router.v3.Router" => {
             let router: http::router::v3::Router = proto::decode(any)?;
             refuse_if(
@@ -245,20 +251,21 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
                 Rbac::compile(rbac.rules.as_ref(), rbac.shadow_rules.as_ref()).within("typed_config")?,
             ))
         }
+        "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
+            HttpFilter::JwtAuthn(Arc::new(JwtAuthn::compile(&proto::decode(any)?).within("typed_config")?))
+        }
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
             HttpFilter::Fault(Arc::new(Fault::compile(&proto::decode(any)?).within("typed_config")?))
         }
         "envoy.extensions.filters.http.cors.v3.Cors" => HttpFilter::Cors,
         "io.istio.http.peer_metadata.Config" => HttpFilter::PeerMetadata(peer_metadata(&any.value)),
-        "stats.PluginConfig" | "istio.stats" => {
-            HttpFilter::IstioStats { host_header_fallback: !has_true(&any.value, 6) }
-        }
-        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" | "istio.alpn" => HttpFilter::IstioAlpn,
+        "stats.PluginConfig" => HttpFilter::IstioStats { host_header_fallback: !has_true(&any.value, 6) },
+        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" => HttpFilter::IstioAlpn,
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig" => HttpFilter::GrpcStats,
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, jwt_authn, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

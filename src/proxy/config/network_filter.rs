@@ -8,6 +8,7 @@ use super::field::{FieldError, Within, refuse_if};
 use super::http_manager::HttpManager;
 use super::listener::{Direction, Terminal};
 use super::proto::{self, listener, network};
+use super::typed_struct;
 use crate::filter::rbac::Rbac;
 
 /// The filters before the terminal one, in order of kind: metadata exchange, policies, metrics.
@@ -101,6 +102,7 @@ impl NetworkFilters {
                 ));
             }
         };
+        let any = &*typed_struct::unwrap(any).within("typed_config")?;
         match proto::short_type(&any.type_url) {
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
                 let manager = HttpManager::compile(&proto::decode(any)?, direction).within("typed_config")?;
@@ -119,9 +121,6 @@ impl NetworkFilters {
             }
             "envoy.tcp.metadataexchange.config.MetadataExchange" => self.metadata_exchange = true,
             "stats.PluginConfig" => self.istio_stats = true,
-            "udpa.type.v1.TypedStruct" | "xds.type.v3.TypedStruct" if filter.name == "istio.stats" => {
-                self.istio_stats = true
-            }
             other => {
                 let known = "http_connection_manager, tcp_proxy, rbac, istio.metadata_exchange, istio.stats";
                 return Err(FieldError::new(

@@ -7,14 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::field::{FieldError, Within, refuse_if};
-use super::header_matcher::{HeaderMatch, QueryMatch};
 use super::header_mutation::Mutations;
-use super::matcher::{Fraction, RegexRewrite, compile_regex};
-use super::proto::{self, Any, http, route};
+use super::matcher::{Fraction, RegexRewrite};
+use super::proto::{self, route};
 use super::retry::RetryPolicy;
+use super::route_condition::{RouteCondition, RouteQuery, split_query};
+use super::route_overrides::Overrides;
 use crate::filter::cors::CorsPolicy;
-use crate::filter::fault::Fault;
-use crate::filter::rbac::Rbac;
 
 /// A compiled `RouteConfiguration`.
 #[derive(Debug, Default)]
@@ -42,37 +41,15 @@ pub(crate) struct VirtualHost {
     pub(crate) overrides: Overrides,
 }
 
-/// Configuration of filters for one route or host.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Overrides {
-    pub(crate) fault: Option<Arc<Fault>>,
-    pub(crate) cors: Option<Arc<CorsPolicy>>,
-    pub(crate) rbac: Option<Option<Arc<Rbac>>>,
-}
-
 /// A compiled route.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
-    path: PathRule,
-    case_sensitive: bool,
-    headers: Vec<HeaderMatch>,
-    query: Vec<QueryMatch>,
-    grpc_only: bool,
-    fraction: Option<Fraction>,
+    condition: RouteCondition,
     pub(crate) action: Action,
     pub(crate) mutations: Mutations,
     pub(crate) overrides: Overrides,
     pub(crate) decorator: Option<String>,
-}
-
-#[derive(Debug)]
-enum PathRule {
-    Prefix(Box<[u8]>),
-    Exact(Box<[u8]>),
-    Segment(Box<[u8]>),
-    Regex(regex::bytes::Regex),
-    Connect,
 }
 
 #[derive(Debug)]
@@ -151,28 +128,6 @@ pub(crate) struct Redirect {
     pub(crate) prefix: Option<Box<[u8]>>,
     pub(crate) regex: Option<RegexRewrite>,
     pub(crate) strip_query: bool,
-}
-
-/// What a route is chosen by.
-pub(crate) struct RouteQuery<'q> {
-    pub(crate) path: &'q [u8],
-    pub(crate) method: &'q [u8],
-    pub(crate) authority: &'q [u8],
-    pub(crate) scheme: &'q [u8],
-    pub(crate) headers: &'q crate::http::headers::HeaderList,
-    pub(crate) random: u64,
-}
-
-impl RouteQuery<'_> {
-    pub(crate) fn pseudo(&self, name: &[u8]) -> Option<&[u8]> {
-        match name {
-            b":path" => Some(self.path),
-            b":method" => Some(self.method),
-            b":authority" => Some(self.authority),
-            b":scheme" => Some(self.scheme),
-            _ => None,
-        }
-    }
 }
 
 impl RouteTable {
@@ -309,47 +264,9 @@ impl VirtualHost {
     }
 }
 
-impl Overrides {
-    fn compile(from: &HashMap<String, Any>) -> Result<Self, FieldError> {
-        let mut overrides = Self::default();
-        for (name, any) in from {
-            let at = |e: FieldError| e.within(format_args!("typed_per_filter_config[{name:?}]"));
-            match proto::short_type(&any.type_url) {
-                "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
-                    overrides.fault =
-                        Some(Arc::new(Fault::compile(&proto::decode(any).map_err(at)?).map_err(at)?));
-                }
-                "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
-                    overrides.cors =
-                        Some(Arc::new(CorsPolicy::compile(&proto::decode(any).map_err(at)?).map_err(at)?));
-                }
-                "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
-                    let each: http::rbac::v3::RbacPerRoute = proto::decode(any).map_err(at)?;
-                    let rbac = each
-                        .rbac
-                        .map(|r| Rbac::compile(r.rules.as_ref(), r.shadow_rules.as_ref()))
-                        .transpose()
-                        .map_err(at)?;
-                    overrides.rbac = Some(rbac.map(Arc::new));
-                }
-                other => {
-                    let reason = format!("{other} is not supported; known per route: fault, cors, rbac");
-                    return Err(at(FieldError::new("", reason)));
-                }
-            }
-        }
-        Ok(overrides)
-    }
-}
-
 impl Route {
     fn compile(from: &route::Route, retry: Option<&Arc<RetryPolicy>>) -> Result<Self, FieldError> {
         let rule = from.r#match.as_ref().ok_or_else(|| FieldError::new("match", "is missing"))?;
-        refuse_if(!rule.dynamic_metadata.is_empty(), "match.dynamic_metadata", "is not supported yet")?;
-        refuse_if(rule.tls_context.is_some(), "match.tls_context", "is not supported yet")?;
-        refuse_if(!rule.filter_state.is_empty(), "match.filter_state", "is not supported")?;
-        refuse_if(!rule.cookies.is_empty(), "match.cookies", "is not supported; match the cookie header")?;
-        let case_sensitive = rule.case_sensitive.as_ref().is_none_or(|b| b.value);
         let mut overrides = Overrides::compile(&from.typed_per_filter_config)?;
         let action = compile_action(from, retry)?;
         if let Some(route::route::Action::Route(route::RouteAction { cors: Some(cors), .. })) = &from.action {
@@ -357,22 +274,7 @@ impl Route {
         }
         Ok(Self {
             name: from.name.as_str().into(),
-            path: PathRule::compile(rule, case_sensitive).within("match")?,
-            case_sensitive,
-            headers: rule
-                .headers
-                .iter()
-                .enumerate()
-                .map(|(i, h)| HeaderMatch::compile(h).within_item("match.headers", i))
-                .collect::<Result<_, _>>()?,
-            query: rule
-                .query_parameters
-                .iter()
-                .enumerate()
-                .map(|(i, q)| QueryMatch::compile(q).within_item("match.query_parameters", i))
-                .collect::<Result<_, _>>()?,
-            grpc_only: rule.grpc.is_some(),
-            fraction: rule.runtime_fraction.as_ref().map(Fraction::of_runtime),
+            condition: RouteCondition::compile(rule).within("match")?,
             action,
             mutations: Mutations::of(
                 &from.request_headers_to_add,
@@ -386,13 +288,7 @@ impl Route {
     }
 
     pub(crate) fn matches(&self, query: &RouteQuery<'_>) -> bool {
-        let (path, parameters) = split_query(query.path);
-        self.path.matches(path, query.method, self.case_sensitive)
-            && self.headers.iter().all(|rule| rule.matches(query.headers, |name| query.pseudo(name)))
-            && self.query.iter().all(|rule| rule.matches(parameters))
-            && (!self.grpc_only
-                || query.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/grpc")))
-            && self.fraction.is_none_or(|share| share.takes(query.random))
+        self.condition.matches(query)
     }
 
     /// The path after this route's rewrite; `None` = unchanged.
@@ -416,55 +312,8 @@ impl Route {
 
     /// Puts `new` in the place of what this route's path rule matched.
     pub(crate) fn replace_matched(&self, path: &[u8], new: &[u8]) -> Vec<u8> {
-        let matched = match &self.path {
-            PathRule::Prefix(prefix) | PathRule::Segment(prefix) => prefix.len(),
-            PathRule::Exact(_) | PathRule::Regex(_) | PathRule::Connect => path.len(),
-        };
+        let matched = self.condition.matched_length(path);
         [new, path.get(matched..).unwrap_or_default()].concat()
-    }
-}
-
-/// Path and query string; a fragment is never part of either.
-pub(crate) fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
-    match memchr::memchr(b'?', path) {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (path, &[]),
-    }
-}
-
-impl PathRule {
-    fn compile(rule: &route::RouteMatch, case_sensitive: bool) -> Result<Self, FieldError> {
-        use route::route_match::PathSpecifier;
-        let text = |text: &String| text.clone().into_bytes().into_boxed_slice();
-        Ok(match rule.path_specifier.as_ref() {
-            Some(PathSpecifier::Prefix(prefix)) => Self::Prefix(text(prefix)),
-            Some(PathSpecifier::Path(path)) => Self::Exact(text(path)),
-            Some(PathSpecifier::PathSeparatedPrefix(prefix)) => Self::Segment(text(prefix)),
-            Some(PathSpecifier::SafeRegex(regex)) => {
-                let pattern =
-                    if case_sensitive { regex.regex.clone() } else { format!("(?i){}", regex.regex) };
-                Self::Regex(compile_regex(&pattern).within("safe_regex")?)
-            }
-            Some(PathSpecifier::ConnectMatcher(_)) => Self::Connect,
-            Some(PathSpecifier::PathMatchPolicy(_)) => {
-                return Err(FieldError::new("path_match_policy", "URI templates are not supported yet"));
-            }
-            None => return Err(FieldError::new("path_specifier", "is missing")),
-        })
-    }
-
-    fn matches(&self, path: &[u8], method: &[u8], case_sensitive: bool) -> bool {
-        let same = |a: &[u8], b: &[u8]| if case_sensitive { a == b } else { a.eq_ignore_ascii_case(b) };
-        match self {
-            Self::Prefix(prefix) => path.get(..prefix.len()).is_some_and(|head| same(head, prefix)),
-            Self::Exact(exact) => same(path, exact),
-            Self::Segment(prefix) => {
-                path.get(..prefix.len()).is_some_and(|head| same(head, prefix))
-                    && matches!(path.get(prefix.len()), None | Some(b'/'))
-            }
-            Self::Regex(regex) => regex.is_match(path),
-            Self::Connect => method == b"CONNECT",
-        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::config::proto::{matcher, rbac};
-use crate::config::{Cidr, FieldError, HeaderMatch, TextMatch, Within};
+use crate::config::proto::{self, core, matcher, rbac};
+use crate::config::{Cidr, FieldError, HeaderMatch, TextMatch, Within, compile_regex, refuse_if};
+use crate::filter::metadata::{DynamicMetadata, MetadataMatch};
 use crate::http::headers::HeaderList;
 use crate::http::info::ConnectionInfo;
 
@@ -36,10 +37,9 @@ enum Condition {
     Authenticated(Option<TextMatch>),
     DirectIp(Cidr),
     RemoteIp(Cidr),
-    /// Metadata that no filter of this proxy writes: absent, so the match fails unless inverted.
-    Metadata {
-        invert: bool,
-    },
+    Metadata(MetadataMatch),
+    /// Path pattern of a URI template, as regular expression.
+    Template(regex::bytes::Regex),
 }
 
 /// What is judged. On a plain connection the HTTP parts are absent and rules that name them do not match.
@@ -47,6 +47,8 @@ pub(crate) struct Subject<'s> {
     pub(crate) connection: &'s ConnectionInfo,
     pub(crate) remote: IpAddr,
     pub(crate) http: Option<HttpSubject<'s>>,
+    /// What filters found out before.
+    pub(crate) metadata: Option<&'s DynamicMetadata>,
 }
 
 /// The HTTP side of a subject.
@@ -146,12 +148,17 @@ fn permission(from: &rbac::Permission) -> Result<Condition, FieldError> {
         Some(Rule::RequestedServerName(name)) => {
             Condition::ServerName(TextMatch::compile(name).within("requested_server_name")?)
         }
-        Some(Rule::Metadata(metadata)) => Condition::Metadata { invert: metadata.invert },
+        Some(Rule::Metadata(metadata)) => {
+            Condition::Metadata(MetadataMatch::compile(metadata).within("metadata")?)
+        }
+        Some(Rule::SourcedMetadata(sourced)) => {
+            Condition::Metadata(sourced_metadata(sourced).within("sourced_metadata")?)
+        }
+        Some(Rule::UriTemplate(extension)) => {
+            Condition::Template(template(extension).within("uri_template")?)
+        }
         _ => {
-            return Err(FieldError::new(
-                "rule",
-                "is missing or not supported (matcher, uri_template, sourced_metadata)",
-            ));
+            return Err(FieldError::new("rule", "is missing or not supported (matcher)"));
         }
     })
 }
@@ -178,12 +185,14 @@ fn principal(from: &rbac::Principal) -> Result<Condition, FieldError> {
         Some(Identifier::Header(header)) => Condition::Header(HeaderMatch::compile(header).within("header")?),
         Some(Identifier::UrlPath(path)) => Condition::Path(path_rule(path).within("url_path")?),
         Some(Identifier::FilterState(state)) => filter_state(state)?,
-        Some(Identifier::Metadata(metadata)) => Condition::Metadata { invert: metadata.invert },
+        Some(Identifier::Metadata(metadata)) => {
+            Condition::Metadata(MetadataMatch::compile(metadata).within("metadata")?)
+        }
+        Some(Identifier::SourcedMetadata(sourced)) => {
+            Condition::Metadata(sourced_metadata(sourced).within("sourced_metadata")?)
+        }
         _ => {
-            return Err(FieldError::new(
-                "identifier",
-                "is missing or not supported (custom, sourced_metadata)",
-            ));
+            return Err(FieldError::new("identifier", "is missing or not supported (custom)"));
         }
     })
 }
@@ -207,6 +216,35 @@ fn path_rule(from: &matcher::PathMatcher) -> Result<TextMatch, FieldError> {
         Some(matcher::path_matcher::Rule::Path(text)) => TextMatch::compile(text).within("path"),
         None => Err(FieldError::new("rule", "is missing")),
     }
+}
+
+/// Metadata of the request are known; those of the route are not.
+fn sourced_metadata(from: &rbac::SourcedMetadata) -> Result<MetadataMatch, FieldError> {
+    refuse_if(
+        from.metadata_source() != rbac::MetadataSource::Dynamic,
+        "metadata_source",
+        "only DYNAMIC is supported",
+    )?;
+    let wanted =
+        from.metadata_matcher.as_ref().ok_or_else(|| FieldError::new("metadata_matcher", "is missing"))?;
+    MetadataMatch::compile(wanted).within("metadata_matcher")
+}
+
+/// `*` stands for one path segment, `**` for any rest.
+fn template(from: &core::TypedExtensionConfig) -> Result<regex::bytes::Regex, FieldError> {
+    use envoy_types::pb::envoy::extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig;
+    const SEGMENT: &str = "[a-zA-Z0-9\\-._~%!$&'()+,;:@=]";
+    let any = from.typed_config.as_ref().ok_or_else(|| FieldError::new("typed_config", "is missing"))?;
+    let config: UriTemplateMatchConfig = proto::decode(any)?;
+    let parts = config.path_template.split('/').map(|part| match part {
+        "**" => "[a-zA-Z0-9\\-._~%!$&'()+,;:@=/]*".to_owned(),
+        "*" => format!("{SEGMENT}+"),
+        text => regex::escape(text),
+    });
+    if config.path_template.contains('{') {
+        return Err(FieldError::new("typed_config.path_template", "variables in braces are not supported"));
+    }
+    compile_regex(&parts.collect::<Vec<_>>().join("/")).within("typed_config.path_template")
 }
 
 impl Condition {
@@ -244,7 +282,8 @@ impl Condition {
             }),
             Self::DirectIp(range) => range.contains(connection.direct_remote.ip()),
             Self::RemoteIp(range) => range.contains(subject.remote),
-            Self::Metadata { invert } => *invert,
+            Self::Metadata(rule) => rule.matches(subject.metadata),
+            Self::Template(rule) => subject.http.is_some_and(|http| rule.is_match(path_only(http.path))),
         }
     }
 }

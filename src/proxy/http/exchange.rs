@@ -161,7 +161,7 @@ impl Exchange {
         }
     }
 
-    fn find_route(&mut self) {
+    pub(crate) fn find_route(&mut self) {
         let Some(table) = self.scene.worker.routes(&self.scene.manager) else { return };
         let Some(vhost) = table.host(&self.request.authority) else { return };
         let query = RouteQuery {
@@ -170,6 +170,7 @@ impl Exchange {
             authority: &self.request.authority,
             scheme: self.request.scheme.as_bytes(),
             headers: &self.request.headers,
+            metadata: self.info.metadata.as_deref(),
             random: self.random,
         };
         if let Some(route) = vhost.route(&query) {
@@ -201,6 +202,10 @@ impl Exchange {
                 let special = overrides.and_then(|(route, vhost)| route.fault.or(vhost.fault));
                 self.fault(special.as_deref().unwrap_or(fault)).await
             }
+            HttpFilter::JwtAuthn(jwt) => {
+                let special = overrides.and_then(|(route, vhost)| route.jwt.or(vhost.jwt));
+                self.authenticate(jwt, special.as_ref())
+            }
             HttpFilter::Cors => {
                 let Some(cors) = overrides.and_then(|(route, vhost)| route.cors.or(vhost.cors)) else {
                     return true;
@@ -224,7 +229,12 @@ impl Exchange {
             authority: &self.request.authority,
             scheme: self.request.scheme.as_bytes(),
         };
-        let subject = Subject { connection: &self.scene.connection, remote: self.remote, http: Some(http) };
+        let subject = Subject {
+            connection: &self.scene.connection,
+            remote: self.remote,
+            http: Some(http),
+            metadata: self.info.metadata.as_deref(),
+        };
         match rbac.shadow(&subject) {
             Some(Verdict::Allowed) => self.scene.counters.rbac_shadow_allowed.add(1),
             Some(Verdict::Denied { .. }) => self.scene.counters.rbac_shadow_denied.add(1),

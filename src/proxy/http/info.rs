@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Direction;
+use crate::filter::metadata::DynamicMetadata;
 
 /// The identity that a TLS peer proved.
 #[derive(Debug, Clone, Default)]
@@ -135,6 +136,8 @@ pub(crate) struct StreamInfo {
     pub(crate) attempts: u32,
     pub(crate) grpc_status: Option<u32>,
     pub(crate) duration: Duration,
+    /// What filters found out about the request.
+    pub(crate) metadata: Option<Box<DynamicMetadata>>,
 }
 
 impl StreamInfo {
@@ -156,6 +159,7 @@ impl StreamInfo {
             attempts: 0,
             grpc_status: None,
             duration: Duration::ZERO,
+            metadata: None,
         }
     }
 }

@@ -178,7 +178,7 @@ impl Call {
     }
 
     fn allowed(&self, chain: &FilterChain, info: &ConnectionInfo) -> bool {
-        let subject = Subject { connection: info, remote: info.remote.ip(), http: None };
+        let subject = Subject { connection: info, remote: info.remote.ip(), http: None, metadata: None };
         chain.filters.rbac.iter().all(|rbac| {
             match rbac.shadow(&subject) {
                 Some(Verdict::Allowed) => self.counters.rbac_shadow_allowed.add(1),

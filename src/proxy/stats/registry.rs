@@ -61,7 +61,7 @@ counters!(
     /// Statistics of an HTTP connection manager, or of a listener.
     HttpCounters {
         downstream_cx_total, downstream_rq_total, downstream_rq_2xx, downstream_rq_3xx, downstream_rq_4xx, downstream_rq_5xx,
-        rbac_allowed, rbac_denied, rbac_shadow_allowed, rbac_shadow_denied, ssl_handshake, ssl_connection_error, no_filter_chain_match
+        rbac_allowed, rbac_denied, rbac_shadow_allowed, rbac_shadow_denied, ssl_handshake, ssl_connection_error, no_filter_chain_match, jwt_authn_allowed, jwt_authn_denied
     } gauges { downstream_cx_active, downstream_rq_active }
 );
 
@@ -122,6 +122,7 @@ pub struct Registry {
     hosts: Mutex<HashMap<(Arc<str>, SocketAddr), Arc<HostCounters>>>,
     http: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
     listeners: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
+    named: Mutex<BTreeMap<String, Arc<Counter>>>,
     shards: Mutex<Vec<Arc<Mutex<IstioShard>>>>,
 }
 
@@ -146,6 +147,11 @@ impl Registry {
         lock(&self.listeners).entry(address.to_owned()).or_default().clone()
     }
 
+    /// A counter of a filter, under its full name.
+    pub(crate) fn counter(&self, name: &str) -> Arc<Counter> {
+        lock(&self.named).entry(name.to_owned()).or_default().clone()
+    }
+
     /// A shard for a worker.
     pub(crate) fn shard(&self) -> Arc<Mutex<IstioShard>> {
         let shard = Arc::<Mutex<IstioShard>>::default();
@@ -167,10 +173,11 @@ impl Registry {
         let mut list = Vec::new();
         let mut add = |prefix: String, values: Vec<(&'static str, u64, bool)>| {
             for (name, value, gauge) in values {
-                let name = match name.split_once("rbac_") {
-                    Some(("", rest)) => format!("{prefix}.rbac.{rest}"),
-                    _ => format!("{prefix}.{name}"),
-                };
+                let of_filter = ["rbac", "jwt_authn"].into_iter().find_map(|filter| {
+                    let rest = name.strip_prefix(filter)?.strip_prefix('_')?;
+                    Some(format!("{prefix}.{filter}.{rest}"))
+                });
+                let name = of_filter.unwrap_or_else(|| format!("{prefix}.{name}"));
                 list.push(Sample {
                     name,
                     value: if gauge { SampleValue::Gauge(value) } else { SampleValue::Counter(value) },
@@ -186,6 +193,10 @@ impl Registry {
         for (name, counters) in &*lock(&self.listeners) {
             add(format!("listener.{}", name.replace(':', "_")), counters.all());
         }
+        list.extend(lock(&self.named).iter().map(|(name, counter)| Sample {
+            name: name.clone(),
+            value: SampleValue::Counter(counter.get()),
+        }));
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
@@ -217,5 +228,6 @@ impl Registry {
         lock(&self.hosts).values().for_each(|c| c.reset());
         lock(&self.http).values().for_each(|c| c.reset());
         lock(&self.listeners).values().for_each(|c| c.reset());
+        lock(&self.named).values().for_each(|c| c.0.store(0, Ordering::Relaxed));
     }
 }

@@ -1,0 +1,58 @@
+//! What routes and virtual hosts say about filters (`typed_per_filter_config`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::field::FieldError;
+use super::proto::{self, Any, http};
+use super::typed_struct;
+use crate::filter::cors::CorsPolicy;
+use crate::filter::fault::Fault;
+use crate::filter::jwt_authn::JwtOverride;
+use crate::filter::rbac::Rbac;
+
+/// Configuration of filters for one route or host.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Overrides {
+    pub(crate) fault: Option<Arc<Fault>>,
+    pub(crate) cors: Option<Arc<CorsPolicy>>,
+    pub(crate) rbac: Option<Option<Arc<Rbac>>>,
+    pub(crate) jwt: Option<JwtOverride>,
+}
+
+impl Overrides {
+    pub(crate) fn compile(from: &HashMap<String, Any>) -> Result<Self, FieldError> {
+        let mut overrides = Self::default();
+        for (name, any) in from {
+            let at = |e: FieldError| e.within(format_args!("typed_per_filter_config[{name:?}]"));
+            let message = typed_struct::unwrap(any).map_err(at)?;
+            overrides.add(&message).map_err(at)?;
+        }
+        Ok(overrides)
+    }
+
+    fn add(&mut self, any: &Any) -> Result<(), FieldError> {
+        match proto::short_type(&any.type_url) {
+            "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
+                self.fault = Some(Arc::new(Fault::compile(&proto::decode(any)?)?));
+            }
+            "envoy.extensions.filters.http.cors.v3.CorsPolicy" => {
+                self.cors = Some(Arc::new(CorsPolicy::compile(&proto::decode(any)?)?));
+            }
+            "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
+                let each: http::rbac::v3::RbacPerRoute = proto::decode(any)?;
+                let rbac = each.rbac.map(|r| Rbac::compile(r.rules.as_ref(), r.shadow_rules.as_ref()));
+                self.rbac = Some(rbac.transpose()?.map(Arc::new));
+            }
+            "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig" => {
+                self.jwt = Some(JwtOverride::compile(any)?);
+            }
+            other => {
+                let reason =
+                    format!("{other} is not supported; known per route: fault, cors, rbac, jwt_authn");
+                return Err(FieldError::new("", reason));
+            }
+        }
+        Ok(())
+    }
+}

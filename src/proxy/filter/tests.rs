@@ -1,0 +1,4 @@
+//! Filters on real sockets: configuration in, requests through a running proxy, bytes out.
+
+mod harness;
+mod jwt_authn;
