@@ -52,8 +52,11 @@ struct Sample {
 /// Runs a role if the command line names one; `None` leaves it to the CLI.
 pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
     let program = arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
-    if program == Some("pilot-agent") {
-        return role("pilot-agent", &arguments[1..]);
+    match program {
+        Some("pilot-agent") => return role("pilot-agent", &arguments[1..]),
+        // Pods of an image with curl find this program by that name; what follows is curl's, `--help` too.
+        Some("curl") => return Some(run_sample("curl", text_of(&arguments[1..]))),
+        _ => {}
     }
     let name = arguments.get(1)?.to_str()?;
     role(name, &arguments[2..])
@@ -101,8 +104,16 @@ fn parsed<P: Parser>(name: &str, arguments: &[OsString], run: impl FnOnce(P) -> 
 }
 
 fn sample(sample: Sample) -> ExitCode {
+    run_sample(&sample.name, sample.arguments)
+}
+
+fn run_sample(name: &str, arguments: Vec<String>) -> ExitCode {
     exit::report(crate::runtime::block_on(async {
-        let code = sagene_cluster::samples::run(&sample.name, &sample.arguments).await?;
+        let code = sagene_cluster::samples::run(name, &arguments).await?;
         Ok(Exit::Program(u8::try_from(code).unwrap_or(1)))
     }))
+}
+
+fn text_of(arguments: &[OsString]) -> Vec<String> {
+    arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }

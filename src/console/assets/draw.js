@@ -160,5 +160,10 @@ export function legend() {
   const color = (name) => `<span><i style="background:${COLORS[name]}"></i>${name === 'tcp' ? 'TCP' : name}</span>`;
   return shape('app', 'App') + shape('workload', 'Workload') + shape('service', 'Service') +
     ['Healthy', 'Degraded', 'Failure', 'Idle', 'tcp'].map(color).join('') +
-    `<span><svg viewBox="-7 -9 14 17" width="14" height="16"><path class="lock" d="${LOCK}"/></svg>mTLS</span>`;
+    `<span>${lockIcon()}mTLS</span>`;
+}
+
+/** Drawn, not an emoji: not every machine has a font with one. */
+export function lockIcon() {
+  return `<svg viewBox="-7 -9 14 17" width="14" height="16"><path class="lock" d="${LOCK}"/></svg>`;
 }

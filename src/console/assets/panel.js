@@ -1,6 +1,7 @@
 // The side panel: what is selected, in numbers.
 
 import { series } from './api.js';
+import { lockIcon } from './draw.js';
 import { bytes, errorPercent, escape, mainRate, milliseconds, nodeName, rate, COLORS } from './format.js';
 import { state } from './state.js';
 
@@ -72,7 +73,7 @@ function latencies(edge) {
 function edgePanel(edge, nodes) {
   const [source, target] = [nodes.get(edge.source), nodes.get(edge.target)];
   const secured = edge.isMTLS
-    ? `<p class="secured">🔒 mTLS <b>${escape(edge.isMTLS)}%</b></p><dl>${edge.sourcePrincipal ? `<dt>from</dt><dd>${escape(edge.sourcePrincipal)}</dd>` : ''}${edge.destPrincipal ? `<dt>to</dt><dd>${escape(edge.destPrincipal)}</dd>` : ''}</dl>`
+    ? `<p class="secured">${lockIcon()} mTLS <b>${escape(edge.isMTLS)}%</b></p><dl>${edge.sourcePrincipal ? `<dt>from</dt><dd>${escape(edge.sourcePrincipal)}</dd>` : ''}${edge.destPrincipal ? `<dt>to</dt><dd>${escape(edge.destPrincipal)}</dd>` : ''}</dl>`
     : '<p class="muted">No mutual TLS seen on this edge.</p>';
   return `<h2>${escape(nodeName(source))} → ${escape(nodeName(target))}</h2><p>${health(edge.health)} ${escape(edge.traffic.protocol || 'no traffic')}</p>` +
     (edge.traffic.protocol === 'tcp' ? tcpLine([edge]) : requestTable([requestRow('Total', [edge])])) +
@@ -112,7 +113,7 @@ function graphPanel(nodes, edges) {
   const carrying = edges.filter((edge) => edge.traffic.protocol);
   return `<h2>Current graph</h2><p>${apps} apps · ${count('service')} services · ${count('workload')} workloads · ${edges.length} edges</p>` +
     requestTable([requestRow('Entering', roots), requestRow('In all', finest)]) + tcpLine(finest) +
-    (carrying.length ? `<p>🔒 <b>${secured.length}</b> of ${carrying.length} edges with traffic use mTLS.</p>` : '') +
+    (carrying.length ? `<p>${lockIcon()} <b>${secured.length}</b> of ${carrying.length} edges with traffic use mTLS.</p>` : '') +
     '<p class="muted">Select a node or an edge for its rates, latencies and identities.</p>';
 }
 

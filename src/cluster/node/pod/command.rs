@@ -59,6 +59,9 @@ pub(super) async fn specification(
     })
 }
 
+/// The user of a sidecar, whose own traffic the capture rules let pass.
+const PROXY_USER: u32 = 1337;
+
 fn program(
     pod: &PodContext,
     container: &Container,
@@ -71,14 +74,19 @@ fn program(
     if own.run_as_non_root.or(shared.run_as_non_root) == Some(true) && user == Some(0) {
         return Err(config_error("container's runAsUser breaks non-root policy"));
     }
+    let rootless = pod.node.rootless;
+    let mut added = own.capabilities.add.clone();
+    if rootless && user == Some(PROXY_USER) {
+        // It cannot become the user by whom capture rules know the proxy; they know it by the mark on its sockets, too.
+        added.push("NET_ADMIN".to_owned());
+    }
     let capabilities = if own.privileged {
         None
     } else {
-        Some(capability::kept(&own.capabilities.add, &own.capabilities.drop).map_err(config_error)?)
+        Some(capability::kept(&added, &own.capabilities.drop).map_err(config_error)?)
     };
     let mut supplementary_groups = shared.supplemental_groups.clone();
     supplementary_groups.extend(shared.fs_group);
-    let rootless = pod.node.rootless;
     Ok(ProgramSpec {
         arguments,
         environment: environment.into_vec(),
