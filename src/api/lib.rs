@@ -9,6 +9,7 @@ pub mod duration;
 pub mod envoy;
 pub mod istio;
 pub mod kubernetes;
+mod located;
 pub mod object;
 pub mod schema;
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::located;
+
 /// A kind of the Kubernetes API, as the type of its spec.
 pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Serialize + DeserializeOwned {
     /// API group; empty for the core group.
@@ -193,15 +195,14 @@ fn read_field<T: DeserializeOwned>(value: Option<Value>, path: &str) -> Result<O
 
 /// Reads `value`, naming the failing field below `prefix`.
 pub fn read_at<T: DeserializeOwned>(value: Value, prefix: &str) -> Result<T, ParseError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let inner = error.path().to_string();
+    located::read(value).map_err(|(inner, error)| {
         let path = match (prefix, inner.as_str()) {
-            (prefix, ".") => prefix.to_owned(),
+            (prefix, "") => prefix.to_owned(),
             ("", inner) => inner.to_owned(),
             (prefix, inner) if inner.starts_with('[') => format!("{prefix}{inner}"),
             (prefix, inner) => format!("{prefix}.{inner}"),
         };
-        ParseError::Field { path, message: error.into_inner().to_string() }
+        ParseError::Field { path, message: error.to_string() }
     })
 }
 

@@ -1,0 +1,217 @@
+//! Reading a JSON tree into a typed shape, with the place of what does not fit.
+//!
+//! A [`Deserializer`] of its own instead of one wrapped around serde_json's: every shape is then compiled for one reader, and a mesh has
+//! many shapes.
+
+use std::cell::RefCell;
+use std::fmt::Write;
+
+use serde::de::value::StringDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
+};
+use serde::forward_to_deserialize_any;
+use serde_json::{Error, Map, Value};
+
+/// Reads `value`. The error comes with the path of the field it is about, such as `http[0].timeout`; empty for the value itself.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, (String, Error)> {
+    let place = Place::default();
+    T::deserialize(Reader { value, place: &place }).map_err(|error| (place.described(), error))
+}
+
+#[derive(Clone)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+/// Where the reader is, and where it was when something did not fit.
+#[derive(Default)]
+struct Place {
+    now: RefCell<Vec<Step>>,
+    failed: RefCell<Option<Vec<Step>>>,
+}
+
+impl Place {
+    fn at<T>(&self, step: Step, read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.now.borrow_mut().push(step);
+        let result = read();
+        if result.is_err() {
+            // The innermost place is the first to hear of it.
+            self.failed.borrow_mut().get_or_insert_with(|| self.now.borrow().clone());
+        }
+        self.now.borrow_mut().pop();
+        result
+    }
+
+    fn described(&self) -> String {
+        let mut text = String::new();
+        for step in self.failed.borrow().iter().flatten() {
+            // Writing to a String cannot fail.
+            let _ = match step {
+                Step::Index(index) => write!(text, "[{index}]"),
+                Step::Key(key) if text.is_empty() => write!(text, "{key}"),
+                Step::Key(key) => write!(text, ".{key}"),
+            };
+        }
+        text
+    }
+}
+
+struct Reader<'p> {
+    value: Value,
+    place: &'p Place,
+}
+
+impl<'de> Deserializer<'de> for Reader<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let place = self.place;
+        match self.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), _, _) => visitor.visit_u64(number),
+                (_, Some(number), _) => visitor.visit_i64(number),
+                (_, _, Some(number)) => visitor.visit_f64(number),
+                _ => Err(Error::custom("a number out of range")),
+            },
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0, place }),
+            Value::Object(fields) => {
+                visitor.visit_map(Fields { fields: fields.into_iter(), next: None, place })
+            }
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.value {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.value.deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
+        map struct identifier ignored_any
+    }
+}
+
+struct Items<'p> {
+    items: std::vec::IntoIter<Value>,
+    index: usize,
+    place: &'p Place,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some(value) = self.items.next() else { return Ok(None) };
+        let place = self.place;
+        let element = place.at(Step::Index(self.index), || seed.deserialize(Reader { value, place }))?;
+        self.index += 1;
+        Ok(Some(element))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+struct Fields<'p> {
+    fields: <Map<String, Value> as IntoIterator>::IntoIter,
+    next: Option<(String, Value)>,
+    place: &'p Place,
+}
+
+impl<'de> MapAccess<'de> for Fields<'_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        self.next = self.fields.next();
+        let Some((key, _)) = &self.next else { return Ok(None) };
+        let read: StringDeserializer<Error> = key.clone().into_deserializer();
+        let place = self.place;
+        place.at(Step::Key(key.clone()), || seed.deserialize(read)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let (key, value) = self.next.take().ok_or_else(|| Error::custom("a value before its key"))?;
+        let place = self.place;
+        place.at(Step::Key(key), || seed.deserialize(Reader { value, place }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Shape {
+        name: String,
+        #[serde(default)]
+        routes: Vec<Route>,
+        #[serde(default)]
+        weights: BTreeMap<String, i32>,
+        mode: Option<Mode>,
+        #[serde(flatten)]
+        rest: BTreeMap<String, Value>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Route {
+        weight: u8,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    enum Mode {
+        Strict,
+    }
+
+    #[test]
+    fn shapes_are_read_as_serde_json_reads_them() {
+        let value = json!({"name": "a", "routes": [{"weight": 7}], "weights": {"b": -1}, "mode": "Strict", "c": [null, 1.5, true]});
+        assert_eq!(read::<Shape>(value.clone()).unwrap(), serde_json::from_value::<Shape>(value).unwrap());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_with_its_place() {
+        #[derive(Debug, Deserialize)]
+        struct Outer {
+            #[expect(dead_code, reason = "only its reading matters")]
+            routes: Vec<Route>,
+        }
+        let (path, error) = read::<Outer>(json!({"routes": [{"weight": 1}, {"weight": "x"}]})).unwrap_err();
+        assert_eq!(path, "routes[1].weight");
+        assert!(error.to_string().contains("invalid type: string \"x\", expected u8"), "{error}");
+        let (path, error) = read::<Outer>(json!({"routes": [{}]})).unwrap_err();
+        assert_eq!((path.as_str(), error.to_string().as_str()), ("routes[0]", "missing field `weight`"));
+        assert_eq!(read::<Outer>(json!([1])).unwrap_err().0, "[0]");
+        assert_eq!(read::<Outer>(json!(7)).unwrap_err().0, "");
+    }
+}
