@@ -5,4 +5,6 @@
 mod install;
 mod kubectl;
 mod offline;
+#[path = "../support/program.rs"]
+mod program;
 mod server;

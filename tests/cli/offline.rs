@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::server::{Output, finish, sagene};
+use crate::program::{Output, finish, sagene};
 
 fn run(arguments: &[&str]) -> Output {
     let home = tempfile::tempdir().expect("temporary directory");

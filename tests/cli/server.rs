@@ -1,28 +1,20 @@
 //! An API server in this process, and the program run against it.
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use sagene_cluster::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
 use sagene_cluster::pod_runtime::PodRuntimeHandle;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::program::{Output, finish, sagene};
+
 /// A server with an empty cluster.
 pub(crate) struct Server {
     runtime: tokio::runtime::Runtime,
     running: Option<RunningApiServer>,
     directory: TempDir,
-}
-
-/// What a command did.
-#[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl Server {
@@ -82,32 +74,5 @@ impl Drop for Server {
         if let Some(running) = self.running.take() {
             self.runtime.block_on(running.shutdown());
         }
-    }
-}
-
-/// The program with nothing of the caller's environment that could lead it to a cluster.
-pub(crate) fn sagene() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sagene"));
-    command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST").env("NO_COLOR", "1");
-    command
-}
-
-/// Runs a command with `input` on stdin.
-pub(crate) fn finish(mut command: Command, input: &str) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("stdin");
-    // A program that does not read its stdin may be gone already.
-    let _gone = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().expect("the program ends");
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }

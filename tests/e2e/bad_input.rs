@@ -1,0 +1,49 @@
+//! Mistakes: each gets a message with a way out and an exit code, and changes nothing.
+
+use crate::mesh::{Mesh, Rights};
+use crate::program::{finish, sagene};
+
+#[test]
+fn mistakes_are_named_and_change_nothing() {
+    let Some(mesh) = Mesh::install("bad_input::mistakes_are_named_and_change_nothing", Rights::Root) else {
+        return;
+    };
+    let apply = |text: &str| finish(mesh.command(&["kubectl", "apply", "-f", "-"]), text);
+
+    let malformed = apply("apiVersion: v1\nkind: ConfigMap\nmetadata: [name: a\n");
+    assert_eq!(malformed.code, 1, "{malformed:?}");
+    assert!(malformed.stderr.contains("line"), "{malformed:?}");
+
+    let unknown = apply("apiVersion: networking.istio.io/v1\nkind: VirtuelService\nmetadata: {name: a}\n");
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert!(unknown.stderr.contains("VirtuelService"), "{unknown:?}");
+
+    let field = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [a], http: [{rout: []}]}\n";
+    let refused = apply(field);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("rout"), "{refused:?}");
+    let left = mesh.succeed(&["kubectl", "get", "virtualservices,configmaps", "-o", "name"]);
+    assert!(!left.contains("/a\n"), "{left}");
+
+    let missing = mesh.run(&["proxy-config", "routes", "deploy/none"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.stderr.contains("none"), "{missing:?}");
+
+    let again = mesh.run(&["install", "--profile", "demo", "-y"]);
+    assert_eq!(again.code, 0, "installing twice is no mistake: {again:?}");
+    let started = mesh.run(&["cluster", "start"]);
+    assert!(started.code == 0 && started.stdout.contains("Already running"), "{started:?}");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_named() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "in the way").expect("file");
+    let mut command = sagene();
+    command.env("SAGENE_HOME", &file).args(["install", "--profile", "demo", "-y"]);
+    let output = finish(command, "");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains(file.to_str().expect("path")), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&file).expect("file"), "in the way");
+}

@@ -1,0 +1,159 @@
+//! An installed mesh that is removed with the test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::{self, Answer};
+use crate::program::{Output, finish, sagene};
+use crate::skip::skip;
+
+/// Long enough for a machine that is busy with other cases; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Whose rights the cluster runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// The machine's root.
+    Root,
+    /// A user namespace.
+    User,
+}
+
+/// A state directory, and what runs in it.
+pub(crate) struct Mesh {
+    directory: TempDir,
+    /// Where the ingress gateway listens, as `install` printed it.
+    pub(crate) ingress: SocketAddr,
+}
+
+impl Mesh {
+    /// Installs the demo profile; `None` where this machine does not allow it, which is noted.
+    pub(crate) fn install(case: &str, rights: Rights) -> Option<Self> {
+        let root = nix::unistd::geteuid().is_root();
+        if rights == Rights::Root && !root {
+            skip(case, "needs root");
+            return None;
+        }
+        let directory =
+            tempfile::Builder::new().prefix("sagene-e2e-").tempdir().expect("temporary directory");
+        let mut mesh = Self { directory, ingress: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        if rights == Rights::User && root {
+            let started = mesh.run(&["cluster", "start", "--user-namespace"]);
+            if started.code != 0 {
+                skip(case, started.stderr.lines().next().unwrap_or("no user namespaces"));
+                return None;
+            }
+        }
+        let installed = mesh.run(&["install", "--profile", "demo", "-y"]);
+        if !root && installed.code != 0 && installed.stderr.contains("user namespace") {
+            skip(case, installed.stderr.lines().next().unwrap_or("no user namespaces"));
+            return None;
+        }
+        assert_eq!(installed.code, 0, "{installed:?}");
+        assert!(installed.stderr.contains("✔ Installation complete"), "{installed:?}");
+        mesh.ingress = ingress(&installed.stdout);
+        Some(mesh)
+    }
+
+    /// Makes the bookshop run with sidecars and reachable through the gateway.
+    pub(crate) fn open_shop(&self) {
+        self.succeed(&["kubectl", "label", "namespace", "default", "istio-injection=enabled"]);
+        self.apply("bookshop.yaml");
+        self.wait_for_pods("default", 6);
+        self.apply("gateway.yaml");
+        self.until("the page is served", || {
+            self.get("/productpage").is_ok_and(|answer| answer.status == 200)
+        });
+    }
+
+    /// The state directory.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = sagene();
+        command.env("SAGENE_HOME", self.home()).args(arguments);
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        finish(self.command(arguments), "")
+    }
+
+    /// Runs a command that has to succeed, and returns its stdout.
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
+        output.stdout
+    }
+
+    /// Applies one of the manifests beside this file.
+    pub(crate) fn apply(&self, manifest: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/manifests").join(manifest);
+        self.succeed(&["kubectl", "apply", "-f", path.to_str().expect("path")]);
+    }
+
+    /// Waits until that many pods run and every container in them is ready, the sidecar among them.
+    pub(crate) fn wait_for_pods(&self, namespace: &str, count: usize) {
+        self.until("pods are ready", || {
+            let list = self.run(&["kubectl", "-n", namespace, "get", "pods", "-o", "json"]);
+            let list: Value = serde_json::from_str(&list.stdout).unwrap_or_default();
+            let pods = list["items"].as_array().cloned().unwrap_or_default();
+            pods.len() == count && pods.iter().all(ready)
+        });
+    }
+
+    /// Asks the ingress gateway.
+    pub(crate) fn get(&self, path: &str) -> std::io::Result<Answer> {
+        http::get(self.ingress, "shop.example.com", path, &[])
+    }
+
+    /// Waits for a condition; its name is the failure.
+    pub(crate) fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}\n{}", self.state());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn state(&self) -> String {
+        let pods = self.run(&["kubectl", "get", "pods", "-A"]).stdout;
+        let events = self.run(&["kubectl", "get", "events", "-A"]).stdout;
+        let log = std::fs::read_to_string(self.home().join("daemon.log")).unwrap_or_default();
+        format!("{pods}\n{events}\n{log}")
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        let removed = self.run(&["uninstall", "--purge", "-y"]);
+        if !std::thread::panicking() {
+            assert_eq!(removed.code, 0, "{removed:?}");
+        }
+    }
+}
+
+fn ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    let proxied = pod["spec"]["initContainers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|container| container["name"] == "istio-proxy");
+    let excused = pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false";
+    conditions.into_iter().flatten().any(ready) && (proxied || excused)
+}
+
+/// From `istio-ingressgateway: http://127.0.0.1:8080`.
+fn ingress(stdout: &str) -> SocketAddr {
+    let line = stdout.lines().find_map(|line| line.strip_prefix("istio-ingressgateway: http://"));
+    let address = line.unwrap_or_else(|| panic!("no address of the ingress gateway in {stdout:?}"));
+    address.parse().or_else(|_| format!("{address}:80").parse()).expect("an address")
+}

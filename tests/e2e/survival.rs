@@ -1,0 +1,57 @@
+//! What was applied stays, whatever happens to the processes.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::mesh::{Mesh, Rights};
+
+#[test]
+fn a_stop_and_a_kill_lose_nothing() {
+    let Some(mesh) = Mesh::install("survival::a_stop_and_a_kill_lose_nothing", Rights::Root) else { return };
+    mesh.open_shop();
+    mesh.apply("canary.yaml");
+
+    mesh.succeed(&["cluster", "stop"]);
+    assert!(mesh.get("/productpage").is_err(), "nobody listens on a stopped cluster's ports");
+    mesh.succeed(&["cluster", "start"]);
+    mesh.until("the page is back after a stop", || {
+        mesh.get("/productpage").is_ok_and(|answer| answer.status == 200)
+    });
+
+    let status: Value =
+        serde_json::from_str(&mesh.succeed(&["cluster", "status", "-o", "json"])).expect("JSON");
+    let process = status["process"].as_i64().and_then(|id| i32::try_from(id).ok());
+    let process = process.unwrap_or_else(|| panic!("no process id in {status}"));
+    kill(Pid::from_raw(process), Signal::SIGKILL).expect("the daemon is killed");
+    mesh.until("the cluster is seen to be gone", || mesh.run(&["cluster", "status"]).code != 0);
+    mesh.succeed(&["cluster", "start"]);
+    mesh.until("the page is back after a kill", || {
+        mesh.get("/productpage").is_ok_and(|answer| answer.status == 200)
+    });
+    let rules = mesh.succeed(&["kubectl", "get", "virtualservices", "-o", "name"]);
+    assert_eq!(rules.lines().count(), 2, "{rules}");
+}
+
+#[test]
+fn traffic_goes_on_without_the_control_plane() {
+    let Some(mesh) = Mesh::install("survival::traffic_goes_on_without_the_control_plane", Rights::Root)
+    else {
+        return;
+    };
+    mesh.open_shop();
+    mesh.succeed(&["kubectl", "-n", "istio-system", "scale", "deployment/istiod", "--replicas=0"]);
+    mesh.until("the control plane is gone", || {
+        mesh.succeed(&["kubectl", "-n", "istio-system", "get", "pods", "-l", "app=istiod", "-o", "name"])
+            .is_empty()
+    });
+    for _ in 0..100 {
+        let page = mesh.get("/productpage").expect("answer");
+        assert_eq!(page.status, 200, "{page:?}");
+    }
+    mesh.succeed(&["kubectl", "-n", "istio-system", "scale", "deployment/istiod", "--replicas=1"]);
+    mesh.succeed(&["kubectl", "-n", "istio-system", "rollout", "status", "deployment/istiod"]);
+    mesh.apply("canary.yaml");
+    let ask = || crate::http::get(mesh.ingress, "reviews.example.com", "/reviews/0", &[]);
+    mesh.until("a rule made after its return is live", || ask().is_ok_and(|answer| answer.status == 200));
+}
