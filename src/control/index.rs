@@ -105,7 +105,10 @@ impl Index {
                 lock(&next.sets).clone_from(&lock(&self.sets));
             }
         }
-        *lock(&next.inbounds) = lock(&self.inbounds).clone();
+        // Of these kinds nothing is read off the key of an inbound side.
+        if !PATCHES.iter().any(|kind| kinds.contains(kind)) {
+            lock(&next.inbounds).clone_from(&lock(&self.inbounds));
+        }
         (next, affected)
     }
 
@@ -244,10 +247,14 @@ impl Index {
     }
 }
 
+/// Kinds that change what is generated without standing in the keys of views and inbound sides.
+const PATCHES: [Kind; 3] = [Kind::EnvoyFilter, Kind::Telemetry, Kind::WasmPlugin];
+
 /// What views keep over a change; `None` means nothing.
 fn keep(kinds: &BTreeSet<Kind>, services: &services::ServiceChanges, same_labels: bool) -> Option<Keep> {
     let rebuilt = [Kind::VirtualService, Kind::DestinationRule, Kind::Sidecar, Kind::Gateway];
-    if !same_labels || !services.declarations.is_empty() || rebuilt.iter().any(|kind| kinds.contains(kind)) {
+    let concerned = || rebuilt.iter().chain(&PATCHES).any(|kind| kinds.contains(kind));
+    if !same_labels || !services.declarations.is_empty() || concerned() {
         return None;
     }
     if !services.clusters.is_empty() || kinds.contains(&Kind::PeerAuthentication) {

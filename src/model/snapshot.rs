@@ -5,11 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::networking::{
     DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
     WorkloadGroup,
 };
 use sagene_api::istio::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication};
+use sagene_api::istio::telemetry::Telemetry;
 use sagene_api::kubernetes::{
     ConfigMap, Deployment, EndpointSlice, Ingress, MutatingWebhookConfiguration, Namespace, Node, Pod,
     Secret, Service, ServiceAccount,
@@ -165,6 +167,10 @@ snapshot! {
     request_authentications: RequestAuthentication,
     /// Who may do what.
     authorization_policies: AuthorizationPolicy,
+    /// What proxies report.
+    telemetries: Telemetry,
+    /// WebAssembly in proxies.
+    wasm_plugins: WasmPlugin,
 }
 
 /// What is new about an object.

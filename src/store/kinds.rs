@@ -1,6 +1,6 @@
 //! Calls a generic function for a kind that is known only at run time.
 
-use sagene_api::{istio::networking, istio::security, kubernetes};
+use sagene_api::{istio::extensions, istio::networking, istio::security, istio::telemetry, kubernetes};
 use sagene_model::{Kind, snapshot::Collected};
 
 /// A function generic over the kind.
@@ -40,6 +40,8 @@ pub(crate) fn visit<V: Visitor>(kind: Kind, visitor: V) -> V::Output {
         Kind::PeerAuthentication => visitor.visit::<security::PeerAuthentication>(),
         Kind::RequestAuthentication => visitor.visit::<security::RequestAuthentication>(),
         Kind::AuthorizationPolicy => visitor.visit::<security::AuthorizationPolicy>(),
+        Kind::Telemetry => visitor.visit::<telemetry::Telemetry>(),
+        Kind::WasmPlugin => visitor.visit::<extensions::WasmPlugin>(),
     }
 }
 

@@ -31,6 +31,8 @@ pub fn not_yet_effective(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     whole(&snapshot.ingresses, Kind::Ingress, &mut found);
     each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
     whole(&snapshot.request_authentications, Kind::RequestAuthentication, &mut found);
+    whole(&snapshot.telemetries, Kind::Telemetry, &mut found);
+    whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);
     each(&snapshot.gateways, Kind::Gateway, &mut found, gateway);
     each(&snapshot.destination_rules, Kind::DestinationRule, &mut found, destination_rule);
     each(&snapshot.service_entries, Kind::ServiceEntry, &mut found, service_entry);

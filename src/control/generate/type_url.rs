@@ -12,9 +12,11 @@ pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfigur
 pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 /// Addresses of hosts, for the proxy's DNS server.
 pub const NAME_TABLE: &str = "type.googleapis.com/istio.networking.nds.v1.NameTable";
+/// Configuration of single filters, which listeners refer to.
+pub const EXTENSION_CONFIG: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 
 /// Every type, in the order of delivery.
-pub const ALL: [&str; 6] = [CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, NAME_TABLE];
+pub const ALL: [&str; 7] = [CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, NAME_TABLE, EXTENSION_CONFIG];
 
 /// True for types of which a proxy gets all there are, without naming them.
 pub fn is_wildcard(type_url: &str) -> bool {

@@ -58,6 +58,7 @@ pub struct Affected {
     routes: Reach,
     secrets: Reach,
     name_table: Reach,
+    extensions: Reach,
     /// Load assignments as a whole, where rules changed.
     endpoints: Reach,
     /// Load assignments of single hosts.
@@ -76,6 +77,7 @@ impl Affected {
             routes: all.clone(),
             secrets: all.clone(),
             name_table: all.clone(),
+            extensions: all.clone(),
             endpoints: all,
             hosts: BTreeSet::new(),
             routers: true,
@@ -101,6 +103,7 @@ impl Affected {
         join(&mut self.routes, other.routes);
         join(&mut self.secrets, other.secrets);
         join(&mut self.name_table, other.name_table);
+        join(&mut self.extensions, other.extensions);
         join(&mut self.endpoints, other.endpoints);
         self.hosts.extend(other.hosts);
         self.routers |= other.routers;
@@ -114,6 +117,7 @@ impl Affected {
             type_url::ROUTE => &self.routes,
             type_url::SECRET => &self.secrets,
             type_url::NAME_TABLE => &self.name_table,
+            type_url::EXTENSION_CONFIG => &self.extensions,
             type_url::ENDPOINT => &self.endpoints,
             _ => return Concern::Nothing,
         };
@@ -167,6 +171,18 @@ impl Affected {
                     affected.endpoints.add(None);
                 }
                 Kind::AuthorizationPolicy | Kind::RequestAuthentication => affected.listeners.add(namespace),
+                // What is reported stands in connection managers and in listeners of clients and servers.
+                Kind::Telemetry | Kind::WasmPlugin => {
+                    affected.listeners.add(namespace);
+                    affected.extensions.add(namespace);
+                }
+                // A patch may stand in anything but endpoints and secrets.
+                Kind::EnvoyFilter => {
+                    affected.clusters.add(namespace);
+                    affected.listeners.add(namespace);
+                    affected.routes.add(namespace);
+                    affected.extensions.add(namespace);
+                }
                 Kind::Secret => affected.secrets.add(Some(&change.namespace)),
                 // A named target port may have got its number.
                 Kind::Pod => {}

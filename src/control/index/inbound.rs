@@ -32,6 +32,8 @@ pub(crate) struct InboundPort {
 #[derive(Debug, Clone)]
 pub(crate) struct InboundKey {
     pub(crate) namespace: String,
+    /// The workload's labels, as far as some selector asks for them.
+    pub(crate) labels: Labels,
     /// By workload port, the oldest service first.
     pub(crate) ports: Vec<InboundPort>,
     pub(crate) mutual_tls: MutualTls,
@@ -58,6 +60,7 @@ impl PartialEq for InboundKey {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| Arc::ptr_eq(left, right))
         }
         self.namespace == other.namespace
+            && self.labels == other.labels
             && self.ports == other.ports
             && self.mutual_tls == other.mutual_tls
             && self.http10 == other.http10
@@ -85,6 +88,7 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
     let mesh = &index.settings.mesh;
     InboundKey {
         namespace: proxy.namespace.clone(),
+        labels: super::view::relevant_of(&proxy.labels, &index.relevant_labels),
         ports: ports(index, proxy),
         mutual_tls: peer_authentication::effective(&index.snapshot, mesh, &proxy.namespace, &proxy.labels),
         authorization: policies(index, proxy, &index.snapshot.authorization_policies, |policy| {

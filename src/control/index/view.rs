@@ -304,6 +304,15 @@ pub(crate) fn relevant_labels(index: &Index) -> BTreeSet<(String, String)> {
     for rule in index.snapshot.destination_rules.iter() {
         rule.spec.workload_selector.iter().for_each(|selector| add(&selector.match_labels));
     }
+    for filter in index.snapshot.envoy_filters.iter() {
+        filter.spec.workload_selector.iter().for_each(|selector| add(&selector.labels));
+    }
+    for telemetry in index.snapshot.telemetries.iter() {
+        telemetry.spec.selector.iter().for_each(|selector| add(&selector.match_labels));
+    }
+    for plugin in index.snapshot.wasm_plugins.iter() {
+        plugin.spec.selector.iter().for_each(|selector| add(&selector.match_labels));
+    }
     for one in index.virtual_services.iter() {
         let http = one.http.iter().flat_map(|route| &route.r#match).map(|condition| &condition.source_labels);
         let tls = one.tls.iter().flat_map(|route| &route.r#match).map(|condition| &condition.source_labels);
@@ -313,13 +322,16 @@ pub(crate) fn relevant_labels(index: &Index) -> BTreeSet<(String, String)> {
     relevant
 }
 
+/// Those of a workload's labels that some selector asks for.
+pub(crate) fn relevant_of(labels: &Labels, relevant: &BTreeSet<(String, String)>) -> Labels {
+    relevant.iter().filter(|(key, value)| labels.get(key) == Some(value)).cloned().collect()
+}
+
 /// The key of a proxy's view.
 pub(crate) fn key_of(proxy: &Proxy, relevant: &BTreeSet<(String, String)>, minds_locality: bool) -> ViewKey {
     let labels = match proxy.proxy_type {
         ProxyType::Router => proxy.labels.clone(),
-        ProxyType::Sidecar => {
-            relevant.iter().filter(|(key, value)| proxy.labels.get(key) == Some(value)).cloned().collect()
-        }
+        ProxyType::Sidecar => relevant_of(&proxy.labels, relevant),
     };
     ViewKey {
         proxy_type: proxy.proxy_type,
