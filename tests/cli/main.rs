@@ -2,9 +2,12 @@
 //!
 //! Each case has a server of its own on a port the kernel chose, and never sees an ambient kubeconfig.
 
+mod completion;
 mod install;
 mod kubectl;
 mod offline;
 #[path = "../support/program.rs"]
 mod program;
 mod server;
+#[path = "../support/skip.rs"]
+mod skip;
