@@ -34,7 +34,7 @@ mod typed_struct;
 mod update;
 
 pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
-pub(crate) use cluster::{HttpVersion, LbPolicy};
+pub(crate) use cluster::{HttpVersion, LbPolicy, Outlier};
 pub(crate) use field::{FieldError, Within, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
 pub(crate) use header_mutation::{Mutation, apply as apply_mutations};
@@ -49,7 +49,9 @@ pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::AttemptFailure;
 pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};
 pub use route_table::RouteTable;
-pub(crate) use route_table::{Action, Forward, HashSource, HostRewrite, Redirect, Route, VirtualHost};
+pub(crate) use route_table::{
+    Action, Forward, HashSource, HostRewrite, Redirect, Route, VirtualHost, without_port,
+};
 pub(crate) use san::SanMatch;
 pub use snapshot::{ClusterView, Snapshot};
 pub use store::ConfigStore;

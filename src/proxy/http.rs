@@ -1,5 +1,6 @@
 //! HTTP: messages, codecs, and the way of a request through filters and routes.
 
+pub(crate) mod alarm;
 pub(crate) mod attempt;
 pub(crate) mod body;
 pub(crate) mod codec;
@@ -10,6 +11,7 @@ pub(crate) mod h2_map;
 pub(crate) mod h2_server;
 pub(crate) mod headers;
 pub(crate) mod info;
+pub(crate) mod number;
 pub(crate) mod prepare;
 pub(crate) mod reply;
 pub(crate) mod report;

@@ -5,5 +5,5 @@ mod registry;
 mod render;
 
 pub(crate) use istio::{IstioShard, RequestLabels, TcpLabels};
-pub(crate) use registry::{ClusterCounters, HostCounters, HttpCounters};
+pub(crate) use registry::{ClusterCounters, Counter, HostCounters, HttpCounters};
 pub use registry::{EndpointStats, Registry, Sample, SampleValue};

@@ -166,6 +166,7 @@ const NO_STATS: EndpointStats = EndpointStats {
     rq_success: 0,
     rq_timeout: 0,
     rq_total: 0,
+    ejected: false,
 };
 
 /// Envoy's lines `cluster::address::name::value`.
@@ -199,10 +200,14 @@ fn text_of_host(text: &mut String, cluster: &str, host: &Host) {
         line(name, &value);
     }
     line("hostname", &host.hostname);
-    let health = match host.health {
-        HealthStatus::Healthy => "healthy",
-        HealthStatus::Degraded => "/degraded_eds_health",
-        _ => "/failed_eds_health",
+    let ejected = host.stats.as_ref().is_some_and(|stats| stats.ejected);
+    let health = match (ejected, host.health) {
+        (false, HealthStatus::Healthy) => "healthy",
+        (true, HealthStatus::Healthy) => "/failed_outlier_check",
+        (false, HealthStatus::Degraded) => "/degraded_eds_health",
+        (true, HealthStatus::Degraded) => "/failed_outlier_check/degraded_eds_health",
+        (false, _) => "/failed_eds_health",
+        (true, _) => "/failed_outlier_check/failed_eds_health",
     };
     line("health_flags", &health);
     line("weight", &host.weight);
@@ -292,6 +297,9 @@ fn json_of_host(host: &Host) -> Value {
         "weight": host.weight,
         "locality": {"region": host.locality.region, "zone": host.locality.zone, "sub_zone": host.locality.sub_zone},
     });
+    if host.stats.as_ref().is_some_and(|stats| stats.ejected) {
+        status["health_status"]["failed_outlier_check"] = json!(true);
+    }
     if !host.hostname.is_empty() {
         status["hostname"] = json!(host.hostname);
     }

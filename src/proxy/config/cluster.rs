@@ -33,8 +33,8 @@ pub(crate) enum LbPolicy {
     RoundRobin,
     LeastRequest(u32),
     Random,
-    RingHash(u64),
-    Maglev(u64),
+    RingHash,
+    Maglev,
 }
 
 /// HTTP version towards the endpoints.
@@ -62,6 +62,10 @@ pub(crate) struct Thresholds {
 pub(crate) struct Outlier {
     pub(crate) consecutive_5xx: Option<u32>,
     pub(crate) consecutive_gateway: Option<u32>,
+    /// Failures of this side (no connection, reset), when they are told apart from bad answers.
+    pub(crate) consecutive_local: Option<u32>,
+    pub(crate) split_local: bool,
+    pub(crate) interval: Duration,
     pub(crate) base_ejection: Duration,
     pub(crate) max_ejection: Duration,
     pub(crate) max_percent: u32,
@@ -80,6 +84,8 @@ pub struct Cluster {
     pub(crate) name: Arc<str>,
     pub(crate) stat_name: Arc<str>,
     pub(crate) hash: u64,
+    /// Of everything that connections are opened by.
+    connect_hash: u64,
     pub(crate) discovery: Discovery,
     pub(crate) assignment: Option<Arc<Assignment>>,
     pub(crate) dns: Vec<DnsTarget>,
@@ -91,6 +97,8 @@ pub struct Cluster {
     pub(crate) thresholds: Thresholds,
     pub(crate) outlier: Option<Outlier>,
     pub(crate) panic_percent: u32,
+    /// Localities have their share by weight, however many endpoints they have.
+    pub(crate) locality_weighted: bool,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) transports: Vec<TransportMatch>,
     pub(crate) tls: Option<Arc<UpstreamTls>>,
@@ -189,6 +197,7 @@ impl Cluster {
                 from.alt_stat_name.trim_end_matches(';').into()
             },
             hash,
+            connect_hash: connect_hash(from),
             discovery,
             assignment,
             dns,
@@ -208,6 +217,12 @@ impl Cluster {
                 .as_ref()
                 .and_then(|c| c.healthy_panic_threshold.as_ref())
                 .map_or(50, |p| p.value as u32),
+            locality_weighted: matches!(
+                from.common_lb_config.as_ref().and_then(|c| c.locality_config_specifier.as_ref()),
+                Some(cluster::cluster::common_lb_config::LocalityConfigSpecifier::LocalityWeightedLbConfig(
+                    _
+                ))
+            ),
             bind: from
                 .upstream_bind_config
                 .as_ref()
@@ -254,6 +269,29 @@ impl Cluster {
             alpn_override: override_mode != Some("false"),
         }))
     }
+}
+
+impl Cluster {
+    /// Whether connections of the one can serve the other.
+    pub(crate) fn connects_like(&self, other: &Self) -> bool {
+        self.connect_hash == other.connect_hash
+    }
+}
+
+fn connect_hash(from: &cluster::Cluster) -> u64 {
+    let parts = cluster::Cluster {
+        name: from.name.clone(),
+        transport_socket: from.transport_socket.clone(),
+        transport_socket_matches: from.transport_socket_matches.clone(),
+        typed_extension_protocol_options: from.typed_extension_protocol_options.clone(),
+        http2_protocol_options: from.http2_protocol_options.clone(),
+        upstream_bind_config: from.upstream_bind_config.clone(),
+        upstream_connection_options: from.upstream_connection_options,
+        ..cluster::Cluster::default()
+    };
+    let mut hasher = std::hash::DefaultHasher::new();
+    parts.encode_to_vec().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn compile_discovery(from: &cluster::Cluster) -> Result<Discovery, FieldError> {
@@ -357,18 +395,8 @@ fn compile_lb(from: &cluster::Cluster) -> Result<LbPolicy, FieldError> {
             LbPolicy::LeastRequest(choices.clamp(2, 16))
         }
         Policy::Random => LbPolicy::Random,
-        Policy::RingHash => LbPolicy::RingHash(match &from.lb_config {
-            Some(LbConfig::RingHashLbConfig(c)) => {
-                c.minimum_ring_size.as_ref().map_or(1024, |v| v.value).min(8 << 20)
-            }
-            _ => 1024,
-        }),
-        Policy::Maglev => LbPolicy::Maglev(match &from.lb_config {
-            Some(LbConfig::MaglevLbConfig(c)) => {
-                c.table_size.as_ref().map_or(65_537, |v| v.value).min(5_000_011)
-            }
-            _ => 65_537,
-        }),
+        Policy::RingHash => LbPolicy::RingHash,
+        Policy::Maglev => LbPolicy::Maglev,
         Policy::LoadBalancingPolicyConfig => {
             return Err(FieldError::new("lb_policy", "LOAD_BALANCING_POLICY_CONFIG is not supported"));
         }
@@ -397,6 +425,11 @@ impl Outlier {
             consecutive_gateway: enforced(from.enforcing_consecutive_gateway_failure.as_ref(), 0)
                 .then(|| proto::uint(from.consecutive_gateway_failure.as_ref(), 5))
                 .filter(|n| *n > 0),
+            consecutive_local: enforced(from.enforcing_consecutive_local_origin_failure.as_ref(), 100)
+                .then(|| proto::uint(from.consecutive_local_origin_failure.as_ref(), 5))
+                .filter(|n| *n > 0),
+            split_local: from.split_external_local_origin_errors,
+            interval: proto::timeout(from.interval.as_ref(), None).unwrap_or(Duration::from_secs(10)),
             base_ejection: base,
             max_ejection: proto::timeout(from.max_ejection_time.as_ref(), None)
                 .unwrap_or(Duration::from_secs(300))

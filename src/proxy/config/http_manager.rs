@@ -94,6 +94,9 @@ pub(crate) struct HttpManager {
     pub(crate) strip_matching_port: bool,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) stream_idle_timeout: Option<Duration>,
+    /// Longest life of a connection, and of a request with its response.
+    pub(crate) max_connection: Option<Duration>,
+    pub(crate) max_stream: Option<Duration>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) headers_timeout: Option<Duration>,
     pub(crate) max_requests: u32,
@@ -182,6 +185,8 @@ impl HttpManager {
                 from.stream_idle_timeout.as_ref(),
                 Some(Duration::from_secs(300)),
             ),
+            max_connection: proto::timeout(common.max_connection_duration.as_ref(), None),
+            max_stream: proto::timeout(common.max_stream_duration.as_ref(), None),
             request_timeout: proto::timeout(from.request_timeout.as_ref(), None),
             headers_timeout: proto::timeout(
                 from.request_headers_timeout.as_ref(),

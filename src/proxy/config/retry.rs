@@ -39,6 +39,8 @@ pub(crate) enum AttemptFailure {
     Refused,
     /// The per-try timeout.
     PerTryTimeout,
+    /// A circuit breaker was open: nothing was sent, and more attempts would not help.
+    Overflow,
 }
 
 impl RetryPolicy {
@@ -123,6 +125,7 @@ impl RetryPolicy {
             AttemptFailure::Reset => any_reset,
             AttemptFailure::Refused => any_reset || self.refused_stream,
             AttemptFailure::PerTryTimeout => any_reset || self.gateway_error,
+            AttemptFailure::Overflow => false,
         }
     }
 

@@ -81,6 +81,8 @@ pub(crate) struct Forward {
     pub(crate) append_forwarded_host: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Option<Duration>>,
+    /// Longest life of a request with its response, when the route says.
+    pub(crate) max_stream: Option<Option<Duration>>,
     pub(crate) grpc_timeout_max: Option<Duration>,
     pub(crate) retry: Option<Arc<RetryPolicy>>,
     pub(crate) mirrors: Vec<Mirror>,
@@ -410,6 +412,9 @@ impl Forward {
             append_forwarded_host: from.append_x_forwarded_host,
             timeout: proto::timeout(from.timeout.as_ref(), Some(Duration::from_secs(15))),
             idle_timeout: from.idle_timeout.as_ref().map(|d| proto::timeout(Some(d), None)),
+            max_stream: stream
+                .and_then(|s| s.max_stream_duration.as_ref())
+                .map(|most| proto::timeout(Some(most), None)),
             grpc_timeout_max: grpc_max.map(proto::duration),
             retry,
             mirrors: from.request_mirror_policies.iter().map(Mirror::compile).collect(),

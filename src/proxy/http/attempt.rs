@@ -1,6 +1,6 @@
 //! One attempt to get a response: choose an endpoint, get a connection, send, wait for the head.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -11,11 +11,12 @@ use tokio::sync::Mutex;
 
 use crate::config::AttemptFailure;
 use crate::upstream::connect::{Offer, connect};
-use crate::upstream::pool::{ActiveRequest, Host, Pool};
+use crate::upstream::host::{ActiveRequest, Host, Lease, Overflow, Place};
+use crate::upstream::pool::Pool;
 use crate::worker::context::Worker;
 
 use super::body::{Body, BodyError, PumpError, Sink, pump};
-use super::codec::{HeadError, Request, Response, take_response, write_request};
+use super::codec::{Asked, HeadError, Request, Response, take_response, write_request};
 use super::h2_map::to_map;
 use super::info::StreamInfo;
 use super::wire::Wire;
@@ -33,13 +34,13 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    fn keep(&mut self, piece: &Bytes) {
+    fn keep(&mut self, piece: &[u8]) {
         self.size += piece.len();
         if self.size > REPLAY_LIMIT {
             self.overflow = true;
             self.pieces.clear();
         } else if !self.overflow {
-            self.pieces.push(piece.clone());
+            self.pieces.push(Bytes::copy_from_slice(piece));
         }
     }
 
@@ -49,17 +50,87 @@ impl Replay {
 }
 
 /// The rest of the request body, still on its way.
-pub(crate) type Upload = LocalBoxFuture<'static, Result<u64, PumpError>>;
+pub(crate) type Upload = LocalBoxFuture<'static, Result<(), PumpError>>;
+
+/// Why the client's side of a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientFault {
+    /// The framing of the body is broken.
+    Framing,
+    /// The client went away.
+    Gone,
+}
+
+/// The body of a request, shared by the attempts to send it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    body: Mutex<Body>,
+    replay: Option<RefCell<Replay>>,
+    /// When the last piece came.
+    pub(crate) moved: Cell<Instant>,
+    /// When the end came.
+    pub(crate) ended: Cell<Option<Instant>>,
+    pub(crate) received: Cell<u64>,
+    pub(crate) fault: Cell<Option<ClientFault>>,
+}
+
+impl Source {
+    /// `keep` = what was sent is kept, as far as the limit allows, to be sent again.
+    pub(crate) fn new(body: Body, keep: bool) -> Rc<Self> {
+        Rc::new(Self {
+            body: Mutex::new(body),
+            replay: keep.then(RefCell::default),
+            moved: Cell::new(Instant::now()),
+            ended: Cell::new(None),
+            received: Cell::new(0),
+            fault: Cell::new(None),
+        })
+    }
+
+    /// Whether the body cannot be sent once more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.fault.get().is_some() || self.replay.as_ref().is_none_or(|replay| replay.borrow().overflow)
+    }
+
+    /// Everything, once it has ended; `None` when it was too much to keep.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        self.replay.as_ref().filter(|_| !self.is_spent()).map(|replay| replay.borrow().joined())
+    }
+
+    async fn send(self: Rc<Self>, mut sink: Sink) -> Result<(), PumpError> {
+        let mut body = self.body.lock().await;
+        let again: Vec<Bytes> = self.replay.iter().flat_map(|r| r.borrow().pieces.clone()).collect();
+        for piece in again {
+            sink.data(piece).await.map_err(PumpError::Sink)?;
+        }
+        let sent = pump(&mut body, &mut sink, |piece| {
+            self.moved.set(Instant::now());
+            self.received.set(self.received.get() + piece.len() as u64);
+            if let Some(replay) = &self.replay {
+                replay.borrow_mut().keep(piece);
+            }
+        })
+        .await;
+        match &sent {
+            Ok(()) => self.ended.set(Some(Instant::now())),
+            Err(error) => {
+                if let PumpError::Source(error) = error {
+                    let broken = matches!(error, BodyError::Framing);
+                    self.fault.set(Some(if broken { ClientFault::Framing } else { ClientFault::Gone }));
+                }
+                sink.abort(h2::Reason::CANCEL);
+            }
+        }
+        sent
+    }
+}
 
 /// The request as every attempt sends it.
 pub(crate) struct Outgoing<'r> {
     pub(crate) request: &'r Request,
-    pub(crate) path: &'r [u8],
     pub(crate) authority: &'r [u8],
-    pub(crate) body: Rc<Mutex<Body>>,
-    /// Known to be empty without looking.
-    pub(crate) bodiless: bool,
-    pub(crate) replay: Option<Rc<RefCell<Replay>>>,
+    /// `None` = the request has no body.
+    pub(crate) source: Option<&'r Rc<Source>>,
     pub(crate) http2: bool,
     pub(crate) offer: Offer,
     pub(crate) sni: Option<&'r str>,
@@ -70,7 +141,8 @@ pub(crate) struct Answered {
     pub(crate) body: Body,
     pub(crate) upload: Option<Upload>,
     pub(crate) host: Rc<Host>,
-    pub(crate) wire: Option<(Rc<Wire>, u32)>,
+    /// The HTTP/1 connection; `None` on HTTP/2.
+    pub(crate) lease: Option<Lease>,
     pub(crate) _active: ActiveRequest,
 }
 
@@ -83,8 +155,13 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    fn new(kind: AttemptFailure, reason: &'static str) -> Self {
+    pub(crate) fn new(kind: AttemptFailure, reason: &'static str) -> Self {
         Self { kind, reason, transport: String::new() }
+    }
+
+    /// A circuit breaker is open.
+    fn overflow() -> Self {
+        Self::new(AttemptFailure::Overflow, "overflow")
     }
 }
 
@@ -93,11 +170,11 @@ pub(crate) async fn attempt(
     worker: &Rc<Worker>,
     pool: &Rc<Pool>,
     host: Rc<Host>,
+    active: ActiveRequest,
     out: &Outgoing<'_>,
     response: &mut Response,
     info: &mut StreamInfo,
 ) -> Result<Answered, Failed> {
-    let active = host.begin();
     info.upstream_host = Some(host.endpoint.address);
     pool.counters.upstream_rq_total.add(1);
     if out.http2 {
@@ -117,29 +194,31 @@ pub(crate) async fn attempt(
         response.status = parts.status.as_u16();
         response.headers = super::h2_map::to_list(&parts.headers);
         response.keep_alive = true;
-        return Ok(Answered { body: Body::h2(stream), upload, host, wire: None, _active: active });
+        return Ok(Answered { body: Body::h2(stream), upload, host, lease: None, _active: active });
     }
-    let (wire, requests) = h1_connection(worker, pool, &host, out, info).await?;
-    let chunked = !out.bodiless && !out.request.headers.contains(b"content-length");
+    let lease = h1_connection(worker, pool, &host, out, info).await?;
+    let wire = lease.wire.clone();
+    let chunked = out.source.is_some() && !out.request.headers.contains(b"content-length");
     write_request(
-        &mut wire.output.borrow_mut(),
+        &mut wire.output(),
         out.request,
-        out.path,
+        &out.request.path,
         out.authority,
         chunked,
         out.request.upgrade.as_deref(),
     );
-    let mut upload = if out.bodiless {
-        wire.flush()
-            .await
-            .map_err(|_| Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination"))?;
-        None
-    } else {
-        Some(start_upload(out, Sink::H1 { wire: wire.clone(), chunked }))
+    let mut upload: Option<Upload> = match out.source {
+        None => {
+            wire.flush()
+                .await
+                .map_err(|_| Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination"))?;
+            None
+        }
+        Some(source) => Some(Box::pin(source.clone().send(Sink::H1 { wire: wire.clone(), chunked }))),
     };
-    let to_head = out.request.method == b"HEAD";
+    let asked = Asked::of(&out.request.method);
     let framing =
-        race(&mut upload, read_head(&wire, response, to_head)).await.map_err(|error| match error {
+        race(&mut upload, read_head(&wire, response, asked)).await.map_err(|error| match error {
             RaceError::Upload | RaceError::Head(HeadFailure::Closed) => {
                 Failed::new(AttemptFailure::Reset, "connection termination")
             }
@@ -147,13 +226,7 @@ pub(crate) async fn attempt(
                 Failed::new(AttemptFailure::Reset, "protocol error")
             }
         })?;
-    Ok(Answered {
-        body: Body::h1(wire.clone(), framing),
-        upload,
-        host,
-        wire: Some((wire, requests)),
-        _active: active,
-    })
+    Ok(Answered { body: Body::h1(wire, framing), upload, host, lease: Some(lease), _active: active })
 }
 
 enum RaceError<E> {
@@ -187,27 +260,6 @@ async fn race<T, E>(
     head.await.map_err(RaceError::Head)
 }
 
-fn start_upload(out: &Outgoing<'_>, mut sink: Sink) -> Upload {
-    let (body, replay) = (out.body.clone(), out.replay.clone());
-    Box::pin(async move {
-        let mut body = body.lock().await;
-        let again: Vec<Bytes> = replay.iter().flat_map(|r| r.borrow().pieces.clone()).collect();
-        for piece in again {
-            sink.data(piece).await.map_err(PumpError::Sink)?;
-        }
-        let sent = pump(&mut body, &mut sink, |piece| {
-            if let Some(replay) = &replay {
-                replay.borrow_mut().keep(piece);
-            }
-        })
-        .await;
-        if sent.is_err() {
-            sink.abort(h2::Reason::CANCEL);
-        }
-        sent
-    })
-}
-
 enum HeadFailure {
     Closed,
     Malformed(#[allow(dead_code, reason = "kept for debugging output")] HeadError),
@@ -216,11 +268,11 @@ enum HeadFailure {
 async fn read_head(
     wire: &Wire,
     response: &mut Response,
-    to_head: bool,
+    asked: Asked,
 ) -> Result<super::body::Framing, HeadFailure> {
     loop {
         let taken =
-            take_response(&mut wire.input.borrow_mut(), response, to_head).map_err(HeadFailure::Malformed)?;
+            take_response(&mut wire.input.borrow_mut(), response, asked).map_err(HeadFailure::Malformed)?;
         match taken {
             // Informational answers other than the switch are not passed on.
             Some(_) if response.status < 200 && response.status != 101 => continue,
@@ -240,14 +292,16 @@ async fn h1_connection(
     host: &Rc<Host>,
     out: &Outgoing<'_>,
     info: &mut StreamInfo,
-) -> Result<(Rc<Wire>, u32), Failed> {
-    if let Some((wire, requests)) = host.take_idle(out.offer, pool.cluster.idle_timeout) {
-        return Ok((wire, requests + 1));
-    }
+) -> Result<Lease, Failed> {
+    let place = host.connection(pool, out.offer).await.map_err(|Overflow| Failed::overflow())?;
+    let (slot, _pending) = match place {
+        Place::Idle(lease) => return Ok(lease),
+        Place::Open(slot, pending) => (slot, pending),
+    };
     let stream = open(worker, pool, host, out).await?;
     info.upstream_local = stream.socket().local_addr().ok();
     pool.counters.upstream_cx_http1_total.add(1);
-    Ok((Rc::new(Wire::new(stream, bytes::BytesMut::new())), 1))
+    Ok(Lease { wire: Rc::new(Wire::new(stream, bytes::BytesMut::new())), requests: 1, slot })
 }
 
 async fn open(
@@ -257,20 +311,18 @@ async fn open(
     out: &Outgoing<'_>,
 ) -> Result<crate::listen::stream::Stream, Failed> {
     let address: SocketAddr = host.endpoint.address;
+    pool.counters.upstream_cx_total.add(1);
+    host.counters.cx_total.add(1);
     match connect(&pool.cluster, address, host.tls.as_ref(), out.sni, out.offer, worker.mark).await {
-        Ok(stream) => {
-            pool.counters.upstream_cx_total.add(1);
-            host.counters.cx_total.add(1);
-            Ok(stream)
-        }
+        Ok(stream) => Ok(stream),
         Err(error) => {
             pool.counters.upstream_cx_connect_fail.add(1);
             host.counters.cx_connect_fail.add(1);
-            let reason = if matches!(error, crate::upstream::connect::ConnectError::Timeout) {
-                "connection timeout"
-            } else {
-                "remote connection failure"
-            };
+            let timeout = matches!(error, crate::upstream::connect::ConnectError::Timeout);
+            if timeout {
+                pool.counters.upstream_cx_connect_timeout.add(1);
+            }
+            let reason = if timeout { "connection timeout" } else { "remote connection failure" };
             Err(Failed { kind: AttemptFailure::Connect, reason, transport: error.to_string() })
         }
     }
@@ -285,20 +337,26 @@ async fn send_h2(
     out: &Outgoing<'_>,
     info: &mut StreamInfo,
 ) -> Result<(H2Head, Option<Upload>), Failed> {
-    let mut sender = None;
-    if let Some(shared) = host.h2(out.offer) {
-        sender = shared.ready().await.ok();
+    let mut sender = shared_h2(pool, host, out).await;
+    if sender.is_none() {
+        // Requests that come together share the connection that the first of them opens.
+        let _one = host.opening.lock().await;
+        sender = shared_h2(pool, host, out).await;
+        if sender.is_none() {
+            sender = Some(connect_h2(worker, pool, host, out, info).await?);
+        }
     }
-    let mut sender = match sender {
-        Some(sender) => sender,
-        None => connect_h2(worker, pool, host, out, info).await?,
-    };
+    let terminated = || Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination");
+    let mut sender = sender.ok_or_else(terminated)?;
     let head = h2_request(out).ok_or_else(|| Failed::new(AttemptFailure::Reset, "protocol error"))?;
-    let sent = sender.send_request(head, out.bodiless);
-    let (answer, stream) =
-        sent.map_err(|_| Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination"))?;
-    let upload = (!out.bodiless).then(|| start_upload(out, Sink::H2(stream)));
+    let sent = sender.send_request(head, out.source.is_none());
+    let (answer, stream) = sent.map_err(|_| terminated())?;
+    let upload = out.source.map(|source| Box::pin(source.clone().send(Sink::H2(stream))) as Upload);
     Ok((answer, upload))
+}
+
+async fn shared_h2(pool: &Pool, host: &Host, out: &Outgoing<'_>) -> Option<h2::client::SendRequest<Bytes>> {
+    host.h2(out.offer, pool.cluster.max_requests)?.ready().await.ok()
 }
 
 async fn connect_h2(
@@ -308,6 +366,7 @@ async fn connect_h2(
     out: &Outgoing<'_>,
     info: &mut StreamInfo,
 ) -> Result<h2::client::SendRequest<Bytes>, Failed> {
+    let slot = host.h2_slot(pool).map_err(|Overflow| Failed::overflow())?;
     let stream = open(worker, pool, host, out).await?;
     info.upstream_local = stream.socket().local_addr().ok();
     let handshake = h2::client::Builder::new()
@@ -324,22 +383,18 @@ async fn connect_h2(
     };
     let (sender, connection) = handshake.map_err(failed)?;
     pool.counters.upstream_cx_http2_total.add(1);
-    pool.counters.upstream_cx_active.add(1);
-    host.counters.cx_active.add(1);
-    let (counters, host_counters) = (pool.counters.clone(), host.counters.clone());
     tokio::task::spawn_local(async move {
+        let _slot = slot;
         // The error of a closed connection reaches every stream on it.
         let _ = connection.await;
-        counters.upstream_cx_active.sub(1);
-        host_counters.cx_active.sub(1);
     });
-    host.set_h2(Some(sender.clone()), out.offer);
+    host.set_h2(sender.clone(), out.offer);
     sender.ready().await.map_err(failed)
 }
 
 fn h2_request(out: &Outgoing<'_>) -> Option<http::Request<()>> {
     let authority = std::str::from_utf8(out.authority).ok()?;
-    let path = std::str::from_utf8(out.path).ok()?;
+    let path = std::str::from_utf8(&out.request.path).ok()?;
     let uri = http::Uri::builder()
         .scheme(out.request.scheme)
         .authority(authority)
@@ -355,17 +410,12 @@ fn h2_request(out: &Outgoing<'_>) -> Option<http::Request<()>> {
 }
 
 /// After the whole exchange: the connection goes back to the pool, unless anything about it is doubtful.
-pub(crate) fn release(pool: &Pool, host: &Host, wire: Option<(Rc<Wire>, u32)>, offer: Offer, reusable: bool) {
-    let Some((wire, requests)) = wire else { return };
+pub(crate) fn release(pool: &Pool, host: &Host, lease: Option<Lease>, offer: Offer, reusable: bool) {
+    let Some(lease) = lease else { return };
     let limit = pool.cluster.max_requests;
-    if reusable && (limit == 0 || requests < limit) && wire.input.borrow().is_empty() {
-        host.put_idle(wire, offer, requests);
+    if reusable && (limit == 0 || lease.requests < limit) && lease.wire.input.borrow().is_empty() {
+        host.put_idle(lease, offer);
     }
-}
-
-/// When an attempt began, for `x-envoy-upstream-service-time`.
-pub(crate) fn millis_since(start: Instant) -> u128 {
-    start.elapsed().as_millis()
 }
 
 /// A failed body, seen from the side that it concerns.

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
 
 use super::headers::HeaderList;
@@ -12,6 +12,10 @@ use super::wire::{FLUSH_AT, Wire};
 
 /// Longest line of a chunked body (size with extensions, one trailer).
 const LINE_LIMIT: usize = 8 * 1024;
+/// Pieces up to this size are copied next to what is to be written with them; larger ones are not copied.
+const COPY_LIMIT: usize = 8 * 1024;
+/// Most bytes of all trailers.
+const TRAILER_LIMIT: usize = 60 * 1024;
 
 /// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -125,52 +129,62 @@ impl Body {
 impl H1Body {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            match self.framing {
-                Framing::Length(0) => return Ok(None),
-                Framing::Length(left) => {
-                    if let Some(piece) = self.take(left) {
-                        self.framing = Framing::Length(left - piece.len() as u64);
-                        return Ok(Some(piece));
-                    }
+            match self.step()? {
+                Step::Piece(count) => {
+                    let piece = self.wire.input.borrow_mut().split_to(count).freeze();
+                    self.taken(count);
+                    return Ok(Some(piece));
                 }
-                Framing::UntilClose => {
-                    if let Some(piece) = self.take(u64::MAX) {
-                        return Ok(Some(piece));
-                    }
-                    if self.wire.fill().await? == 0 {
-                        self.framing = Framing::Length(0);
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                Framing::Chunked => match self.next_chunk()? {
-                    Step::Piece(piece) => return Ok(Some(piece)),
-                    Step::End => return Ok(None),
-                    Step::More => {}
-                },
-            }
-            if self.wire.fill().await? == 0 {
-                return Err(BodyError::Truncated);
+                Step::End => return Ok(None),
+                Step::More => self.more().await?,
             }
         }
     }
 
-    fn take(&self, limit: u64) -> Option<Bytes> {
-        let mut input = self.wire.input.borrow_mut();
-        let count = usize::try_from(limit).unwrap_or(usize::MAX).min(input.len());
-        (count > 0).then(|| input.split_to(count).freeze())
+    /// What the bytes that are here already mean. Takes framing off the buffer, leaves the body's bytes in it.
+    fn step(&mut self) -> Result<Step, BodyError> {
+        match self.framing {
+            Framing::Length(0) => Ok(Step::End),
+            Framing::Length(left) => Ok(self.here(left)),
+            Framing::UntilClose => Ok(self.here(u64::MAX)),
+            Framing::Chunked => self.chunk_step(),
+        }
     }
 
-    fn next_chunk(&mut self) -> Result<Step, BodyError> {
+    /// How many of `limit` bytes are here.
+    fn here(&self, limit: u64) -> Step {
+        let count = usize::try_from(limit).unwrap_or(usize::MAX).min(self.wire.input.borrow().len());
+        if count == 0 { Step::More } else { Step::Piece(count) }
+    }
+
+    /// Notes that `count` bytes of the body were taken off the buffer.
+    fn taken(&mut self, count: usize) {
+        let count = count as u64;
+        match (&mut self.framing, &mut self.chunk) {
+            (Framing::Length(left), _) => *left -= count,
+            (Framing::Chunked, Chunk::Data(left)) if *left == count => self.chunk = Chunk::End,
+            (Framing::Chunked, Chunk::Data(left)) => *left -= count,
+            _ => {}
+        }
+    }
+
+    /// Reads once. The end of the connection ends a body only when nothing else does.
+    async fn more(&mut self) -> Result<(), BodyError> {
+        if self.wire.fill().await? > 0 {
+            return Ok(());
+        }
+        if self.framing == Framing::UntilClose {
+            self.framing = Framing::Length(0);
+            return Ok(());
+        }
+        Err(BodyError::Truncated)
+    }
+
+    fn chunk_step(&mut self) -> Result<Step, BodyError> {
         loop {
             match self.chunk {
                 Chunk::Done => return Ok(Step::End),
-                Chunk::Data(left) => {
-                    let Some(piece) = self.take(left) else { return Ok(Step::More) };
-                    let left = left - piece.len() as u64;
-                    self.chunk = if left == 0 { Chunk::End } else { Chunk::Data(left) };
-                    return Ok(Step::Piece(piece));
-                }
+                Chunk::Data(left) => return Ok(self.here(left)),
                 Chunk::End => {
                     let mut input = self.wire.input.borrow_mut();
                     if input.len() < 2 {
@@ -183,24 +197,31 @@ impl H1Body {
                     self.chunk = Chunk::Size;
                 }
                 Chunk::Size => {
-                    let Some(line) = self.line()? else { return Ok(Step::More) };
-                    let size = chunk_size(&line)?;
+                    let Some(size) = self.line(chunk_size)? else { return Ok(Step::More) };
                     self.chunk = if size == 0 { Chunk::Trailers } else { Chunk::Data(size) };
                 }
                 Chunk::Trailers => {
-                    let Some(line) = self.line()? else { return Ok(Step::More) };
-                    if line.is_empty() {
-                        self.chunk = Chunk::Done;
-                    } else {
-                        self.add_trailer(&line)?;
+                    let mut trailers = self.trailers.take();
+                    let last = self.line(|line| {
+                        if line.is_empty() {
+                            Ok(true)
+                        } else {
+                            add_trailer(&mut trailers, line).map(|()| false)
+                        }
+                    });
+                    self.trailers = trailers;
+                    match last? {
+                        None => return Ok(Step::More),
+                        Some(true) => self.chunk = Chunk::Done,
+                        Some(false) => {}
                     }
                 }
             }
         }
     }
 
-    /// A line without its CR LF. A bare LF or CR is an error.
-    fn line(&self) -> Result<Option<Bytes>, BodyError> {
+    /// Hands `read` a line without its CR LF and takes it off the buffer. A bare LF or CR is an error.
+    fn line<T>(&self, read: impl FnOnce(&[u8]) -> Result<T, BodyError>) -> Result<Option<T>, BodyError> {
         let mut input = self.wire.input.borrow_mut();
         let Some(end) = memchr::memchr(b'\n', &input) else {
             return if input.len() > LINE_LIMIT { Err(BodyError::Framing) } else { Ok(None) };
@@ -212,33 +233,35 @@ impl H1Body {
         {
             return Err(BodyError::Framing);
         }
-        let line = input.split_to(end + 1).freeze();
-        Ok(Some(line.slice(..end - 1)))
-    }
-
-    fn add_trailer(&mut self, line: &[u8]) -> Result<(), BodyError> {
-        let colon = memchr::memchr(b':', line).ok_or(BodyError::Framing)?;
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        let forbidden: [&[u8]; 5] =
-            [b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection"];
-        if name.is_empty()
-            || !name.iter().all(|b| super::codec::is_token(*b))
-            || forbidden.iter().any(|f| name.eq_ignore_ascii_case(f))
-        {
-            return Err(BodyError::Framing);
-        }
-        let list = self.trailers.get_or_insert_default();
-        if list.len() >= 100 {
-            return Err(BodyError::Framing);
-        }
-        list.append(name, value);
-        Ok(())
+        let value = read(&input[..end - 1])?;
+        input.advance(end + 1);
+        Ok(Some(value))
     }
 }
 
+fn add_trailer(trailers: &mut Option<HeaderList>, line: &[u8]) -> Result<(), BodyError> {
+    let colon = memchr::memchr(b':', line).ok_or(BodyError::Framing)?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let forbidden: [&[u8]; 5] = [b"content-length", b"transfer-encoding", b"host", b"trailer", b"connection"];
+    if name.is_empty()
+        || !name.iter().all(|b| super::codec::is_token(*b))
+        || forbidden.iter().any(|f| name.eq_ignore_ascii_case(f))
+    {
+        return Err(BodyError::Framing);
+    }
+    let list = trailers.get_or_insert_default();
+    if list.len() >= 100 || list.byte_size() + line.len() > TRAILER_LIMIT {
+        return Err(BodyError::Framing);
+    }
+    list.append(name, value);
+    Ok(())
+}
+
 enum Step {
-    Piece(Bytes),
+    /// So many bytes of the body stand at the front of the buffer.
+    Piece(usize),
     End,
+    /// More must be read.
     More,
 }
 
@@ -272,11 +295,9 @@ impl Sink {
             Self::Closed => Ok(()),
             Self::H1 { wire, chunked } => {
                 {
-                    let mut output = wire.output.borrow_mut();
+                    let mut output = wire.output();
                     if *chunked {
-                        use std::fmt::Write;
-                        // Writing into a growing buffer cannot fail.
-                        let _ = write!(output, "{:x}\r\n", piece.len());
+                        chunk_head(&mut output, piece.len());
                     }
                     output.extend_from_slice(&piece);
                     if *chunked {
@@ -306,7 +327,7 @@ impl Sink {
             Self::Closed => Ok(()),
             Self::H1 { wire, chunked } => {
                 if chunked {
-                    let mut output = wire.output.borrow_mut();
+                    let mut output = wire.output();
                     output.extend_from_slice(b"0\r\n");
                     for (name, value) in trailers.iter().flat_map(HeaderList::iter) {
                         for part in [name, b": ", value, b"\r\n"] {
@@ -348,14 +369,40 @@ async fn send_h2(stream: &mut h2::SendStream<Bytes>, mut piece: Bytes) -> Result
     Ok(())
 }
 
-/// Moves a whole body. Small pieces that are already here leave in one write with the head. `copy` sees every piece.
-pub(crate) async fn pump(
+fn chunk_head(output: &mut BytesMut, size: usize) {
+    use std::fmt::Write;
+    // Writing into a growing buffer cannot fail.
+    let _ = write!(output, "{size:x}\r\n");
+}
+
+/// Moves a whole body with its trailers. `seen` sees every piece.
+pub(crate) async fn pump(body: &mut Body, sink: &mut Sink, seen: impl FnMut(&[u8])) -> Result<(), PumpError> {
+    pieces(body, sink, seen).await?;
+    sink.finish(body.trailers()).await.map_err(PumpError::Sink)
+}
+
+/// Moves everything of a body but its end. Small pieces that are already here leave in one write with the head.
+pub(crate) async fn pieces(
     body: &mut Body,
     sink: &mut Sink,
-    mut copy: impl FnMut(&Bytes),
-) -> Result<u64, PumpError> {
-    let mut total = 0;
+    mut seen: impl FnMut(&[u8]),
+) -> Result<(), PumpError> {
     loop {
+        if let (Body::H1(from), Sink::H1 { wire, chunked }) = (&mut *body, &mut *sink) {
+            match from.step().map_err(PumpError::Source)? {
+                Step::Piece(count) => {
+                    seen(&from.wire.input.borrow()[..count]);
+                    hand_over(&from.wire, wire, *chunked, count).await.map_err(PumpError::Sink)?;
+                    from.taken(count);
+                }
+                Step::End => return Ok(()),
+                Step::More => {
+                    sink.flush().await.map_err(PumpError::Sink)?;
+                    from.more().await.map_err(PumpError::Source)?;
+                }
+            }
+            continue;
+        }
         let piece = match body.next().now_or_never() {
             Some(piece) => piece,
             None => {
@@ -363,13 +410,37 @@ pub(crate) async fn pump(
                 body.next().await
             }
         };
-        let Some(piece) = piece.map_err(PumpError::Source)? else { break };
-        total += piece.len() as u64;
-        copy(&piece);
+        let Some(piece) = piece.map_err(PumpError::Source)? else { return Ok(()) };
+        seen(&piece);
         sink.data(piece).await.map_err(PumpError::Sink)?;
     }
-    sink.finish(body.trailers()).await.map_err(PumpError::Sink)?;
-    Ok(total)
+}
+
+/// Passes `count` buffered bytes on: small pieces gather in the output buffer, large ones leave from where they are.
+async fn hand_over(from: &Wire, to: &Wire, chunked: bool, count: usize) -> Result<(), BodyError> {
+    let small = count <= COPY_LIMIT;
+    {
+        let mut output = to.output();
+        if chunked {
+            chunk_head(&mut output, count);
+        }
+        if small {
+            let mut input = from.input.borrow_mut();
+            output.extend_from_slice(&input[..count]);
+            input.advance(count);
+        }
+    }
+    if !small {
+        to.flush().await?;
+        to.pass(from, count).await?;
+    }
+    if chunked {
+        to.output().extend_from_slice(b"\r\n");
+    }
+    if to.output.borrow().len() >= FLUSH_AT {
+        to.flush().await?;
+    }
+    Ok(())
 }
 
 /// Which side failed.

@@ -52,6 +52,8 @@ pub(crate) enum HeadError {
     Underscore,
     #[error("low_version")]
     LowVersion,
+    #[error("request_header_timeout")]
+    Timeout,
 }
 
 impl HeadError {
@@ -61,6 +63,7 @@ impl HeadError {
             Self::TooLarge | Self::TooManyHeaders => 431,
             Self::LowVersion => 426,
             Self::TransferEncoding => 501,
+            Self::Timeout => 408,
             _ => 400,
         }
     }
@@ -168,7 +171,9 @@ fn finish_request(request: &mut Request) -> Result<(), HeadError> {
     request.keep_alive = if request.version == 0 { keep && !close } else { !close };
     request.upgrade = (request.version == 1 && headers.has_token(b"connection", b"upgrade"))
         .then(|| headers.get_text(b"upgrade").map(str::to_ascii_lowercase))
-        .flatten();
+        .flatten()
+        // Cleartext HTTP/2 begins with its preface here; the offer to switch is not taken up.
+        .filter(|wanted| wanted != "h2c");
     request.expect_continue = headers.get(b"expect").is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
     drop(hosts);
     request.headers = headers;
@@ -224,11 +229,30 @@ fn framing(headers: &HeaderList, version: u8) -> Result<Option<Framing>, HeadErr
     text.parse().map(|n| Some(Framing::Length(n))).map_err(|_| HeadError::ContentLength)
 }
 
-/// Takes a response head off the buffer; `None` = more bytes are needed. Answers to HEAD, 1xx, 204 and 304 have no body.
+/// What a response answers, as far as its framing depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Head,
+    Connect,
+    Other,
+}
+
+impl Asked {
+    pub(crate) fn of(method: &[u8]) -> Self {
+        match method {
+            b"HEAD" => Self::Head,
+            b"CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Takes a response head off the buffer; `None` = more bytes are needed. Answers to HEAD, 1xx, 204 and 304 have no body;
+/// after a CONNECT that succeeded everything is the tunnel's.
 pub(crate) fn take_response(
     input: &mut BytesMut,
     response: &mut Response,
-    to_head: bool,
+    asked: Asked,
 ) -> Result<Option<Framing>, HeadError> {
     let limits = HeadLimits { bytes: 64 * 1024, count: 200, reject_underscores: false, accept_http_10: true };
     let Some(end) = head_end(input, limits.bytes)? else { return Ok(None) };
@@ -246,7 +270,9 @@ pub(crate) fn take_response(
     let keep = response.headers.has_token(b"connection", b"keep-alive");
     response.keep_alive = if version == 0 { keep && !close } else { !close };
     let said = framing(&response.headers, version)?;
-    let framing = if to_head || code < 200 || code == 204 || code == 304 {
+    let framing = if asked == Asked::Connect && (200..300).contains(&code) {
+        Framing::UntilClose
+    } else if asked == Asked::Head || code < 200 || code == 204 || code == 304 {
         Framing::Length(0)
     } else {
         said.unwrap_or(Framing::UntilClose)

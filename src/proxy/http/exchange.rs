@@ -15,6 +15,7 @@ use crate::filter::rbac::{HttpSubject, Subject, Verdict};
 use crate::stats::HttpCounters;
 use crate::worker::context::Worker;
 
+use super::alarm::Alarm;
 use super::body::Body;
 use super::codec::{Request, Response};
 use super::info::{ConnectionInfo, Flags, StreamInfo};
@@ -28,6 +29,16 @@ pub(crate) struct Scene {
     pub(crate) manager: Arc<HttpManager>,
     pub(crate) connection: Rc<ConnectionInfo>,
     pub(crate) counters: Arc<HttpCounters>,
+    /// The listener no longer has this chain: the connection ends with this request.
+    pub(crate) leaving: bool,
+}
+
+/// What one request leaves for the next on its connection, so that a connection in steady state allocates nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+    pub(crate) alarm: Alarm,
 }
 
 /// One request on its way.
@@ -35,6 +46,7 @@ pub(crate) struct Exchange {
     pub(crate) scene: Scene,
     pub(crate) request: Request,
     pub(crate) response: Response,
+    pub(crate) alarm: Alarm,
     pub(crate) info: StreamInfo,
     pub(crate) remote: IpAddr,
     pub(crate) grpc: bool,
@@ -47,10 +59,14 @@ pub(crate) struct Exchange {
     pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
     /// The body of the proxy's own answer.
     pub(crate) own_body: Option<Body>,
+    /// The client went away before its request was whole: nobody waits for an answer.
+    pub(crate) gone: bool,
 }
 
 impl Exchange {
-    pub(crate) fn new(scene: Scene, request: Request) -> Self {
+    pub(crate) fn new(scene: Scene, memory: Memory) -> Self {
+        let Memory { request, mut response, alarm } = memory;
+        response.headers.clear();
         let protocol = match request.version {
             0 => "HTTP/1.0",
             1 => "HTTP/1.1",
@@ -62,7 +78,8 @@ impl Exchange {
         Self {
             scene,
             request,
-            response: Response::default(),
+            response,
+            alarm,
             info: StreamInfo::new(protocol),
             remote,
             grpc,
@@ -73,11 +90,12 @@ impl Exchange {
             route: None,
             service: None,
             own_body: None,
+            gone: false,
         }
     }
 
-    /// Carries the request through; the request comes back so that its memory can be used again.
-    pub(crate) async fn run(mut self, body: Body, replier: &mut Replier) -> Request {
+    /// Carries the request through; what it used comes back to be used again.
+    pub(crate) async fn run(mut self, body: Body, replier: &mut Replier) -> Memory {
         self.scene.counters.downstream_rq_total.add(1);
         self.scene.counters.downstream_rq_active.add(1);
         self.info.bytes_received = 0;
@@ -109,7 +127,7 @@ impl Exchange {
         }
         self.scene.counters.downstream_rq_active.sub(1);
         super::report::report(&mut self);
-        self.request
+        Memory { request: self.request, response: self.response, alarm: self.alarm }
     }
 
     /// Everything before the route's action. `false` = an answer of our own is ready.
@@ -124,6 +142,10 @@ impl Exchange {
             }
         }
         self.find_route();
+        if !self.may_upgrade() {
+            self.refuse(Refusal::UpgradeRefused);
+            return false;
+        }
         for filter in &scene.manager.filters {
             if !self.filter(filter).await {
                 return false;
@@ -141,6 +163,22 @@ impl Exchange {
             return false;
         }
         true
+    }
+
+    /// Whether the connection manager, or the route for its requests, lets the protocol change. CONNECT is one, too.
+    fn may_upgrade(&self) -> bool {
+        let wanted = match &self.request.upgrade {
+            Some(wanted) => wanted.as_str(),
+            None if self.request.method == b"CONNECT" => "connect",
+            None => return true,
+        };
+        let special = self.route.as_ref().and_then(|(_, route)| match &route.action {
+            Action::Forward(forward) => {
+                forward.upgrades.iter().find(|(name, _)| name == wanted).map(|(_, allowed)| *allowed)
+            }
+            _ => None,
+        });
+        special.unwrap_or_else(|| self.scene.manager.upgrades.iter().any(|each| each == wanted))
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -182,7 +220,7 @@ impl Exchange {
     /// Runs one filter on the request.
     async fn filter(&mut self, filter: &HttpFilter) -> bool {
         let overrides =
-            self.route.as_ref().map(|(vhost, route)| (route.overrides.clone(), vhost.overrides.clone()));
+            || self.route.as_ref().map(|(vhost, route)| (route.overrides.clone(), vhost.overrides.clone()));
         match filter {
             HttpFilter::PeerMetadata(options) if options.discover_downstream => {
                 self.downstream_peer = self.scene.worker.peer(&self.request.headers);
@@ -191,7 +229,7 @@ impl Exchange {
                 true
             }
             HttpFilter::Rbac(rbac) => {
-                let special = overrides.and_then(|(route, vhost)| route.rbac.or(vhost.rbac));
+                let special = overrides().and_then(|(route, vhost)| route.rbac.or(vhost.rbac));
                 match special {
                     Some(None) => true,
                     Some(Some(special)) => self.judge(&special),
@@ -199,7 +237,7 @@ impl Exchange {
                 }
             }
             HttpFilter::Fault(fault) => {
-                let special = overrides.and_then(|(route, vhost)| route.fault.or(vhost.fault));
+                let special = overrides().and_then(|(route, vhost)| route.fault.or(vhost.fault));
                 self.fault(special.as_deref().unwrap_or(fault)).await
             }
             HttpFilter::JwtAuthn(jwt) => {
@@ -207,7 +245,7 @@ impl Exchange {
                 self.authenticate(jwt, special.as_ref())
             }
             HttpFilter::Cors => {
-                let Some(cors) = overrides.and_then(|(route, vhost)| route.cors.or(vhost.cors)) else {
+                let Some(cors) = overrides().and_then(|(route, vhost)| route.cors.or(vhost.cors)) else {
                     return true;
                 };
                 if cors.preflight(&self.request.method, &self.request.headers, &mut self.response.headers) {
@@ -332,14 +370,20 @@ impl Exchange {
         if !self.request.keep_alive {
             replier.set_close();
         }
+        if self.gone {
+            replier.abort();
+            return;
+        }
         self.info.response_code = self.response.status;
-        let sent = match replier.start(&self.response, &body, None) {
-            Ok(mut sink) => super::body::pump(&mut body, &mut sink, |_| {}).await.ok(),
-            Err(_) => None,
+        let sent = &mut self.info.bytes_sent;
+        let sending = match replier.start(&self.response, &body, None) {
+            Ok(mut sink) => {
+                super::body::pump(&mut body, &mut sink, |piece| *sent += piece.len() as u64).await.is_ok()
+            }
+            Err(_) => false,
         };
-        match sent {
-            Some(count) => self.info.bytes_sent = count,
-            None => self.info.flags.set(Flags::DOWNSTREAM_TERMINATION),
+        if !sending {
+            self.info.flags.set(Flags::DOWNSTREAM_TERMINATION);
         }
     }
 

@@ -1,53 +1,72 @@
 //! Serving one HTTP/1 connection: request after request, in order.
 
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::Instant;
 
-use super::body::{Body, Framing, PumpError, Sink};
-use super::codec::{HeadError, HeadLimits, Request, Response, take_request, write_response};
-use super::exchange::{Exchange, Scene};
+use super::alarm::Alarm;
+use super::body::{Body, Framing, Sink};
+use super::codec::{HeadError, HeadLimits, Response, take_request, write_response};
+use super::exchange::{Exchange, Memory, Scene};
 use super::reply::Replier;
 use super::wire::Wire;
 
 /// Serves until either side has had enough. `current` gives the scene for the next request (configuration may have
-/// changed), or `None` when the connection must end.
+/// changed), or `None` when the connection must end at once.
 pub(crate) async fn serve(wire: Wire, mut current: impl FnMut() -> Option<Scene>) {
     let wire = Rc::new(wire);
-    let mut request = Request::default();
+    let Some(mut scene) = current() else { return };
+    let worker = scene.worker.clone();
+    let mut draining = pin!(worker.drain_started());
+    let opened = Instant::now();
+    let mut memory = Memory::default();
     let mut served = 0_u32;
-    while let Some(scene) = current() {
-        let framing = match head(&wire, &mut request, &scene).await {
+    loop {
+        let ends = scene.manager.max_connection.map(|most| opened + most);
+        let waiting = head(&wire, &mut memory, &scene, ends, draining.as_mut());
+        let framing = match waiting.await {
             Ok(Some(framing)) => framing,
             Ok(None) => break,
             Err(error) => {
-                refuse(&wire, error, &scene).await;
+                refuse(&wire, error, &scene);
                 break;
             }
         };
+        match current() {
+            Some(now) => scene = now,
+            None => break,
+        }
         served += 1;
-        let last = scene.worker.draining()
+        let last = worker.draining()
+            || scene.leaving
+            || ends.is_some_and(|ends| Instant::now() >= ends)
             || (scene.manager.max_requests > 0 && served >= scene.manager.max_requests);
+        let request = &memory.request;
         let mut replier = Replier::H1 {
             wire: wire.clone(),
             to_head: request.method == b"HEAD",
             version: request.version,
             close: last,
         };
-        let body = Body::h1(wire.clone(), framing);
         let keep_alive = request.keep_alive;
-        let exchange = Exchange::new(scene, std::mem::take(&mut request));
-        request = exchange.run(body, &mut replier).await;
+        let body = Body::h1(wire.clone(), framing);
+        memory = Exchange::new(scene.clone(), memory).run(body, &mut replier).await;
         if replier.closes() || !keep_alive {
             break;
         }
-        wire.rest();
     }
     let _ = wire.flush().await;
     wire.shutdown().await;
 }
 
-/// Reads a head; `None` = the peer is done or idled too long.
-async fn head(wire: &Wire, request: &mut Request, scene: &Scene) -> Result<Option<Framing>, HeadError> {
+/// Reads a head; `None` = the peer is done or idled too long, or the connection has lived long enough.
+async fn head(
+    wire: &Wire,
+    memory: &mut Memory,
+    scene: &Scene,
+    ends: Option<Instant>,
+    mut draining: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<Framing>, HeadError> {
     let manager = &scene.manager;
     let limits = HeadLimits {
         bytes: manager.max_header_bytes,
@@ -56,14 +75,26 @@ async fn head(wire: &Wire, request: &mut Request, scene: &Scene) -> Result<Optio
         accept_http_10: manager.accept_http_10,
     };
     let mut started = !wire.input.borrow().is_empty();
+    let begun = Instant::now();
     loop {
-        if started && let Some(framing) = take_request(&mut wire.input.borrow_mut(), request, limits)? {
-            return Ok(Some(framing));
+        if started {
+            if let Some(framing) = take_request(&mut wire.input.borrow_mut(), &mut memory.request, limits)? {
+                return Ok(Some(framing));
+            }
+            let due = manager.headers_timeout.map(|limit| begun + limit);
+            match memory.alarm.limit(|| due, wire.fill()).await {
+                Some(Ok(count)) if count > 0 => {}
+                None => return Err(HeadError::Timeout),
+                _ => return Ok(None),
+            }
+            continue;
         }
-        let limit = if started { manager.headers_timeout } else { manager.idle_timeout };
+        let idle = manager.idle_timeout.map(|limit| begun + limit);
+        let due = [idle, ends].into_iter().flatten().min();
         let filled = tokio::select! {
-            filled = within(limit, wire.fill()) => filled,
-            () = scene.worker.drain_started(), if !started => return Ok(None),
+            biased;
+            filled = memory.alarm.limit(|| due, wire.fill()) => filled,
+            () = &mut draining => return Ok(None),
         };
         match filled {
             Some(Ok(count)) if count > 0 => started = true,
@@ -72,38 +103,54 @@ async fn head(wire: &Wire, request: &mut Request, scene: &Scene) -> Result<Optio
     }
 }
 
-async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
-        None => Some(work.await),
-    }
-}
-
-async fn refuse(wire: &Rc<Wire>, error: HeadError, scene: &Scene) {
+fn refuse(wire: &Rc<Wire>, error: HeadError, scene: &Scene) {
+    scene.counters.downstream_rq_total.add(1);
     scene.counters.downstream_rq_4xx.add(1);
     let mut response = Response { status: error.status(), ..Response::default() };
-    let text: &[u8] = if error.status() == 400 { b"Bad Request" } else { b"" };
+    let text: &[u8] = match error.status() {
+        400 => b"Bad Request",
+        408 => b"request header timeout",
+        _ => b"",
+    };
     response.headers.append(b"content-length", text.len().to_string().as_bytes());
     response.headers.append(b"content-type", b"text/plain");
-    write_response(&mut wire.output.borrow_mut(), &response, false, true, None);
-    wire.output.borrow_mut().extend_from_slice(text);
+    write_response(&mut wire.output(), &response, false, true, None);
+    wire.output().extend_from_slice(text);
     tracing::debug!(%error, "a request head was refused");
 }
 
-/// Carries bytes both ways after an upgrade; returns received and sent bytes.
-pub(crate) async fn tunnel(down: &Rc<Wire>, up: &Rc<Wire>) -> (u64, u64) {
+/// Carries bytes both ways after an upgrade until both directions ended, one failed, or nothing moved for as long as
+/// `idle` allows; returns received and sent bytes.
+pub(crate) async fn tunnel(
+    down: &Rc<Wire>,
+    up: &Rc<Wire>,
+    alarm: &mut Alarm,
+    idle: Option<std::time::Duration>,
+) -> (u64, u64) {
+    use std::cell::Cell;
     if down.flush().await.is_err() {
         return (0, 0);
     }
-    let one_way = |from: Rc<Wire>, to: Rc<Wire>| async move {
-        let mut body = Body::h1(from, Framing::UntilClose);
-        let mut sink = Sink::H1 { wire: to.clone(), chunked: false };
-        let mut count = 0;
-        let moved: Result<u64, PumpError> =
-            super::body::pump(&mut body, &mut sink, |piece| count += piece.len() as u64).await;
-        let _ = moved;
-        to.shutdown().await;
-        count
+    let (received, sent, last) = (Cell::new(0), Cell::new(0), Cell::new(Instant::now()));
+    let one_way = |from: Rc<Wire>, to: Rc<Wire>, count| {
+        let (count, last): (&Cell<u64>, _) = (count, &last);
+        async move {
+            let mut body = Body::h1(from, Framing::UntilClose);
+            let mut sink = Sink::H1 { wire: to.clone(), chunked: false };
+            let moved = super::body::pump(&mut body, &mut sink, |piece| {
+                count.set(count.get() + piece.len() as u64);
+                last.set(Instant::now());
+            });
+            moved.await?;
+            to.shutdown().await;
+            Ok::<(), super::body::PumpError>(())
+        }
     };
-    tokio::join!(one_way(down.clone(), up.clone()), one_way(up.clone(), down.clone()))
+    let both = async {
+        let upward = one_way(down.clone(), up.clone(), &received);
+        let downward = one_way(up.clone(), down.clone(), &sent);
+        let _ = tokio::try_join!(upward, downward);
+    };
+    alarm.limit(|| idle.map(|idle| last.get() + idle), both).await;
+    (received.get(), sent.get())
 }

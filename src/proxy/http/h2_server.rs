@@ -6,7 +6,7 @@ use crate::listen::stream::Stream;
 
 use super::body::Body;
 use super::codec::Request;
-use super::exchange::{Exchange, Scene};
+use super::exchange::{Exchange, Memory, Scene};
 use super::h2_map::to_list;
 use super::reply::Replier;
 
@@ -59,7 +59,7 @@ async fn serve_stream(
     };
     let body = Body::h2(stream);
     let mut replier = Replier::H2(sender);
-    let exchange = Exchange::new(scene, request);
+    let exchange = Exchange::new(scene, Memory { request, ..Memory::default() });
     exchange.run(body, &mut replier).await;
 }
 

@@ -49,15 +49,6 @@ pub(crate) fn prepare(
     random: u128,
 ) -> Result<IpAddr, Refusal> {
     normalize(request, manager)?;
-    let wants_upgrade = request.upgrade.is_some() || request.method == b"CONNECT";
-    let kind = if request.method == b"CONNECT" { Some("connect") } else { request.upgrade.as_deref() };
-    if wants_upgrade && !kind.is_some_and(|kind| manager.upgrades.iter().any(|each| each == kind)) {
-        // A refused upgrade is an ordinary request; CONNECT has no ordinary meaning.
-        if request.method == b"CONNECT" {
-            return Err(Refusal::UpgradeRefused);
-        }
-        request.upgrade = None;
-    }
     super::codec::strip_hop_by_hop(&mut request.headers);
     if request.expect_continue {
         request.headers.remove(b"expect");
@@ -238,11 +229,7 @@ fn request_id(headers: &mut HeaderList, manager: &HttpManager, random: u128) {
     if !manager.generate_request_id || (headers.contains(b"x-request-id") && !edge) {
         return;
     }
-    // UUID version 4, variant 1.
-    let bits = (random & !(0xf << 76) | (4 << 76)) & !(0x3 << 62) | (0x2 << 62);
-    let hex = format!("{bits:032x}");
-    let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
-    headers.set(b"x-request-id", id.as_bytes());
+    headers.set(b"x-request-id", &super::number::uuid(random));
 }
 
 fn client_certificate(headers: &mut HeaderList, manager: &HttpManager, connection: &ConnectionInfo) {

@@ -42,7 +42,7 @@ impl Replier {
                 let empty = body.is_done();
                 let chunked = !bodiless && !sized && !empty && *version == 1;
                 *close |= !bodiless && !sized && !empty && *version == 0;
-                let mut out = wire.output.borrow_mut();
+                let mut out = wire.output();
                 let mut response = std::borrow::Cow::Borrowed(response);
                 if empty && !sized && !bodiless {
                     response.to_mut().headers.set(b"content-length", b"0");
@@ -81,7 +81,7 @@ impl Replier {
     pub(crate) async fn send_continue(&mut self) -> Result<(), BodyError> {
         match self {
             Self::H1 { wire, .. } => {
-                wire.output.borrow_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                wire.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 Ok(wire.flush().await?)
             }
             Self::H2(sender) => {

@@ -207,24 +207,28 @@ impl Call {
         http_counters.downstream_cx_total.add(1);
         http_counters.downstream_cx_active.add(1);
         let worker = self.worker.clone();
-        let mut generation = worker.snapshot().generation();
+        let mut generation = worker.generation();
         let mut serving = chain;
         let mut ready = first.clone();
-        // A new version of the listener takes over between requests; the connection ends only when its TLS changed.
+        // A new version of the listener takes over between requests. A chain that is gone, or whose TLS is another now,
+        // serves the request that is there and then ends the connection.
         let current = move || {
+            if worker.generation() == generation {
+                return Some(ready.clone());
+            }
             let snapshot = worker.snapshot();
-            if snapshot.generation() != generation {
-                generation = snapshot.generation();
-                let listener = snapshot.listeners.get(&*self.listener.name)?;
-                let chain = self.choose(listener)?;
-                if !Arc::ptr_eq(&chain, &serving) {
-                    let same_tls = matches!((&chain.tls, &serving.tls), (None, None) | (Some(_), Some(_)));
-                    if !same_tls || !self.allowed(&chain, &info) {
+            generation = snapshot.generation();
+            let listener = snapshot.listeners.get(&*self.listener.name);
+            match listener.and_then(|listener| self.choose(listener)) {
+                Some(chain) if Arc::ptr_eq(&chain, &serving) => {}
+                Some(chain) if same_tls(&chain, &serving) => {
+                    if !self.allowed(&chain, &info) {
                         return None;
                     }
                     ready = scene(&worker, &chain, &info)?;
                     serving = chain;
                 }
+                _ => ready.leaving = true,
             }
             Some(ready.clone())
         };
@@ -266,6 +270,15 @@ impl Call {
     }
 }
 
+/// Whether connections that were set up by one chain could have been by the other.
+fn same_tls(one: &FilterChain, other: &FilterChain) -> bool {
+    match (&one.tls, &other.tls) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.is_like(other),
+        _ => false,
+    }
+}
+
 /// Reads the first bytes and compares them with the HTTP/2 preface; what was read stays in the prefix.
 async fn has_preface(plain: &mut Prefixed) -> bool {
     use tokio::io::AsyncReadExt;
@@ -289,5 +302,11 @@ async fn has_preface(plain: &mut Prefixed) -> bool {
 fn scene(worker: &Rc<Worker>, chain: &FilterChain, info: &Rc<ConnectionInfo>) -> Option<Scene> {
     let Terminal::Http(manager) = &chain.terminal else { return None };
     let counters = worker.http_counters(&manager.stat_prefix);
-    Some(Scene { worker: worker.clone(), manager: manager.clone(), connection: info.clone(), counters })
+    Some(Scene {
+        worker: worker.clone(),
+        manager: manager.clone(),
+        connection: info.clone(),
+        counters,
+        leaving: false,
+    })
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::istio::IstioShard;
+use crate::upstream::outlier::HostHealth;
 
 /// A number that workers count in.
 #[derive(Debug, Default)]
@@ -50,8 +51,10 @@ counters!(
     ClusterCounters {
         upstream_cx_total, upstream_cx_http1_total, upstream_cx_http2_total, upstream_cx_connect_fail, upstream_rq_total,
         upstream_rq_2xx, upstream_rq_3xx, upstream_rq_4xx, upstream_rq_5xx, upstream_rq_timeout, upstream_rq_retry,
-        upstream_rq_per_try_timeout, upstream_rq_pending_overflow, upstream_cx_overflow, upstream_cx_none_healthy, outlier_ejections
-    } gauges { upstream_cx_active, upstream_rq_active }
+        upstream_rq_per_try_timeout, upstream_rq_pending_overflow, upstream_cx_overflow, upstream_cx_none_healthy,
+        upstream_cx_connect_timeout, upstream_rq_retry_overflow,
+        outlier_detection_ejections_enforced_total, outlier_detection_ejections_overflow
+    } gauges { upstream_cx_active, upstream_rq_active, upstream_rq_pending_active, upstream_rq_retry_active }
 );
 counters!(
     /// Statistics of an endpoint.
@@ -113,6 +116,8 @@ pub struct EndpointStats {
     pub rq_timeout: u64,
     /// Requests sent.
     pub rq_total: u64,
+    /// Outlier detection keeps traffic away from it now.
+    pub ejected: bool,
 }
 
 /// All statistics of the process.
@@ -120,6 +125,7 @@ pub struct EndpointStats {
 pub struct Registry {
     clusters: Mutex<BTreeMap<Arc<str>, Arc<ClusterCounters>>>,
     hosts: Mutex<HashMap<(Arc<str>, SocketAddr), Arc<HostCounters>>>,
+    health: Mutex<HashMap<(Arc<str>, SocketAddr), Arc<HostHealth>>>,
     http: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
     listeners: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
     named: Mutex<BTreeMap<String, Arc<Counter>>>,
@@ -137,6 +143,11 @@ impl Registry {
 
     pub(crate) fn host(&self, cluster: &Arc<str>, address: SocketAddr) -> Arc<HostCounters> {
         lock(&self.hosts).entry((cluster.clone(), address)).or_default().clone()
+    }
+
+    /// What all workers know of an endpoint's failures.
+    pub(crate) fn health(&self, cluster: &Arc<str>, address: SocketAddr) -> Arc<HostHealth> {
+        lock(&self.health).entry((cluster.clone(), address)).or_default().clone()
     }
 
     pub(crate) fn http(&self, prefix: &str) -> Arc<HttpCounters> {
@@ -204,9 +215,11 @@ impl Registry {
     /// Counters of the endpoints of one cluster (`/clusters`).
     pub fn endpoints(&self, cluster: &str) -> Vec<EndpointStats> {
         let hosts = lock(&self.hosts);
+        let health = lock(&self.health);
         let mine = hosts.iter().filter(|((name, _), _)| &**name == cluster);
         let mut list: Vec<_> = mine
-            .map(|((_, address), c)| EndpointStats {
+            .map(|(key @ (_, address), c)| EndpointStats {
+                ejected: health.get(key).is_some_and(|health| health.is_ejected()),
                 address: *address,
                 cx_active: c.cx_active.get(),
                 cx_connect_fail: c.cx_connect_fail.get(),

@@ -16,6 +16,7 @@ use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
 use crate::listen::stream::Stream;
 use crate::stats::TcpLabels;
 use crate::upstream::connect::{Offer, connect};
+use crate::upstream::outlier::Outcome;
 use crate::worker::context::Worker;
 
 /// First and largest copy buffer.
@@ -69,24 +70,26 @@ async fn dial_and_copy(
         let address = host.endpoint.address;
         info.upstream_host = Some(address);
         pool.counters.upstream_cx_total.add(1);
+        host.counters.cx_total.add(1);
         match connect(&pool.cluster, address, host.tls.as_ref(), None, Offer::AsConfigured, worker.mark).await
         {
             Ok(stream) => {
-                host.counters.cx_total.add(1);
+                pool.note(&host, Outcome::Connected);
                 info.upstream_local = stream.socket().local_addr().ok();
-                up = Some((stream, host));
+                let slot = host.count_connection(&pool);
+                up = Some((stream, host, slot));
                 break;
             }
             Err(error) => {
                 host.counters.cx_connect_fail.add(1);
                 pool.counters.upstream_cx_connect_fail.add(1);
-                pool.note(&host, None);
+                pool.note(&host, Outcome::NoConnection);
                 info.transport_failure = error.to_string().into();
                 tried.push(address);
             }
         }
     }
-    let Some((up, host)) = up else {
+    let Some((up, host, slot)) = up else {
         info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
         return None;
     };
@@ -97,8 +100,6 @@ async fn dial_and_copy(
     if let Some(labels) = &labels {
         worker.istio.lock().unwrap_or_else(PoisonError::into_inner).tcp_opened(labels);
     }
-    pool.counters.upstream_cx_active.add(1);
-    host.counters.cx_active.add(1);
     let copying = copy_both(down, up, proxy.idle_timeout);
     let (received, sent) = match proxy.max_connection {
         Some(limit) => tokio::time::timeout(limit, copying).await.unwrap_or_default(),
@@ -106,8 +107,7 @@ async fn dial_and_copy(
     };
     info.bytes_received = received;
     info.bytes_sent = sent;
-    pool.counters.upstream_cx_active.sub(1);
-    host.counters.cx_active.sub(1);
+    drop(slot);
     labels
 }
 

@@ -212,6 +212,8 @@ fn versions(from: Option<&tls::TlsParameters>) -> Result<Vec<&'static SupportedP
 /// TLS of a filter chain.
 #[derive(Debug)]
 pub(crate) struct DownstreamTls {
+    /// A hash of the settings, to tell whether another context has the same.
+    settings: u64,
     common: Common,
     require_client: bool,
     current: ArcSwapOption<ServerState>,
@@ -255,11 +257,17 @@ impl DownstreamTls {
             return Err(FieldError::new("common_tls_context", "names no certificate; a server needs one"));
         }
         let require_client = from.require_client_certificate.as_ref().is_some_and(|b| b.value);
-        let context = Arc::new(Self { common, require_client, current: ArcSwapOption::empty() });
+        let settings = hash_of(from);
+        let context = Arc::new(Self { settings, common, require_client, current: ArcSwapOption::empty() });
         let mut inner = secrets.inner.lock().unwrap_or_else(PoisonError::into_inner);
         context.refresh(&inner);
         inner.downstream.push(Arc::downgrade(&context));
         Ok(context)
+    }
+
+    /// Whether both make the same connections.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     /// What a new connection uses; `None` while a secret is missing.
@@ -311,6 +319,13 @@ impl DownstreamTls {
             principal: principal.map(Into::into),
         })
     }
+}
+
+fn hash_of(settings: &impl prost::Message) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = std::hash::DefaultHasher::new();
+    settings.encode_to_vec().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// TLS towards the endpoints of a cluster.

@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     snapshot: RefCell<Arc<Snapshot>>,
     pools: Pools,
     peers: RefCell<PeerCache>,
-    http: RefCell<HashMap<Arc<str>, Arc<HttpCounters>>>,
+    http: RefCell<HashMap<Arc<str>, Arc<HttpCounters>, ahash::RandomState>>,
     random: Cell<u64>,
     date: RefCell<(Instant, Rc<str>)>,
 }
@@ -77,6 +77,11 @@ impl Worker {
     /// The configuration in force.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.borrow().clone()
+    }
+
+    /// Counts the changes of the configuration.
+    pub(crate) fn generation(&self) -> u64 {
+        self.snapshot.borrow().generation()
     }
 
     /// Takes over a new configuration.

@@ -150,13 +150,12 @@ impl Drop for Proxy {
 }
 
 fn run_worker(index: usize, make: impl FnOnce() -> std::rc::Rc<Worker>, ready: &std::sync::mpsc::Sender<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let Ok(runtime) = runtime else {
         tracing::error!(index, "a traffic thread has no event loop; are file descriptors used up?");
         return;
     };
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async move {
+    runtime.block_on(async move {
         let worker = make();
         if index == 0 {
             tokio::task::spawn_local(crate::upstream::dns::run(worker.store.clone()));

@@ -1,0 +1,237 @@
+//! Attempts: an endpoint, the request sent, the head of the answer, and once more when the retry policy says so.
+
+use std::net::SocketAddr;
+
+use crate::config::{AttemptFailure, HostRewrite, HttpVersion};
+use crate::http::attempt::{Answered, ClientFault, Failed, Outgoing, attempt};
+use crate::http::codec::Request;
+use crate::http::exchange::Exchange;
+use crate::http::info::Flags;
+use crate::http::number::Decimal;
+use crate::upstream::host::Host;
+use crate::upstream::outlier::Outcome;
+use crate::upstream::pool::Pool;
+
+use super::Plan;
+use super::hashing::hash_of;
+
+/// Tries until there is an answer to pass on; `None` = an answer of our own is ready.
+pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option<Answered> {
+    let retry = plan.forward.retry.clone();
+    let mut tried = smallvec::SmallVec::<[SocketAddr; 4]>::new();
+    let mut permit = None;
+    loop {
+        exchange.info.attempts += 1;
+        let number = exchange.info.attempts;
+        if number > 1 && exchange.request.headers.contains(b"x-envoy-attempt-count") {
+            exchange.request.headers.set(b"x-envoy-attempt-count", Decimal::of(number.into()).as_bytes());
+        }
+        let outcome = one(exchange, plan, &tried).await?;
+        drop(permit.take());
+        if let (Err(_), Some(fault)) = (&outcome, plan.source.as_ref().and_then(|s| s.fault.get())) {
+            blame_client(exchange, fault);
+            return None;
+        }
+        if let Ok(answered) = &outcome {
+            tried.push(answered.host.endpoint.address);
+        } else if let Some(address) = exchange.info.upstream_host {
+            tried.push(address);
+        }
+        let more = retry.as_ref().filter(|policy| {
+            number <= policy.retries && !plan.source.as_ref().is_some_and(|source| source.is_spent())
+        });
+        let again = more.filter(|policy| match &outcome {
+            Ok(_) => {
+                let grpc =
+                    exchange.response.headers.get_text(b"grpc-status").and_then(|code| code.parse().ok());
+                policy.retries_response(
+                    exchange.response.status,
+                    grpc,
+                    exchange.response.headers.contains(b"x-envoy-ratelimited"),
+                )
+            }
+            Err(failed) => policy.retries_failure(failed.kind),
+        });
+        let again = again.filter(|_| {
+            permit = plan.pool.retry_permit();
+            if permit.is_none() {
+                exchange.info.flags.set(Flags::UPSTREAM_OVERFLOW);
+            }
+            permit.is_some()
+        });
+        let Some(policy) = again else {
+            return match outcome {
+                Ok(answered) => Some(answered),
+                Err(failed) => {
+                    give_up(
+                        exchange,
+                        &failed,
+                        retry.is_some_and(|policy| policy.retries > 0 && number > policy.retries),
+                    );
+                    None
+                }
+            };
+        };
+        drop(outcome);
+        plan.pool.counters.upstream_rq_retry.add(1);
+        if !policy.avoid_previous_hosts {
+            tried.clear();
+        }
+        tokio::time::sleep(policy.pause(number, exchange.scene.worker.random())).await;
+    }
+}
+
+/// One attempt. `None` = an answer of our own is ready and nothing more is tried.
+async fn one(
+    exchange: &mut Exchange,
+    plan: &Plan<'_>,
+    tried: &[SocketAddr],
+) -> Option<Result<Answered, Failed>> {
+    let worker = exchange.scene.worker.clone();
+    let (pool, forward) = (&plan.pool, plan.forward);
+    let original = original_destination(exchange, pool);
+    let hash = hash_of(exchange, forward);
+    let Some(host) = pool.choose(worker.random(), hash, tried, original, &worker.registry) else {
+        pool.counters.upstream_cx_none_healthy.add(1);
+        exchange.info.details = "no_healthy_upstream".into();
+        exchange.own(503, b"no healthy upstream", Flags::NO_HEALTHY_UPSTREAM);
+        return None;
+    };
+    let Some(active) = host.begin(pool) else {
+        return Some(Err(Failed::new(AttemptFailure::Overflow, "overflow")));
+    };
+    let http2 = match pool.cluster.http {
+        HttpVersion::Http2 => true,
+        HttpVersion::Downstream => exchange.request.version == 2,
+        HttpVersion::Http1 | HttpVersion::Auto => false,
+    };
+    exchange.upstream_peer = host.endpoint.workload.as_deref().and_then(|text| worker.endpoint_peer(text));
+    // Both go out by reference; neither is needed while the attempt lasts.
+    let request = std::mem::take(&mut exchange.request);
+    let mut response = std::mem::take(&mut exchange.response);
+    response.headers.clear();
+    let authority = authority(&request, plan, &host.endpoint.hostname);
+    let sni = pool.cluster.auto_sni.then(|| String::from_utf8_lossy(host_only(authority)));
+    let out = Outgoing {
+        request: &request,
+        authority,
+        source: plan.source.as_ref(),
+        http2,
+        offer: plan.offer(exchange, http2),
+        sni: sni.as_deref(),
+    };
+    let sending = attempt(&worker, pool, host.clone(), active, &out, &mut response, &mut exchange.info);
+    let per_try = forward.retry.as_ref().and_then(|policy| policy.per_try_timeout);
+    let outcome = match per_try {
+        None => sending.await,
+        Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
+            pool.counters.upstream_rq_per_try_timeout.add(1);
+            Err(Failed::new(AttemptFailure::PerTryTimeout, "per try timeout"))
+        }),
+    };
+    exchange.request = request;
+    exchange.response = response;
+    let innocent = plan.source.as_ref().is_some_and(|source| source.fault.get().is_some());
+    if !innocent {
+        note(plan, &host, &outcome, exchange.response.status);
+    }
+    Some(outcome)
+}
+
+/// Tells the endpoint's statistics and outlier detection what came of the attempt.
+fn note(plan: &Plan<'_>, host: &Host, outcome: &Result<Answered, Failed>, status: u16) {
+    let seen = match outcome {
+        Ok(_) => Outcome::Answer(status),
+        Err(failed) if failed.kind == AttemptFailure::Overflow => return,
+        Err(failed) if failed.kind == AttemptFailure::Connect => Outcome::NoConnection,
+        Err(_) => Outcome::NoAnswer,
+    };
+    plan.pool.note(host, seen);
+    if outcome.is_err() || status >= 500 {
+        host.counters.rq_error.add(1)
+    } else {
+        host.counters.rq_success.add(1)
+    }
+}
+
+/// The host that the upstream is asked for.
+fn authority<'r>(request: &'r Request, plan: &'r Plan<'_>, endpoint: &'r str) -> &'r [u8] {
+    match (&plan.host_rewrite, &plan.forward.host_rewrite) {
+        (Some(host), _) => host,
+        (None, HostRewrite::Literal(host)) => host.as_bytes(),
+        (None, HostRewrite::Auto) if !endpoint.is_empty() => endpoint.as_bytes(),
+        (None, HostRewrite::Header(name)) => request.headers.get(name).unwrap_or(&request.authority),
+        _ => &request.authority,
+    }
+}
+
+/// A host without its port.
+fn host_only(authority: &[u8]) -> &[u8] {
+    let text = std::str::from_utf8(authority).unwrap_or_default();
+    crate::config::without_port(text).as_bytes()
+}
+
+/// Where an ORIGINAL_DST cluster goes: the header if the cluster reads one, else where the connection was going.
+fn original_destination(exchange: &Exchange, pool: &Pool) -> Option<SocketAddr> {
+    let header = pool.cluster.original_dst_header.as_ref();
+    header
+        .and_then(|name| exchange.request.headers.get_text(name)?.parse().ok())
+        .or(Some(exchange.scene.connection.local))
+}
+
+fn give_up(exchange: &mut Exchange, failed: &Failed, exhausted: bool) {
+    let (flag, details, status) = match failed.kind {
+        AttemptFailure::Connect => (
+            Flags::UPSTREAM_CONNECTION_FAILURE,
+            "upstream_reset_before_response_started{remote_connection_failure}",
+            503,
+        ),
+        AttemptFailure::PerTryTimeout => (Flags::UPSTREAM_TIMEOUT, "upstream_per_try_timeout", 504),
+        AttemptFailure::Refused => (
+            Flags::UPSTREAM_RESET,
+            "upstream_reset_before_response_started{remote_refused_stream_reset}",
+            503,
+        ),
+        AttemptFailure::Overflow => {
+            exchange.response.headers.set(b"x-envoy-overloaded", b"true");
+            (Flags::UPSTREAM_OVERFLOW, "upstream_reset_before_response_started{overflow}", 503)
+        }
+        _ if failed.reason == "protocol error" => {
+            (Flags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_before_response_started{protocol_error}", 502)
+        }
+        _ if failed.reason == "remote reset" => {
+            (Flags::UPSTREAM_RESET, "upstream_reset_before_response_started{remote_reset}", 503)
+        }
+        _ => (
+            Flags::UPSTREAM_TERMINATION,
+            "upstream_reset_before_response_started{connection_termination}",
+            503,
+        ),
+    };
+    if exhausted {
+        exchange.info.flags.set(Flags::RETRY_LIMIT);
+    }
+    exchange.info.details = details.into();
+    exchange.info.transport_failure = failed.transport.clone().into();
+    let mut text =
+        format!("upstream connect error or disconnect/reset before headers. reset reason: {}", failed.reason);
+    if !failed.transport.is_empty() {
+        text.push_str(&format!(", transport failure reason: {}", failed.transport));
+    }
+    exchange.own(status, text.as_bytes(), flag);
+}
+
+/// The client's side failed: no upstream is to blame, and nothing is sent again.
+fn blame_client(exchange: &mut Exchange, fault: ClientFault) {
+    match fault {
+        ClientFault::Framing => {
+            exchange.info.details = "http1.codec_error".into();
+            exchange.own(400, b"Bad Request", Flags::DOWNSTREAM_PROTOCOL_ERROR);
+        }
+        ClientFault::Gone => {
+            exchange.info.details = "downstream_remote_disconnect".into();
+            exchange.own(400, b"", Flags::DOWNSTREAM_TERMINATION);
+            exchange.gone = true;
+        }
+    }
+}
