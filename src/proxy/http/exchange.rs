@@ -241,7 +241,7 @@ impl Exchange {
                 self.fault(special.as_deref().unwrap_or(fault)).await
             }
             HttpFilter::JwtAuthn(jwt) => {
-                let special = overrides.and_then(|(route, vhost)| route.jwt.or(vhost.jwt));
+                let special = overrides().and_then(|(route, vhost)| route.jwt.or(vhost.jwt));
                 self.authenticate(jwt, special.as_ref())
             }
             HttpFilter::Cors => {
