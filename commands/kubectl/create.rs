@@ -1,4 +1,8 @@
-//! `kubectl create`: objects from files, or a namespace.
+//! `kubectl create`: objects from manifests, or a namespace, secret, config map or service account from the command line.
+
+mod literal;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -9,6 +13,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::files;
 use crate::kubernetes::{Resource, kubectl_failure, kubectl_failure_while, text};
 use crate::output;
+use literal::Content;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -27,24 +32,65 @@ pub(super) struct Create {
 enum What {
     /// A namespace
     #[command(alias = "ns")]
-    Namespace {
-        /// Its name
-        name: String,
-        /// Print or check, but do not create: none, client, server
-        #[arg(long, default_value = "none", value_parser = ["none", "client", "server"])]
-        dry_run: String,
-        /// Print the object: yaml, json
-        #[arg(short, long, value_parser = ["yaml", "json"])]
-        output: Option<String>,
+    Namespace(Named),
+    /// A secret: generic, tls
+    #[command(subcommand)]
+    Secret(SecretKind),
+    /// A config map
+    #[command(alias = "cm")]
+    Configmap {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        content: Content,
     },
+    /// A service account
+    #[command(alias = "sa")]
+    Serviceaccount(Named),
+}
+
+#[derive(Debug, Subcommand)]
+enum SecretKind {
+    /// A secret of files and literal values
+    Generic {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        content: Content,
+        /// Type of the secret
+        #[arg(long = "type", value_name = "TYPE", default_value = "Opaque")]
+        kind: String,
+    },
+    /// A secret with a certificate and its key
+    Tls {
+        #[command(flatten)]
+        named: Named,
+        /// File with the certificate chain, PEM
+        #[arg(long, value_name = "FILE")]
+        cert: PathBuf,
+        /// File with the private key, PEM
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+}
+
+/// What every object made from the command line has.
+#[derive(Debug, Args)]
+struct Named {
+    /// Its name
+    name: String,
+    /// Print or check, but do not create: none, client, server
+    #[arg(long, default_value = "none", value_parser = ["none", "client", "server"])]
+    dry_run: String,
+    /// Print the object: yaml, json
+    #[arg(short, long, value_parser = ["yaml", "json"])]
+    output: Option<String>,
 }
 
 impl Create {
     pub(super) async fn run(self, session: &Session) -> Outcome {
         match &self.what {
-            Some(What::Namespace { name, dry_run, output }) => {
-                namespace(session, name, dry_run, output.as_deref()).await
-            }
+            Some(what) => what.create(session).await,
             None if self.filename.is_empty() => {
                 Err(error("must specify one of -f or a resource type, such as namespace"))
             }
@@ -80,31 +126,69 @@ impl Create {
     }
 }
 
-async fn namespace(session: &Session, name: &str, dry_run: &str, format: Option<&str>) -> Outcome {
-    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let answer: Value = if dry_run == "client" {
-        object
-    } else {
-        let answer =
-            session.objects.create(&Resource::namespaces(), None, &object, dry_run == "server").await;
-        answer.map_err(kubectl_failure)?
-    };
-    print(&answer, dry_run, format)?;
-    Ok(Exit::Success)
-}
-
-fn print(answer: &Value, dry_run: &str, format: Option<&str>) -> Result<(), Failure> {
-    match format {
-        Some("json") => output::data(&output::to_json(answer)?),
-        Some(_) => output::data(&output::to_yaml(answer)?),
-        None => {
-            let suffix = match dry_run {
-                "client" => " (dry run)",
-                "server" => " (server dry run)",
-                _ => "",
-            };
-            output::line(&format!("namespace/{} created{suffix}", text(answer, "/metadata/name")));
+impl What {
+    async fn create(&self, session: &Session) -> Outcome {
+        match self {
+            Self::Namespace(named) => {
+                named.create(session, Resource::namespaces(), "Namespace", json!({})).await
+            }
+            Self::Serviceaccount(named) => {
+                let resource = Resource::known("", "v1", "ServiceAccount", "serviceaccounts", true);
+                named.create(session, resource, "ServiceAccount", json!({})).await
+            }
+            Self::Configmap { named, content } => {
+                let resource = Resource::known("", "v1", "ConfigMap", "configmaps", true);
+                named.create(session, resource, "ConfigMap", content.config_map()?).await
+            }
+            Self::Secret(secret) => {
+                let resource = Resource::known("", "v1", "Secret", "secrets", true);
+                let (named, body) = match secret {
+                    SecretKind::Generic { named, content, kind } => {
+                        (named, json!({"type": kind, "data": content.secret()?}))
+                    }
+                    SecretKind::Tls { named, cert, key } => {
+                        (named, json!({"type": "kubernetes.io/tls", "data": literal::key_pair(cert, key)?}))
+                    }
+                };
+                named.create(session, resource, "Secret", body).await
+            }
         }
     }
-    Ok(())
+}
+
+impl Named {
+    async fn create(&self, session: &Session, resource: Resource, kind: &str, body: Value) -> Outcome {
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": self.name}});
+        let namespace = resource.namespaced.then_some(session.namespace.as_str());
+        if let Some(namespace) = namespace {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        for (key, value) in body.as_object().into_iter().flatten() {
+            object[key] = value.clone();
+        }
+        if self.dry_run != "client" {
+            let answer =
+                session.objects.create(&resource, namespace, &object, self.dry_run == "server").await;
+            object = answer.map_err(kubectl_failure)?;
+        }
+        self.print(&resource, &object)?;
+        Ok(Exit::Success)
+    }
+
+    fn print(&self, resource: &Resource, answer: &Value) -> Result<(), Failure> {
+        match self.output.as_deref() {
+            Some("json") => output::data(&output::to_json(answer)?),
+            Some(_) => output::data(&output::to_yaml(answer)?),
+            None => {
+                let suffix = match self.dry_run.as_str() {
+                    "client" => " (dry run)",
+                    "server" => " (server dry run)",
+                    _ => "",
+                };
+                let name = text(answer, "/metadata/name");
+                output::line(&format!("{}/{name} created{suffix}", resource.qualified_singular()));
+            }
+        }
+        Ok(())
+    }
 }

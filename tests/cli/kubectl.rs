@@ -96,3 +96,27 @@ fn namespaces_and_types_are_listed_and_created() {
     let described = server.run(&["kubectl", "describe", "namespace", "shop"]);
     assert!(described.stdout.starts_with("Name:         shop\n"), "{described:?}");
 }
+
+#[test]
+fn secrets_and_config_maps_are_made_from_files_and_literals() {
+    let server = Server::start();
+    let file = server.file("motd", "hello\n");
+    let from = format!("--from-file={}", file.display());
+    let made = server.run(&["kubectl", "create", "secret", "generic", "s", &from, "--from-literal=user=a=b"]);
+    assert_eq!((made.code, made.stdout.as_str()), (0, "secret/s created\n"), "{made:?}");
+    let data =
+        server.run(&["kubectl", "get", "secret", "s", "-o", "jsonpath={.data.motd} {.data.user} {.type}"]);
+    assert_eq!(data.stdout, "aGVsbG8K YT1i Opaque", "{data:?}");
+
+    let named = format!("--from-file=greeting={}", file.display());
+    server.run(&["kubectl", "create", "configmap", "c", &named]);
+    let data = server.run(&["kubectl", "get", "configmap", "c", "-o", "jsonpath={.data.greeting}"]);
+    assert_eq!(data.stdout, "hello\n", "{data:?}");
+
+    let path = file.to_str().expect("path");
+    let refused = server.run(&["kubectl", "create", "secret", "tls", "t", "--cert", path, "--key", path]);
+    assert!(refused.code == 1 && refused.stderr.contains("motd holds no PEM certificate"), "{refused:?}");
+    let twice =
+        server.run(&["kubectl", "create", "configmap", "d", "--from-literal=a=1", "--from-literal=a=2"]);
+    assert!(twice.code == 1 && twice.stderr.contains("cannot add key a"), "{twice:?}");
+}

@@ -153,9 +153,11 @@ enum Attempt {
     Early,
 }
 
-/// The moments to attempt a probe: at once after the initial delay, then each period. What a slow attempt misses is not made up for.
+/// The moments to attempt a probe: at once after the initial delay, then each period; until the first answer the attempt that is due is the
+/// one at the end of a period, because no container answers in the moment it starts. What a slow attempt misses is not made up for.
 struct Attempts {
     interval: tokio::time::Interval,
+    begun: bool,
 }
 
 impl Attempts {
@@ -163,7 +165,7 @@ impl Attempts {
         tokio::time::sleep(Duration::from_secs(probe.initial_delay_seconds)).await;
         let mut interval = tokio::time::interval(probe.period());
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        Self { interval }
+        Self { interval, begun: false }
     }
 
     async fn due(&mut self) -> Attempt {
@@ -173,6 +175,11 @@ impl Attempts {
 
     /// A container that is ready a moment after an attempt is not left waiting for a whole period.
     async fn early_or_due(&mut self) -> Attempt {
+        if !self.begun {
+            self.begun = true;
+            self.interval.tick().await;
+            return Attempt::Early;
+        }
         tokio::select! {
             biased;
             _ = self.interval.tick() => Attempt::Due,
