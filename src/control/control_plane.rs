@@ -1,6 +1,7 @@
 //! The control plane as a whole: built in one place, run as a handful of supervised tasks.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::SocketAddr,
     sync::{
@@ -32,8 +33,8 @@ use tracing::info;
 use crate::{
     debug::http::{Monitor, local, monitoring},
     discovery::{Discovery, push},
-    index::Index,
-    mesh_settings,
+    index::{Affected, Index},
+    key_sets, mesh_settings,
     metrics::Metrics,
     options::ControlPlaneOptions,
     security::{
@@ -203,12 +204,29 @@ impl ControlPlane {
         }
         drop(drain);
         supervisor.spawn("serving certificate", endless(tls.renew()));
+        let issuers = key_sets::refresh::run(key_refresh(&discovery), store.subscribe());
+        supervisor.spawn("keys of token issuers", endless(issuers));
         let pusher = first_push(discovery, self.synced, self.feed, self.gate);
         supervisor.spawn("push", endless(pusher));
         let roots = writers::root_certificates(client.clone(), store.clone(), authority.clone());
         supervisor.spawn("root certificates", endless(roots));
         let bundles = writers::webhook_bundles(client, self.options, authority, store);
         supervisor.spawn("webhook configurations", endless(bundles));
+    }
+}
+
+/// Keys of token issuers go to the proxies of the rules that ask for them.
+fn key_refresh(discovery: &Arc<Discovery>) -> key_sets::refresh::Refresh<impl Fn(&BTreeSet<String>) + use<>> {
+    let told = discovery.clone();
+    key_sets::refresh::Refresh {
+        store: discovery.store.clone(),
+        keys: discovery.keys.clone(),
+        metrics: discovery.metrics.clone(),
+        interval: discovery.options.jwks_refresh,
+        changed: move |namespaces: &BTreeSet<String>| {
+            let root = told.index.load().settings.mesh.root_namespace.clone();
+            push::wake(&told, &Affected::listeners_in(namespaces, &root));
+        },
     }
 }
 
@@ -226,7 +244,8 @@ async fn first_push(discovery: Arc<Discovery>, mut synced: Synced, mut feed: Fee
         }
     }
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
-    discovery.index.store(Arc::new(Index::build(Arc::unwrap_or_clone(snapshot), settings)));
+    let index = Index::build_with(Arc::unwrap_or_clone(snapshot), settings, discovery.keys.clone());
+    discovery.index.store(Arc::new(index));
     discovery.synced.store(true, Ordering::Release);
     info!("configuration read, serving");
     gate.ready();
@@ -272,6 +291,7 @@ fn discovery(
     Ok(Arc::new(Discovery {
         options: options.clone(),
         index: ArcSwap::from_pointee(Index::build(Arc::unwrap_or_clone(snapshot), settings)),
+        keys: Arc::default(),
         store,
         mesh_config: ArcSwap::from_pointee(mesh),
         connections: Connections::default(),

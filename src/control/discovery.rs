@@ -16,7 +16,7 @@ use sagene_store::Store;
 use sagene_xds::server::Connections;
 
 use crate::{
-    generate::Proxy, index::Index, metrics::Metrics, options::ControlPlaneOptions,
+    generate::Proxy, index::Index, key_sets::KeySets, metrics::Metrics, options::ControlPlaneOptions,
     security::authentication::Authenticator,
 };
 
@@ -39,6 +39,7 @@ pub(crate) struct Discovery {
     pub(crate) options: Arc<ControlPlaneOptions>,
     pub(crate) store: Store,
     pub(crate) index: ArcSwap<Index>,
+    pub(crate) keys: Arc<KeySets>,
     pub(crate) mesh_config: ArcSwap<MeshConfig>,
     pub(crate) connections: Connections<Peer>,
     pub(crate) authenticator: Arc<Authenticator>,

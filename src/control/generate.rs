@@ -7,12 +7,14 @@ pub(crate) mod authorization;
 pub(crate) mod cluster;
 pub(crate) mod content_hash;
 pub(crate) mod endpoint;
+pub mod envoy_filter;
 pub mod extension;
 pub(crate) mod listener;
 pub(crate) mod name_table;
 pub(crate) mod names;
 pub(crate) mod proto;
 pub mod proxy;
+pub(crate) mod request_authentication;
 pub mod resource;
 pub(crate) mod route;
 pub(crate) mod secret;
@@ -28,4 +30,4 @@ pub use resource::{Resource, ResourceSet};
 pub use settings::Settings;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

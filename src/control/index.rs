@@ -19,7 +19,9 @@ use sagene_model::virtual_service::{self, Resolved};
 pub use affected::{Affected, Concern};
 pub use sagene_xds::session::Requested;
 
+use crate::generate::envoy_filter::{EnvoyFilters, Selection};
 use crate::generate::{self, Proxy, ProxyType, Resource, ResourceSet, Settings, type_url};
+use crate::key_sets::KeySets;
 use inbound::{Inbound, InboundKey};
 use rules::Rules;
 use services::{Services, lock};
@@ -32,6 +34,10 @@ pub struct Index {
     pub(crate) settings: Arc<Settings>,
     pub(crate) services: Services,
     pub(crate) rules: Arc<Rules>,
+    /// Patches of what is generated.
+    pub(crate) envoy_filters: Arc<EnvoyFilters>,
+    /// Public keys of token issuers.
+    pub(crate) keys: Arc<KeySets>,
     /// Every VirtualService, oldest first.
     pub(crate) virtual_services: Arc<Vec<Arc<Resolved>>>,
     relevant_labels: BTreeSet<(String, String)>,
@@ -41,16 +47,24 @@ pub struct Index {
 }
 
 /// What the whole set of a wildcard type depends on, by address of the shared parts.
-type SetKey = (&'static str, usize, usize);
+type SetKey = (&'static str, usize, usize, usize);
 /// The set with what it was made of, whose addresses are taken as long as the set is.
-type SharedSet = (Arc<View>, Arc<Inbound>, Arc<ResourceSet>);
+type SharedSet = (Arc<View>, Arc<Inbound>, Option<Arc<Selection>>, Arc<ResourceSet>);
 
 impl Index {
     /// An index of a snapshot, from scratch.
     pub fn build(snapshot: Snapshot, settings: Arc<Settings>) -> Self {
+        Self::build_with(snapshot, settings, Arc::default())
+    }
+
+    /// As [`Self::build`], with public keys of token issuers.
+    pub fn build_with(snapshot: Snapshot, settings: Arc<Settings>, keys: Arc<KeySets>) -> Self {
         let services = Services::build(&snapshot, &settings.mesh);
         let virtual_services = Arc::new(virtual_service::resolve_all(&snapshot, &settings.mesh));
-        Self::assemble(snapshot, settings, services, Arc::default(), virtual_services)
+        let envoy_filters = Arc::new(EnvoyFilters::build(&snapshot, &settings.mesh.root_namespace));
+        let mut index = Self::assemble(snapshot, settings, services, Arc::default(), keys, virtual_services);
+        index.envoy_filters = envoy_filters;
+        index
     }
 
     fn assemble(
@@ -58,6 +72,7 @@ impl Index {
         settings: Arc<Settings>,
         services: Services,
         rules: Arc<Rules>,
+        keys: Arc<KeySets>,
         virtual_services: Arc<Vec<Arc<Resolved>>>,
     ) -> Self {
         let mut index = Self {
@@ -65,6 +80,8 @@ impl Index {
             settings,
             services,
             rules,
+            envoy_filters: Arc::default(),
+            keys,
             virtual_services,
             relevant_labels: BTreeSet::new(),
             views: Mutex::default(),
@@ -78,7 +95,8 @@ impl Index {
     /// The index after `changes`, which lead to `snapshot`; and whom they concern.
     pub fn next(&self, snapshot: Snapshot, settings: Arc<Settings>, changes: &ChangeSet) -> (Self, Affected) {
         if settings != self.settings {
-            return (Self::build(snapshot, settings), Affected::everything());
+            let fresh = Self::build_with(snapshot, settings, self.keys.clone());
+            return (fresh, Affected::everything());
         }
         let mesh = &settings.mesh;
         let kinds = changes.kinds();
@@ -96,7 +114,12 @@ impl Index {
         let services =
             if kinds.contains(&Kind::PeerAuthentication) { services.without_generated() } else { services };
         let settings = self.settings.clone();
-        let next = Self::assemble(snapshot, settings, services, self.rules.clone(), virtual_services);
+        let (rules, keys) = (self.rules.clone(), self.keys.clone());
+        let mut next = Self::assemble(snapshot, settings, services, rules, keys, virtual_services);
+        next.envoy_filters = match kinds.contains(&Kind::EnvoyFilter) {
+            true => Arc::new(EnvoyFilters::build(&next.snapshot, &self.settings.mesh.root_namespace)),
+            false => self.envoy_filters.clone(),
+        };
         if let Some(keep) = keep(&kinds, &service_changes, next.relevant_labels == self.relevant_labels) {
             let views = lock(&self.views);
             *lock(&next.views) =
@@ -165,7 +188,11 @@ impl Index {
                     ProxyType::Sidecar => generate::route::of_sidecar(self, &view, name),
                     ProxyType::Router => generate::route::of_router(self, &view, proxy, name),
                 };
-                names.iter().filter_map(route).collect()
+                let made = names.iter().filter_map(route);
+                match self.patches(proxy) {
+                    None => made.collect(),
+                    Some(patches) => made.filter_map(|made| patches.route(&made)).collect(),
+                }
             }
             (type_url::SECRET, Requested::Names(names)) => {
                 names.iter().filter_map(|name| generate::secret::secret(self, proxy, name)).collect()
@@ -198,9 +225,10 @@ impl Index {
             }
             _ => return Arc::default(),
         };
-        let key = (kind, at.0, at.1);
+        let patches = self.patches(proxy);
+        let key = (kind, at.0, at.1, patches.as_ref().map_or(0, |patches| Arc::as_ptr(patches) as usize));
         if let Some(known) = lock(&self.sets).get(&key) {
-            return known.2.clone();
+            return known.3.clone();
         }
         let resources = match (kind, proxy.proxy_type) {
             ("clusters", ProxyType::Sidecar) => generate::cluster::of_sidecar(self, &view, &inbound),
@@ -208,8 +236,18 @@ impl Index {
             (_, ProxyType::Sidecar) => generate::listener::of_sidecar(self, &view, &inbound),
             (_, ProxyType::Router) => generate::listener::of_router(self, &view, &inbound, proxy),
         };
+        let resources = match &patches {
+            None => resources,
+            Some(patches) if kind == "clusters" => patches.clusters(resources),
+            Some(patches) => patches.listeners(resources),
+        };
         let set = ResourceSet::new(resources);
-        lock(&self.sets).entry(key).or_insert((view, inbound, set)).2.clone()
+        lock(&self.sets).entry(key).or_insert((view, inbound, patches, set)).3.clone()
+    }
+
+    /// The patches that hold for a proxy.
+    fn patches(&self, proxy: &Proxy) -> Option<Arc<Selection>> {
+        self.envoy_filters.select(proxy, &self.settings.mesh.root_namespace)
     }
 
     pub(crate) fn view(&self, proxy: &Proxy) -> Arc<View> {
@@ -242,6 +280,7 @@ impl Index {
             inbounds.insert(inbound::key_of(self, proxy));
         }
         lock(&self.sets).clear();
+        self.envoy_filters.forget_unused();
         lock(&self.views).retain(|key, _| views.contains(key));
         lock(&self.inbounds).retain(|key, _| inbounds.contains(key));
     }

@@ -7,6 +7,7 @@ mod debug;
 mod discovery;
 pub mod generate;
 pub mod index;
+pub mod key_sets;
 mod mesh_settings;
 pub mod metrics;
 pub mod options;

@@ -28,6 +28,8 @@ pub struct ControlPlaneOptions {
     pub debounce_after: Duration,
     /// Longest delay of a change (`PILOT_DEBOUNCE_MAX`). Default 10 s.
     pub debounce_max: Duration,
+    /// Time between fetches of an issuer's public keys: as long as a rotated key may go unnoticed.
+    pub jwks_refresh: Duration,
     /// Lifetimes of workload certificates (`DEFAULT_WORKLOAD_CERT_TTL`, `MAX_WORKLOAD_CERT_TTL`).
     pub lifetimes: Lifetimes,
     /// Life of a self-signed root (`CITADEL_SELF_SIGNED_CA_CERT_TTL`). Default 10 years.
@@ -76,6 +78,7 @@ impl Default for ControlPlaneOptions {
             ports: Ports::default(),
             debounce_after: Duration::from_millis(100),
             debounce_max: Duration::from_secs(10),
+            jwks_refresh: Duration::from_secs(20),
             lifetimes: Lifetimes::default(),
             root_lifetime: sagene_identity::authority::ROOT_TTL,
             token_audiences: vec!["istio-ca".to_owned()],
@@ -116,6 +119,7 @@ impl ControlPlaneOptions {
         for (name, field) in [
             ("PILOT_DEBOUNCE_AFTER", &mut options.debounce_after),
             ("PILOT_DEBOUNCE_MAX", &mut options.debounce_max),
+            ("PILOT_JWT_PUB_KEY_REFRESH_INTERVAL", &mut options.jwks_refresh),
             ("DEFAULT_WORKLOAD_CERT_TTL", &mut options.lifetimes.default),
             ("MAX_WORKLOAD_CERT_TTL", &mut options.lifetimes.max),
             ("CITADEL_SELF_SIGNED_CA_CERT_TTL", &mut options.root_lifetime),

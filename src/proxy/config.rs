@@ -19,6 +19,7 @@ mod listener;
 mod matcher;
 mod network_filter;
 pub(crate) mod proto;
+mod rate_limit;
 mod raw;
 mod retry;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
@@ -37,7 +38,7 @@ pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
 pub(crate) use cluster::{HttpVersion, LbPolicy, Outlier};
 pub(crate) use field::{FieldError, Within, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
-pub(crate) use header_mutation::{Mutation, apply as apply_mutations};
+pub(crate) use header_mutation::{Mutation, apply as apply_mutations, compile_added};
 pub(crate) use http_manager::{
     ClientCertDetails, Codec, HttpFilter, HttpManager, RouteSource, fraction_or_none,
 };
@@ -45,6 +46,7 @@ pub(crate) use listener::{ChainQuery, Terminal};
 pub use listener::{Direction, FilterChain, Listener};
 pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex};
 pub(crate) use network_filter::TcpProxy;
+pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::AttemptFailure;
 pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};

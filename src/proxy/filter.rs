@@ -4,10 +4,12 @@
 pub(crate) mod cors;
 pub(crate) mod fault;
 pub(crate) mod jwt_authn;
+pub(crate) mod local_ratelimit;
 pub(crate) mod metadata;
 pub(crate) mod peer_metadata;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod rbac;
+pub(crate) mod token_bucket;
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,12 @@
 
 mod decode;
 mod encode;
+mod merge;
 
 #[cfg(test)]
 mod tests;
 
+pub use merge::Lists;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use envoy_types::pb::google::protobuf::Any;
@@ -88,6 +90,20 @@ impl Codec {
     /// [`JsonError::Field`] names the path of the first field that does not fit.
     pub fn from_json(&self, type_url: &str, value: &Value) -> Result<Vec<u8>, JsonError> {
         decode::message(&self.pool, full_name(type_url), value)
+    }
+
+    /// Merges a patch into a message of the same type; all encoded.
+    ///
+    /// # Errors
+    /// [`JsonError::UnknownType`], [`JsonError::Bytes`]; [`JsonError::Field`] where messages inside `Any` differ in type.
+    pub fn merge(
+        &self,
+        type_url: &str,
+        base: &[u8],
+        patch: &[u8],
+        lists: Lists,
+    ) -> Result<Vec<u8>, JsonError> {
+        merge::merge(&self.pool, type_url, base, patch, lists)
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::{debug, error};
 use super::{Discovery, PushRecord};
 use crate::{
     generate::type_url,
-    index::{Affected, Concern, Index},
+    index::{Affected, Concern},
     mesh_settings,
 };
 
@@ -85,13 +85,13 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
     let (next, affected) = before.next(Arc::unwrap_or_clone(snapshot), settings, changes);
     next.forget_unused(discovery.connections.all().iter().filter_map(|c| c.peer.proxy.as_ref()));
-    let next = Arc::new(next);
-    discovery.index.store(next.clone());
+    discovery.index.store(Arc::new(next));
     discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
-    if affected.is_empty() { 0 } else { wake(discovery, &affected, &next) }
+    if affected.is_empty() { 0 } else { wake(discovery, &affected) }
 }
 
-fn wake(discovery: &Discovery, affected: &Affected, _index: &Index) -> usize {
+/// Wakes the proxies that are concerned; their number.
+pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> usize {
     let mut woken = 0;
     let mut endpoints = Endpoints::default();
     for connection in discovery.connections.all() {

@@ -1,4 +1,4 @@
-//! Authorization policies as RBAC filters: requests that a DENY policy matches are refused; where ALLOW policies exist, one must match.
+//! Authentication of requests, and authorization policies as RBAC filters: requests that a DENY policy matches are refused; where ALLOW policies exist, one must match.
 //!
 //! What an external provider would decide (CUSTOM) is refused as long as providers are not asked: closed, never open by accident.
 
@@ -16,6 +16,7 @@ use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::istio::security::authorization_policy::AuthorizationAction;
 
 use super::proto::{any, http, listener, network, rbac};
+use super::request_authentication;
 use crate::index::Index;
 use crate::index::inbound::InboundKey;
 use network::http_connection_manager::v3::{HttpFilter, http_filter};
@@ -45,7 +46,7 @@ struct Rules {
 }
 
 /// The filters of the policies that select a workload.
-pub(crate) fn policies(index: &Index, key: &InboundKey) -> Policies {
+pub(crate) fn policies(index: &Index, key: &InboundKey, gateway: bool) -> Policies {
     let of = |actions: &[AuthorizationAction]| -> Selected<'_> {
         let selected = key.authorization.iter().map(AsRef::as_ref);
         selected
@@ -54,15 +55,20 @@ pub(crate) fn policies(index: &Index, key: &InboundKey) -> Policies {
     };
     let deny = of(&[AuthorizationAction::Deny, AuthorizationAction::Custom]);
     let allow = of(&[AuthorizationAction::Allow]);
+    let audit = of(&[AuthorizationAction::Audit]);
     let filters = |tcp: bool| -> Vec<Rules> {
-        [(&deny, rbac::rbac::Action::Deny), (&allow, rbac::rbac::Action::Allow)]
+        use rbac::rbac::Action;
+        [(&audit, Action::Log), (&deny, Action::Deny), (&allow, Action::Allow)]
             .into_iter()
             .filter(|(selected, _)| !selected.is_empty())
             .map(|(selected, action)| rules(index, selected, action, tcp))
             .collect()
     };
     Policies {
-        http: filters(false).into_iter().map(for_http).collect(),
+        http: request_authentication::filter(key, &index.keys, gateway)
+            .into_iter()
+            .chain(filters(false).into_iter().map(for_http))
+            .collect(),
         tcp: filters(true).into_iter().map(for_tcp).collect(),
     }
 }
@@ -73,7 +79,7 @@ fn rules(index: &Index, selected: &Selected<'_>, action: rbac::rbac::Action, tcp
         wanted.peek()?;
         let policies: HashMap<String, rbac::Policy> = wanted
             .flat_map(|policy| {
-                let denies = action == rbac::rbac::Action::Deny;
+                let denies = action != rbac::rbac::Action::Allow;
                 let namespace = policy.metadata.namespace.as_str();
                 let context = Context { mesh: &index.settings.mesh, namespace, tcp, denies };
                 named_rules(policy, context)

@@ -1,5 +1,7 @@
 //! What is accepted and has no effect yet: told, so that nobody waits for it.
 
+use super::envoy_filter;
+use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::gateway::ServerTlsMode;
 use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::istio::security::authorization_policy::AuthorizationAction;
@@ -25,12 +27,11 @@ pub struct NotYetEffective {
 /// Everything in the snapshot that has no effect yet.
 pub fn not_yet_effective(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     let mut found = Vec::new();
-    whole(&snapshot.envoy_filters, Kind::EnvoyFilter, &mut found);
+    patches(&snapshot.envoy_filters, &mut found);
     whole(&snapshot.proxy_configs, Kind::ProxyConfig, &mut found);
     whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
     whole(&snapshot.ingresses, Kind::Ingress, &mut found);
     each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
-    whole(&snapshot.request_authentications, Kind::RequestAuthentication, &mut found);
     whole(&snapshot.telemetries, Kind::Telemetry, &mut found);
     whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);
     each(&snapshot.gateways, Kind::Gateway, &mut found, gateway);
@@ -62,6 +63,19 @@ fn each<S: Resource>(
             name: object.metadata.name.clone(),
             field,
             what: what.to_owned(),
+        }));
+    }
+}
+
+/// Patches that cannot be applied.
+fn patches(collection: &Collection<EnvoyFilter>, found: &mut Vec<NotYetEffective>) {
+    for object in collection.iter() {
+        found.extend(envoy_filter::problems(&object.spec).into_iter().map(|problem| NotYetEffective {
+            kind: Kind::EnvoyFilter,
+            namespace: object.metadata.namespace.clone(),
+            name: object.metadata.name.clone(),
+            field: problem.field,
+            what: problem.reason,
         }));
     }
 }
@@ -129,8 +143,7 @@ fn authorization_policy(object: &Object<AuthorizationPolicy>) -> Parts {
                 "providers are not asked yet: what the rules match is refused",
             ));
         }
-        AuthorizationAction::Audit => parts.push(("spec.action".to_owned(), "AUDIT has no effect yet")),
-        AuthorizationAction::Allow | AuthorizationAction::Deny => {}
+        AuthorizationAction::Audit | AuthorizationAction::Allow | AuthorizationAction::Deny => {}
     }
     if object.spec.target_ref.is_some() || !object.spec.target_refs.is_empty() {
         parts.push(("spec.targetRefs".to_owned(), "policies attached to objects have no effect yet"));
@@ -173,18 +186,6 @@ fn sidecar(object: &Object<sagene_api::istio::networking::Sidecar>) -> Parts {
 
 fn virtual_service(object: &Object<sagene_api::istio::networking::VirtualService>) -> Parts {
     let mut parts = Parts::new();
-    for (index, route) in object.spec.http.iter().enumerate() {
-        let claims = route
-            .r#match
-            .iter()
-            .flat_map(|condition| condition.headers.keys().chain(condition.without_headers.keys()));
-        if claims.into_iter().any(|name| name.starts_with("@request.auth.claims")) {
-            parts.push((
-                format!("spec.http[{index}].match"),
-                "routing by claims of a token has no effect yet",
-            ));
-        }
-    }
     for (index, route) in object.spec.tcp.iter().enumerate() {
         if route.r#match.iter().any(|condition| !condition.destination_subnets.is_empty()) {
             parts.push((

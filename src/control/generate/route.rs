@@ -1,6 +1,7 @@
 //! Route configurations: which request goes where.
 
 mod action;
+mod claims;
 mod cors;
 pub(crate) mod destination;
 mod fault;

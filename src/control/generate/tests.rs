@@ -280,7 +280,7 @@ fn policies_refuse_before_they_allow_and_an_empty_allow_refuses_all() {
     let index = index(snapshot);
     let policies = |app: &str| {
         let inbound = index.inbound(&sidecar(app, "shop"));
-        let made = super::authorization::policies(&index, &inbound.key);
+        let made = super::authorization::policies(&index, &inbound.key, false);
         (made.http.len(), made.tcp.len())
     };
     assert_eq!(policies("reviews"), (2, 2));

@@ -84,6 +84,15 @@ impl Affected {
         }
     }
 
+    /// Listeners of proxies in these namespaces; those of the root namespace concern everybody.
+    pub(crate) fn listeners_in(namespaces: &BTreeSet<String>, root_namespace: &str) -> Self {
+        let mut affected = Self::default();
+        for namespace in namespaces {
+            affected.listeners.add((namespace != root_namespace).then_some(namespace.as_str()));
+        }
+        affected
+    }
+
     /// True where nobody is concerned.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -39,6 +39,8 @@ pub(crate) struct InboundKey {
     pub(crate) mutual_tls: MutualTls,
     pub(crate) authorization: Vec<Arc<Object<AuthorizationPolicy>>>,
     pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
+    /// Public keys of the issuers in `authentication`, rule by rule.
+    pub(crate) issuer_keys: Vec<Arc<str>>,
     pub(crate) http10: bool,
     pub(crate) transparent: bool,
     /// A stock Envoy, which does not know Istio's filters.
@@ -68,6 +70,7 @@ impl PartialEq for InboundKey {
             && self.plain_envoy == other.plain_envoy
             && same(&self.authorization, &other.authorization)
             && same(&self.authentication, &other.authentication)
+            && self.issuer_keys == other.issuer_keys
     }
 }
 
@@ -86,6 +89,12 @@ impl std::hash::Hash for InboundKey {
 /// What `proxy` takes in.
 pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
     let mesh = &index.settings.mesh;
+    let authentication = policies(index, proxy, &index.snapshot.request_authentications, |policy| {
+        let targeted = policy.target_ref.is_some() || !policy.target_refs.is_empty();
+        (policy.selector.as_ref().map(|selector| &selector.match_labels), targeted)
+    });
+    let rules = authentication.iter().flat_map(|policy| &policy.spec.jwt_rules);
+    let issuer_keys = rules.map(|rule| index.keys.of_rule(rule)).collect();
     InboundKey {
         namespace: proxy.namespace.clone(),
         labels: super::view::relevant_of(&proxy.labels, &index.relevant_labels),
@@ -94,10 +103,8 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
         authorization: policies(index, proxy, &index.snapshot.authorization_policies, |policy| {
             (policy.selector.as_ref().map(|selector| &selector.match_labels), has_target(policy))
         }),
-        authentication: policies(index, proxy, &index.snapshot.request_authentications, |policy| {
-            let targeted = policy.target_ref.is_some() || !policy.target_refs.is_empty();
-            (policy.selector.as_ref().map(|selector| &selector.match_labels), targeted)
-        }),
+        authentication,
+        issuer_keys,
         http10: proxy.http10,
         transparent: proxy.interception_mode == "TPROXY",
         plain_envoy: proxy.plain_envoy,

@@ -5,6 +5,8 @@ use sagene_store::Store;
 use sagene_store::memory::Memory;
 use serde_json::Value;
 
+use crate::generate::envoy_filter::problems;
+
 /// Annotations only the control plane itself may set.
 const INTERNAL: &str = "internal.istio.io/";
 
@@ -28,9 +30,14 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
         // A kind that is served but not read here has its CRD's schema as its only rule.
         return Ok(());
     }
-    match store.rejected().first() {
-        Some(rejected) => Err(rejected.message.clone()),
-        None => Ok(()),
+    if let Some(rejected) = store.rejected().first() {
+        return Err(rejected.message.clone());
+    }
+    memory.publish();
+    match store.snapshot().envoy_filters.iter().flat_map(|filter| problems(&filter.spec)).next() {
+        // What Envoy has and is not patched here is told of elsewhere; a value that fits nothing is a mistake.
+        Some(problem) if problem.field.ends_with(".patch.value") => Err(problem.to_string()),
+        _ => Ok(()),
     }
 }
 
@@ -52,5 +59,18 @@ mod tests {
         assert!(wrong.contains("spec.hosts"), "{wrong}");
         let internal = json!({"name": "a", "annotations": {"internal.istio.io/parents": "x"}});
         assert!(check(&request(internal, json!({}))).unwrap_err().contains("internal.istio.io/parents"));
+    }
+
+    #[test]
+    fn a_patch_whose_value_fits_nothing_is_refused() {
+        let request = |value: serde_json::Value| {
+            json!({"operation": "CREATE", "object": {
+                "apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": {"name": "a", "namespace": "b"},
+                "spec": {"configPatches": [{"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": value}}]},
+            }})
+        };
+        assert_eq!(check(&request(json!({"connect_timeout": "1s"}))), Ok(()));
+        let wrong = check(&request(json!({"conect_timeout": "1s"}))).unwrap_err();
+        assert!(wrong.starts_with("spec.configPatches[0].patch.value: conect_timeout: "), "{wrong}");
     }
 }

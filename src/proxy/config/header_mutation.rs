@@ -54,6 +54,14 @@ fn compile(
     Ok(list)
 }
 
+/// Headers that a filter adds.
+pub(crate) fn compile_added(
+    add: &[core::HeaderValueOption],
+    field: &str,
+) -> Result<Vec<Mutation>, FieldError> {
+    compile(add, &[], field)
+}
+
 fn compile_one(option: &core::HeaderValueOption) -> Result<Mutation, FieldError> {
     let header = option.header.as_ref().ok_or_else(|| FieldError::new("header", "is missing"))?;
     let action = match (option.append.as_ref().map(|b| b.value), option.append_action) {

@@ -11,6 +11,7 @@ use super::route_table::RouteTable;
 use super::typed_struct;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
+use crate::filter::local_ratelimit::LocalRateLimit;
 use crate::filter::rbac::Rbac;
 
 use network::http_connection_manager::v3 as hcm;
@@ -46,6 +47,7 @@ pub(crate) enum HttpFilter {
     Router { suppress_envoy_headers: bool },
     Rbac(Arc<Rbac>),
     JwtAuthn(Arc<JwtAuthn>),
+    LocalRateLimit(Arc<LocalRateLimit>),
     Fault(Arc<Fault>),
     Cors,
     PeerMetadata(PeerMetadataOptions),
@@ -259,6 +261,10 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
             HttpFilter::JwtAuthn(Arc::new(JwtAuthn::compile(&proto::decode(any)?).within("typed_config")?))
         }
+        "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
+            let limit = LocalRateLimit::compile(&proto::decode(any)?).within("typed_config")?;
+            HttpFilter::LocalRateLimit(Arc::new(limit))
+        }
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
             HttpFilter::Fault(Arc::new(Fault::compile(&proto::decode(any)?).within("typed_config")?))
         }
@@ -270,7 +276,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, jwt_authn, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, jwt_authn, local_ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

@@ -4,6 +4,7 @@ pub(crate) use envoy_types::pb::envoy::config::{
     accesslog::v3 as accesslog, bootstrap::v3 as bootstrap, cluster::v3 as cluster, core::v3 as core,
     endpoint::v3 as endpoint, listener::v3 as listener, rbac::v3 as rbac, route::v3 as route,
 };
+pub(crate) use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as rate_limit;
 pub(crate) use envoy_types::pb::envoy::extensions::filters::{http, network};
 pub(crate) use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 pub(crate) use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream_http;

@@ -9,6 +9,7 @@ use super::typed_struct;
 use crate::filter::cors::CorsPolicy;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtOverride;
+use crate::filter::local_ratelimit::LocalRateLimit;
 use crate::filter::rbac::Rbac;
 
 /// Configuration of filters for one route or host.
@@ -18,6 +19,7 @@ pub(crate) struct Overrides {
     pub(crate) cors: Option<Arc<CorsPolicy>>,
     pub(crate) rbac: Option<Option<Arc<Rbac>>>,
     pub(crate) jwt: Option<JwtOverride>,
+    pub(crate) local_ratelimit: Option<Arc<LocalRateLimit>>,
 }
 
 impl Overrides {
@@ -47,9 +49,12 @@ impl Overrides {
             "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig" => {
                 self.jwt = Some(JwtOverride::compile(any)?);
             }
+            "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
+                self.local_ratelimit = Some(Arc::new(LocalRateLimit::compile(&proto::decode(any)?)?));
+            }
             other => {
-                let reason =
-                    format!("{other} is not supported; known per route: fault, cors, rbac, jwt_authn");
+                let known = "fault, cors, rbac, jwt_authn, local_ratelimit";
+                let reason = format!("{other} is not supported; known per route: {known}");
                 return Err(FieldError::new("", reason));
             }
         }

@@ -10,6 +10,7 @@ use super::field::{FieldError, Within, refuse_if};
 use super::header_mutation::Mutations;
 use super::matcher::{Fraction, RegexRewrite};
 use super::proto::{self, route};
+use super::rate_limit::RateLimitRule;
 use super::retry::RetryPolicy;
 use super::route_condition::{RouteCondition, RouteQuery, split_query};
 use super::route_overrides::Overrides;
@@ -38,6 +39,7 @@ pub(crate) struct VirtualHost {
     pub(crate) attempt_count: bool,
     pub(crate) attempt_count_in_response: bool,
     pub(crate) require_tls: bool,
+    pub(crate) rate_limits: Vec<RateLimitRule>,
     pub(crate) overrides: Overrides,
 }
 
@@ -88,6 +90,7 @@ pub(crate) struct Forward {
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) hash: Vec<HashRule>,
     pub(crate) upgrades: Vec<(String, bool)>,
+    pub(crate) rate_limits: Vec<RateLimitRule>,
 }
 
 #[derive(Debug)]
@@ -256,6 +259,7 @@ impl VirtualHost {
             attempt_count: from.include_request_attempt_count,
             attempt_count_in_response: from.include_attempt_count_in_response,
             require_tls: from.require_tls != 0,
+            rate_limits: RateLimitRule::compile_all(&from.rate_limits)?,
             overrides,
         })
     }
@@ -362,7 +366,6 @@ impl Forward {
             "is not supported yet",
         )?;
         refuse_if(from.hedge_policy.is_some(), "hedge_policy", "is not supported")?;
-        refuse_if(!from.rate_limits.is_empty(), "rate_limits", "is not supported yet")?;
         refuse_if(
             from.path_rewrite_policy.is_some(),
             "path_rewrite_policy",
@@ -424,6 +427,7 @@ impl Forward {
                 .enumerate()
                 .map(|(i, h)| HashRule::compile(h).within_item("hash_policy", i))
                 .collect::<Result<_, _>>()?,
+            rate_limits: RateLimitRule::compile_all(&from.rate_limits)?,
             upgrades: from
                 .upgrade_configs
                 .iter()

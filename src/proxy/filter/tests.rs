@@ -2,3 +2,4 @@
 
 mod harness;
 mod jwt_authn;
+mod local_ratelimit;

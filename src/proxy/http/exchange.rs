@@ -56,6 +56,8 @@ pub(crate) struct Exchange {
     pub(crate) upstream_peer: Option<Arc<Peer>>,
     pub(crate) upstream_principal: Option<Arc<str>>,
     pub(crate) route: Option<(Arc<VirtualHost>, Arc<Route>)>,
+    /// Most tokens, tokens left and seconds until more, of the bucket the request was counted in.
+    pub(crate) rate_limit_state: Option<(u32, u32, u64)>,
     pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
     /// The body of the proxy's own answer.
     pub(crate) own_body: Option<Body>,
@@ -89,6 +91,7 @@ impl Exchange {
             upstream_principal: None,
             route: None,
             service: None,
+            rate_limit_state: None,
             own_body: None,
             gone: false,
         }
@@ -240,6 +243,11 @@ impl Exchange {
                 let special = overrides().and_then(|(route, vhost)| route.fault.or(vhost.fault));
                 self.fault(special.as_deref().unwrap_or(fault)).await
             }
+            HttpFilter::LocalRateLimit(limit) => {
+                let special =
+                    overrides.and_then(|(route, vhost)| route.local_ratelimit.or(vhost.local_ratelimit));
+                self.limit_rate(special.as_ref().unwrap_or(limit))
+            }
             HttpFilter::JwtAuthn(jwt) => {
                 let special = overrides().and_then(|(route, vhost)| route.jwt.or(vhost.jwt));
                 self.authenticate(jwt, special.as_ref())
@@ -308,10 +316,10 @@ impl Exchange {
         match abort {
             Abort::Http(status) => self.own(status, b"fault filter abort", Flags::FAULT_INJECTED),
             Abort::Grpc(status) => {
-                self.own(200, b"", Flags::FAULT_INJECTED);
-                self.own_body = Some(Body::Empty);
-                self.response.headers.set(b"content-type", b"application/grpc");
-                self.response.headers.set(b"grpc-status", status.to_string().as_bytes());
+                self.own(http_status(status), b"fault filter abort", Flags::FAULT_INJECTED);
+                if self.grpc {
+                    self.response.headers.set(b"grpc-status", status.to_string().as_bytes());
+                }
             }
         }
         false
@@ -416,6 +424,7 @@ impl Exchange {
             self.response.headers.set(METADATA_HEADER, own.encoded.as_bytes());
             self.response.headers.set(ID_HEADER, own.id.as_bytes());
         }
+        self.tell_rate_limit();
         match manager.server_header {
             Server::PassThrough => {}
             Server::AppendIfAbsent if self.response.headers.contains(b"server") => {}
@@ -485,5 +494,23 @@ impl Exchange {
                 self.request.scheme.as_bytes(),
             ],
         }
+    }
+}
+
+/// The HTTP status that stands for a gRPC status (gRPC's own table of both).
+fn http_status(grpc: u32) -> u16 {
+    match grpc {
+        0 => 200,
+        3 | 9 | 11 => 400,
+        16 => 401,
+        7 => 403,
+        5 => 404,
+        6 | 10 => 409,
+        8 => 429,
+        1 => 499,
+        12 => 501,
+        14 => 503,
+        4 => 504,
+        _ => 500,
     }
 }

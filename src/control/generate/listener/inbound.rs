@@ -44,7 +44,7 @@ struct Destination<'a> {
 /// The listener of everything that comes in.
 pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> {
     let settings = &index.settings;
-    let inbound = Inbound { index, key, policies: authorization::policies(index, key) };
+    let inbound = Inbound { index, key, policies: authorization::policies(index, key, false) };
     let port = settings.proxy_inbound_listen_port;
     let mut made = new_listener(NAME, "0.0.0.0", port, core::TrafficDirection::Inbound, settings);
     made.filter_chains.push(inbound.black_hole());

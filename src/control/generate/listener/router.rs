@@ -29,7 +29,7 @@ struct Router<'a> {
 
 /// The listeners of all ports that have something to serve.
 pub(super) fn listeners(index: &Index, view: &View, inbound: &Inbound) -> Vec<Arc<Resource>> {
-    let router = Router { index, view, policies: authorization::policies(index, &inbound.key) };
+    let router = Router { index, view, policies: authorization::policies(index, &inbound.key, true) };
     let ports = view.gateways(index).ports.iter();
     ports.filter_map(|((bind, port), servers)| router.listener(bind, *port, servers)).collect()
 }

@@ -6,6 +6,7 @@ use sagene_api::istio::types::StringMatch;
 use super::super::proto::matcher::string_matcher::MatchPattern;
 use super::super::proto::{boolean, regex, route, string_matcher};
 use super::super::transport::regex_matcher;
+use super::claims;
 use route::header_matcher::HeaderMatchSpecifier;
 use route::query_parameter_matcher::QueryParameterMatchSpecifier;
 use route::route_match::PathSpecifier;
@@ -39,8 +40,17 @@ pub(super) fn route_match(condition: &HttpMatchRequest) -> route::RouteMatch {
     for (name, wanted) in pseudo {
         made.headers.extend(wanted.as_ref().map(|wanted| header(name, wanted, false)));
     }
-    made.headers.extend(condition.headers.iter().map(|(name, wanted)| header(name, wanted, false)));
-    made.headers.extend(condition.without_headers.iter().map(|(name, wanted)| header(name, wanted, true)));
+    let with = condition.headers.iter().map(|(name, wanted)| (name, wanted, false));
+    let without = condition.without_headers.iter().map(|(name, wanted)| (name, wanted, true));
+    for (name, wanted, invert) in with.chain(without) {
+        match claims::path(name) {
+            Some(path) => {
+                let pattern = pattern(wanted).unwrap_or_else(|| MatchPattern::SafeRegex(regex(".+")));
+                made.dynamic_metadata.push(claims::condition(&path, string_matcher(pattern), invert));
+            }
+            None => made.headers.push(header(name, wanted, invert)),
+        }
+    }
     made.query_parameters =
         condition.query_params.iter().map(|(name, wanted)| query_parameter(name, wanted)).collect();
     made

@@ -1,0 +1,116 @@
+//! One patch, its value read as the message it stands for.
+
+use sagene_api::Object;
+use sagene_api::envoy::json::{Codec, codec};
+use sagene_api::istio::networking::EnvoyFilter;
+use sagene_api::istio::networking::envoy_filter::{
+    ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, FilterClass, PatchOperation,
+};
+use thiserror::Error;
+use tracing::warn;
+
+/// A patch ready to be applied.
+#[derive(Debug)]
+pub(super) struct Patch {
+    /// `namespace/name`, for messages.
+    pub(super) source: String,
+    pub(super) apply_to: ApplyTo,
+    pub(super) operation: PatchOperation,
+    pub(super) condition: EnvoyConfigObjectMatch,
+    pub(super) class: FilterClass,
+    /// The message, encoded; empty where the operation needs none.
+    pub(super) value: Vec<u8>,
+}
+
+/// Why a patch has no effect.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: {reason}")]
+pub struct PatchProblem {
+    /// The field, such as `spec.configPatches[0].patch.value`.
+    pub field: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The patches that can be read; the others are told of in the log.
+pub(super) fn read(object: &Object<EnvoyFilter>) -> Vec<Patch> {
+    let source = format!("{}/{}", object.metadata.namespace, object.metadata.name);
+    let (patches, problems) = read_all(&object.spec, &source);
+    for problem in problems {
+        warn!(envoy_filter = source, %problem, "patch left out");
+    }
+    patches
+}
+
+/// What is wrong with the patches of an EnvoyFilter.
+pub fn problems(filter: &EnvoyFilter) -> Vec<PatchProblem> {
+    read_all(filter, "").1
+}
+
+fn read_all(filter: &EnvoyFilter, source: &str) -> (Vec<Patch>, Vec<PatchProblem>) {
+    let (mut patches, mut problems) = (Vec::new(), Vec::new());
+    let codec = match codec() {
+        Ok(codec) => codec,
+        Err(error) => {
+            problems.push(PatchProblem { field: "spec".to_owned(), reason: error.to_string() });
+            return (patches, problems);
+        }
+    };
+    for (index, declared) in filter.config_patches.iter().enumerate() {
+        match read_one(declared, source, &codec) {
+            Ok(patch) => patches.push(patch),
+            Err((field, reason)) => {
+                let field = format!("spec.configPatches[{index}].{field}");
+                problems.push(PatchProblem { field, reason });
+            }
+        }
+    }
+    (patches, problems)
+}
+
+/// The message that a value of this kind is; `None` for kinds that are not patched here.
+fn message(apply_to: ApplyTo) -> Option<&'static str> {
+    Some(match apply_to {
+        ApplyTo::Listener => "envoy.config.listener.v3.Listener",
+        ApplyTo::ListenerFilter => "envoy.config.listener.v3.ListenerFilter",
+        ApplyTo::FilterChain => "envoy.config.listener.v3.FilterChain",
+        ApplyTo::NetworkFilter => "envoy.config.listener.v3.Filter",
+        ApplyTo::HttpFilter => "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+        ApplyTo::RouteConfiguration => "envoy.config.route.v3.RouteConfiguration",
+        ApplyTo::VirtualHost => "envoy.config.route.v3.VirtualHost",
+        ApplyTo::HttpRoute => "envoy.config.route.v3.Route",
+        ApplyTo::Cluster => "envoy.config.cluster.v3.Cluster",
+        ApplyTo::Bootstrap | ApplyTo::ExtensionConfig | ApplyTo::Invalid => return None,
+    })
+}
+
+fn read_one(
+    declared: &EnvoyConfigObjectPatch,
+    source: &str,
+    codec: &Codec,
+) -> Result<Patch, (&'static str, String)> {
+    let name = message(declared.apply_to)
+        .ok_or_else(|| ("applyTo", format!("{} is not patched yet", declared.apply_to)))?;
+    let patch = declared.patch.as_ref().ok_or_else(|| ("patch", "is missing".to_owned()))?;
+    if patch.operation == PatchOperation::Invalid {
+        return Err(("patch.operation", "is missing".to_owned()));
+    }
+    let version = declared.r#match.as_ref().and_then(|condition| condition.proxy.as_ref());
+    if let Some(version) = version.filter(|version| regex::Regex::new(&version.proxy_version).is_err()) {
+        let reason = format!("{:?} is not a regular expression", version.proxy_version);
+        return Err(("match.proxy.proxyVersion", reason));
+    }
+    let value = match &patch.value {
+        Some(value) => codec.from_json(name, value).map_err(|error| ("patch.value", error.to_string()))?,
+        None if patch.operation == PatchOperation::Remove => Vec::new(),
+        None => return Err(("patch.value", "is missing".to_owned())),
+    };
+    Ok(Patch {
+        source: source.to_owned(),
+        apply_to: declared.apply_to,
+        operation: patch.operation,
+        condition: declared.r#match.clone().unwrap_or_default(),
+        class: patch.filter_class,
+        value,
+    })
+}

@@ -1,0 +1,7 @@
+//! Features of the mesh from its YAML to bytes on the wire: the control plane generates, a proxy takes what it generated, real
+//! sockets see the difference.
+
+mod envoy_filter;
+mod faults;
+mod mesh;
+mod request_authentication;
