@@ -215,11 +215,6 @@ impl Running {
         let _ = socket.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     }
-
-    /// The statistics in Prometheus' format.
-    pub(crate) fn prometheus(&self) -> String {
-        self.proxy.as_ref().map(|proxy| proxy.stats().render_prometheus()).unwrap_or_default()
-    }
 }
 
 /// A file of log lines.

@@ -245,7 +245,7 @@ impl Exchange {
             }
             HttpFilter::LocalRateLimit(limit) => {
                 let special =
-                    overrides.and_then(|(route, vhost)| route.local_ratelimit.or(vhost.local_ratelimit));
+                    overrides().and_then(|(route, vhost)| route.local_ratelimit.or(vhost.local_ratelimit));
                 self.limit_rate(special.as_ref().unwrap_or(limit))
             }
             HttpFilter::JwtAuthn(jwt) => {

@@ -1,10 +1,10 @@
 //! Patches of filter chains, their network filters and the HTTP filters and routes inside.
 
 use prost::{Message, Name};
-use sagene_api::istio::networking::envoy_filter::{ApplyTo, PatchContext, PatchOperation};
+use sagene_api::istio::networking::envoy_filter::{ApplyTo, PatchOperation};
 
 use super::super::proto::{any, core, listener, network};
-use super::condition::same_name;
+use super::condition::{context_of, same_name};
 use super::{Selection, http, merge, route};
 use network::http_connection_manager::v3::HttpConnectionManager;
 use network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
@@ -30,7 +30,10 @@ pub(super) fn patch_all(selection: &Selection, made: &mut listener::Listener) {
 }
 
 fn chains(selection: &Selection, made: &mut listener::Listener, whole: &listener::Listener) {
-    for patch in selection.of(ApplyTo::FilterChain).filter(|patch| patch.means_listener(whole, false)) {
+    for patch in selection
+        .of(ApplyTo::FilterChain)
+        .filter(|patch| patch.means_listener(whole, selection.gateway, false))
+    {
         let named = patch.listener().is_some_and(|wanted| wanted.filter_chain.is_some());
         merge::apply(&mut made.filter_chains, patch, named, |chain| patch.means_chain(&whole.name, chain));
         let default = made.default_filter_chain.take();
@@ -51,7 +54,7 @@ fn chains(selection: &Selection, made: &mut listener::Listener, whole: &listener
 
 fn network_filters(selection: &Selection, chain: &mut listener::FilterChain, whole: &listener::Listener) {
     for patch in selection.of(ApplyTo::NetworkFilter) {
-        if patch.means_listener(whole, false) && patch.means_chain(&whole.name, chain) {
+        if patch.means_listener(whole, selection.gateway, false) && patch.means_chain(&whole.name, chain) {
             let wanted = patch.network_filter();
             merge::apply(&mut chain.filters, patch, !wanted.is_empty(), |one| {
                 wanted.is_empty() || same_name(wanted, &one.name)
@@ -85,7 +88,7 @@ fn manager(
     };
     for patch in selection.of(ApplyTo::HttpFilter) {
         let wanted = patch.network_filter();
-        if patch.means_listener(whole, false)
+        if patch.means_listener(whole, selection.gateway, false)
             && patch.means_chain(&whole.name, &chain)
             && (wanted.is_empty() || same_name(wanted, &filter.name))
         {
@@ -93,11 +96,7 @@ fn manager(
         }
     }
     if let Some(RouteSpecifier::RouteConfig(routes)) = &mut made.route_specifier {
-        let context = match whole.traffic_direction {
-            direction if direction == core::TrafficDirection::Inbound as i32 => PatchContext::SidecarInbound,
-            _ if selection.gateway => PatchContext::Gateway,
-            _ => PatchContext::SidecarOutbound,
-        };
+        let context = context_of(whole.traffic_direction, selection.gateway);
         route::patch(selection, routes, context);
     }
     if made != before {

@@ -47,8 +47,8 @@ impl Patch {
     }
 
     /// Whether the patch means this listener, or something in it.
-    pub(super) fn means_listener(&self, made: &listener::Listener, whole: bool) -> bool {
-        if !self.is_for(context_of(made)) && !(self.is_for(PatchContext::Gateway) && is_gateway(made)) {
+    pub(super) fn means_listener(&self, made: &listener::Listener, gateway: bool, whole: bool) -> bool {
+        if !self.is_for(context_of(made.traffic_direction, gateway)) {
             return false;
         }
         let Some(wanted) = self.listener() else { return true };
@@ -83,18 +83,12 @@ impl Patch {
     }
 }
 
-/// Set while gateways' listeners are patched: their direction is outbound too.
-fn is_gateway(made: &listener::Listener) -> bool {
-    made.bind_to_port.as_ref().is_some_and(|bind| bind.value)
-}
-
-fn context_of(made: &listener::Listener) -> PatchContext {
-    if made.traffic_direction == core::TrafficDirection::Inbound as i32 {
-        PatchContext::SidecarInbound
-    } else if is_gateway(made) {
-        PatchContext::Gateway
-    } else {
-        PatchContext::SidecarOutbound
+/// The context of a listener of this direction.
+pub(super) fn context_of(direction: i32, gateway: bool) -> PatchContext {
+    match gateway {
+        true => PatchContext::Gateway,
+        false if direction == core::TrafficDirection::Inbound as i32 => PatchContext::SidecarInbound,
+        false => PatchContext::SidecarOutbound,
     }
 }
 

@@ -21,7 +21,9 @@ pub(super) fn decoded<M: Message + Default>(resource: &Resource) -> Option<M> {
 pub(super) fn patched(selection: &Selection, resource: &Arc<Resource>) -> Option<Arc<Resource>> {
     let Some(before) = decoded::<listener::Listener>(resource) else { return Some(resource.clone()) };
     let mut made = before.clone();
-    for patch in selection.of(ApplyTo::Listener).filter(|patch| patch.means_listener(&before, true)) {
+    for patch in
+        selection.of(ApplyTo::Listener).filter(|patch| patch.means_listener(&before, selection.gateway, true))
+    {
         match patch.operation {
             PatchOperation::Remove => return None,
             _ if merge::merges(patch) => merge::merge(&mut made, patch),
@@ -35,7 +37,7 @@ pub(super) fn patched(selection: &Selection, resource: &Arc<Resource>) -> Option
 
 fn listener_filters(selection: &Selection, made: &mut listener::Listener) {
     for patch in selection.of(ApplyTo::ListenerFilter) {
-        if patch.means_listener(made, true) {
+        if patch.means_listener(made, selection.gateway, true) {
             let wanted = patch.listener_filter();
             merge::apply(&mut made.listener_filters, patch, !wanted.is_empty(), |one| {
                 wanted.is_empty() || same_name(wanted, &one.name)
