@@ -178,6 +178,9 @@ impl AdminServer {
     /// `skip_exit` is said, ends.
     fn drain(&self, request: &Request) -> Reply {
         let asked = |name: &str| request.query.iter().any(|(key, _)| key == name);
+        if asked("inboundonly") {
+            self.proxy.drain_inbound();
+        }
         if asked("graceful") || asked("skip_exit") || asked("inboundonly") {
             self.lifecycle.drain();
         } else {

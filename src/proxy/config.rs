@@ -35,7 +35,7 @@ mod typed_struct;
 mod update;
 
 pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
-pub(crate) use cluster::{HttpVersion, LbPolicy, Outlier};
+pub(crate) use cluster::{HttpVersion, LbPolicy, Outlier, Transport};
 pub(crate) use field::{FieldError, Within, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
 pub(crate) use header_mutation::{Mutation, apply as apply_mutations, compile_added};

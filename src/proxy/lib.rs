@@ -2,11 +2,6 @@
 //!
 //! Knows no Kubernetes, no store and no control plane beyond its discovery stream.
 
-#![allow(
-    dead_code,
-    reason = "some settings are read from configuration before the code that honors them is there"
-)]
-
 mod access_log;
 mod admin;
 pub mod agent;

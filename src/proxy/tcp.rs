@@ -1,3 +1,4 @@
 //! The TCP proxy.
 
+pub(crate) mod peer_exchange;
 pub(crate) mod proxy;

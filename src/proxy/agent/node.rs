@@ -19,7 +19,6 @@ const METADATA_JSON: &str = "ISTIO_METAJSON_";
 /// Identity of this proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
-    pub(crate) node_type: NodeType,
     /// First address of the pod.
     pub(crate) address: IpAddr,
     pub(crate) namespace: String,
@@ -74,7 +73,6 @@ impl Identity {
             ..Node::default()
         };
         Ok(Self {
-            node_type,
             address,
             namespace: namespace.to_owned(),
             service_account: environment.get("SERVICE_ACCOUNT").unwrap_or("default").to_owned(),

@@ -179,6 +179,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
     spawn("readiness", async move {
         readiness.ready().await;
         tracing::info!(after = ?metrics.ready(), "ready");
+        crate::sys::memory::give_back();
     });
     end(&settings, orders, &health, &proxy).await
 }
@@ -318,6 +319,7 @@ pub(super) async fn run_static(
         spawn("admin server", serve(listener, Arc::new(admin)));
     }
     metrics.ready();
+    crate::sys::memory::give_back();
     let termination = Termination::after(super::STATIC_DRAIN);
     termination.run(orders, &health, &proxy).await.map_err(AgentError::Signals)
 }

@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::field::{FieldError, Within, refuse_if};
 use super::proto::{self, cluster, core, endpoint, tls, upstream_http};
+use crate::listen::proxy_protocol::Version;
 use crate::tls::context::{Secrets, UpstreamTls};
 
 /// How a cluster finds its endpoints.
@@ -75,7 +76,15 @@ pub(crate) struct Outlier {
 #[derive(Debug, Clone)]
 pub(crate) struct TransportMatch {
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) transport: Transport,
+}
+
+/// What a connection to an endpoint is wrapped in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Transport {
     pub(crate) tls: Option<Arc<UpstreamTls>>,
+    /// It begins with a PROXY header, before TLS.
+    pub(crate) proxy_header: Option<Version>,
 }
 
 /// A compiled cluster.
@@ -101,7 +110,9 @@ pub struct Cluster {
     pub(crate) locality_weighted: bool,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) transports: Vec<TransportMatch>,
-    pub(crate) tls: Option<Arc<UpstreamTls>>,
+    pub(crate) transport: Transport,
+    /// Sidecars tell each other who they are on TCP connections.
+    pub(crate) metadata_exchange: bool,
     pub(crate) auto_sni: bool,
     pub(crate) keepalive: Option<(Option<u32>, Option<u32>, Option<u32>)>,
     pub(crate) original_dst_header: Option<Box<[u8]>>,
@@ -231,13 +242,14 @@ impl Cluster {
                 .transpose()?
                 .map(|a| a.ip()),
             transports,
-            tls: from
+            transport: from
                 .transport_socket
                 .as_ref()
                 .map(|s| compile_transport(s, secrets))
                 .transpose()
                 .within("transport_socket")?
-                .flatten(),
+                .unwrap_or_default(),
+            metadata_exchange: compile_filters(from)?,
             auto_sni: options.upstream_http_protocol_options.as_ref().is_some_and(|o| o.auto_sni),
             keepalive: from.upstream_connection_options.as_ref().and_then(|o| o.tcp_keepalive.as_ref()).map(
                 |k| {
@@ -439,37 +451,59 @@ impl Outlier {
     }
 }
 
+/// Whether the filter for metadata exchange is there, the only one known for upstream connections.
+fn compile_filters(from: &cluster::Cluster) -> Result<bool, FieldError> {
+    for (index, filter) in from.filters.iter().enumerate() {
+        let any = filter.typed_config.as_ref();
+        let any =
+            any.ok_or_else(|| FieldError::new(format!("filters[{index}].typed_config"), "is missing"))?;
+        let any = super::typed_struct::unwrap(any).within_item("filters", index)?;
+        if proto::short_type(&any.type_url) != "envoy.tcp.metadataexchange.config.MetadataExchange" {
+            let reason = format!("{} is not supported; known: istio.metadata_exchange", any.type_url);
+            return Err(FieldError::new(format!("filters[{index}].typed_config"), reason));
+        }
+    }
+    Ok(!from.filters.is_empty())
+}
+
 fn compile_match(
     from: &cluster::cluster::TransportSocketMatch,
     secrets: &Arc<Secrets>,
 ) -> Result<TransportMatch, FieldError> {
     let labels = from.r#match.as_ref().map(text_fields).unwrap_or_default();
-    let tls = from
-        .transport_socket
-        .as_ref()
-        .map(|s| compile_transport(s, secrets))
-        .transpose()
-        .within("transport_socket")?
-        .flatten();
-    Ok(TransportMatch { labels, tls })
+    let transport = from.transport_socket.as_ref().map(|s| compile_transport(s, secrets)).transpose();
+    Ok(TransportMatch { labels, transport: transport.within("transport_socket")?.unwrap_or_default() })
 }
 
-fn compile_transport(
-    from: &core::TransportSocket,
-    secrets: &Arc<Secrets>,
-) -> Result<Option<Arc<UpstreamTls>>, FieldError> {
+fn compile_transport(from: &core::TransportSocket, secrets: &Arc<Secrets>) -> Result<Transport, FieldError> {
     let Some(core::transport_socket::ConfigType::TypedConfig(any)) = &from.config_type else {
         return Err(FieldError::new("typed_config", "is missing"));
     };
     match proto::short_type(&any.type_url) {
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext" => {
             let context: tls::UpstreamTlsContext = proto::decode(any)?;
-            UpstreamTls::compile(&context, secrets).within("typed_config").map(Some)
+            let tls = UpstreamTls::compile(&context, secrets).within("typed_config")?;
+            Ok(Transport { tls: Some(tls), proxy_header: None })
         }
-        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Ok(None),
+        "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport" => {
+            let outer: proto::proxy_protocol::ProxyProtocolUpstreamTransport = proto::decode(any)?;
+            let config = outer.config.unwrap_or_default();
+            refuse_if(
+                config.pass_through_tlvs.is_some() || !config.added_tlvs.is_empty(),
+                "typed_config.config",
+                "extensions of the PROXY header are not supported",
+            )?;
+            let inner = outer.transport_socket.as_ref().map(|inner| compile_transport(inner, secrets));
+            let inner = inner.transpose().within("typed_config.transport_socket")?.unwrap_or_default();
+            let version = if config.version == 1 { Version::V2 } else { Version::V1 };
+            Ok(Transport { proxy_header: Some(version), ..inner })
+        }
+        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Ok(Transport::default()),
         other => Err(FieldError::new(
             "typed_config",
-            format!("{other} is not supported; known: UpstreamTlsContext, RawBuffer"),
+            format!(
+                "{other} is not supported; known: UpstreamTlsContext, ProxyProtocolUpstreamTransport, RawBuffer"
+            ),
         )),
     }
 }

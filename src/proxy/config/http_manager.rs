@@ -130,6 +130,11 @@ impl HttpManager {
             "forward_client_cert_matcher",
             "is not supported",
         )?;
+        refuse_if(
+            from.set_current_client_cert_details.is_some_and(|fields| fields.chain),
+            "set_current_client_cert_details.chain",
+            "is not supported; use cert",
+        )?;
         let common = from.common_http_protocol_options.unwrap_or_default();
         let h1 = from.http_protocol_options.clone().unwrap_or_default();
         let h2 = from.http2_protocol_options.clone().unwrap_or_default();
@@ -202,6 +207,11 @@ impl HttpManager {
                 .clamp(65_535, 1 << 25),
             access_logs: access_log::compile_all(&from.access_log)?,
         })
+    }
+
+    /// Whether the router keeps `x-envoy-` headers of its own to itself.
+    pub(crate) fn is_discreet(&self) -> bool {
+        matches!(self.filters.last(), Some(HttpFilter::Router { suppress_envoy_headers: true }))
     }
 
     /// The first filter of a kind.

@@ -36,13 +36,30 @@ pub struct Listener {
     pub(crate) original_dst_filter: bool,
     pub(crate) tls_inspector: Option<Disabled>,
     pub(crate) http_inspector: Option<Disabled>,
-    pub(crate) proxy_protocol: bool,
+    /// Connections begin with a PROXY header.
+    pub(crate) proxy_protocol: Option<ProxyHeader>,
     pub(crate) filters_timeout: Option<Duration>,
     pub(crate) continue_on_timeout: bool,
     pub(crate) direction: Direction,
     pub(crate) chains: Vec<Arc<FilterChain>>,
     pub(crate) default_chain: Option<Arc<FilterChain>>,
     pub(crate) access_logs: Vec<Arc<AccessLog>>,
+}
+
+/// What is expected of PROXY headers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProxyHeader {
+    /// Connections without one are served, too.
+    pub(crate) optional: bool,
+}
+
+impl ProxyHeader {
+    fn compile(from: &proto::listener_filter::proxy_protocol::v3::ProxyProtocol) -> Result<Self, FieldError> {
+        refuse_if(!from.rules.is_empty(), "rules", "extensions of the PROXY header are not kept")?;
+        refuse_if(from.pass_through_tlvs.is_some(), "pass_through_tlvs", "is not supported")?;
+        refuse_if(!from.disallowed_versions.is_empty(), "disallowed_versions", "is not supported")?;
+        Ok(Self { optional: from.allow_requests_without_proxy_protocol })
+    }
 }
 
 /// Destination ports for which a listener filter does not run.
@@ -58,7 +75,6 @@ impl Disabled {
 /// A compiled filter chain. Chains that did not change are shared between versions of their listener.
 #[derive(Debug)]
 pub struct FilterChain {
-    pub(crate) name: Arc<str>,
     pub(crate) hash: u64,
     pub(crate) rule: ChainMatch,
     pub(crate) tls: Option<Arc<DownstreamTls>>,
@@ -133,7 +149,7 @@ impl Listener {
             original_dst_filter: false,
             tls_inspector: None,
             http_inspector: None,
-            proxy_protocol: false,
+            proxy_protocol: None,
             filters_timeout: proto::timeout(
                 from.listener_filters_timeout.as_ref(),
                 Some(Duration::from_secs(15)),
@@ -180,7 +196,10 @@ impl Listener {
             "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" => {
                 self.http_inspector = Some(disabled)
             }
-            "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol" => self.proxy_protocol = true,
+            "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol" => {
+                let from = proto::decode(any)?;
+                self.proxy_protocol = Some(ProxyHeader::compile(&from).within("typed_config")?);
+            }
             other => {
                 let known = "original_dst, tls_inspector, http_inspector, proxy_protocol";
                 return Err(FieldError::new(
@@ -293,14 +312,7 @@ impl FilterChain {
             .within("transport_socket")?;
         let (filters, terminal) = NetworkFilters::compile(&from.filters, direction)?;
         let rule = rule.unwrap_or_default();
-        Ok(Arc::new(Self {
-            name: from.name.as_str().into(),
-            hash,
-            rule,
-            tls: tls.flatten(),
-            filters,
-            terminal,
-        }))
+        Ok(Arc::new(Self { hash, rule, tls: tls.flatten(), filters, terminal }))
     }
 }
 

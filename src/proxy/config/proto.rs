@@ -5,7 +5,9 @@ pub(crate) use envoy_types::pb::envoy::config::{
     endpoint::v3 as endpoint, listener::v3 as listener, rbac::v3 as rbac, route::v3 as route,
 };
 pub(crate) use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as rate_limit;
+pub(crate) use envoy_types::pb::envoy::extensions::filters::listener as listener_filter;
 pub(crate) use envoy_types::pb::envoy::extensions::filters::{http, network};
+pub(crate) use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3 as proxy_protocol;
 pub(crate) use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 pub(crate) use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream_http;
 pub(crate) use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;

@@ -13,7 +13,6 @@ pub(crate) struct RetryPolicy {
     pub(crate) base_interval: Duration,
     pub(crate) max_interval: Duration,
     pub(crate) avoid_previous_hosts: bool,
-    pub(crate) host_attempts: u32,
     status_codes: Vec<u16>,
     server_error: bool,
     gateway_error: bool,
@@ -62,7 +61,6 @@ impl RetryPolicy {
             base_interval: base,
             max_interval: back_off.and_then(|b| b.max_interval.as_ref()).map_or(base * 10, proto::duration),
             avoid_previous_hosts: !from.retry_host_predicate.is_empty(),
-            host_attempts: u32::try_from(from.host_selection_retry_max_attempts).unwrap_or(1).clamp(1, 32),
             ..Self::default()
         };
         let codes = from

@@ -51,7 +51,7 @@ impl Default for Peer {
 }
 
 impl Peer {
-    fn from_struct(from: &Struct) -> Self {
+    pub(crate) fn from_struct(from: &Struct) -> Self {
         let text = |fields: &HashMap<String, Value>, key: &str| match fields
             .get(key)
             .and_then(|v| v.kind.as_ref())
@@ -130,6 +130,8 @@ impl Peer {
 pub(crate) struct OwnMetadata {
     pub(crate) id: String,
     pub(crate) encoded: String,
+    /// The facts as they are told.
+    pub(crate) told: Struct,
     pub(crate) peer: Arc<Peer>,
 }
 
@@ -143,6 +145,7 @@ impl OwnMetadata {
         Self {
             id: node.id.clone(),
             encoded: STANDARD.encode(told.encode_to_vec()),
+            told,
             peer: Arc::new(Peer::of_node(node)),
         }
     }

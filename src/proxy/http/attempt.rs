@@ -10,6 +10,7 @@ use futures::future::LocalBoxFuture;
 use tokio::sync::Mutex;
 
 use crate::config::AttemptFailure;
+use crate::listen::proxy_protocol::Addresses;
 use crate::upstream::connect::{Offer, connect};
 use crate::upstream::host::{ActiveRequest, Host, Lease, Overflow, Place};
 use crate::upstream::pool::Pool;
@@ -134,6 +135,8 @@ pub(crate) struct Outgoing<'r> {
     pub(crate) http2: bool,
     pub(crate) offer: Offer,
     pub(crate) sni: Option<&'r str>,
+    /// Source and destination of the client's connection.
+    pub(crate) from: Addresses,
 }
 
 /// An upstream that answered.
@@ -176,7 +179,6 @@ pub(crate) async fn attempt(
     info: &mut StreamInfo,
 ) -> Result<Answered, Failed> {
     info.upstream_host = Some(host.endpoint.address);
-    pool.counters.upstream_rq_total.add(1);
     if out.http2 {
         let (head, upload) = send_h2(worker, pool, &host, out, info).await?;
         let mut upload = upload;
@@ -313,7 +315,7 @@ async fn open(
     let address: SocketAddr = host.endpoint.address;
     pool.counters.upstream_cx_total.add(1);
     host.counters.cx_total.add(1);
-    match connect(&pool.cluster, address, host.tls.as_ref(), out.sni, out.offer, worker.mark).await {
+    match connect(&pool.cluster, address, &host.transport, out.from, out.sni, out.offer, worker.mark).await {
         Ok(stream) => Ok(stream),
         Err(error) => {
             pool.counters.upstream_cx_connect_fail.add(1);

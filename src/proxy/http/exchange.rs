@@ -54,7 +54,6 @@ pub(crate) struct Exchange {
     /// Who called, and who answered.
     pub(crate) downstream_peer: Option<Arc<Peer>>,
     pub(crate) upstream_peer: Option<Arc<Peer>>,
-    pub(crate) upstream_principal: Option<Arc<str>>,
     pub(crate) route: Option<(Arc<VirtualHost>, Arc<Route>)>,
     /// Most tokens, tokens left and seconds until more, of the bucket the request was counted in.
     pub(crate) rate_limit_state: Option<(u32, u32, u64)>,
@@ -88,7 +87,6 @@ impl Exchange {
             random,
             downstream_peer: None,
             upstream_peer: None,
-            upstream_principal: None,
             route: None,
             service: None,
             rate_limit_state: None,
@@ -409,6 +407,10 @@ impl Exchange {
                 .filter(|_| manager.filters.iter().any(|f| matches!(f, HttpFilter::Cors)))
             {
                 cors.mark(&self.request.headers, &mut self.response.headers);
+            }
+            if vhost.attempt_count_in_response && self.info.attempts > 0 {
+                let attempts = super::number::Decimal::of(self.info.attempts.into());
+                self.response.headers.set(b"x-envoy-attempt-count", attempts.as_bytes());
             }
             if let Some(table) = self.scene.worker.routes(&manager) {
                 for level in [&route.mutations, &vhost.mutations, &table.mutations] {

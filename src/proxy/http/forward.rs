@@ -92,7 +92,10 @@ pub(crate) async fn forward(
         }
         Some(answered) => {
             let millis = u64::try_from(plan.clock.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            exchange.response.headers.set(b"x-envoy-upstream-service-time", Decimal::of(millis).as_bytes());
+            if !exchange.scene.manager.is_discreet() {
+                let name = b"x-envoy-upstream-service-time";
+                exchange.response.headers.set(name, Decimal::of(millis).as_bytes());
+            }
             respond::respond(exchange, &plan, answered, replier, &mut alarm).await;
             exchange.alarm = alarm;
         }
@@ -148,7 +151,7 @@ fn change_request(exchange: &mut Exchange, route: &Route, forward: &Forward, poo
             request.headers.remove(b"x-envoy-decorator-operation");
         }
     }
-    if let Some(limit) = forward.timeout {
+    if let Some(limit) = forward.timeout.filter(|_| !manager.is_discreet()) {
         let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         request.headers.set(b"x-envoy-expected-rq-timeout-ms", Decimal::of(millis).as_bytes());
     }
@@ -165,7 +168,9 @@ fn change_request(exchange: &mut Exchange, route: &Route, forward: &Forward, poo
 fn rewrite_path(exchange: &mut Exchange, route: &Route, forward: &Forward) -> Option<Vec<u8>> {
     let request = &mut exchange.request;
     let path = route.rewritten_path(forward, &request.path)?;
-    request.headers.set(b"x-envoy-original-path", &request.path);
+    if !exchange.scene.manager.is_discreet() {
+        request.headers.set(b"x-envoy-original-path", &request.path);
+    }
     Some(std::mem::replace(&mut request.path, path))
 }
 

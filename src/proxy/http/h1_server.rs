@@ -17,7 +17,8 @@ pub(crate) async fn serve(wire: Wire, mut current: impl FnMut() -> Option<Scene>
     let wire = Rc::new(wire);
     let Some(mut scene) = current() else { return };
     let worker = scene.worker.clone();
-    let mut draining = pin!(worker.drain_started());
+    let direction = scene.connection.direction;
+    let mut draining = pin!(worker.drain_started(direction));
     let opened = Instant::now();
     let mut memory = Memory::default();
     let mut served = 0_u32;
@@ -37,7 +38,7 @@ pub(crate) async fn serve(wire: Wire, mut current: impl FnMut() -> Option<Scene>
             None => break,
         }
         served += 1;
-        let last = worker.draining()
+        let last = worker.draining(direction)
             || scene.leaving
             || ends.is_some_and(|ends| Instant::now() >= ends)
             || (scene.manager.max_requests > 0 && served >= scene.manager.max_requests);

@@ -25,13 +25,13 @@ pub(crate) async fn serve(stream: Stream, first: Scene, mut current: impl FnMut(
     else {
         return;
     };
-    let worker = first.worker.clone();
+    let (worker, direction) = (first.worker.clone(), first.connection.direction);
     drop(first);
     let mut leaving = false;
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = worker.drain_started(), if !leaving => {
+            () = worker.drain_started(direction), if !leaving => {
                 connection.graceful_shutdown();
                 leaving = true;
                 continue;

@@ -19,8 +19,8 @@ pub(crate) struct TlsPeer {
     pub(crate) subject: String,
     /// SHA-256 of the certificate, lower-case hex.
     pub(crate) hash: String,
-    /// PEM of the certificate, URL-encoded.
-    pub(crate) certificate: String,
+    /// The certificate (DER).
+    pub(crate) certificate: Vec<u8>,
 }
 
 /// Facts of a downstream connection.
@@ -51,7 +51,11 @@ pub(crate) struct Flags(u32);
 macro_rules! flags {
     ($($name:ident = $bit:literal $short:literal $long:literal),* $(,)?) => {
         impl Flags {
-            $(#[doc = $long] pub(crate) const $name: Self = Self(1 << $bit);)*
+            $(
+                #[doc = $long]
+                #[allow(dead_code, reason = "the list is Envoy's, whatever sets them here")]
+                pub(crate) const $name: Self = Self(1 << $bit);
+            )*
             const NAMES: &'static [(u32, &'static str, &'static str)] = &[$((1 << $bit, $short, $long)),*];
         }
     };

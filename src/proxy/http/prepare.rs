@@ -254,6 +254,9 @@ fn client_certificate(headers: &mut HeaderList, manager: &HttpManager, connectio
         let _ = write!(value, "By={by};");
     }
     let _ = write!(value, "Hash={}", peer.hash);
+    if manager.cert_fields.cert {
+        let _ = write!(value, ";Cert=\"{}\"", url_encoded_pem(&peer.certificate));
+    }
     if manager.cert_fields.subject.as_ref().is_some_and(|b| b.value) {
         let _ = write!(value, ";Subject=\"{}\"", peer.subject.replace('"', "\\\""));
     }
@@ -272,6 +275,29 @@ fn client_certificate(headers: &mut HeaderList, manager: &HttpManager, connectio
     } else {
         headers.set(NAME, value.as_bytes());
     }
+}
+
+/// The PEM form of a certificate with everything escaped that is not plain in a URL.
+fn url_encoded_pem(der: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut put = |piece: &str| {
+        for byte in piece.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    };
+    put("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        put(std::str::from_utf8(line).unwrap_or_default());
+        put("\n");
+    }
+    put("-----END CERTIFICATE-----\n");
+    out
 }
 
 #[cfg(test)]

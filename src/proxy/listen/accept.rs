@@ -20,6 +20,7 @@ use crate::stats::HttpCounters;
 use crate::tls::names;
 use crate::worker::context::Worker;
 
+use super::proxy_protocol::{self, Addresses, Told};
 use super::sniff::{Questions, Sniffed, sniff};
 use super::stream::{Prefixed, Stream};
 
@@ -34,16 +35,38 @@ pub(crate) async fn serve(worker: Rc<Worker>, bound: Arc<Listener>, mut io: TcpS
         local = crate::sys::original_destination(&io).unwrap_or(local);
     }
     let listener = hand_off(&worker, &bound, local);
-    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+    let direct = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     let counters = worker.listener_counters(&listener);
     counters.downstream_cx_total.add(1);
     counters.downstream_cx_active.add(1);
     let mut prefix = BytesMut::new();
-    if let Some(sniffed) = inspect(&listener, &mut io, &mut prefix, local.port()).await {
-        let call = Call { worker, listener, local, remote, sniffed, counters: counters.clone() };
+    let port = local.port();
+    let told = from_balancer(&listener, &mut io, &mut prefix, (direct, local)).await;
+    if let Some((remote, local)) = told
+        && let Some(sniffed) = inspect(&listener, &mut io, &mut prefix, port).await
+    {
+        let call = Call { worker, listener, local, remote, direct, sniffed, counters: counters.clone() };
         call.run(Prefixed { io, prefix }).await;
     }
     counters.downstream_cx_active.sub(1);
+}
+
+/// Source and destination as a load balancer tells them, if the listener has it do so; else as they are. `None` = the
+/// connection is refused.
+async fn from_balancer(
+    listener: &Listener,
+    io: &mut TcpStream,
+    prefix: &mut BytesMut,
+    known: Addresses,
+) -> Option<Addresses> {
+    let Some(expected) = listener.proxy_protocol else { return Some(known) };
+    let limit = listener.filters_timeout.unwrap_or(HANDSHAKE);
+    match tokio::time::timeout(limit, proxy_protocol::read(io, prefix)).await {
+        Ok(Ok(Told::Addresses(told))) => Some(told),
+        Ok(Ok(Told::Nothing)) => Some(known),
+        Ok(Ok(Told::NoHeader)) if expected.optional => Some(known),
+        _ => None,
+    }
 }
 
 /// The virtual listener for the original destination: its address, then the wildcard of its port, then the listener
@@ -89,6 +112,8 @@ struct Call {
     listener: Arc<Listener>,
     local: SocketAddr,
     remote: SocketAddr,
+    /// The peer of the socket, which may be a load balancer.
+    direct: SocketAddr,
     sniffed: Sniffed,
     counters: Arc<HttpCounters>,
 }
@@ -98,7 +123,7 @@ impl Call {
         let query = ChainQuery {
             destination: self.local,
             source: self.remote,
-            direct_source: self.remote,
+            direct_source: self.direct,
             server_name: &self.sniffed.server_name,
             tls: self.sniffed.tls,
             alpn: &self.sniffed.alpn,
@@ -143,7 +168,7 @@ impl Call {
         ConnectionInfo {
             local: self.local,
             remote: self.remote,
-            direct_remote: self.remote,
+            direct_remote: self.direct,
             server_name: self.sniffed.server_name.clone(),
             tls: false,
             peer: None,

@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::access_log::format::Facts;
 use crate::config::{Direction, FilterChain, TcpProxy};
+use crate::filter::peer_metadata::Peer;
 use crate::http::headers::HeaderList;
 use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
 use crate::listen::stream::Stream;
@@ -19,6 +21,10 @@ use crate::upstream::connect::{Offer, connect};
 use crate::upstream::outlier::Outcome;
 use crate::worker::context::Worker;
 
+use super::peer_exchange;
+
+/// How long the caller's introduction is waited for; one that comes later is still taken off, but names nobody.
+const INTRODUCTION: Duration = Duration::from_millis(200);
 /// First and largest copy buffer.
 const BUFFERS: (usize, usize) = (4 * 1024, 64 * 1024);
 
@@ -49,11 +55,16 @@ async fn dial_and_copy(
     worker: &Rc<Worker>,
     chain: &FilterChain,
     proxy: &TcpProxy,
-    down: Stream,
+    mut down: Stream,
     connection: &ConnectionInfo,
     original: SocketAddr,
     info: &mut StreamInfo,
 ) -> Option<TcpLabels> {
+    let mut early = Early::default();
+    let mut peer = None;
+    if chain.filters.metadata_exchange && down.alpn() == Some(peer_exchange::ALPN) {
+        peer = introduce(worker, &mut down, &mut early).await?;
+    }
     let name = proxy.cluster(worker.random());
     info.cluster = name.cloned();
     let Some(pool) = name.and_then(|name| worker.pool(name)) else {
@@ -71,8 +82,9 @@ async fn dial_and_copy(
         info.upstream_host = Some(address);
         pool.counters.upstream_cx_total.add(1);
         host.counters.cx_total.add(1);
-        match connect(&pool.cluster, address, host.tls.as_ref(), None, Offer::AsConfigured, worker.mark).await
-        {
+        let from = (connection.remote, connection.local);
+        let (cluster, transport) = (&pool.cluster, &host.transport);
+        match connect(cluster, address, transport, from, None, Offer::AsConfigured, worker.mark).await {
             Ok(stream) => {
                 pool.note(&host, Outcome::Connected);
                 info.upstream_local = stream.socket().local_addr().ok();
@@ -89,18 +101,22 @@ async fn dial_and_copy(
             }
         }
     }
-    let Some((up, host, slot)) = up else {
+    let Some((mut up, host, slot)) = up else {
         info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
         return None;
     };
-    let labels = chain
-        .filters
-        .istio_stats
-        .then(|| labels(worker, connection, &pool.cluster.service, host.endpoint.workload.as_deref(), info));
+    if pool.cluster.metadata_exchange && up.alpn() == Some(peer_exchange::ALPN) {
+        up.write_all(&peer_exchange::header(&worker.own)).await.ok()?;
+        up.flush().await.ok()?;
+        early.from_up = Some(BytesMut::new());
+    }
+    let labels = chain.filters.istio_stats.then(|| {
+        labels(worker, connection, &pool.cluster.service, host.endpoint.workload.as_deref(), peer, info)
+    });
     if let Some(labels) = &labels {
         worker.istio.lock().unwrap_or_else(PoisonError::into_inner).tcp_opened(labels);
     }
-    let copying = copy_both(down, up, proxy.idle_timeout);
+    let copying = copy_both(down, up, early, proxy.idle_timeout);
     let (received, sent) = match proxy.max_connection {
         Some(limit) => tokio::time::timeout(limit, copying).await.unwrap_or_default(),
         None => copying.await,
@@ -116,6 +132,7 @@ fn labels(
     connection: &ConnectionInfo,
     service: &Option<(Arc<str>, Arc<str>, Arc<str>)>,
     workload: Option<&str>,
+    caller: Option<Arc<Peer>>,
     info: &StreamInfo,
 ) -> TcpLabels {
     let destination = connection.direction == Direction::Inbound;
@@ -123,8 +140,11 @@ fn labels(
     let principal =
         |text: Option<&str>| text.filter(|_| destination).map_or_else(|| worker.unknown.clone(), Arc::from);
     let other = workload.and_then(|text| worker.endpoint_peer(text)).unwrap_or_else(unknown);
-    let (source, target) =
-        if destination { (unknown(), worker.own.peer.clone()) } else { (worker.own.peer.clone(), other) };
+    let (source, target) = if destination {
+        (caller.unwrap_or_else(unknown), worker.own.peer.clone())
+    } else {
+        (worker.own.peer.clone(), other)
+    };
     let none = worker.unknown.clone();
     let special = info.cluster.clone().filter(|name| {
         matches!(&**name, "PassthroughCluster" | "BlackHoleCluster" | "InboundPassthroughCluster")
@@ -143,16 +163,35 @@ fn labels(
     }
 }
 
+/// Bytes read ahead of copying, from a side that may begin with a header.
+#[derive(Default)]
+struct Early {
+    from_down: Option<BytesMut>,
+    from_up: Option<BytesMut>,
+}
+
+/// Tells the calling sidecar who this is, and hears who it is, if it says so at once. `None` = the connection failed.
+async fn introduce(worker: &Worker, down: &mut Stream, early: &mut Early) -> Option<Option<Arc<Peer>>> {
+    down.write_all(&peer_exchange::header(&worker.own)).await.ok()?;
+    down.flush().await.ok()?;
+    let buffer = early.from_down.insert(BytesMut::new());
+    match tokio::time::timeout(INTRODUCTION, peer_exchange::read(down, buffer)).await {
+        Ok(Ok(peer)) => Some(peer.map(Arc::new)),
+        Ok(Err(_)) => None,
+        Err(_) => Some(None),
+    }
+}
+
 /// Copies until both directions ended, one failed, or nothing moved for `idle`. Returns bytes up and bytes down.
-async fn copy_both(down: Stream, up: Stream, idle: Option<Duration>) -> (u64, u64) {
+async fn copy_both(down: Stream, up: Stream, early: Early, idle: Option<Duration>) -> (u64, u64) {
     let (down_read, down_write) = tokio::io::split(down);
     let (up_read, up_write) = tokio::io::split(up);
     let (sent_up, sent_down) = (Cell::new(0), Cell::new(0));
     let last = Cell::new(Instant::now());
     let both = async {
         let _ = tokio::try_join!(
-            copy(down_read, up_write, &sent_up, &last),
-            copy(up_read, down_write, &sent_down, &last)
+            copy(down_read, up_write, early.from_down, &sent_up, &last),
+            copy(up_read, down_write, early.from_up, &sent_down, &last)
         );
     };
     let watch = async {
@@ -172,9 +211,17 @@ async fn copy_both(down: Stream, up: Stream, idle: Option<Duration>) -> (u64, u6
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
+    exchanged: Option<BytesMut>,
     count: &Cell<u64>,
     last: &Cell<Instant>,
 ) -> io::Result<()> {
+    if let Some(mut first) = exchanged {
+        // The peer's header, if it is still to come, is not the application's.
+        peer_exchange::read(&mut from, &mut first).await?;
+        to.write_all(&first).await?;
+        to.flush().await?;
+        count.set(first.len() as u64);
+    }
     let mut buffer = vec![0; BUFFERS.0];
     loop {
         let size = from.read(&mut buffer).await?;

@@ -9,7 +9,8 @@ use crate::http::info::TlsPeer;
 /// Reads subject and alternative names of a certificate (DER). Names with NUL bytes are not names.
 pub(crate) fn read(der: &[u8]) -> Option<TlsPeer> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let mut peer = TlsPeer { subject: subject(&certificate), ..TlsPeer::default() };
+    let mut peer =
+        TlsPeer { subject: subject(&certificate), certificate: der.to_vec(), ..TlsPeer::default() };
     if let Ok(Some(names)) = certificate.subject_alternative_name() {
         for name in &names.value.general_names {
             match name {

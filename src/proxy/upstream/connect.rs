@@ -1,14 +1,15 @@
 //! Opening one upstream connection.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
-use crate::config::Cluster;
+use crate::config::{Cluster, Transport};
+use crate::listen::proxy_protocol::{self, Addresses};
 use crate::listen::stream::{Prefixed, Stream};
 use crate::tls::context::UpstreamTls;
 
@@ -36,21 +37,25 @@ pub(crate) enum ConnectError {
     NoSecret,
 }
 
-/// Connects, within the cluster's connect timeout (TLS included).
+/// Connects for the connection `from`, within the cluster's connect timeout (TLS included).
 pub(crate) async fn connect(
     cluster: &Cluster,
     address: SocketAddr,
-    tls: Option<&Arc<UpstreamTls>>,
+    transport: &Transport,
+    from: Addresses,
     sni: Option<&str>,
     offer: Offer,
     mark: Option<u32>,
 ) -> Result<Stream, ConnectError> {
     let attempt = async {
         let socket = open(cluster, address, mark)?;
-        let io = socket.connect(address).await?;
+        let mut io = socket.connect(address).await?;
         let _ = io.set_nodelay(true);
+        if let Some(version) = transport.proxy_header {
+            io.write_all(&proxy_protocol::write(version, from)).await?;
+        }
         let plain = Prefixed { io, prefix: BytesMut::new() };
-        match tls {
+        match &transport.tls {
             None => Ok(Stream::Plain(plain)),
             Some(tls) => handshake(tls, sni, offer, address.ip(), plain).await,
         }

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::config::{Cluster, Endpoint};
+use crate::config::{Cluster, Endpoint, Transport};
 use crate::http::wire::Wire;
 use crate::stats::{ClusterCounters, HostCounters, Registry};
-use crate::tls::context::UpstreamTls;
 
 use super::breaker::Permit;
 use super::connect::Offer;
@@ -25,7 +24,7 @@ const RECHECK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) tls: Option<Arc<UpstreamTls>>,
+    pub(crate) transport: Transport,
     pub(crate) counters: Arc<HostCounters>,
     pub(crate) health: Arc<HostHealth>,
     /// Held while an HTTP/2 connection is opened.
@@ -72,6 +71,7 @@ pub(crate) struct Lease {
     pub(crate) wire: Rc<Wire>,
     /// How many requests it has carried, this one included.
     pub(crate) requests: u32,
+    #[expect(dead_code, reason = "counts the connection while it lives")]
     pub(crate) slot: Slot,
 }
 
@@ -125,9 +125,9 @@ impl Host {
         let labels = &endpoint.transport_labels;
         let matched =
             cluster.transports.iter().find(|t| t.labels.iter().all(|(k, v)| labels.get(k) == Some(v)));
-        let tls = matched.map_or_else(|| cluster.tls.clone(), |t| t.tls.clone());
+        let transport = matched.map_or(&cluster.transport, |t| &t.transport).clone();
         Self {
-            tls,
+            transport,
             counters: registry.host(&cluster.name, endpoint.address),
             health: registry.health(&cluster.name, endpoint.address),
             opening: tokio::sync::Mutex::default(),
@@ -143,7 +143,7 @@ impl Host {
     pub(super) fn renewed(&self, endpoint: Arc<Endpoint>) -> Self {
         Self {
             endpoint,
-            tls: self.tls.clone(),
+            transport: self.transport.clone(),
             counters: self.counters.clone(),
             health: self.health.clone(),
             opening: tokio::sync::Mutex::default(),
@@ -250,6 +250,10 @@ impl Host {
 
     /// Puts a connection back for the next request.
     pub(crate) fn put_idle(&self, lease: Lease, offer: Offer) {
+        if self.transport.proxy_header.is_some() {
+            // The connection speaks for one client.
+            return;
+        }
         lease.wire.rest();
         self.idle.borrow_mut().push(Idle { lease, offer, since: Instant::now() });
         self.gate.wake();
@@ -276,6 +280,9 @@ impl Host {
 
     /// Shares an HTTP/2 connection, which has one request already.
     pub(crate) fn set_h2(&self, sender: h2::client::SendRequest<Bytes>, offer: Offer) {
+        if self.transport.proxy_header.is_some() {
+            return;
+        }
         *self.h2.borrow_mut() = Some(SharedH2 { sender, offer, requests: 1 });
     }
 }

@@ -9,18 +9,38 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::config::{ConfigStore, HttpManager, Listener, RouteSource, RouteTable, Snapshot};
+use crate::config::{ConfigStore, Direction, HttpManager, Listener, RouteSource, RouteTable, Snapshot};
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, OwnMetadata, Peer, PeerCache};
 use crate::http::headers::HeaderList;
 use crate::stats::{HttpCounters, Registry};
 use crate::upstream::pool::{Pool, Pools};
 
+/// Which connections are told to go elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Drain {
+    Nothing,
+    /// Those to the workload; sockets stay open.
+    Inbound,
+    /// All, and nothing more is accepted.
+    All,
+}
+
+impl Drain {
+    fn concerns(self, direction: Direction) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Inbound => direction == Direction::Inbound,
+            Self::All => true,
+        }
+    }
+}
+
 /// Shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
-    /// Becomes `true` once, when draining starts.
-    pub(crate) draining: watch::Sender<bool>,
+    /// What drains; it only ever becomes more.
+    pub(crate) draining: watch::Sender<Drain>,
     /// Becomes `true` once, when everything must end.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) listening: Mutex<Vec<(String, std::net::SocketAddr)>>,
@@ -142,15 +162,20 @@ impl Worker {
         self.registry.listener(&listener.addresses.first().map(ToString::to_string).unwrap_or_default())
     }
 
-    /// Whether draining has started.
-    pub(crate) fn draining(&self) -> bool {
-        *self.shared.draining.borrow()
+    /// Whether everything ends.
+    pub(crate) fn ending(&self) -> bool {
+        *self.shared.draining.borrow() == Drain::All
     }
 
-    /// Returns when draining starts.
-    pub(crate) async fn drain_started(&self) {
+    /// Whether connections of this direction drain.
+    pub(crate) fn draining(&self, direction: Direction) -> bool {
+        self.shared.draining.borrow().concerns(direction)
+    }
+
+    /// Returns when connections of this direction start to drain.
+    pub(crate) async fn drain_started(&self, direction: Direction) {
         let mut draining = self.shared.draining.subscribe();
-        if draining.wait_for(|draining| *draining).await.is_err() {
+        if draining.wait_for(|drain| drain.concerns(direction)).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -13,7 +13,7 @@ use crate::filter::peer_metadata::OwnMetadata;
 use crate::stats::Registry;
 use tokio::sync::watch;
 
-use super::context::{Shared, Worker};
+use super::context::{Drain, Shared, Worker};
 use super::sockets::Sockets;
 
 /// How the traffic threads run.
@@ -70,7 +70,7 @@ impl Proxy {
         let own = Arc::new(OwnMetadata::of_node(&options.node));
         let shared = Arc::new(Shared {
             connections: AtomicUsize::new(0),
-            draining: watch::Sender::new(false),
+            draining: watch::Sender::new(Drain::Nothing),
             stopping: watch::Sender::new(false),
             listening: Mutex::default(),
         });
@@ -121,10 +121,15 @@ impl Proxy {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
+    /// Asks the peers of inbound connections to go elsewhere (`connection: close`, GOAWAY), and serves on.
+    pub fn drain_inbound(&self) {
+        self.shared.draining.send_modify(|drain| *drain = (*drain).max(Drain::Inbound));
+    }
+
     /// Stops accepting, tells peers (`connection: close`, GOAWAY) and waits for open connections, `deadline` at most.
     /// Returns how many connections were still open.
     pub async fn drain(&self, deadline: Duration) -> usize {
-        self.shared.draining.send_replace(true);
+        self.shared.draining.send_replace(Drain::All);
         let gone = async {
             while self.active_connections() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -175,11 +180,15 @@ fn run_worker(index: usize, make: impl FnOnce() -> std::rc::Rc<Worker>, ready: &
                         break;
                     }
                     worker.refresh();
-                    if !worker.draining() {
+                    if !worker.ending() {
                         sockets.follow(&worker);
                     }
                 }
-                Ok(()) = draining.changed() => sockets.close(&worker),
+                Ok(()) = draining.changed() => {
+                    if worker.ending() {
+                        sockets.close(&worker);
+                    }
+                }
                 _ = stopping.changed() => break,
                 _ = sweep.tick() => worker.refresh(),
             }

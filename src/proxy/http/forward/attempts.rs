@@ -119,6 +119,7 @@ async fn one(
         http2,
         offer: plan.offer(exchange, http2),
         sni: sni.as_deref(),
+        from: (exchange.scene.connection.remote, exchange.scene.connection.local),
     };
     let sending = attempt(&worker, pool, host.clone(), active, &out, &mut response, &mut exchange.info);
     let per_try = forward.retry.as_ref().and_then(|policy| policy.per_try_timeout);

@@ -28,6 +28,7 @@ struct Copy {
     body: Bytes,
     offer: Offer,
     http2: bool,
+    client: std::net::SocketAddr,
     original: std::net::SocketAddr,
 }
 
@@ -54,8 +55,8 @@ pub(super) fn mirror(exchange: &Exchange, plan: &Plan<'_>) {
             HttpVersion::Http1 | HttpVersion::Auto => false,
         };
         let offer = super::offer(exchange, &pool, http2);
-        let original = exchange.scene.connection.local;
-        let copy = Copy { worker, pool, request, body, offer, http2, original };
+        let (client, original) = (exchange.scene.connection.remote, exchange.scene.connection.local);
+        let copy = Copy { worker, pool, request, body, offer, http2, client, original };
         tokio::task::spawn_local(copy.send());
     }
 }
@@ -74,6 +75,7 @@ impl Copy {
             http2: self.http2,
             offer: self.offer,
             sni: None,
+            from: (self.client, self.original),
         };
         let (mut response, mut info) = (Response::default(), StreamInfo::new(""));
         let sending = attempt(worker, pool, host, active, &out, &mut response, &mut info);

@@ -146,6 +146,27 @@ impl Setup {
         }
     }
 
+    pub(super) fn with_cluster(mut self, change: impl FnOnce(&mut cluster::Cluster)) -> Self {
+        change(&mut self.cluster);
+        self
+    }
+
+    pub(super) fn with_listener(mut self, change: impl FnOnce(&mut listener::Listener)) -> Self {
+        change(&mut self.listener);
+        self
+    }
+
+    pub(super) fn with_manager(mut self, change: impl FnOnce(&mut hcm::HttpConnectionManager)) -> Self {
+        let filter = &mut self.listener.filter_chains[0].filters[0];
+        let Some(listener::filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else {
+            panic!("the filter has no configuration");
+        };
+        let mut manager = hcm::HttpConnectionManager::decode(any.value.as_slice()).expect("manager");
+        change(&mut manager);
+        any.value = manager.encode_to_vec();
+        self
+    }
+
     pub(super) fn with_downstream_tls(mut self, certificates: &Certificates) -> Self {
         let context = tls::DownstreamTlsContext {
             common_tls_context: Some(common(certificates, &certificates.server, None, &["h2", "http/1.1"])),
