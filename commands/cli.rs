@@ -10,7 +10,7 @@ use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
     analyze, completion, console, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config,
-    proxy_status, uninstall, validate, version,
+    proxy_status, tag, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -89,6 +89,8 @@ enum Command {
     Upgrade(install::InstallCommand),
     /// Remove the mesh; on the embedded cluster, with --purge, the cluster too
     Uninstall(uninstall::UninstallCommand),
+    /// Name revisions, so that namespaces follow a name
+    Tag(tag::TagCommand),
     /// Render manifests
     Manifest(manifest::ManifestCommand),
     /// Show the installation profiles
@@ -177,6 +179,7 @@ impl Cli {
         match self.command {
             Command::Install(command) | Command::Upgrade(command) => command.run(&context),
             Command::Uninstall(command) => command.run(&context),
+            Command::Tag(command) => command.run(&context),
             Command::Manifest(command) => command.run(&context),
             Command::Profile(command) => command.run(),
             Command::KubeInject(command) => command.run(&context),

@@ -19,6 +19,7 @@ mod session;
 mod target;
 mod terminal;
 mod version;
+mod wait;
 
 use std::ffi::OsString;
 
@@ -80,6 +81,8 @@ enum Command {
     Describe(describe::Describe),
     /// Follow or restart the rollout of a Deployment, StatefulSet or DaemonSet
     Rollout(rollout::Rollout),
+    /// Wait until objects have a condition, a value, or are gone
+    Wait(wait::Wait),
     /// Set the number of replicas
     Scale(scale::Scale),
     /// Forward local ports to a pod
@@ -134,6 +137,7 @@ impl Command {
             Self::Exec(command) => command.run(session).await,
             Self::Describe(command) => command.run(session).await,
             Self::Rollout(command) => command.run(session).await,
+            Self::Wait(command) => command.run(session).await,
             Self::Scale(command) => command.run(session).await,
             Self::PortForward(command) => command.run(session).await,
             Self::Create(command) => command.run(session).await,

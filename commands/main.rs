@@ -22,6 +22,7 @@ mod manifest;
 mod profile;
 mod proxy_config;
 mod proxy_status;
+mod tag;
 mod uninstall;
 mod validate;
 mod version;

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
     match program {
         Some("pilot-agent") => return role("pilot-agent", &arguments[1..]),
         // Pods of an image with curl find this program by that name; what follows is curl's, `--help` too.
-        Some("curl") => return Some(run_sample("curl", text_of(&arguments[1..]))),
+        Some(name @ ("curl" | "sleep")) => return Some(run_sample(name, text_of(&arguments[1..]))),
         _ => {}
     }
     let name = arguments.get(1)?.to_str()?;

@@ -186,8 +186,30 @@ async fn remove_namespace(objects: &Objects, namespace: &str) -> Result<(), Fail
         }
     }
     objects.delete(&Resource::namespaces(), None, namespace, &json!({})).await.map_err(server_failure)?;
+    wait_until_gone(objects, namespace).await?;
     output::line(&format!("  Removed v1:Namespace/{namespace}."));
     Ok(())
+}
+
+/// A namespace goes when its last pod has gone. What is installed right after would be refused by one that is still going.
+async fn wait_until_gone(objects: &Objects, namespace: &str) -> Result<(), Failure> {
+    for attempt in 0..240 {
+        let Some(object) =
+            objects.get(&Resource::namespaces(), None, namespace).await.map_err(server_failure)?
+        else {
+            return Ok(());
+        };
+        if attempt == 40 {
+            let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+            let held =
+                conditions.into_iter().flatten().filter(|condition| text(condition, "/status") == "True");
+            output::progress(&format!("  Waiting for namespace {namespace} to go"));
+            held.for_each(|condition| output::progress(&format!("    {}", text(condition, "/message"))));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    Err(Failure::new(format!("namespace {namespace} is still terminating after 60 s"))
+        .hint(format!("sagene kubectl get pods -n {namespace}   shows what is left")))
 }
 
 /// Names the proxies that will lose their control plane. Who cannot be asked is not counted.

@@ -85,7 +85,8 @@ fn accounts(installation: &Installation) -> Vec<Value> {
     objects
 }
 
-fn service(installation: &Installation) -> Value {
+/// The Service of the control plane.
+pub(super) fn service(installation: &Installation) -> Value {
     let port = |name: &str, port: u16| json!({"name": name, "port": port, "protocol": "TCP"});
     let mut annotations =
         installation.values.pointer("/pilot/serviceAnnotations").cloned().unwrap_or_default();

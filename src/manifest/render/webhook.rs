@@ -17,11 +17,7 @@ pub fn injector(installation: &Installation) -> Value {
     let mut entries = entries(installation, installation.revision_label());
     if installation.revision.is_empty() {
         entries.extend(default_entries(installation));
-        for entry in &mut entries {
-            let never = json!({"matchLabels": {"istio.io/deactivated": "never-match"}});
-            entry["namespaceSelector"] = never.clone();
-            entry["objectSelector"] = never;
-        }
+        entries.iter_mut().for_each(deactivate);
     }
     configuration(installation, &name, entries, None)
 }
@@ -36,6 +32,36 @@ pub fn revision_tag(installation: &Installation, tag: &str) -> Value {
     }
     let name = format!("istio-revision-tag-{tag}{}", namespace_suffix(installation));
     configuration(installation, &name, entries, Some(tag))
+}
+
+/// Makes a webhook select nothing.
+fn deactivate(entry: &mut Value) {
+    let never = json!({"matchLabels": {"istio.io/deactivated": "never-match"}});
+    entry["namespaceSelector"] = never.clone();
+    entry["objectSelector"] = never;
+}
+
+/// The webhook configuration of the default revision as it is in a cluster, made to select nothing: the tag `default` takes its
+/// place. Without what the server added, so that it can be applied.
+#[must_use]
+pub fn deactivated(installed: &Value) -> Value {
+    let mut webhooks = installed.get("webhooks").cloned().unwrap_or_default();
+    webhooks.as_array_mut().into_iter().flatten().for_each(deactivate);
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": installed["metadata"]["name"], "labels": installed["metadata"]["labels"]},
+        "webhooks": webhooks,
+    })
+}
+
+/// The Service `istiod-revision-tag-<tag>`: the control plane of the revision that the tag stands for, under the tag's name.
+#[must_use]
+pub fn tag_service(installation: &Installation, tag: &str) -> Value {
+    let mut service = super::istiod::service(installation);
+    service["metadata"]["name"] = json!(format!("istiod-revision-tag-{tag}"));
+    service["metadata"]["labels"]["istio.io/tag"] = json!(tag);
+    service
 }
 
 fn namespace_suffix(installation: &Installation) -> String {
@@ -173,7 +199,8 @@ pub(super) fn revision_validator(installation: &Installation) -> Value {
 }
 
 /// `istiod-default-validator`: validates resources that name no revision.
-pub(super) fn default_validator(installation: &Installation) -> Value {
+#[must_use]
+pub fn default_validator(installation: &Installation) -> Value {
     let selector = json!({"matchExpressions": [expression("istio.io/rev", "DoesNotExist", &[])]});
     validator(installation, "istiod-default-validator", "validation.istio.io", selector)
 }

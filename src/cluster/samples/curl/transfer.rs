@@ -59,7 +59,7 @@ async fn send(request: &Request, url: &str) -> Result<Response, Failure> {
         (None, false, None) => "GET".to_owned(),
     };
     let method = method.parse::<reqwest::Method>().map_err(|_| (2, format!("{method:?} is no method")))?;
-    let mut builder = client(request)?.request(method, url);
+    let mut builder = client(request, url)?.request(method, url);
     if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
         builder = builder.header("user-agent", concat!("curl/8 (sagene ", env!("CARGO_PKG_VERSION"), ")"));
     }
@@ -72,7 +72,7 @@ async fn send(request: &Request, url: &str) -> Result<Response, Failure> {
     builder.header("accept", "*/*").send().await.map_err(|error| failure(&error, url))
 }
 
-fn client(request: &Request) -> Result<Client, Failure> {
+fn client(request: &Request, url: &str) -> Result<Client, Failure> {
     let mut builder = Client::builder().no_proxy().redirect(if request.follow {
         Policy::limited(50)
     } else {
@@ -80,6 +80,10 @@ fn client(request: &Request) -> Result<Client, Failure> {
     });
     if request.insecure {
         builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if url.starts_with("http:") && !request.follow {
+        // Images without certificates of public authorities still speak plain HTTP.
+        builder = builder.tls_certs_only([]);
     }
     if request.http2_prior_knowledge {
         builder = builder.http2_prior_knowledge();
