@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use serde::de::value::StringDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
-    Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
@@ -35,14 +35,24 @@ struct Place {
 
 impl Place {
     fn at<T>(&self, step: Step, read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.now.borrow_mut().push(step);
+        self.enter(step);
         let result = read();
-        if result.is_err() {
+        self.leave(result.is_err());
+        result
+    }
+
+    #[inline(never)]
+    fn enter(&self, step: Step) {
+        self.now.borrow_mut().push(step);
+    }
+
+    #[inline(never)]
+    fn leave(&self, failed: bool) {
+        if failed {
             // The innermost place is the first to hear of it.
             self.failed.borrow_mut().get_or_insert_with(|| self.now.borrow().clone());
         }
         self.now.borrow_mut().pop();
-        result
     }
 
     fn described(&self) -> String {
@@ -59,31 +69,76 @@ impl Place {
     }
 }
 
+macro_rules! numbers {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> { self.number(visitor) })*
+    };
+}
+
 struct Reader<'p> {
     value: Value,
     place: &'p Place,
 }
 
+/// Each shape is read from the one JSON type it is written in: less code for every shape, and a list where an object belongs is refused
+/// as Kubernetes refuses it.
 impl<'de> Deserializer<'de> for Reader<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let place = self.place;
         match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => visitor.visit_u64(number),
-                (_, Some(number), _) => visitor.visit_i64(number),
-                (_, _, Some(number)) => visitor.visit_f64(number),
-                _ => Err(Error::custom("a number out of range")),
-            },
+            Value::Number(_) => self.number(visitor),
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(items) => visitor.visit_seq(Items { items: items.into_iter(), index: 0, place }),
-            Value::Object(fields) => {
-                visitor.visit_map(Fields { fields: fields.into_iter(), next: None, place })
-            }
+            Value::Array(_) => self.deserialize_seq(visitor),
+            Value::Object(_) => self.deserialize_map(visitor),
         }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.value {
+            Value::Bool(value) => visitor.visit_bool(value),
+            other => Err(mismatch(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.value {
+            Value::String(text) => visitor.visit_string(text),
+            other => Err(mismatch(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.value {
+            Value::Array(items) => {
+                visitor.visit_seq(Items { items: items.into_iter(), index: 0, place: self.place })
+            }
+            other => Err(mismatch(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.value {
+            Value::Object(fields) => {
+                visitor.visit_map(Fields { fields: fields.into_iter(), next: None, place: self.place })
+            }
+            other => Err(mismatch(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -110,10 +165,46 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         self.value.deserialize_enum(name, variants, visitor)
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
-        map struct identifier ignored_any
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
+
+    numbers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64
+    }
+
+    forward_to_deserialize_any! { char bytes byte_buf unit unit_struct tuple tuple_struct identifier }
+}
+
+impl Reader<'_> {
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let Value::Number(number) = &self.value else { return Err(mismatch(&self.value, &visitor)) };
+        match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), _, _) => visitor.visit_u64(number),
+            (_, Some(number), _) => visitor.visit_i64(number),
+            (_, _, Some(number)) => visitor.visit_f64(number),
+            _ => Err(Error::custom("a number out of range")),
+        }
+    }
+}
+
+#[inline(never)]
+fn mismatch(value: &Value, expected: &dyn Expected) -> Error {
+    let unexpected = match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Unexpected::Unsigned(number),
+            (_, Some(number)) => Unexpected::Signed(number),
+            _ => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
+    };
+    Error::invalid_type(unexpected, expected)
 }
 
 struct Items<'p> {
@@ -211,7 +302,9 @@ mod tests {
         assert!(error.to_string().contains("invalid type: string \"x\", expected u8"), "{error}");
         let (path, error) = read::<Outer>(json!({"routes": [{}]})).unwrap_err();
         assert_eq!((path.as_str(), error.to_string().as_str()), ("routes[0]", "missing field `weight`"));
-        assert_eq!(read::<Outer>(json!([1])).unwrap_err().0, "[0]");
+        let (path, error) = read::<Outer>(json!({"routes": [[1]]})).unwrap_err();
+        assert_eq!(path, "routes[0]");
+        assert!(error.to_string().starts_with("invalid type: sequence, expected struct Route"), "{error}");
         assert_eq!(read::<Outer>(json!(7)).unwrap_err().0, "");
     }
 }
