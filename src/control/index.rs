@@ -46,6 +46,9 @@ pub struct Index {
     sets: Mutex<HashMap<SetKey, SharedSet>>,
 }
 
+/// Names from which on a set of load assignments is shared.
+const MANY: usize = 16;
+
 /// What the whole set of a wildcard type depends on, by address of the shared parts.
 type SetKey = (&'static str, usize, usize, usize);
 /// The set with what it was made of, whose addresses are taken as long as the set is.
@@ -125,7 +128,9 @@ impl Index {
             *lock(&next.views) =
                 views.iter().map(|(key, view)| (key.clone(), view.carry_over(keep))).collect();
             if keep == Keep::Everything {
-                lock(&next.sets).clone_from(&lock(&self.sets));
+                let kept = lock(&self.sets);
+                let kept = kept.iter().filter(|((kind, ..), _)| *kind != "endpoints");
+                *lock(&next.sets) = kept.map(|(key, set)| (*key, set.clone())).collect();
             }
         }
         // Of these kinds nothing is read off the key of an inbound side.
@@ -207,8 +212,29 @@ impl Index {
             (type_url::CLUSTER | type_url::LISTENER | type_url::NAME_TABLE, Requested::All) => {
                 self.set(proxy, type_url)
             }
+            (type_url::ENDPOINT, Requested::Names(names)) if names.len() >= MANY => {
+                self.assignments(proxy, names)
+            }
             _ => ResourceSet::new(self.resources(proxy, type_url, names)),
         }
+    }
+
+    /// Load assignments of so many clusters that finding them is work: proxies with the same view that ask for the same get the same set.
+    fn assignments(&self, proxy: &Proxy, names: &[Arc<str>]) -> Arc<ResourceSet> {
+        let view = self.view(proxy);
+        let key = ("endpoints", Arc::as_ptr(&view) as usize, names.as_ptr() as usize);
+        // The address may be that of other names by now, so the names are compared: there is an assignment for each.
+        let same = |set: &ResourceSet| set.resources.iter().map(|resource| &resource.name).eq(names);
+        if let Some((_, _, set)) = lock(&self.sets).get(&key)
+            && same(set)
+        {
+            return set.clone();
+        }
+        let made = names.iter().map(|name| generate::endpoint::assignment(self, &view, name));
+        let set = ResourceSet::new(made.collect());
+        let inbound = self.inbound(proxy);
+        lock(&self.sets).insert(key, (view, inbound, set.clone()));
+        set
     }
 
     /// Everything of a wildcard type (clusters, listeners, the name table) for a proxy. Proxies with the same view get the same set.

@@ -26,6 +26,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Headers that take longer end the connection.
 const HEADERS: Duration = Duration::from_secs(30);
 
+/// Bytes of responses that wait in a connection besides those the kernel holds: hundreds of sidecars connect at once.
+const SEND_BUFFER: usize = 64 * 1024;
+
 /// Supplies the TLS configuration for the next connection.
 pub(crate) type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
 
@@ -109,6 +112,7 @@ impl Server {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(1000)
+            .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(10));
         let connection = builder.serve_connection(TokioIo::new(stream), service);

@@ -1,7 +1,10 @@
 //! A resource as it travels: name, content hash, and the encoded `google.protobuf.Any`, encoded once and shared by every peer it is
 //! sent to.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
 
 use bytes::Bytes;
 use envoy_types::pb::google::protobuf::Any;
@@ -48,6 +51,11 @@ fn content_hash(bytes: &[u8]) -> u64 {
     mix(hash, bytes.len() as u64)
 }
 
+/// Hash of texts in the order they come.
+pub(crate) fn hash_of<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
+    texts.fold(0, |hash, text| mix(hash, content_hash(text.as_bytes())))
+}
+
 fn mix(hash: u64, word: u64) -> u64 {
     let hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3);
     hash ^ (hash >> 29)
@@ -84,8 +92,30 @@ impl ResourceSet {
         self.resources.get(at)
     }
 
-    /// This set with the resources of `names` replaced by those in `newer`; names that are not in `newer` go.
-    pub(crate) fn patched(&self, names: &[Arc<str>], newer: &Self) -> Arc<Self> {
+    /// This set with the resources of `names` replaced by those in `newer`; names that are not in `newer` go. Peers that had the same
+    /// set and are told the same share the result, too.
+    pub(crate) fn patched_shared(self: &Arc<Self>, names: &[Arc<str>], newer: &Self) -> Arc<Self> {
+        type Table = HashMap<(usize, u64, u64), (Weak<ResourceSet>, Weak<ResourceSet>)>;
+        static TABLE: OnceLock<Mutex<Table>> = OnceLock::new();
+        let wanted = hash_of(names.iter().map(|name| &**name));
+        let key = (Arc::as_ptr(self) as usize, newer.version, wanted);
+        let table = || TABLE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, after)) = table().get(&key)
+            && before.upgrade().is_some_and(|before| Arc::ptr_eq(&before, self))
+            && let Some(after) = after.upgrade()
+        {
+            return after;
+        }
+        let made = self.patched(names, newer);
+        let mut table = table();
+        if table.len() >= 256 {
+            table.retain(|_, (before, after)| before.strong_count() > 0 && after.strong_count() > 0);
+        }
+        table.insert(key, (Arc::downgrade(self), Arc::downgrade(&made)));
+        made
+    }
+
+    fn patched(&self, names: &[Arc<str>], newer: &Self) -> Arc<Self> {
         let kept = self.resources.iter().filter(|resource| names.binary_search(&resource.name).is_err());
         let mut resources: Vec<_> = kept.chain(&newer.resources).cloned().collect();
         resources.sort_by(|left, right| left.name.cmp(&right.name));

@@ -12,7 +12,7 @@ use std::{
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 
-use crate::{Resource, ResourceSet, type_url};
+use crate::{Resource, ResourceSet, resource::hash_of, type_url};
 
 mod need;
 mod watch;
@@ -111,6 +111,16 @@ impl Session {
         if let Some(error) = &request.error_detail {
             return self.on_nack(type_url, &request.response_nonce, &error.message);
         }
+        let listed = hash_of(request.resource_names.iter().map(String::as_str));
+        if let Some(watch) = self.watches.get_mut(type_url)
+            && !request.response_nonce.is_empty()
+            && request.response_nonce == watch.nonce_sent
+            && listed == watch.listed
+            && !watch.always_respond
+        {
+            watch.nonce_acked.clone_from(&watch.nonce_sent);
+            return Verdict::Ack;
+        }
         let names = watch::intern(request.resource_names.iter().map(String::as_str));
         let wildcard = rules.wildcard && names.is_empty();
         if !rules.wildcard && names.is_empty() {
@@ -118,13 +128,14 @@ impl Session {
             return Verdict::Subscribed;
         }
         let Some(watch) = self.watches.get_mut(type_url) else {
-            self.watches.insert(type_url.to_owned(), Watch::new(wildcard, names));
+            self.watches.insert(type_url.to_owned(), Watch { listed, ..Watch::new(wildcard, names) });
             self.need(type_url).force(Forced::All);
             return Verdict::Subscribed;
         };
         if request.response_nonce.is_empty() {
             // A client that reconnected behind a proxy, or asks again: answer in full.
             (watch.wildcard, watch.names, watch.sent) = (wildcard, names, Sent::Nothing);
+            watch.listed = listed;
             self.need(type_url).force(Forced::All);
             return Verdict::Subscribed;
         }
@@ -132,6 +143,7 @@ impl Session {
             return Verdict::Stale;
         }
         watch.nonce_acked.clone_from(&watch.nonce_sent);
+        watch.listed = listed;
         let always = std::mem::take(&mut watch.always_respond);
         let added = watch.replace_names(wildcard, names);
         match (added, always) {

@@ -24,9 +24,13 @@ use crate::{
 /// Quiet time after a lone change: long enough to take in the objects of one `kubectl apply`, too short to be noticed.
 const LONE_CHANGE: Duration = Duration::from_millis(8);
 
+/// How often what only departed proxies made use of is forgotten; it costs a look at every connected one.
+const SWEEP: Duration = Duration::from_secs(30);
+
 /// Pushes until the process ends.
 pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
     let mut last = Instant::now();
+    let mut swept = last;
     let mut number = 0;
     loop {
         let mut changes = feed.changed().await;
@@ -42,6 +46,11 @@ pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
         number += 1;
         let proxies = update(&discovery, &changes);
         last = Instant::now();
+        if last.duration_since(swept) > SWEEP {
+            swept = last;
+            let connections = discovery.connections.all();
+            discovery.index.load().forget_unused(connections.iter().filter_map(|c| c.peer.proxy.as_ref()));
+        }
         discovery.metrics.observe("pilot_proxy_convergence_time", "", began.elapsed());
         let record = PushRecord {
             number,
@@ -84,7 +93,6 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
     }
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
     let (next, affected) = before.next(Arc::unwrap_or_clone(snapshot), settings, changes);
-    next.forget_unused(discovery.connections.all().iter().filter_map(|c| c.peer.proxy.as_ref()));
     discovery.index.store(Arc::new(next));
     discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
     if affected.is_empty() { 0 } else { wake(discovery, &affected) }

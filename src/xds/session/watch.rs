@@ -40,6 +40,8 @@ pub(super) struct Watch {
     pub(super) wildcard: bool,
     /// Sorted; shared between peers that watch the same.
     pub(super) names: Arc<[Arc<str>]>,
+    /// Hash of the names as the last request listed them: most requests repeat it.
+    pub(super) listed: u64,
     pub(super) sent: Sent,
     pub(super) nonce_sent: String,
     pub(super) nonce_acked: String,
@@ -96,6 +98,7 @@ impl Watch {
         Self {
             wildcard,
             names,
+            listed: 0,
             sent: Sent::Nothing,
             nonce_sent: String::new(),
             nonce_acked: String::new(),
@@ -212,7 +215,7 @@ impl Watch {
             Sent::Set(set) => set.clone(),
             _ => Arc::default(),
         };
-        self.sent = Sent::Set(before.patched(names, &now));
+        self.sent = Sent::Set(before.patched_shared(names, &now));
         (changed, gone)
     }
 
