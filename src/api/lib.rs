@@ -7,6 +7,7 @@
 pub mod encoding;
 pub mod duration;
 pub mod envoy;
+pub mod gateway_api;
 pub mod istio;
 pub mod kubernetes;
 mod located;

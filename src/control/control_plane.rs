@@ -318,7 +318,7 @@ async fn trust_domain(client: &Client, options: &ControlPlaneOptions) -> Result<
 }
 
 fn watch_options(options: &ControlPlaneOptions) -> WatchOptions {
-    let unread = [Kind::Deployment, Kind::ServiceAccount, Kind::Ingress];
+    let unread = [Kind::Deployment, Kind::ServiceAccount];
     WatchOptions {
         kinds: Kind::ALL.iter().copied().filter(|kind| !unread.contains(kind)).collect(),
         only_in: vec![(Kind::ConfigMap, options.namespace.clone())],

@@ -4,6 +4,7 @@
 //! touch, so that a change costs what it changed.
 
 pub mod affected;
+mod derived;
 pub(crate) mod inbound;
 pub(crate) mod rules;
 pub(crate) mod services;
@@ -13,6 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use sagene_model::Snapshot;
+use sagene_model::gateway_api::{self, Converted, StatusReport};
 use sagene_model::snapshot::{ChangeSet, Kind};
 use sagene_model::virtual_service::{self, Resolved};
 
@@ -38,6 +40,8 @@ pub struct Index {
     pub(crate) envoy_filters: Arc<EnvoyFilters>,
     /// Public keys of token issuers.
     pub(crate) keys: Arc<KeySets>,
+    /// What Ingresses and objects of the Gateway API mean; it is in the snapshot, too.
+    converted: Arc<Converted>,
     /// Every VirtualService, oldest first.
     pub(crate) virtual_services: Arc<Vec<Arc<Resolved>>>,
     relevant_labels: BTreeSet<(String, String)>,
@@ -61,12 +65,14 @@ impl Index {
     }
 
     /// As [`Self::build`], with public keys of token issuers.
-    pub fn build_with(snapshot: Snapshot, settings: Arc<Settings>, keys: Arc<KeySets>) -> Self {
+    pub fn build_with(mut snapshot: Snapshot, settings: Arc<Settings>, keys: Arc<KeySets>) -> Self {
+        let converted = Arc::new(gateway_api::convert(&snapshot, &settings.mesh));
+        derived::insert(&mut snapshot, &converted);
         let services = Services::build(&snapshot, &settings.mesh);
         let virtual_services = Arc::new(virtual_service::resolve_all(&snapshot, &settings.mesh));
         let envoy_filters = Arc::new(EnvoyFilters::build(&snapshot, &settings.mesh.root_namespace));
         let mut index = Self::assemble(snapshot, settings, services, Arc::default(), keys, virtual_services);
-        index.envoy_filters = envoy_filters;
+        (index.envoy_filters, index.converted) = (envoy_filters, converted);
         index
     }
 
@@ -85,6 +91,7 @@ impl Index {
             rules,
             envoy_filters: Arc::default(),
             keys,
+            converted: Arc::default(),
             virtual_services,
             relevant_labels: BTreeSet::new(),
             views: Mutex::default(),
@@ -96,12 +103,19 @@ impl Index {
     }
 
     /// The index after `changes`, which lead to `snapshot`; and whom they concern.
-    pub fn next(&self, snapshot: Snapshot, settings: Arc<Settings>, changes: &ChangeSet) -> (Self, Affected) {
+    pub fn next(
+        &self,
+        mut snapshot: Snapshot,
+        settings: Arc<Settings>,
+        changes: &ChangeSet,
+    ) -> (Self, Affected) {
         if settings != self.settings {
             let fresh = Self::build_with(snapshot, settings, self.keys.clone());
             return (fresh, Affected::everything());
         }
         let mesh = &settings.mesh;
+        let (converted, changes) = derived::next(&self.converted, &mut snapshot, mesh, changes);
+        let changes = &changes;
         let kinds = changes.kinds();
         let (services, service_changes) = self.services.next(&self.snapshot, &snapshot, mesh, changes);
         let affected = self.affected(changes, &service_changes, &snapshot);
@@ -123,6 +137,7 @@ impl Index {
             true => Arc::new(EnvoyFilters::build(&next.snapshot, &self.settings.mesh.root_namespace)),
             false => self.envoy_filters.clone(),
         };
+        next.converted = converted;
         if let Some(keep) = keep(&kinds, &service_changes, next.relevant_labels == self.relevant_labels) {
             let views = lock(&self.views);
             *lock(&next.views) =
@@ -163,6 +178,11 @@ impl Index {
     /// The snapshot it was made of.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What the statuses of Ingresses and objects of the Gateway API should say.
+    pub fn statuses(&self) -> &[StatusReport] {
+        &self.converted.statuses
     }
 
     /// The settings it was made with.

@@ -10,6 +10,7 @@ use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
 use sagene_api::istio::networking::gateway::{Server, ServerTlsMode};
 
+use crate::gateway_api::GATEWAY_SERVICE;
 use crate::hostname::Hostname;
 use crate::labels::{Labels, has_all};
 use crate::protocol::Protocol;
@@ -105,11 +106,23 @@ pub struct MergedGateways {
     pub ports: BTreeMap<Bind, PortServers>,
 }
 
-/// Merges the servers of all Gateways that select a proxy with these labels. `target_port` maps the port of a server to the port that the
+/// Merges the servers of all Gateways that select a proxy with these labels in a namespace. `target_port` maps the port of a server to the port that the
 /// proxy listens on (a Service may lead 80 to 8080).
-pub fn merge(snapshot: &Snapshot, labels: &Labels, target_port: impl Fn(u16) -> u16) -> MergedGateways {
-    let mut gateways: Vec<_> =
-        snapshot.gateways.iter().filter(|gateway| has_all(labels, &gateway.spec.selector)).collect();
+pub fn merge(
+    snapshot: &Snapshot,
+    namespace: &str,
+    labels: &Labels,
+    target_port: impl Fn(u16) -> u16,
+) -> MergedGateways {
+    // Gateways derived from a listener are for the pods of one Service, which are in its namespace.
+    let in_place = |gateway: &Object<Gateway>| {
+        let service = gateway.metadata.annotations.get(GATEWAY_SERVICE);
+        let place = service.and_then(|service| service.split_once('.')).map(|(_, place)| place);
+        place.is_none_or(|place| place == namespace)
+    };
+    let selects =
+        |gateway: &&Arc<Object<Gateway>>| has_all(labels, &gateway.spec.selector) && in_place(gateway);
+    let mut gateways: Vec<_> = snapshot.gateways.iter().filter(selects).collect();
     gateways.sort_by_key(|gateway| {
         (
             gateway.metadata.creation_timestamp,
@@ -181,13 +194,13 @@ mod tests {
             snapshot.insert(object);
         }
         let labels = [("istio".to_owned(), "ingressgateway".to_owned())].into();
-        let merged = merge(&snapshot, &labels, |port| if port == 80 { 8080 } else { port });
+        let merged = merge(&snapshot, "shop", &labels, |port| if port == 80 { 8080 } else { port });
         let servers = &merged.ports[&(String::new(), 8080)];
         assert_eq!((servers.http.len(), servers.tls.len()), (2, 0));
         assert_eq!(
             servers.http[1].hosts(),
             [ServerHost { namespace: "shop".to_owned(), host: Hostname::new("b.com") }]
         );
-        assert!(merge(&snapshot, &Labels::new(), |port| port).ports.is_empty());
+        assert!(merge(&snapshot, "shop", &Labels::new(), |port| port).ports.is_empty());
     }
 }

@@ -21,6 +21,32 @@ pub struct Mesh {
     pub default_virtual_service_export_to: Vec<String>,
     /// `exportTo` of destination rules that have none. Default everywhere.
     pub default_destination_rule_export_to: Vec<String>,
+    /// Which Ingresses are served, and where.
+    pub ingress: IngressSettings,
+}
+
+/// Which Ingresses are served, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressSettings {
+    /// Their class; empty where none are. Default `istio`.
+    pub class: String,
+    /// Whether those without a class are served, too. Default false.
+    pub without_class: bool,
+    /// Value of the label `istio` of the pods that serve them. Default `ingressgateway`.
+    pub selector: String,
+    /// Service in front of those pods. Default `istio-ingressgateway`.
+    pub service: String,
+}
+
+impl Default for IngressSettings {
+    fn default() -> Self {
+        Self {
+            class: "istio".to_owned(),
+            without_class: false,
+            selector: "ingressgateway".to_owned(),
+            service: "istio-ingressgateway".to_owned(),
+        }
+    }
 }
 
 impl Default for Mesh {
@@ -35,6 +61,7 @@ impl Default for Mesh {
             default_service_export_to: Vec::new(),
             default_virtual_service_export_to: Vec::new(),
             default_destination_rule_export_to: Vec::new(),
+            ingress: IngressSettings::default(),
         }
     }
 }

@@ -5,6 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sagene_api::gateway_api::{
+    GatewayClass, GrpcRoute, HttpRoute, KubernetesGateway, ReferenceGrant, TcpRoute, TlsRoute,
+};
 use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::networking::{
     DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
@@ -13,8 +16,8 @@ use sagene_api::istio::networking::{
 use sagene_api::istio::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication};
 use sagene_api::istio::telemetry::Telemetry;
 use sagene_api::kubernetes::{
-    ConfigMap, Deployment, EndpointSlice, Ingress, MutatingWebhookConfiguration, Namespace, Node, Pod,
-    Secret, Service, ServiceAccount,
+    ConfigMap, Deployment, EndpointSlice, Ingress, IngressClass, MutatingWebhookConfiguration, Namespace,
+    Node, Pod, Secret, Service, ServiceAccount,
 };
 use sagene_api::{Object, Resource};
 
@@ -171,6 +174,22 @@ snapshot! {
     telemetries: Telemetry,
     /// WebAssembly in proxies.
     wasm_plugins: WasmPlugin,
+    /// Classes of Ingresses.
+    ingress_classes: IngressClass,
+    /// Classes of the Gateway API's Gateways.
+    gateway_classes: GatewayClass,
+    /// The Gateway API's Gateways.
+    kubernetes_gateways: KubernetesGateway,
+    /// The Gateway API's routes of requests.
+    http_routes: HttpRoute,
+    /// The Gateway API's routes of gRPC calls.
+    grpc_routes: GrpcRoute,
+    /// The Gateway API's routes by server name.
+    tls_routes: TlsRoute,
+    /// The Gateway API's routes of connections.
+    tcp_routes: TcpRoute,
+    /// References across namespaces that are allowed.
+    reference_grants: ReferenceGrant,
 }
 
 /// What is new about an object.

@@ -1,6 +1,8 @@
 //! Calls a generic function for a kind that is known only at run time.
 
-use sagene_api::{istio::extensions, istio::networking, istio::security, istio::telemetry, kubernetes};
+use sagene_api::{
+    gateway_api, istio::extensions, istio::networking, istio::security, istio::telemetry, kubernetes,
+};
 use sagene_model::{Kind, snapshot::Collected};
 
 /// A function generic over the kind.
@@ -40,6 +42,14 @@ pub(crate) fn visit<V: Visitor>(kind: Kind, visitor: V) -> V::Output {
         Kind::PeerAuthentication => visitor.visit::<security::PeerAuthentication>(),
         Kind::RequestAuthentication => visitor.visit::<security::RequestAuthentication>(),
         Kind::AuthorizationPolicy => visitor.visit::<security::AuthorizationPolicy>(),
+        Kind::IngressClass => visitor.visit::<kubernetes::IngressClass>(),
+        Kind::GatewayClass => visitor.visit::<gateway_api::GatewayClass>(),
+        Kind::KubernetesGateway => visitor.visit::<gateway_api::KubernetesGateway>(),
+        Kind::HttpRoute => visitor.visit::<gateway_api::HttpRoute>(),
+        Kind::GrpcRoute => visitor.visit::<gateway_api::GrpcRoute>(),
+        Kind::TlsRoute => visitor.visit::<gateway_api::TlsRoute>(),
+        Kind::TcpRoute => visitor.visit::<gateway_api::TcpRoute>(),
+        Kind::ReferenceGrant => visitor.visit::<gateway_api::ReferenceGrant>(),
         Kind::Telemetry => visitor.visit::<telemetry::Telemetry>(),
         Kind::WasmPlugin => visitor.visit::<extensions::WasmPlugin>(),
     }

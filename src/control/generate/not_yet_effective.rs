@@ -30,7 +30,6 @@ pub fn not_yet_effective(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     patches(&snapshot.envoy_filters, &mut found);
     whole(&snapshot.proxy_configs, Kind::ProxyConfig, &mut found);
     whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
-    whole(&snapshot.ingresses, Kind::Ingress, &mut found);
     each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
     whole(&snapshot.telemetries, Kind::Telemetry, &mut found);
     whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sagene_api::kubernetes::Secret;
 
+use sagene_model::gateway_api::is_secret_granted as is_granted;
+
 use super::proto::{core, tls};
 use super::{Proxy, Resource};
 use crate::index::Index;
@@ -15,8 +17,8 @@ const CA_SUFFIX: &str = "-cacert";
 pub(crate) fn secret(index: &Index, proxy: &Proxy, name: &str) -> Option<Arc<Resource>> {
     let path = name.strip_prefix("kubernetes://").or_else(|| name.strip_prefix("kubernetes-gateway://"))?;
     let (namespace, object) = path.split_once('/').unwrap_or((&proxy.namespace, path));
-    // Keys never leave their namespace.
-    if namespace != proxy.namespace {
+    // Keys leave their namespace only where that grants it.
+    if namespace != proxy.namespace && !is_granted(&index.snapshot, &proxy.namespace, namespace, object) {
         return None;
     }
     let find = |object: &str| index.snapshot.secrets.get(namespace, object);

@@ -183,7 +183,7 @@ impl View {
     pub(crate) fn gateways(&self, index: &Index) -> &MergedGateways {
         self.gateways.get_or_init(|| {
             let ports = target_ports(index, &self.key);
-            gateway::merge(&index.snapshot, &self.key.labels, |port| {
+            gateway::merge(&index.snapshot, &self.key.namespace, &self.key.labels, |port| {
                 ports.get(&port).copied().unwrap_or(port)
             })
         })

@@ -180,13 +180,9 @@ fn redirected(place: Place<'_>, declared: &HttpRedirect) -> route::RedirectActio
         _ => MovedPermanently,
     };
     let derived = match declared.derive_port {
-        Some(RedirectPortSelection::FromProtocolDefault) => match declared.scheme.as_str() {
-            "https" => Some(443),
-            "http" => Some(80),
-            _ => None,
-        },
         Some(RedirectPortSelection::FromRequestPort) => Some(u32::from(place.port)),
-        None => None,
+        // The proxy leaves the port out of its own accord where the scheme changes.
+        Some(RedirectPortSelection::FromProtocolDefault) | None => None,
     };
     let path = if !declared.uri.is_empty() {
         Some(PathRewriteSpecifier::PathRedirect(declared.uri.clone()))

@@ -17,9 +17,15 @@ pub(super) fn everything() -> route::RouteMatch {
 }
 
 /// The Envoy form of a condition; ports, gateways, source labels and namespaces are settled before.
-pub(super) fn route_match(condition: &HttpMatchRequest) -> route::RouteMatch {
+///
+/// By segments, a prefix `/foo` holds for `/foo` and `/foo/bar`, not for `/foobar`: the Gateway API's way.
+pub(super) fn route_match(condition: &HttpMatchRequest, by_segments: bool) -> route::RouteMatch {
     let mut made = everything();
     match &condition.uri {
+        Some(StringMatch::Prefix(prefix)) if by_segments && prefix != "/" => {
+            let prefix = prefix.strip_suffix('/').unwrap_or(prefix).to_owned();
+            made.path_specifier = Some(PathSpecifier::PathSeparatedPrefix(prefix));
+        }
         Some(StringMatch::Exact(path)) => made.path_specifier = Some(PathSpecifier::Path(path.clone())),
         Some(StringMatch::Prefix(prefix)) => {
             made.path_specifier = Some(PathSpecifier::Prefix(prefix.clone()));

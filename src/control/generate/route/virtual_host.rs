@@ -1,6 +1,7 @@
 //! Virtual hosts: the routes of one host.
 
 use sagene_api::istio::networking::virtual_service::{HttpMatchRequest, HttpRoute};
+use sagene_model::gateway_api::{GATEWAY_SEMANTICS, ROUTE_SEMANTICS};
 use sagene_model::labels::has_all;
 use sagene_model::virtual_service::Resolved;
 
@@ -77,7 +78,9 @@ fn one_route(
     declared: &HttpRoute,
     condition: Option<&HttpMatchRequest>,
 ) -> Option<route::Route> {
-    let matched = condition.map_or_else(everything, route_match);
+    let by_segments = resolved.source.metadata.annotations.get(ROUTE_SEMANTICS).map(String::as_str)
+        == Some(GATEWAY_SEMANTICS);
+    let matched = condition.map_or_else(everything, |condition| route_match(condition, by_segments));
     let action = action(place, declared, &matched)?;
     let changes = HeaderChanges::of(declared.headers.as_ref());
     let mut made = route::Route {
@@ -129,6 +132,7 @@ fn operation(
     use route::route_match::PathSpecifier;
     let path = match &matched.path_specifier {
         Some(PathSpecifier::Prefix(prefix)) => format!("{prefix}*"),
+        Some(PathSpecifier::PathSeparatedPrefix(prefix)) => format!("{prefix}/*"),
         Some(PathSpecifier::Path(path)) => path.clone(),
         Some(PathSpecifier::SafeRegex(expression)) => expression.regex.clone(),
         _ => String::new(),
