@@ -206,10 +206,11 @@ impl ControlPlane {
         supervisor.spawn("serving certificate", endless(tls.renew()));
         let issuers = key_sets::refresh::run(key_refresh(&discovery), store.subscribe());
         supervisor.spawn("keys of token issuers", endless(issuers));
-        let pusher = first_push(discovery, self.synced, self.feed, self.gate);
-        supervisor.spawn("push", endless(pusher));
         let roots = writers::root_certificates(client.clone(), store.clone(), authority.clone());
         supervisor.spawn("root certificates", endless(roots));
+        spawn_writers(supervisor, &client, &self.options, &discovery);
+        let pusher = first_push(discovery, self.synced, self.feed, self.gate);
+        supervisor.spawn("push", endless(pusher));
         let bundles = writers::webhook_bundles(client, self.options, authority, store);
         supervisor.spawn("webhook configurations", endless(bundles));
     }
@@ -228,6 +229,32 @@ fn key_refresh(discovery: &Arc<Discovery>) -> key_sets::refresh::Refresh<impl Fn
             push::wake(&told, &Affected::listeners_in(namespaces, &root));
         },
     }
+}
+
+/// What only the elected replica writes.
+fn spawn_writers(
+    supervisor: &Supervisor,
+    client: &Client,
+    options: &Arc<ControlPlaneOptions>,
+    discovery: &Arc<Discovery>,
+) {
+    let (leadership, election) = writers::leader::election(client.clone(), options);
+    supervisor.spawn("election", endless(election));
+    let statuses = writers::statuses::write(
+        client.clone(),
+        discovery.clone(),
+        discovery.store.subscribe(),
+        leadership.clone(),
+    );
+    supervisor.spawn("statuses", endless(statuses));
+    let gateways = writers::gateways::deploy(
+        client.clone(),
+        options.clone(),
+        discovery.store.clone(),
+        discovery.store.subscribe(),
+        leadership,
+    );
+    supervisor.spawn("gateways", endless(gateways));
 }
 
 /// Waits for the first complete state, then pushes every change.

@@ -13,10 +13,10 @@ pub(crate) mod view;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use sagene_model::Snapshot;
 use sagene_model::gateway_api::{self, Converted, StatusReport};
 use sagene_model::snapshot::{ChangeSet, Kind};
 use sagene_model::virtual_service::{self, Resolved};
+use sagene_model::{Identity, Snapshot};
 
 pub use affected::{Affected, Concern};
 pub use sagene_xds::session::Requested;
@@ -316,6 +316,23 @@ impl Index {
             listener: Default::default(),
         });
         lock(&self.inbounds).entry(key).or_insert(made).clone()
+    }
+
+    /// True where a Gateway of the Gateway API that `proxy` serves names a secret, which was checked when it was converted.
+    pub fn is_verified_secret(&self, proxy: &Proxy, caller: &Identity, name: &str) -> bool {
+        if proxy.is_sidecar() || !name.starts_with("kubernetes-gateway://") {
+            return false;
+        }
+        let base = name.strip_suffix("-cacert").unwrap_or(name);
+        let view = self.view(proxy);
+        view.gateways(self).ports.values().flat_map(|port| &port.tls).any(|server| {
+            // The account of a managed Gateway has the name of its Service, and nobody else runs under it.
+            let service = server.gateway.metadata.annotations.get(gateway_api::GATEWAY_SERVICE);
+            let own = format!("{}.{}", caller.service_account, caller.namespace);
+            let derived = service.is_some_and(|service| *service == own);
+            let tls = server.server().tls.as_ref();
+            derived && tls.is_some_and(|tls| [name, base].contains(&tls.credential_name.as_str()))
+        })
     }
 
     /// Forgets what only proxies that are gone made use of.

@@ -1,8 +1,12 @@
 //! What the control plane writes into the cluster: the root certificate into every namespace, and the CA bundle into its webhook
-//! configurations.
+//! configurations, statuses, and the workloads of the Gateway API's Gateways.
 //!
-//! Both are written by server-side apply, which is idempotent, so replicas cannot do harm to each other; a feed of changes leads each
-//! write, nothing is polled.
+//! Certificates and bundles are written by server-side apply, which is idempotent, so replicas cannot do harm to each other; a feed of changes leads each
+//! write, nothing is polled. What remains is written by the one replica that holds a Lease.
+
+pub(crate) mod gateways;
+pub(crate) mod leader;
+pub(crate) mod statuses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

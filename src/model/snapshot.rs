@@ -271,7 +271,7 @@ impl Snapshot {
             return Some((change, Scope::Content));
         };
         let same_content = before.spec == object.spec
-            && before.status == object.status
+            && (!reads_status(S::COLLECTED) || before.status == object.status)
             && before.metadata.labels == object.metadata.labels
             && before.metadata.deletion_timestamp == object.metadata.deletion_timestamp
             && before.metadata.uid == object.metadata.uid;
@@ -292,6 +292,20 @@ impl Snapshot {
     pub fn remove<S: Collected>(&mut self, namespace: &str, name: &str) -> Option<Change> {
         S::collection_mut(self).remove(namespace, name).map(|_| change::<S>(namespace, name))
     }
+}
+
+/// Kinds whose status steers generation; that of others is what we, or others, say about them.
+fn reads_status(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Service
+            | Kind::Pod
+            | Kind::Node
+            | Kind::Namespace
+            | Kind::ServiceEntry
+            | Kind::WorkloadEntry
+            | Kind::Deployment
+    )
 }
 
 fn annotated(kind: Kind) -> bool {

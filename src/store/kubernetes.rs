@@ -207,6 +207,21 @@ fn is_not_found(error: &watcher::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
+/// How the API server names a kind.
+pub fn resource_of(kind: Kind) -> ApiResource {
+    struct Name;
+    impl Visitor for Name {
+        type Output = ApiResource;
+        fn visit<S: Collected + Send + Sync + 'static>(self) -> ApiResource
+        where
+            S::Status: Send + Sync,
+        {
+            api_resource::<S>()
+        }
+    }
+    kinds::visit(kind, Name)
+}
+
 fn api_resource<S: Collected>() -> ApiResource {
     ApiResource {
         group: S::GROUP.to_owned(),

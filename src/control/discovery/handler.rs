@@ -82,7 +82,9 @@ impl Handler for Discovery {
         let Some(proxy) = &peer.proxy else { return Arc::default() };
         match type_url {
             type_url::PROXY_CONFIG => self.trust_bundle(),
-            type_url::SECRET if !peer.may_have_secrets => Arc::default(),
+            type_url::SECRET if !peer.may_have_secrets => {
+                self.verified_secrets(proxy, peer.caller.as_ref(), requested)
+            }
             _ => self.index.load().requested(proxy, type_url, requested),
         }
     }
@@ -144,6 +146,20 @@ impl Handler for Discovery {
 }
 
 impl Discovery {
+    /// Of a proxy on the encrypted port that may not list secrets, those that a Gateway it serves was granted by name.
+    fn verified_secrets(
+        &self,
+        proxy: &Proxy,
+        caller: Option<&Identity>,
+        requested: Requested<'_>,
+    ) -> Arc<ResourceSet> {
+        let (Requested::Names(names), Some(caller)) = (requested, caller) else { return Arc::default() };
+        let index = self.index.load();
+        let allowed: Vec<_> =
+            names.iter().filter(|name| index.is_verified_secret(proxy, caller, name)).cloned().collect();
+        index.requested(proxy, type_url::SECRET, Requested::Names(&allowed))
+    }
+
     fn trust_bundle(&self) -> Arc<ResourceSet> {
         let bundle = TrustBundle { ca_certificates_pem: vec![self.authority.root().to_owned()] };
         let resource = Resource::encode("", type_url::PROXY_CONFIG, &bundle);

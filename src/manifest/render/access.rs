@@ -54,7 +54,8 @@ pub(super) fn istiod_cluster_rules() -> Value {
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": read},
         {"apiGroups": [""], "resources": ["pods", "nodes", "services", "namespaces", "endpoints", "serviceaccounts"], "verbs": read},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": read},
-        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": read},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch", "update", "patch", "create", "delete"]},
+        {"apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": ["get", "list", "watch", "update", "patch", "create", "delete"]},
         {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"], "verbs": read},
         {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"], "verbs": ["*"]},
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get", "list", "watch", "update", "patch"]},
@@ -63,6 +64,7 @@ pub(super) fn istiod_cluster_rules() -> Value {
         {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
         {"apiGroups": gateway, "resources": ["*"], "verbs": read},
         {"apiGroups": gateway, "resources": ["*/status"], "verbs": ["update", "patch"]},
+        {"apiGroups": gateway, "resources": ["gatewayclasses"], "verbs": ["create", "update", "patch"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]},
     ])
 }

@@ -1,0 +1,116 @@
+//! Which replica writes: the holder of a Lease. Whoever holds it renews it; when it stops being renewed, another takes it over.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use sagene_base::task::error_chain;
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use crate::options::ControlPlaneOptions;
+
+/// A Lease that is not renewed for this long may be taken over.
+const DURATION: Duration = Duration::from_secs(10);
+/// How often the holder renews, and others look.
+const PERIOD: Duration = Duration::from_secs(3);
+const NAME: &str = "istio-leader";
+
+/// Says whether this replica is the one that writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Leadership {
+    holds: watch::Receiver<bool>,
+}
+
+impl Leadership {
+    /// Whether it is now.
+    pub(crate) fn is_leader(&self) -> bool {
+        *self.holds.borrow()
+    }
+
+    /// Resolves when that changes; never once the election is over.
+    pub(crate) async fn changed(&mut self) {
+        if self.holds.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Stands for election until the process ends; the future is the election itself.
+pub(crate) fn election(
+    client: Client,
+    options: &Arc<ControlPlaneOptions>,
+) -> (Leadership, impl Future<Output = ()> + use<>) {
+    let (sender, holds) = watch::channel(false);
+    let name = format!("{NAME}{}", options.revision_suffix());
+    let api: Api<Lease> = Api::namespaced(client, &options.namespace);
+    let identity = options.pod_name.clone();
+    let election = async move {
+        loop {
+            let holds = match stand(&api, &name, &identity).await {
+                Ok(holds) => holds,
+                Err(error) => {
+                    debug!(lease = name, error = %error_chain(&error), "lease not renewed");
+                    false
+                }
+            };
+            if sender.send_if_modified(|known| std::mem::replace(known, holds) != holds) {
+                info!(lease = name, identity, leader = holds, "leadership changed");
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    };
+    (Leadership { holds }, election)
+}
+
+/// Takes or renews the Lease; false where somebody else holds it, or was quicker.
+async fn stand(api: &Api<Lease>, name: &str, identity: &str) -> Result<bool, kube::Error> {
+    let now = Timestamp::now();
+    let Some(mut lease) = api.get_opt(name).await? else {
+        let fresh = Lease {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            spec: Some(held_by(identity, now, now, 0)),
+        };
+        return written(api.create(&PostParams::default(), &fresh).await);
+    };
+    let spec = lease.spec.take().unwrap_or_default();
+    let mine = spec.holder_identity.as_deref() == Some(identity);
+    let renewed = spec.renew_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    let rest = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let valid = renewed + rest.map_or(DURATION, Duration::from_secs) > now;
+    let free = spec.holder_identity.as_deref().is_none_or(str::is_empty);
+    if !mine && valid && !free {
+        return Ok(false);
+    }
+    let since = spec.acquire_time.filter(|_| mine).map_or(now, |time| time.0);
+    let transitions = spec.lease_transitions.unwrap_or(0) + i32::from(!mine);
+    lease.spec = Some(held_by(identity, since, now, transitions));
+    written(api.replace(name, &PostParams::default(), &lease).await)
+}
+
+/// A conflict means that somebody else was quicker.
+fn written(outcome: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn held_by(identity: &str, since: Timestamp, now: Timestamp, transitions: i32) -> LeaseSpec {
+    LeaseSpec {
+        holder_identity: Some(identity.to_owned()),
+        lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+        acquire_time: Some(MicroTime(since)),
+        renew_time: Some(MicroTime(now)),
+        lease_transitions: Some(transitions),
+        ..LeaseSpec::default()
+    }
+}

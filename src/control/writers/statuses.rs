@@ -1,0 +1,205 @@
+//! Statuses of configuration: what the Gateway API demands of its objects, and on Istio's whether they are in force as written.
+//!
+//! Only what differs from what was written last is looked at; a condition keeps the time at which its status last changed.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use sagene_base::{
+    backoff::{Backoff, BackoffPolicy},
+    task::error_chain,
+};
+use sagene_model::Kind;
+use sagene_store::{Feed, kubernetes::resource_of};
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use super::leader::Leadership;
+use crate::{discovery::Discovery, generate::not_yet_effective};
+
+/// Type of the condition that says whether all fields of an object have their effect.
+const EFFECTIVE: &str = "Effective";
+/// Type of the condition that says whether the newest version is in force.
+const RECONCILED: &str = "Reconciled";
+/// Quiet time after a change, so that a row of changes is written once.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// Kind, namespace and name.
+type Name = (Kind, String, String);
+
+/// Keeps statuses right for as long as this replica leads.
+pub(crate) async fn write(
+    client: Client,
+    discovery: Arc<Discovery>,
+    mut feed: Feed,
+    mut leadership: Leadership,
+) {
+    let mut written: BTreeMap<Name, Value> = BTreeMap::new();
+    let mut backoff = Backoff::new(BackoffPolicy::default());
+    loop {
+        let mut failed = false;
+        if leadership.is_leader() && discovery.is_synced() {
+            let wanted = wanted(&discovery);
+            for (name, status) in &wanted {
+                if written.get(name) == Some(status) {
+                    continue;
+                }
+                match patch(&client, name, status).await {
+                    Ok(()) => drop(written.insert(name.clone(), status.clone())),
+                    Err(error) => {
+                        let (kind, namespace, object) = name;
+                        debug!(kind = kind.name(), namespace, object, error = %error_chain(&error), "status not written");
+                        failed = true;
+                    }
+                }
+            }
+            failed |= !clear(&client, &mut written, &wanted).await;
+        } else {
+            written.clear();
+        }
+        if failed {
+            backoff.wait().await;
+        } else {
+            backoff.reset();
+            tokio::select! {
+                _ = feed.changed() => {}
+                () = leadership.changed() => {}
+            }
+        }
+        tokio::time::sleep(QUIET).await;
+    }
+}
+
+/// What was said about objects of which nothing is to be said any more.
+async fn clear(client: &Client, written: &mut BTreeMap<Name, Value>, wanted: &BTreeMap<Name, Value>) -> bool {
+    let stale: Vec<Name> = written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+    let mut all = true;
+    for name in stale {
+        let istio = written.get(&name).is_some_and(|status| of_istio(status));
+        if !istio || patch(client, &name, &effective()).await.is_ok() {
+            written.remove(&name);
+        } else {
+            all = false;
+        }
+    }
+    all
+}
+
+fn of_istio(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array();
+    conditions.is_some_and(|list| list.iter().any(|one| one["type"] == EFFECTIVE))
+}
+
+fn effective() -> Value {
+    json!({"conditions": [
+        {"type": RECONCILED, "status": "True", "reason": "", "message": ""},
+        {"type": EFFECTIVE, "status": "True", "reason": "", "message": ""},
+    ]})
+}
+
+fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
+    let index = discovery.index.load_full();
+    let mut wanted: BTreeMap<Name, Value> = BTreeMap::new();
+    for report in index.statuses() {
+        wanted.insert((report.kind, report.namespace.clone(), report.name.clone()), report.status.clone());
+    }
+    let mut parts: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+    for one in not_yet_effective(&discovery.store.snapshot()) {
+        let name = (one.kind, one.namespace, one.name);
+        parts.entry(name).or_default().push(format!("{}: {}", one.field, one.what));
+    }
+    for (name, parts) in parts {
+        let status = json!({"conditions": [
+            {"type": RECONCILED, "status": "True", "reason": "", "message": ""},
+            {"type": EFFECTIVE, "status": "False", "reason": "NotYetImplemented", "message": parts.join("; ")},
+        ]});
+        wanted.insert(name, status);
+    }
+    for one in discovery.store.rejected() {
+        let kept = if one.last_good { "the last good version stays in force" } else { "it has no effect" };
+        let message = format!("{}; {kept}", one.message);
+        let status = json!({"conditions": [
+            {"type": RECONCILED, "status": "False", "reason": "Invalid", "message": message},
+            {"type": EFFECTIVE, "status": "False", "reason": "Invalid", "message": message},
+        ]});
+        wanted.insert((one.kind, one.namespace, one.name), status);
+    }
+    wanted
+}
+
+async fn patch(client: &Client, (kind, namespace, name): &Name, wanted: &Value) -> Result<(), kube::Error> {
+    let resource = resource_of(*kind);
+    let api: Api<DynamicObject> = match namespace.as_str() {
+        "" => Api::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
+    // Gone by now: nothing is to be said about it.
+    let Some(current) = api.get_opt(name).await? else { return Ok(()) };
+    let before = current.data.get("status").cloned().unwrap_or_default();
+    let mut status = wanted.clone();
+    timed(&mut status, &before);
+    if contains(&before, &status) {
+        return Ok(());
+    }
+    let patch = Patch::Merge(json!({"status": status}));
+    match api.patch_status(name, &PatchParams::default(), &patch).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(refused)) if refused.code == 404 => Ok(()),
+        Err(error) => {
+            warn!(kind = kind.name(), namespace, name, error = %error_chain(&error), "status refused");
+            Err(error)
+        }
+    }
+}
+
+/// True where `whole` says all that `part` says.
+fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|known| contains(known, value)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(known, value)| contains(known, value))
+        }
+        (whole, part) => whole == part,
+    }
+}
+
+/// Gives every condition the time since when it is so; conditions of others stay.
+fn timed(status: &mut Value, before: &Value) {
+    let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    stamp(status, before, &now);
+    let others = before["conditions"].as_array().cloned().unwrap_or_default();
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        let known: Vec<Value> = conditions.iter().map(|one| one["type"].clone()).collect();
+        conditions.extend(others.into_iter().filter(|one| !known.contains(&one["type"])));
+    }
+}
+
+fn stamp(status: &mut Value, before: &Value, now: &str) {
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        let known = before["conditions"].as_array();
+        for condition in conditions {
+            let same = known.and_then(|known| {
+                known
+                    .iter()
+                    .find(|one| one["type"] == condition["type"] && one["status"] == condition["status"])
+            });
+            let since = same.map(|one| one["lastTransitionTime"].clone()).filter(Value::is_string);
+            condition["lastTransitionTime"] = since.unwrap_or_else(|| json!(now));
+        }
+    }
+    // Listeners and parents have conditions of their own.
+    for (key, identity) in [("listeners", "name"), ("parents", "parentRef")] {
+        let Some(entries) = status.get_mut(key).and_then(Value::as_array_mut) else { continue };
+        for entry in entries {
+            let known = before[key]
+                .as_array()
+                .and_then(|list| list.iter().find(|one| one[identity] == entry[identity]));
+            stamp(entry, known.unwrap_or(&Value::Null), now);
+        }
+    }
+}
