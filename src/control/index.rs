@@ -242,10 +242,10 @@ impl Index {
     /// Load assignments of so many clusters that finding them is work: proxies with the same view that ask for the same get the same set.
     fn assignments(&self, proxy: &Proxy, names: &[Arc<str>]) -> Arc<ResourceSet> {
         let view = self.view(proxy);
-        let key = ("endpoints", Arc::as_ptr(&view) as usize, names.as_ptr() as usize);
+        let key = ("endpoints", Arc::as_ptr(&view) as usize, names.as_ptr() as usize, 0);
         // The address may be that of other names by now, so the names are compared: there is an assignment for each.
         let same = |set: &ResourceSet| set.resources.iter().map(|resource| &resource.name).eq(names);
-        if let Some((_, _, set)) = lock(&self.sets).get(&key)
+        if let Some((.., set)) = lock(&self.sets).get(&key)
             && same(set)
         {
             return set.clone();
@@ -253,7 +253,7 @@ impl Index {
         let made = names.iter().map(|name| generate::endpoint::assignment(self, &view, name));
         let set = ResourceSet::new(made.collect());
         let inbound = self.inbound(proxy);
-        lock(&self.sets).insert(key, (view, inbound, set.clone()));
+        lock(&self.sets).insert(key, (view, inbound, None, set.clone()));
         set
     }
 
