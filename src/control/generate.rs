@@ -19,6 +19,7 @@ pub mod resource;
 pub(crate) mod route;
 pub(crate) mod secret;
 pub mod settings;
+pub(crate) mod telemetry;
 pub(crate) mod transport;
 pub mod type_url;
 

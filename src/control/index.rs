@@ -354,7 +354,8 @@ const PATCHES: [Kind; 3] = [Kind::EnvoyFilter, Kind::Telemetry, Kind::WasmPlugin
 
 /// What views keep over a change; `None` means nothing.
 fn keep(kinds: &BTreeSet<Kind>, services: &services::ServiceChanges, same_labels: bool) -> Option<Keep> {
-    let rebuilt = [Kind::VirtualService, Kind::DestinationRule, Kind::Sidecar, Kind::Gateway];
+    let rebuilt =
+        [Kind::VirtualService, Kind::DestinationRule, Kind::Sidecar, Kind::Gateway, Kind::Telemetry];
     let concerned = || rebuilt.iter().chain(&PATCHES).any(|kind| kinds.contains(kind));
     if !same_labels || !services.declarations.is_empty() || concerned() {
         return None;

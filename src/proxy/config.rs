@@ -44,7 +44,7 @@ pub(crate) use http_manager::{
 };
 pub(crate) use listener::{ChainQuery, Terminal};
 pub use listener::{Direction, FilterChain, Listener};
-pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex};
+pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex, compile_search_regex};
 pub(crate) use network_filter::TcpProxy;
 pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};

@@ -1,5 +1,6 @@
 //! The filters that judge or change a request on its way.
 
+pub(crate) mod cel;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod cors;
 pub(crate) mod fault;

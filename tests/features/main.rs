@@ -5,3 +5,4 @@ mod envoy_filter;
 mod faults;
 mod mesh;
 mod request_authentication;
+mod telemetry;

@@ -217,10 +217,30 @@ impl Running {
     }
 }
 
+impl Running {
+    /// The statistics in Prometheus' format.
+    pub(crate) fn prometheus(&self) -> String {
+        self.proxy.as_ref().map(|proxy| proxy.stats().render_prometheus()).unwrap_or_default()
+    }
+}
+
 /// A file of log lines.
 pub(crate) struct LogFile(pub(crate) std::path::PathBuf);
 
 impl LogFile {
+    /// Waits for the first line.
+    pub(crate) fn wait_for_line(&self) -> String {
+        for _ in 0..500 {
+            if let Ok(text) = std::fs::read_to_string(&self.0)
+                && let Some((line, _)) = text.split_once('\n')
+            {
+                return line.to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("no line in {}", self.0.display())
+    }
+
     /// Waits until the file holds exactly this.
     pub(crate) fn wait_for(&self, expected: &str) {
         let mut found = String::new();

@@ -44,9 +44,51 @@ const JSON_FIELDS: [(&str, &str); 24] = [
     ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
 ];
 
-/// The log of requests and connections; none where the mesh wants none.
-pub(crate) fn access_log(settings: &Settings) -> Vec<accesslog::AccessLog> {
-    logger(settings).into_iter().collect()
+/// How the lines of a log look.
+pub(crate) struct LogShape {
+    pub(crate) format: core::substitution_format_string::Format,
+    /// Whether values that are missing are left out.
+    pub(crate) omit_empty: bool,
+}
+
+impl LogShape {
+    #[allow(deprecated, reason = "Istio writes this field, and its tools show it")]
+    fn of(format: core::substitution_format_string::Format) -> Self {
+        Self { format, omit_empty: false }
+    }
+
+    /// Lines of text; a newline is added where there is none.
+    #[allow(deprecated, reason = "Istio writes this field, and its tools show it")]
+    pub(crate) fn text(own: &str) -> Self {
+        let end = if own.ends_with('\n') { "" } else { "\n" };
+        Self::of(core::substitution_format_string::Format::TextFormat(format!("{own}{end}")))
+    }
+
+    /// Lines in JSON, with these fields; values that are no text have none.
+    pub(crate) fn json(labels: &serde_json::Value) -> Self {
+        let fields = labels.as_object().into_iter().flatten();
+        let fields = fields.filter_map(|(name, value)| Some((name.as_str(), text(value.as_str()?))));
+        Self::of(core::substitution_format_string::Format::JsonFormat(structure(fields)))
+    }
+}
+
+/// The lines that the mesh configuration asks for.
+pub(crate) fn of_mesh(settings: &Settings) -> LogShape {
+    let own = &settings.access_log_format;
+    match settings.access_log_encoding {
+        AccessLogEncoding::Text if own.is_empty() => LogShape::text(TEXT_FORMAT),
+        AccessLogEncoding::Text => LogShape::text(own),
+        AccessLogEncoding::Json => {
+            let declared: serde_json::Value = serde_json::from_str(own).unwrap_or_default();
+            let istio =
+                || JSON_FIELDS.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            LogShape::json(&if declared.as_object().is_some_and(|fields| !fields.is_empty()) {
+                declared
+            } else {
+                serde_json::Value::Object(istio())
+            })
+        }
+    }
 }
 
 /// The log of listeners: only connections for which there is no route.
@@ -58,47 +100,30 @@ pub(crate) fn listener_access_log(settings: &Settings) -> Vec<accesslog::AccessL
         accesslog::access_log_filter::FilterSpecifier::ResponseFlagFilter(accesslog::ResponseFlagFilter {
             flags: vec!["NR".to_owned()],
         });
-    let mut log: Vec<_> = logger(settings).into_iter().collect();
+    let mut log: Vec<_> = logger(&settings.access_log_file, &of_mesh(settings)).into_iter().collect();
     for entry in &mut log {
         entry.filter = Some(accesslog::AccessLogFilter { filter_specifier: Some(filter.clone()) });
     }
     log
 }
 
-fn logger(settings: &Settings) -> Option<accesslog::AccessLog> {
-    if settings.access_log_file.is_empty() {
+/// A log in a file; `None` without a path.
+pub(crate) fn logger(path: &str, shape: &LogShape) -> Option<accesslog::AccessLog> {
+    if path.is_empty() {
         return None;
     }
+    let format = core::SubstitutionFormatString {
+        format: Some(shape.format.clone()),
+        omit_empty_values: shape.omit_empty,
+        ..Default::default()
+    };
     let file = FileAccessLog {
-        path: settings.access_log_file.clone(),
-        access_log_format: Some(file_access_log::AccessLogFormat::LogFormat(
-            core::SubstitutionFormatString { format: Some(format(settings)), ..Default::default() },
-        )),
+        path: path.to_owned(),
+        access_log_format: Some(file_access_log::AccessLogFormat::LogFormat(format)),
     };
     Some(accesslog::AccessLog {
         name: "envoy.access_loggers.file".to_owned(),
         filter: None,
         config_type: Some(accesslog::access_log::ConfigType::TypedConfig(any(&file))),
     })
-}
-
-#[allow(deprecated, reason = "Istio writes this field, and its tools show it")]
-fn format(settings: &Settings) -> core::substitution_format_string::Format {
-    use core::substitution_format_string::Format::{JsonFormat, TextFormat};
-    let own = &settings.access_log_format;
-    match settings.access_log_encoding {
-        AccessLogEncoding::Text if own.is_empty() => TextFormat(TEXT_FORMAT.to_owned()),
-        AccessLogEncoding::Text if own.ends_with('\n') => TextFormat(own.clone()),
-        AccessLogEncoding::Text => TextFormat(format!("{own}\n")),
-        AccessLogEncoding::Json => {
-            let declared: std::collections::BTreeMap<String, String> =
-                serde_json::from_str(own).unwrap_or_default();
-            let fields: Vec<(&str, &str)> = if declared.is_empty() {
-                JSON_FIELDS.to_vec()
-            } else {
-                declared.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
-            };
-            JsonFormat(structure(fields.into_iter().map(|(name, value)| (name, text(value)))))
-        }
-    }
 }

@@ -83,8 +83,31 @@ pub(crate) struct StatsPlugin {
     /// Whether the Host header may not stand in for an unknown service.
     #[prost(bool, tag = "6")]
     pub(crate) disable_host_header_fallback: bool,
+    /// Time between reports of connections.
+    #[prost(message, optional, tag = "7")]
+    pub(crate) tcp_reporting_duration: Option<prost_types::Duration>,
+    /// Changes of single metrics.
+    #[prost(message, repeated, tag = "8")]
+    pub(crate) metrics: Vec<MetricConfig>,
 }
 named!(StatsPlugin, "stats", "PluginConfig");
+
+/// How one metric differs from the standard.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct MetricConfig {
+    /// Labels set, by expression.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub(crate) dimensions: std::collections::BTreeMap<String, String>,
+    /// Name without `istio_`.
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    /// Labels left out.
+    #[prost(string, repeated, tag = "3")]
+    pub(crate) tags_to_remove: Vec<String>,
+    /// Whether the metric is left out.
+    #[prost(bool, tag = "5")]
+    pub(crate) drop: bool,
+}
 
 /// The addresses of every host, for the proxy's DNS server.
 #[derive(Clone, PartialEq, prost::Message)]

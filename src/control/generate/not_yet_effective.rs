@@ -31,7 +31,6 @@ pub fn not_yet_effective(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     whole(&snapshot.proxy_configs, Kind::ProxyConfig, &mut found);
     whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
     each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
-    whole(&snapshot.telemetries, Kind::Telemetry, &mut found);
     whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);
     each(&snapshot.gateways, Kind::Gateway, &mut found, gateway);
     each(&snapshot.destination_rules, Kind::DestinationRule, &mut found, destination_rule);

@@ -61,6 +61,12 @@ pub struct Settings {
     pub enable_tracing: bool,
     /// Share of requests traced, in percent.
     pub trace_sampling: f64,
+    /// Where spans are sent where no provider is named.
+    pub tracing: Option<mesh_config::proxy_config::Tracing>,
+    /// Services that policies name.
+    pub extension_providers: Vec<mesh_config::ExtensionProvider>,
+    /// Those used where a policy names none.
+    pub default_providers: Option<mesh_config::DefaultProviders>,
     /// Whether traffic for unknown hosts may leave.
     pub outbound_allow_any: bool,
     /// Whether inbound traffic goes to 127.0.0.1 instead of the pod's address.
@@ -92,6 +98,9 @@ impl Default for Settings {
             disable_envoy_listener_log: false,
             enable_tracing: true,
             trace_sampling: 1.0,
+            tracing: None,
+            extension_providers: Vec::new(),
+            default_providers: None,
             outbound_allow_any: true,
             inbound_localhost: false,
             dns_refresh_rate: Duration::from_secs(60),
@@ -143,6 +152,9 @@ impl Settings {
             disable_envoy_listener_log: config.disable_envoy_listener_log,
             enable_tracing: config.enable_tracing,
             trace_sampling: sampling.unwrap_or(1.0),
+            tracing: config.default_config.tracing.clone(),
+            extension_providers: config.extension_providers.clone(),
+            default_providers: config.default_providers.clone(),
             outbound_allow_any: config.outbound_traffic_policy.mode
                 != MeshOutboundTrafficPolicyMode::RegistryOnly,
             inbound_localhost: config.inbound_traffic_policy.mode == MeshInboundTrafficPolicyMode::Localhost,

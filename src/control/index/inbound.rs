@@ -11,6 +11,7 @@ use sagene_model::peer_authentication::{self, MutualTls};
 use sagene_model::{Hostname, Protocol, Service, service};
 
 use super::Index;
+use crate::generate::telemetry::Telemetry;
 use crate::generate::{Proxy, Resource};
 
 /// A port of a workload that some service leads to.
@@ -41,6 +42,8 @@ pub(crate) struct InboundKey {
     pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
     /// Public keys of the issuers in `authentication`, rule by rule.
     pub(crate) issuer_keys: Vec<Arc<str>>,
+    /// What is reported.
+    pub(crate) telemetry: Telemetry,
     pub(crate) http10: bool,
     pub(crate) transparent: bool,
     /// A stock Envoy, which does not know Istio's filters.
@@ -71,6 +74,7 @@ impl PartialEq for InboundKey {
             && same(&self.authorization, &other.authorization)
             && same(&self.authentication, &other.authentication)
             && self.issuer_keys == other.issuer_keys
+            && self.telemetry == other.telemetry
     }
 }
 
@@ -105,6 +109,7 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
         }),
         authentication,
         issuer_keys,
+        telemetry: Telemetry::of(index, &proxy.namespace, &proxy.labels),
         http10: proxy.http10,
         transparent: proxy.interception_mode == "TPROXY",
         plain_envoy: proxy.plain_envoy,

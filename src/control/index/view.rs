@@ -18,6 +18,7 @@ use super::Index;
 use super::inbound::target_port;
 use super::rules::Rule;
 use super::services::{ServiceKey, lock};
+use crate::generate::telemetry::{self, Reports, Telemetry};
 use crate::generate::{Proxy, ProxyType, Resource, ResourceSet};
 
 /// What makes two proxies see the same.
@@ -65,6 +66,7 @@ pub(crate) struct View {
     pub(crate) clusters: OnceLock<Vec<Arc<Resource>>>,
     pub(crate) listeners: OnceLock<Vec<Arc<Resource>>>,
     pub(crate) name_table: OnceLock<Arc<ResourceSet>>,
+    reports: OnceLock<Reports>,
     routes: Mutex<HashMap<String, Option<Arc<Resource>>>>,
 }
 
@@ -127,6 +129,7 @@ impl View {
             clusters: OnceLock::new(),
             listeners: OnceLock::new(),
             name_table: OnceLock::new(),
+            reports: OnceLock::new(),
             routes: Mutex::default(),
         }
     }
@@ -152,6 +155,7 @@ impl View {
             clusters: OnceLock::new(),
             listeners: self.listeners.clone(),
             name_table: self.name_table.clone(),
+            reports: self.reports.clone(),
             routes: Mutex::new(lock(&self.routes).clone()),
         })
     }
@@ -177,6 +181,14 @@ impl View {
         }
         let wildcards = self.mesh_hosts.wildcards.iter().map(|(wildcard, at)| (wildcard, *at));
         most_specific(host, wildcards).map(|(_, at)| &self.virtual_services[at])
+    }
+
+    /// What the proxies report of the traffic they send.
+    pub(crate) fn reports(&self, index: &Index) -> &Reports {
+        self.reports.get_or_init(|| {
+            let telemetry = Telemetry::of(index, &self.key.namespace, &self.key.labels);
+            Reports::of(&telemetry, index, &self.key.namespace, telemetry::Side::Client)
+        })
     }
 
     /// The merged servers of a gateway with this view.
@@ -312,6 +324,9 @@ pub(crate) fn relevant_labels(index: &Index) -> BTreeSet<(String, String)> {
     }
     for plugin in index.snapshot.wasm_plugins.iter() {
         plugin.spec.selector.iter().for_each(|selector| add(&selector.match_labels));
+    }
+    for telemetry in index.snapshot.telemetries.iter() {
+        telemetry.spec.selector.iter().for_each(|selector| add(&selector.match_labels));
     }
     for one in index.virtual_services.iter() {
         let http = one.http.iter().flat_map(|route| &route.r#match).map(|condition| &condition.source_labels);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access_log::format::{Facts, Template};
 use crate::access_log::writer::LogFile;
+use crate::filter::cel::{Cel, CelFacts};
 
 use super::field::{FieldError, Within};
 use super::proto::{self, accesslog, core};
@@ -30,6 +31,7 @@ enum Filter {
     Flags(Vec<String>),
     Status(i32, u32),
     Duration(i32, u32),
+    Expression(Cel),
     And(Vec<Filter>),
     Or(Vec<Filter>),
 }
@@ -74,10 +76,11 @@ impl AccessLog {
     }
 
     /// Writes one line if the filter lets it pass.
-    pub(crate) fn log(&self, facts: &Facts<'_>) {
+    pub(crate) fn log(&self, facts: &CelFacts<'_>) {
         if self.filter.as_ref().is_some_and(|filter| !filter.passes(facts)) {
             return;
         }
+        let facts = &facts.facts;
         let mut line = Vec::with_capacity(512);
         match &self.format {
             Format::Text { template, omit_empty } => template.render(facts, *omit_empty, &mut line),
@@ -158,6 +161,25 @@ fn render_json(fields: &[(String, Template)], omit_empty: bool, facts: &Facts<'_
     }
 }
 
+/// The filter of an extension; the only one known is a CEL expression.
+fn expression(from: &accesslog::ExtensionFilter) -> Result<Cel, FieldError> {
+    use envoy_types::pb::envoy::extensions::access_loggers::filters::cel::v3::ExpressionFilter;
+    let Some(accesslog::extension_filter::ConfigType::TypedConfig(any)) = &from.config_type else {
+        return Err(FieldError::new("extension_filter.typed_config", "is missing"));
+    };
+    match proto::short_type(&any.type_url) {
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter" => {
+            let filter: ExpressionFilter = proto::decode(any)?;
+            Cel::compile(&filter.expression).within("extension_filter.typed_config.expression")
+        }
+        other => {
+            let reason =
+                format!("{other} is not supported; known: envoy.access_loggers.extension_filters.cel");
+            Err(FieldError::new("extension_filter.typed_config", reason))
+        }
+    }
+}
+
 impl Filter {
     fn compile(from: &accesslog::AccessLogFilter) -> Result<Self, FieldError> {
         use accesslog::access_log_filter::FilterSpecifier;
@@ -176,18 +198,20 @@ impl Filter {
             Some(FilterSpecifier::DurationFilter(filter)) => {
                 comparison(filter.comparison.as_ref()).map(|(op, n)| Self::Duration(op, n))?
             }
+            Some(FilterSpecifier::ExtensionFilter(filter)) => Self::Expression(expression(filter)?),
             Some(FilterSpecifier::AndFilter(filter)) => Self::And(all(&filter.filters)?),
             Some(FilterSpecifier::OrFilter(filter)) => Self::Or(all(&filter.filters)?),
             _ => {
                 return Err(FieldError::new(
                     "filter_specifier",
-                    "only response_flag, status_code, duration, and, or are supported",
+                    "only response_flag, status_code, duration, CEL expressions, and, or are supported",
                 ));
             }
         })
     }
 
-    fn passes(&self, facts: &Facts<'_>) -> bool {
+    fn passes(&self, facts: &CelFacts<'_>) -> bool {
+        let info = facts.facts.info;
         let compare = |op: i32, left: u64, right: u32| match op {
             0 => left == u64::from(right),
             1 => left >= u64::from(right),
@@ -195,10 +219,11 @@ impl Filter {
             _ => left != u64::from(right),
         };
         match self {
-            Self::Flags(flags) if flags.is_empty() => !facts.info.flags.is_empty(),
-            Self::Flags(flags) => flags.iter().any(|flag| facts.info.flags.has(flag)),
-            Self::Status(op, n) => compare(*op, u64::from(facts.info.response_code), *n),
-            Self::Duration(op, n) => compare(*op, facts.info.duration.as_millis() as u64, *n),
+            Self::Flags(flags) if flags.is_empty() => !info.flags.is_empty(),
+            Self::Flags(flags) => flags.iter().any(|flag| info.flags.has(flag)),
+            Self::Status(op, n) => compare(*op, u64::from(info.response_code), *n),
+            Self::Duration(op, n) => compare(*op, info.duration.as_millis() as u64, *n),
+            Self::Expression(expression) => expression.is_true(facts),
             Self::And(list) => list.iter().all(|each| each.passes(facts)),
             Self::Or(list) => list.iter().any(|each| each.passes(facts)),
         }

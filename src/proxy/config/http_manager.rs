@@ -13,6 +13,7 @@ use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
 use crate::filter::local_ratelimit::LocalRateLimit;
 use crate::filter::rbac::Rbac;
+use crate::stats::IstioStatsConfig;
 
 use network::http_connection_manager::v3 as hcm;
 
@@ -51,7 +52,7 @@ pub(crate) enum HttpFilter {
     Fault(Arc<Fault>),
     Cors,
     PeerMetadata(PeerMetadataOptions),
-    IstioStats { host_header_fallback: bool },
+    IstioStats(IstioStatsConfig),
     IstioAlpn,
     GrpcStats,
     GrpcWeb,
@@ -280,7 +281,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         }
         "envoy.extensions.filters.http.cors.v3.Cors" => HttpFilter::Cors,
         "io.istio.http.peer_metadata.Config" => HttpFilter::PeerMetadata(peer_metadata(&any.value)),
-        "stats.PluginConfig" => HttpFilter::IstioStats { host_header_fallback: !has_true(&any.value, 6) },
+        "stats.PluginConfig" => HttpFilter::IstioStats(IstioStatsConfig::compile(any)?),
         "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" => HttpFilter::IstioAlpn,
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig" => HttpFilter::GrpcStats,
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,

@@ -10,6 +10,7 @@ use super::listener::{Direction, Terminal};
 use super::proto::{self, listener, network};
 use super::typed_struct;
 use crate::filter::rbac::Rbac;
+use crate::stats::IstioStatsConfig;
 
 /// The filters before the terminal one, in order of kind: metadata exchange, policies, metrics.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(crate) struct NetworkFilters {
     pub(crate) metadata_exchange: bool,
     pub(crate) rbac: Vec<Arc<Rbac>>,
     /// `istio.stats` on TCP.
-    pub(crate) istio_stats: bool,
+    pub(crate) istio_stats: Option<IstioStatsConfig>,
 }
 
 /// A compiled `TcpProxy`.
@@ -120,7 +121,7 @@ impl NetworkFilters {
                 ));
             }
             "envoy.tcp.metadataexchange.config.MetadataExchange" => self.metadata_exchange = true,
-            "stats.PluginConfig" => self.istio_stats = true,
+            "stats.PluginConfig" => self.istio_stats = Some(IstioStatsConfig::compile(any)?),
             other => {
                 let known = "http_connection_manager, tcp_proxy, rbac, istio.metadata_exchange, istio.stats";
                 return Err(FieldError::new(

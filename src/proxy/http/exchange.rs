@@ -9,6 +9,7 @@ use crate::access_log::format::Facts;
 use crate::config::{
     Action, HttpFilter, HttpManager, Redirect, Route, RouteQuery, VirtualHost, apply_mutations, split_query,
 };
+use crate::filter::cel::CelFacts;
 use crate::filter::fault::Abort;
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer};
 use crate::filter::rbac::{HttpSubject, Subject, Verdict};
@@ -480,6 +481,15 @@ impl Exchange {
         let mut out = Vec::new();
         template.render(&facts, true, &mut out);
         out
+    }
+
+    /// What expressions read.
+    pub(crate) fn cel_facts(&self) -> CelFacts<'_> {
+        CelFacts {
+            facts: self.facts(),
+            downstream_peer: self.downstream_peer.as_deref(),
+            upstream_peer: self.upstream_peer.as_deref(),
+        }
     }
 
     /// What logs and templates read.

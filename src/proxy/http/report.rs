@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::config::{Direction, HttpFilter};
-use crate::stats::{RequestLabels, TcpLabels};
+use crate::stats::{IstioStatsConfig, RequestLabels, TcpLabels};
 
 use super::exchange::Exchange;
 
@@ -19,17 +19,17 @@ pub(crate) fn report(exchange: &mut Exchange) {
         _ => {}
     }
     for filter in &exchange.scene.manager.filters {
-        if let HttpFilter::IstioStats { host_header_fallback } = filter {
-            istio(exchange, *host_header_fallback);
+        if let HttpFilter::IstioStats(config) = filter {
+            istio(exchange, config);
         }
     }
-    let facts = exchange.facts();
+    let facts = exchange.cel_facts();
     for log in &exchange.scene.manager.access_logs {
         log.log(&facts);
     }
 }
 
-fn istio(exchange: &Exchange, host_header_fallback: bool) {
+fn istio(exchange: &Exchange, config: &IstioStatsConfig) {
     let worker = &exchange.scene.worker;
     let destination = exchange.scene.manager.direction == Direction::Inbound;
     let connection = &exchange.scene.connection;
@@ -53,9 +53,10 @@ fn istio(exchange: &Exchange, host_header_fallback: bool) {
             target,
             source_principal,
             target_principal,
-            service: service(exchange, host_header_fallback),
+            service: service(exchange, config.host_header_fallback),
             mutual_tls: connection.peer.is_some(),
             flags: exchange.info.flags,
+            changed: config.changed(&exchange.cel_facts()),
         },
         code: exchange.info.response_code,
         grpc: exchange.grpc,

@@ -291,7 +291,7 @@ impl Call {
             response: &none,
             pseudo: [b""; 4],
         };
-        self.listener.access_logs.iter().for_each(|log| log.log(&facts));
+        self.listener.access_logs.iter().for_each(|log| log.log(&facts.into()));
     }
 }
 

@@ -1,9 +1,11 @@
 //! The mesh's standard metrics (`istio_requests_total` and its family).
 
 use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::overrides::{Changed, METRICS};
 use crate::filter::peer_metadata::Peer;
 
 /// Upper bounds of the histograms: Envoy's defaults.
@@ -42,6 +44,8 @@ pub(crate) struct TcpLabels {
     pub(crate) service: (Arc<str>, Arc<str>, Arc<str>),
     pub(crate) mutual_tls: bool,
     pub(crate) flags: crate::http::info::Flags,
+    /// Changes of the standard labels.
+    pub(crate) changed: Option<Changed>,
 }
 
 /// Labels of a request.
@@ -136,52 +140,72 @@ impl IstioShard {
 
     /// Prometheus text.
     pub(crate) fn render(&self, out: &mut String) {
-        let requests: Vec<_> = self.requests.iter().map(|(labels, series)| (labels.text(), series)).collect();
-        write_counters(out, "istio_requests_total", requests.iter().map(|(l, s)| (l, s.requests)));
-        write_histograms(
-            out,
-            "istio_request_duration_milliseconds",
-            requests.iter().map(|(l, s)| (l, &s.duration)),
-        );
-        write_histograms(out, "istio_request_bytes", requests.iter().map(|(l, s)| (l, &s.received)));
-        write_histograms(out, "istio_response_bytes", requests.iter().map(|(l, s)| (l, &s.sent)));
-        let tcp: Vec<_> = self.tcp.iter().map(|(labels, series)| (labels.text("tcp"), series)).collect();
-        write_counters(out, "istio_tcp_connections_opened_total", tcp.iter().map(|(l, s)| (l, s.opened)));
-        write_counters(out, "istio_tcp_connections_closed_total", tcp.iter().map(|(l, s)| (l, s.closed)));
-        write_counters(out, "istio_tcp_sent_bytes_total", tcp.iter().map(|(l, s)| (l, s.sent)));
-        write_counters(out, "istio_tcp_received_bytes_total", tcp.iter().map(|(l, s)| (l, s.received)));
+        let requests = &self.requests;
+        write_counters(out, 0, rows(requests, 0, RequestLabels::text, |s| s.requests, |a, b| *a += b));
+        for (metric, pick) in [
+            (1, (|s| &s.duration) as fn(&RequestSeries) -> &Histogram),
+            (2, |s| &s.received),
+            (3, |s| &s.sent),
+        ] {
+            let made = rows(requests, metric, RequestLabels::text, |s| pick(s).clone(), |a, b| a.merge(&b));
+            write_histograms(out, metric, made);
+        }
+        for (metric, pick) in [
+            (4, (|s| s.opened) as fn(&TcpSeries) -> u64),
+            (5, |s| s.closed),
+            (6, |s| s.sent),
+            (7, |s| s.received),
+        ] {
+            let text = |labels: &TcpLabels, metric| labels.text("tcp", metric, &[]);
+            write_counters(out, metric, rows(&self.tcp, metric, text, pick, |a, b| *a += b));
+        }
     }
 }
 
-fn write_counters<'s>(out: &mut String, name: &str, series: impl Iterator<Item = (&'s String, u64)>) {
-    let mut series = series.peekable();
-    if series.peek().is_some() {
-        let _ = writeln!(out, "# TYPE {name} counter");
+/// The values of one metric by their labels; series that only differ in labels left out are added up.
+fn rows<L, S, V>(
+    series: &HashMap<L, S, ahash::RandomState>,
+    metric: usize,
+    text: impl Fn(&L, usize) -> Option<String>,
+    value: impl Fn(&S) -> V,
+    add: impl Fn(&mut V, V),
+) -> BTreeMap<String, V> {
+    let mut made: BTreeMap<String, V> = BTreeMap::new();
+    for (labels, series) in series {
+        let Some(labels) = text(labels, metric) else { continue };
+        match made.entry(labels) {
+            Entry::Occupied(mut known) => add(known.get_mut(), value(series)),
+            Entry::Vacant(free) => drop(free.insert(value(series))),
+        }
+    }
+    made
+}
+
+fn write_counters(out: &mut String, metric: usize, series: BTreeMap<String, u64>) {
+    let name = METRICS[metric];
+    if !series.is_empty() {
+        let _ = writeln!(out, "# TYPE istio_{name} counter");
     }
     for (labels, value) in series {
-        let _ = writeln!(out, "{name}{{{labels}}} {value}");
+        let _ = writeln!(out, "istio_{name}{{{labels}}} {value}");
     }
 }
 
-fn write_histograms<'s>(
-    out: &mut String,
-    name: &str,
-    series: impl Iterator<Item = (&'s String, &'s Histogram)>,
-) {
-    let mut series = series.peekable();
-    if series.peek().is_some() {
-        let _ = writeln!(out, "# TYPE {name} histogram");
+fn write_histograms(out: &mut String, metric: usize, series: BTreeMap<String, Histogram>) {
+    let name = METRICS[metric];
+    if !series.is_empty() {
+        let _ = writeln!(out, "# TYPE istio_{name} histogram");
     }
     for (labels, histogram) in series {
         let mut total = 0;
         for (bound, count) in BUCKETS.iter().zip(histogram.counts) {
             total += count;
-            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {total}");
+            let _ = writeln!(out, "istio_{name}_bucket{{{labels},le=\"{bound}\"}} {total}");
         }
         total += histogram.counts[BUCKETS.len()];
-        let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {total}");
-        let _ = writeln!(out, "{name}_sum{{{labels}}} {}", histogram.sum);
-        let _ = writeln!(out, "{name}_count{{{labels}}} {total}");
+        let _ = writeln!(out, "istio_{name}_bucket{{{labels},le=\"+Inf\"}} {total}");
+        let _ = writeln!(out, "istio_{name}_sum{{{labels}}} {}", histogram.sum);
+        let _ = writeln!(out, "istio_{name}_count{{{labels}}} {total}");
     }
 }
 
@@ -195,7 +219,8 @@ pub(crate) fn escape(value: &str) -> std::borrow::Cow<'_, str> {
 }
 
 impl TcpLabels {
-    fn text(&self, protocol: &str) -> String {
+    /// The labels of one metric; `None` where it is left out.
+    fn text(&self, protocol: &str, metric: usize, more: &[(&str, String)]) -> Option<String> {
         let (s, t) = (&self.source, &self.target);
         let security = match (self.destination, self.mutual_tls) {
             (false, _) => "unknown",
@@ -226,20 +251,35 @@ impl TcpLabels {
             ("request_protocol", protocol),
             ("connection_security_policy", security),
         ];
+        let flags = self.flags.short();
+        let labels = labels.into_iter().chain([("response_flags", &*flags)]);
+        let labels = labels.chain(more.iter().map(|(name, value)| (*name, value.as_str())));
         let mut text = String::with_capacity(768);
-        for (name, value) in labels {
-            let _ = write!(text, "{name}=\"{}\",", escape(value));
+        let mut write = |name: &str, value: &str| {
+            let comma = if text.is_empty() { "" } else { "," };
+            let _ = write!(text, "{comma}{name}=\"{}\"", escape(value));
+        };
+        let Some(changed) = &self.changed else {
+            labels.for_each(|(name, value)| write(name, value));
+            return Some(text);
+        };
+        let mut labels: Vec<(&str, String)> = labels.map(|(name, value)| (name, value.to_owned())).collect();
+        for (tag, value) in changed.set(metric) {
+            labels.retain(|(name, _)| *name != tag);
+            labels.push((tag, value.to_owned()));
         }
-        let _ = write!(text, "response_flags=\"{}\"", self.flags.short());
-        text
+        if !changed.apply(metric, &mut labels) {
+            return None;
+        }
+        labels.iter().for_each(|(name, value)| write(name, value));
+        Some(text)
     }
 }
 
 impl RequestLabels {
-    fn text(&self) -> String {
-        let mut text = self.common.text(if self.grpc { "grpc" } else { "http" });
+    fn text(&self, metric: usize) -> Option<String> {
         let status = self.grpc_status.filter(|_| self.grpc).map(|code| code.to_string()).unwrap_or_default();
-        let _ = write!(text, ",response_code=\"{}\",grpc_response_status=\"{status}\"", self.code);
-        text
+        let more = [("response_code", self.code.to_string()), ("grpc_response_status", status)];
+        self.common.text(if self.grpc { "grpc" } else { "http" }, metric, &more)
     }
 }

@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     let none = HeaderList::default();
     let facts =
         Facts { info: &info, connection: &connection, request: &none, response: &none, pseudo: [b""; 4] };
-    proxy.access_logs.iter().for_each(|log| log.log(&facts));
+    proxy.access_logs.iter().for_each(|log| log.log(&facts.into()));
 }
 
 async fn dial_and_copy(
@@ -110,8 +110,12 @@ async fn dial_and_copy(
         up.flush().await.ok()?;
         early.from_up = Some(BytesMut::new());
     }
-    let labels = chain.filters.istio_stats.then(|| {
-        labels(worker, connection, &pool.cluster.service, host.endpoint.workload.as_deref(), peer, info)
+    let labels = chain.filters.istio_stats.as_ref().map(|config| {
+        let workload = host.endpoint.workload.as_deref();
+        let labels = labels(worker, connection, &pool.cluster.service, workload, peer, info);
+        let none = HeaderList::default();
+        let facts = Facts { info, connection, request: &none, response: &none, pseudo: [b""; 4] };
+        TcpLabels { changed: config.changed(&facts.into()), ..labels }
     });
     if let Some(labels) = &labels {
         worker.istio.lock().unwrap_or_else(PoisonError::into_inner).tcp_opened(labels);
@@ -160,6 +164,7 @@ fn labels(
             .unwrap_or_else(|| (none.clone(), special.unwrap_or_else(|| none.clone()), none.clone())),
         mutual_tls: connection.peer.is_some(),
         flags: info.flags,
+        changed: None,
     }
 }
 

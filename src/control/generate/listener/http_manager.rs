@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use sagene_api::Duration;
 
-use super::super::proto::{Any, ads, any, boolean, core, duration, http, listener, network, route, types};
+use super::super::proto::{Any, ads, any, boolean, core, duration, http, listener, network, route};
 use super::super::settings::PathNormalization;
-use super::super::{Settings, access_log, extension, names};
+use super::super::telemetry::Reports;
+use super::super::{Settings, extension, names};
 use super::chain::filter;
 use extension::{Alpn, AlpnOverride, Nothing, PeerMetadata, PeerMethod};
 use network::http_connection_manager::v3::http_connection_manager::{
     ForwardClientCertDetails, PathWithEscapedSlashesAction, RouteSpecifier, SetCurrentClientCertDetails,
-    Tracing, UpgradeConfig,
+    UpgradeConfig,
 };
 use network::http_connection_manager::v3::{HttpConnectionManager, HttpFilter, Rds, http_filter};
 
@@ -57,13 +58,13 @@ pub(super) fn http_filter(name: &str, config: Any) -> HttpFilter {
 }
 
 /// The manager as network filter.
-pub(super) fn http_manager(manager: Manager<'_>, settings: &Settings) -> listener::Filter {
+pub(super) fn http_manager(manager: Manager<'_>, settings: &Settings, reports: &Reports) -> listener::Filter {
     let side = manager.side;
     let mut made = HttpConnectionManager {
         stat_prefix: names::delimited(manager.stat_prefix),
-        http_filters: filters(&manager),
-        tracing: tracing(settings),
-        access_log: access_log::access_log(settings),
+        http_filters: filters(&manager, reports),
+        tracing: reports.tracing.clone(),
+        access_log: reports.access_log.clone(),
         normalize_path: boolean(settings.path_normalization != PathNormalization::None),
         stream_idle_timeout: Some(duration(Duration::ZERO)),
         upgrade_configs: vec![UpgradeConfig {
@@ -116,17 +117,7 @@ fn client_certificate(made: &mut HttpConnectionManager, side: Side) {
     });
 }
 
-fn tracing(settings: &Settings) -> Option<Tracing> {
-    let percent = |value: f64| Some(types::Percent { value });
-    settings.enable_tracing.then(|| Tracing {
-        client_sampling: percent(100.0),
-        random_sampling: percent(settings.trace_sampling),
-        overall_sampling: percent(100.0),
-        ..Tracing::default()
-    })
-}
-
-fn filters(manager: &Manager<'_>) -> Vec<HttpFilter> {
+fn filters(manager: &Manager<'_>, reports: &Reports) -> Vec<HttpFilter> {
     let mut made = Vec::new();
     if !manager.plain_envoy {
         made.push(http_filter("istio.metadata_exchange", any(&peer_metadata(manager.side))));
@@ -143,8 +134,8 @@ fn filters(manager: &Manager<'_>) -> Vec<HttpFilter> {
     made.push(http_filter("envoy.filters.http.cors", any(&http::cors::v3::Cors::default())));
     if !manager.plain_envoy {
         let disable_host_header_fallback = manager.side != Side::Outbound;
-        let config = extension::StatsPlugin { disable_host_header_fallback };
-        made.push(http_filter("istio.stats", any(&config)));
+        let config = reports.metrics(disable_host_header_fallback);
+        made.extend(config.map(|config| http_filter("istio.stats", any(&config))));
     }
     made.push(http_filter("envoy.filters.http.router", any(&http::router::v3::Router::default())));
     made

@@ -7,6 +7,7 @@ use sagene_model::{Mesh, Protocol};
 
 use super::super::authorization::{self, Policies};
 use super::super::proto::{core, listener};
+use super::super::telemetry::{self, Reports};
 use super::super::{Resource, names, route, transport};
 use super::chain::{
     chain, http_inspector, listener as new_listener, off_for_ports, original_dst, set_inspection_timeout,
@@ -29,6 +30,7 @@ struct Inbound<'a> {
     index: &'a Index,
     key: &'a InboundKey,
     policies: Policies,
+    reports: Reports,
 }
 
 /// Where the connections of a chain go.
@@ -44,7 +46,8 @@ struct Destination<'a> {
 /// The listener of everything that comes in.
 pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> {
     let settings = &index.settings;
-    let inbound = Inbound { index, key, policies: authorization::policies(index, key, false) };
+    let reports = Reports::of(&key.telemetry, index, &key.namespace, telemetry::Side::Server);
+    let inbound = Inbound { index, key, policies: authorization::policies(index, key, false), reports };
     let port = settings.proxy_inbound_listen_port;
     let mut made = new_listener(NAME, "0.0.0.0", port, core::TrafficDirection::Inbound, settings);
     made.filter_chains.push(inbound.black_hole());
@@ -64,7 +67,7 @@ impl Inbound<'_> {
         let destination = [(names::BLACK_HOLE.to_owned(), 1)];
         let mut made = chain(
             "virtualInbound-blackhole",
-            tcp::outbound(&destination, None, &self.index.settings, self.key.plain_envoy),
+            tcp::outbound(&destination, None, &self.reports, self.key.plain_envoy),
         );
         made.filter_chain_match = Some(to_port(self.index.settings.proxy_inbound_listen_port));
         made
@@ -145,16 +148,17 @@ impl Inbound<'_> {
             http10: self.key.http10,
             plain_envoy: self.key.plain_envoy,
         };
-        vec![http_manager(manager, &self.index.settings)]
+        vec![http_manager(manager, &self.index.settings, &self.reports)]
     }
 
     fn tcp_filters(&self, destination: &Destination<'_>) -> Vec<listener::Filter> {
-        let proxy = tcp::tcp_proxy(&[(destination.cluster.clone(), 1)], None, &self.index.settings);
+        let proxy = tcp::tcp_proxy(&[(destination.cluster.clone(), 1)], None, &self.reports);
         let policies = self.policies.tcp.iter().cloned();
         if self.key.plain_envoy {
             return policies.chain([proxy]).collect();
         }
-        std::iter::once(tcp::metadata_exchange()).chain(policies).chain([tcp::stats(true), proxy]).collect()
+        let stats = tcp::stats(true, &self.reports);
+        std::iter::once(tcp::metadata_exchange()).chain(policies).chain(stats).chain([proxy]).collect()
     }
 
     /// Nothing is inspected where there is nothing to find out: a server that speaks first would be kept waiting.

@@ -158,7 +158,7 @@ fn filters(
     destinations: &[(String, u32)],
     idle: Option<Duration>,
 ) -> Vec<listener::Filter> {
-    tcp::outbound(destinations, idle, &index.settings, view.key.plain_envoy)
+    tcp::outbound(destinations, idle, view.reports(index), view.key.plain_envoy)
 }
 
 fn by_server_name(
@@ -249,7 +249,7 @@ fn finish(index: &Index, view: &View, ip: &str, port: u16, draft: Draft) -> Arc<
             http10: false,
             plain_envoy: view.key.plain_envoy,
         };
-        let mut requests = chain("", vec![http_manager(manager, settings)]);
+        let mut requests = chain("", vec![http_manager(manager, settings, view.reports(index))]);
         requests.filter_chain_match = Some(plaintext_http(false));
         made.filter_chains.push(requests);
         made.listener_filters = vec![tls_inspector(), http_inspector()];

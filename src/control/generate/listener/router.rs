@@ -67,7 +67,7 @@ impl Router<'_> {
             http10: false,
             plain_envoy: self.view.key.plain_envoy,
         };
-        http_manager(manager, &self.index.settings)
+        http_manager(manager, &self.index.settings, self.view.reports(self.index))
     }
 
     fn tls_chains(
@@ -100,8 +100,8 @@ impl Router<'_> {
     }
 
     fn tcp_filters(&self, destinations: &[(String, u32)]) -> Vec<listener::Filter> {
-        let settings = &self.index.settings;
-        let own = tcp::outbound(destinations, None, settings, self.view.key.plain_envoy);
+        let reports = self.view.reports(self.index);
+        let own = tcp::outbound(destinations, None, reports, self.view.key.plain_envoy);
         self.policies.tcp.iter().cloned().chain(own).collect()
     }
 

@@ -2,8 +2,9 @@
 
 use sagene_api::Duration;
 
+use super::super::extension;
 use super::super::proto::{any, duration, listener, network};
-use super::super::{Settings, access_log, extension};
+use super::super::telemetry::Reports;
 use super::chain::filter;
 use network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
 use tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
@@ -18,15 +19,15 @@ pub(super) fn metadata_exchange() -> listener::Filter {
 }
 
 /// The standard metrics; the destination of inbound connections is known without a Host header.
-pub(super) fn stats(inbound: bool) -> listener::Filter {
-    filter("istio.stats", any(&extension::StatsPlugin { disable_host_header_fallback: inbound }))
+pub(super) fn stats(inbound: bool, reports: &Reports) -> Option<listener::Filter> {
+    reports.metrics(inbound).map(|config| filter("istio.stats", any(&config)))
 }
 
 /// Passes bytes on. The statistics prefix is the name of the first cluster.
 pub(super) fn tcp_proxy(
     destinations: &[(String, u32)],
     idle_timeout: Option<Duration>,
-    settings: &Settings,
+    reports: &Reports,
 ) -> listener::Filter {
     let first = destinations.first().map(|(name, _)| name.clone()).unwrap_or_default();
     let specifier = match destinations {
@@ -46,7 +47,7 @@ pub(super) fn tcp_proxy(
         "envoy.filters.network.tcp_proxy",
         any(&TcpProxy {
             stat_prefix: first,
-            access_log: access_log::access_log(settings),
+            access_log: reports.access_log.clone(),
             idle_timeout: idle_timeout.map(duration),
             cluster_specifier: Some(specifier),
             ..TcpProxy::default()
@@ -58,9 +59,10 @@ pub(super) fn tcp_proxy(
 pub(super) fn outbound(
     destinations: &[(String, u32)],
     idle_timeout: Option<Duration>,
-    settings: &Settings,
+    reports: &Reports,
     plain_envoy: bool,
 ) -> Vec<listener::Filter> {
-    let proxy = tcp_proxy(destinations, idle_timeout, settings);
-    if plain_envoy { vec![proxy] } else { vec![stats(false), proxy] }
+    let proxy = tcp_proxy(destinations, idle_timeout, reports);
+    let stats = stats(false, reports).filter(|_| !plain_envoy);
+    stats.into_iter().chain([proxy]).collect()
 }

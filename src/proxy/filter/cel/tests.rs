@@ -1,0 +1,75 @@
+//! Expressions of access log filters and metric labels.
+
+use crate::access_log::format::Facts;
+use crate::config::Direction;
+use crate::http::headers::HeaderList;
+use crate::http::info::{ConnectionInfo, StreamInfo};
+
+use super::{Cel, CelFacts};
+
+#[test]
+fn expressions_are_evaluated_and_what_is_unknown_is_refused() {
+    let address = "127.0.0.1:80".parse().expect("address");
+    let connection = ConnectionInfo {
+        local: address,
+        remote: address,
+        direct_remote: address,
+        server_name: String::new(),
+        tls: false,
+        peer: None,
+        local_principal: None,
+        direction: Direction::Inbound,
+    };
+    let mut info = StreamInfo::new("HTTP/1.1");
+    info.response_code = 503;
+    let mut request = HeaderList::default();
+    request.append(b"x-user", b"alice");
+    let response = HeaderList::default();
+    let pseudo: [&[u8]; 4] = [b"GET", b"/status/503?x=1", b"shop.test", b"http"];
+    let facts = CelFacts {
+        facts: Facts { info: &info, connection: &connection, request: &request, response: &response, pseudo },
+        downstream_peer: None,
+        upstream_peer: None,
+    };
+    for text in [
+        "response.code >= 400",
+        "response.code >= 500 && request.url_path == '/status/503'",
+        "!has(response.code) || response.code == 503",
+        "!(request.url_path.startsWith('/healthz'))",
+        "request.headers['x-user'] == \"alice\" && has(request.headers['X-User'])",
+        "!('x-none' in request.headers)",
+        "connection.mtls == false && !connection.mtls",
+        "request.method in ['GET', 'HEAD']",
+        "request.path.matches('status/[0-9]+') && request.host.endsWith('.test')",
+        "(response.code == 200 ? 1 : 2) == 2 && 7 % 4 + 1 == 4 && -1 < 0.5",
+        "response.code == 503 || request.headers['x-none'] == 'a'",
+        "string(response.code).size() == 3 && size('äö') == 2",
+    ] {
+        assert!(
+            Cel::compile(text).unwrap_or_else(|error| panic!("{}", error.reason)).is_true(&facts),
+            "{text}"
+        );
+    }
+    for text in ["response.code < 400", "request.headers['x-none'] == 'a'", "has(response.grpc_status)", "1"]
+    {
+        assert!(!Cel::compile(text).expect("compiled").is_true(&facts), "{text}");
+    }
+    assert_eq!(
+        Cel::compile("request.method + '-' + string(response.code)")
+            .expect("compiled")
+            .text(&facts)
+            .as_deref(),
+        Some("GET-503")
+    );
+    for (text, word) in [
+        ("request.urlpath == 'x'", "request.urlpath"),
+        ("answer.code == 1", "answer"),
+        ("response.code >", "ends too early"),
+        ("timestamp('x')", "timestamp"),
+        ("'open", "no end"),
+        ("(((1)", "missing"),
+    ] {
+        let error = Cel::compile(text).expect_err(text);
+        assert!(error.reason.contains(word), "{text}: {}", error.reason);
+    }
+}
