@@ -1,12 +1,14 @@
-//! An API server in this process, and the program run against it.
+//! An API server with its controllers in this process, and the program run against it. There is no node: pods stay pending.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 
 use sagene_cluster::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
+use sagene_cluster::controllers;
 use sagene_cluster::pod_runtime::PodRuntimeHandle;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::program::{Output, finish, sagene};
 
@@ -14,6 +16,7 @@ use crate::program::{Output, finish, sagene};
 pub(crate) struct Server {
     runtime: tokio::runtime::Runtime,
     running: Option<RunningApiServer>,
+    controllers_stop: CancellationToken,
     directory: TempDir,
 }
 
@@ -36,6 +39,12 @@ impl Server {
             pod_runtime: PodRuntimeHandle::default(),
         };
         let running = runtime.block_on(ApiServer::start(config)).expect("the API server starts");
+        let controllers_stop = CancellationToken::new();
+        runtime.spawn(controllers::run(
+            running.client.clone(),
+            running.admin.ca_certificate.clone(),
+            controllers_stop.clone(),
+        ));
         let data = |pem: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
@@ -46,7 +55,7 @@ impl Server {
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
         });
         std::fs::write(directory.path().join("kubeconfig"), kubeconfig.to_string()).expect("kubeconfig");
-        Self { runtime, running: Some(running), directory }
+        Self { runtime, running: Some(running), controllers_stop, directory }
     }
 
     /// Runs the program against this server.
@@ -71,6 +80,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.controllers_stop.cancel();
         if let Some(running) = self.running.take() {
             self.runtime.block_on(running.shutdown());
         }
