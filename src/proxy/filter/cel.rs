@@ -17,7 +17,6 @@ use crate::config::FieldError;
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub(crate) struct Cel {
-    text: Box<str>,
     expression: Expression,
 }
 
@@ -25,7 +24,7 @@ impl Cel {
     pub(crate) fn compile(text: &str) -> Result<Self, FieldError> {
         let refuse = |reason: String| FieldError::new("", format!("{text:?}: {reason}"));
         let expression = parse::parse(text).map_err(refuse)?;
-        Ok(Self { text: text.into(), expression })
+        Ok(Self { expression })
     }
 
     /// Whether it is true. What cannot be evaluated (an attribute that is not there) is not.
