@@ -78,7 +78,7 @@ async fn clear(client: &Client, written: &mut BTreeMap<Name, Value>, wanted: &BT
     let stale: Vec<Name> = written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
     let mut all = true;
     for name in stale {
-        let istio = written.get(&name).is_some_and(|status| of_istio(status));
+        let istio = written.get(&name).is_some_and(of_istio);
         if !istio || patch(client, &name, &effective()).await.is_ok() {
             written.remove(&name);
         } else {

@@ -108,9 +108,9 @@ impl Conversion<'_, '_> {
         let mut statuses = Vec::new();
         for parent in parents {
             let outcome = if Attaching::is_gateway(parent) {
-                self.to_gateway(object, parent, hostnames, &ranked)
+                self.attach_to_gateway(object, parent, hostnames, &ranked)
             } else {
-                self.to_service(object, parent, &ranked)
+                self.attach_to_service(object, parent, &ranked)
             };
             if let Some(accepted) = outcome {
                 statuses.push(ParentStatus { parent: parent.clone(), accepted, resolved: problem.clone() });
@@ -119,7 +119,7 @@ impl Conversion<'_, '_> {
         self.made.statuses.extend(of_route(object, &statuses));
     }
 
-    fn to_gateway<S: Collected>(
+    fn attach_to_gateway<S: Collected>(
         &mut self,
         object: &Arc<Object<S>>,
         parent: &ParentReference,
@@ -143,7 +143,7 @@ impl Conversion<'_, '_> {
     }
 
     /// A route of the mesh: of the Service's own namespace it holds for every client, of another for that one's clients.
-    fn to_service<S: Collected>(
+    fn attach_to_service<S: Collected>(
         &mut self,
         object: &Arc<Object<S>>,
         parent: &ParentReference,
