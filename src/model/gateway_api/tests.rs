@@ -1,3 +1,5 @@
+//! Gateways, routes and ingresses become Gateways and VirtualServices.
+
 use sagene_api::istio::types::StringMatch;
 use sagene_api::kubernetes::{Secret, Service};
 use serde_json::json;
