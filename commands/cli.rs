@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
-    analyze, completion, console, dashboard, install, kube_inject, kubectl, manifest, profile, proxy_config,
-    proxy_status, tag, uninstall, validate, version,
+    analyze, completion, console, dashboard, experimental, install, kube_inject, kubectl, manifest, profile,
+    proxy_config, proxy_status, tag, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -116,6 +116,9 @@ enum Command {
     Dashboard(dashboard::DashboardCommand),
     /// Serve the built-in console of a cluster
     Console(console::ConsoleCommand),
+    /// Commands that may still change: precheck, check-inject, injector
+    #[command(aliases = ["x", "exp"])]
+    Experimental(experimental::ExperimentalCommand),
     /// Show the versions of client, control plane and data plane
     Version(version::VersionCommand),
     /// Print a shell completion script
@@ -179,6 +182,7 @@ impl Cli {
         match self.command {
             Command::Install(command) | Command::Upgrade(command) => command.run(&context),
             Command::Uninstall(command) => command.run(&context),
+            Command::Experimental(command) => command.run(&context),
             Command::Tag(command) => command.run(&context),
             Command::Manifest(command) => command.run(&context),
             Command::Profile(command) => command.run(),

@@ -15,6 +15,7 @@ mod completion;
 mod console;
 mod control_plane;
 mod dashboard;
+mod experimental;
 mod install;
 mod kube_inject;
 mod kubectl;

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 
 use crate::context::Context;
 use crate::exit::Outcome;
+pub(crate) use revision::{Injector, followers, injectors, namespaces};
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]

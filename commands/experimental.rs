@@ -1,0 +1,46 @@
+//! `experimental`: commands that istioctl has under this name, and the stable ones it repeats there.
+
+mod check_inject;
+mod injector;
+mod precheck;
+mod selector;
+
+use clap::{Args, Subcommand};
+
+use crate::context::Context;
+use crate::exit::Outcome;
+use crate::{proxy_status, version};
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct ExperimentalCommand {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Say whether a pod is injected, by which webhook, and why or why not
+    CheckInject(check_inject::CheckInject),
+    /// Show which namespaces are injected by which revision
+    Injector(injector::InjectorCommand),
+    /// Check whether a cluster can be installed to or upgraded
+    Precheck(precheck::Precheck),
+    /// The same as proxy-status
+    #[command(alias = "ps")]
+    ProxyStatus(proxy_status::ProxyStatusCommand),
+    /// The same as version
+    Version(version::VersionCommand),
+}
+
+impl ExperimentalCommand {
+    pub(crate) fn run(self, context: &Context) -> Outcome {
+        match self.command {
+            Subcommands::CheckInject(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::Injector(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::Precheck(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::ProxyStatus(command) => command.run(context),
+            Subcommands::Version(command) => command.run(context),
+        }
+    }
+}
