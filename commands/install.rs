@@ -1,6 +1,7 @@
 //! `install`: resolve the settings, find or start a cluster, apply component by component, wait until all is ready.
 
 mod apply;
+mod difference;
 mod next_steps;
 mod progress;
 mod readiness;

@@ -9,10 +9,11 @@ use sagene_manifest::render::{COMPONENT_LABEL, OWNER_LABEL, RenderedComponent};
 use serde_json::{Value, json};
 
 use super::progress::{Progress, Step};
-use super::readiness;
+use super::{difference, readiness};
 use crate::context::Cluster;
 use crate::exit::Failure;
 use crate::kubernetes::{ApplyOptions, Discovery, Objects, Resource, server_failure, text};
+use crate::output;
 
 /// Field manager of an installation, the one istioctl uses: an installation made by either can be changed by the other.
 const MANAGER: &str = "istio-operator";
@@ -105,18 +106,28 @@ impl<'a> Applier<'a> {
         let options =
             ApplyOptions { manager: MANAGER, force: true, dry_run: self.dry_run, validation: "Ignore" };
         match self.objects.apply(resource, object, options).await {
+            Ok(answer) if self.dry_run => self.show(resource, object, &answer).await,
             Ok(_) => Ok(()),
-            // The namespace is not made in a dry run, so what goes into it cannot be checked.
-            Err(kube::Error::Api(status)) if self.dry_run && status.code == 404 => Ok(()),
+            // The namespace is not made in a dry run, so what goes into it cannot be checked: it is shown as it would be sent.
+            Err(kube::Error::Api(status)) if self.dry_run && status.code == 404 => {
+                self.show(resource, object, object).await
+            }
             Err(error) => Err(server_failure(error).context(name)),
         }
     }
 
+    /// Prints what an apply would change.
+    async fn show(&self, resource: &Resource, object: &Value, answer: &Value) -> Result<(), Failure> {
+        let namespace = Some(text(object, "/metadata/namespace")).filter(|namespace| !namespace.is_empty());
+        let current = self.objects.get(resource, namespace, text(object, "/metadata/name")).await;
+        if let Some(text) = difference::between(current.map_err(server_failure)?.as_ref(), answer)? {
+            output::data(&text);
+        }
+        Ok(())
+    }
+
     /// Deletes objects that an earlier installation of this revision made and this one does not have. Never CRDs.
     pub(crate) async fn prune(&self, kept: &[Value], progress: &Progress) -> Result<(), Failure> {
-        if self.dry_run {
-            return Ok(());
-        }
         let key = |kind: &str, object: &Value| {
             (
                 kind.to_owned(),
@@ -145,6 +156,10 @@ impl<'a> Applier<'a> {
                 if text(item, "/metadata/labels/install.operator.istio.io~1owning-resource-not-pruned")
                     == "true"
                 {
+                    continue;
+                }
+                if self.dry_run {
+                    output::data(&difference::removal(item)?);
                     continue;
                 }
                 if !announced {

@@ -116,13 +116,21 @@ async fn reasons(client: &Client, deployment: &Value) -> Vec<String> {
         selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     let objects = Objects::new(client.clone());
     let namespace = text(deployment, "/metadata/namespace");
+    // Its state now, not as it was rendered.
+    let workloads = Resource::known("apps", "v1", "Deployment", "deployments", true);
+    let current = objects.get(&workloads, Some(namespace), text(deployment, "/metadata/name")).await;
+    let current = current.ok().flatten().unwrap_or_default();
+    let deployment = &current;
     let Ok(pods) = objects.list(&Resource::pods(), Some(namespace), &pairs.join(",")).await else {
         return Vec::new();
     };
     if pods.is_empty() {
         let conditions = deployment.pointer("/status/conditions").and_then(Value::as_array);
-        let failing =
-            conditions.into_iter().flatten().filter(|condition| text(condition, "/status") == "False");
+        // ReplicaFailure is true when pods are refused: by a quota, a webhook, or pod security admission. It has the server's words.
+        let failing = conditions.into_iter().flatten().filter(|condition| {
+            let bad = if text(condition, "/type") == "ReplicaFailure" { "True" } else { "False" };
+            text(condition, "/status") == bad
+        });
         let mut reasons: Vec<String> =
             failing.map(|condition| text(condition, "/message").to_owned()).collect();
         reasons.push("it has no pods yet".to_owned());
