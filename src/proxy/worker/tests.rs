@@ -1,10 +1,12 @@
 //! Real sockets through real traffic threads: routing, framing, retries, mutual TLS, HTTP/2 between proxies.
 
 mod breakers;
+mod changes;
 mod config;
 mod floods;
 mod limits;
 mod peers;
+mod streams;
 mod upgrades;
 
 use std::io::{Read, Write};

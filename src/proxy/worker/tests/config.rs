@@ -146,6 +146,42 @@ impl Setup {
         }
     }
 
+    /// Every request goes to the cluster in this way.
+    pub(super) fn with_action(self, change: impl FnOnce(&mut route::RouteAction)) -> Self {
+        self.with_manager(|manager| {
+            let Some(hcm::http_connection_manager::RouteSpecifier::RouteConfig(table)) =
+                &mut manager.route_specifier
+            else {
+                panic!("the routes are not inline");
+            };
+            let route = &mut table.virtual_hosts[0].routes[0];
+            if let Some(route::route::Action::Route(action)) = &mut route.action {
+                change(action);
+            }
+        })
+    }
+
+    pub(super) fn with_http2(self) -> Self {
+        self.with_cluster(|cluster| {
+            #[allow(deprecated, reason = "the short form of the same")]
+            let options = &mut cluster.http2_protocol_options;
+            *options = Some(core::Http2ProtocolOptions::default());
+        })
+    }
+
+    /// The resources as discovery would bring them.
+    pub(super) fn updates(&self) -> [crate::config::Update; 2] {
+        let update = |url: &str, name: &str, value: Vec<u8>| crate::config::Update {
+            type_url: url.to_owned(),
+            upserts: vec![(name.to_owned(), "2".to_owned(), Any { type_url: url.to_owned(), value })],
+            removed: Vec::new(),
+        };
+        [
+            update(crate::config::type_url::CLUSTER, "backend", self.cluster.encode_to_vec()),
+            update(crate::config::type_url::LISTENER, "front", self.listener.encode_to_vec()),
+        ]
+    }
+
     pub(super) fn with_cluster(mut self, change: impl FnOnce(&mut cluster::Cluster)) -> Self {
         change(&mut self.cluster);
         self

@@ -1,0 +1,56 @@
+//! Configuration that changes under traffic.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::config::{Backend, Setup, certificates};
+use super::{echo_server, get, start};
+
+#[test]
+fn connections_survive_what_does_not_concern_them() {
+    let backend = echo_server("200 OK");
+    let setup = || Setup::plain(&[Backend { address: backend.address }]);
+    let (proxy, address) = start(setup());
+    let mut socket = TcpStream::connect(address).expect("connect");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    let mut ask = |path: &str| {
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("the connection is open");
+        let mut piece = [0; 4096];
+        let count = socket.read(&mut piece).expect("an answer");
+        String::from_utf8_lossy(&piece[..count]).into_owned()
+    };
+    assert!(ask("/hello").starts_with("HTTP/1.1 200 "));
+    let changed = setup()
+        .with_cluster(|cluster| {
+            let assignment = cluster.load_assignment.as_mut().expect("endpoints");
+            let weight = envoy_types::pb::google::protobuf::UInt32Value { value: 7 };
+            assignment.endpoints[0].lb_endpoints[0].load_balancing_weight = Some(weight);
+            cluster.connect_timeout = Some(crate::config::proto::ProtoDuration { seconds: 9, nanos: 0 });
+        })
+        .with_manager(|manager| manager.server_name = "changed".into());
+    for update in changed.updates() {
+        proxy.config().apply_static(update).expect("accepted");
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    let wait = |done: &dyn Fn(&str) -> bool| {
+        while !done(&get(address, "/hello")) {
+            assert!(Instant::now() < until, "the change does not arrive");
+        }
+    };
+    wait(&|answer| answer.contains("server: changed"));
+    let answer = ask("/hello");
+    assert!(answer.contains("server: changed"), "the connection follows the change: {answer}");
+    let stats = proxy.stats().render_text();
+    assert!(stats.contains("cluster.backend.upstream_cx_total: 1\n"), "{stats}");
+
+    // Another TLS context is another matter: what was asked is answered, then the connection ends.
+    let encrypted = setup().with_downstream_tls(&certificates());
+    for update in encrypted.updates() {
+        proxy.config().apply_static(update).expect("accepted");
+    }
+    wait(&|answer| !answer.starts_with("HTTP"));
+    let answer = ask("/hello");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close"), "{answer}");
+    proxy.stop();
+}
