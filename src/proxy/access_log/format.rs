@@ -332,11 +332,37 @@ impl Plain {
     }
 }
 
+/// `2026-11-21T04:05:06`; most lines of a second share it.
+fn up_to_second(second: u64) -> [u8; 19] {
+    thread_local! {
+        static LAST: std::cell::Cell<(u64, [u8; 19])> = const { std::cell::Cell::new((u64::MAX, [b'0'; 19])) };
+    }
+    let (known, mut text) = LAST.get();
+    if known != second {
+        let stamp = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+        let utc = stamp.map(|stamp| stamp.to_zoned(jiff::tz::TimeZone::UTC));
+        let made = utc.and_then(|utc| jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%S", &utc).ok());
+        if let Some(made) = made.and_then(|made| made.into_bytes().try_into().ok()) {
+            text = made;
+        }
+        LAST.set((second, text));
+    }
+    text
+}
+
 /// `2026-11-21T04:05:06.789Z`, or the given strftime format.
 fn render_time(time: std::time::SystemTime, format: Option<&str>, out: &mut Vec<u8>) {
+    let Ok(since) = time.duration_since(std::time::UNIX_EPOCH) else { return };
+    if format.is_none_or(str::is_empty) {
+        out.extend_from_slice(&up_to_second(since.as_secs()));
+        let millis = since.subsec_millis();
+        let digit = |unit: u32| b'0' + (millis / unit % 10) as u8;
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
+        return;
+    }
     let Ok(stamp) = jiff::Timestamp::try_from(time) else { return };
     let utc = stamp.to_zoned(jiff::tz::TimeZone::UTC);
-    let format = format.filter(|f| !f.is_empty()).unwrap_or("%Y-%m-%dT%H:%M:%S.%3fZ");
+    let format = format.unwrap_or_default();
     if let Ok(text) = jiff::fmt::strtime::format(format, &utc) {
         out.extend_from_slice(text.as_bytes());
     }

@@ -81,13 +81,20 @@ impl AccessLog {
             return;
         }
         let facts = &facts.facts;
-        let mut line = Vec::with_capacity(512);
+        let mut line = LINE.take();
+        line.clear();
         match &self.format {
             Format::Text { template, omit_empty } => template.render(facts, *omit_empty, &mut line),
             Format::Json { fields, omit_empty } => render_json(fields, *omit_empty, facts, &mut line),
         }
-        self.file.write(line);
+        self.file.write(&line);
+        LINE.set(line);
     }
+}
+
+thread_local! {
+    /// The memory of the last line, for the next.
+    static LINE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
 }
 
 fn default_format() -> Result<Format, FieldError> {

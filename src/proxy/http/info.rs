@@ -13,6 +13,8 @@ use crate::filter::metadata::DynamicMetadata;
 pub(crate) struct TlsPeer {
     /// URI names of the certificate, first one the principal.
     pub(crate) uris: Vec<String>,
+    /// The first of them, to be shared.
+    pub(crate) principal: Option<Arc<str>>,
     /// DNS names.
     pub(crate) dns: Vec<String>,
     /// Subject in RFC 2253 form.
@@ -38,6 +40,11 @@ pub(crate) struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
+    /// As [`Self::principal`], to be kept.
+    pub(crate) fn shared_principal(&self) -> Option<&Arc<str>> {
+        self.peer.as_ref()?.principal.as_ref()
+    }
+
     /// The peer's SPIFFE identity.
     pub(crate) fn principal(&self) -> Option<&str> {
         self.peer.as_ref()?.uris.first().map(String::as_str)

@@ -33,7 +33,7 @@ fn istio(exchange: &Exchange, config: &IstioStatsConfig) {
     let worker = &exchange.scene.worker;
     let destination = exchange.scene.manager.direction == Direction::Inbound;
     let connection = &exchange.scene.connection;
-    let principal = |text: Option<&str>| text.map_or_else(|| worker.unknown.clone(), Arc::from);
+    let known = |name: Option<&Arc<str>>| name.unwrap_or(&worker.unknown).clone();
     let unknown = worker.unknown_peer.clone();
     let own = worker.own.peer.clone();
     let (source, target) = if destination {
@@ -42,7 +42,7 @@ fn istio(exchange: &Exchange, config: &IstioStatsConfig) {
         (own, exchange.upstream_peer.clone().unwrap_or(unknown))
     };
     let (source_principal, target_principal) = if destination {
-        (principal(connection.principal()), principal(connection.local_principal.as_deref()))
+        (known(connection.shared_principal()), known(connection.local_principal.as_ref()))
     } else {
         (worker.unknown.clone(), worker.unknown.clone())
     };

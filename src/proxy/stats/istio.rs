@@ -31,6 +31,11 @@ const BUCKETS: [f64; 19] = [
     3_600_000.0,
 ];
 
+/// Label sets that a worker finds by address.
+const RECENT: usize = 16;
+/// Series of requests of one worker.
+const MOST_SERIES: usize = 10_000;
+
 /// Labels that requests and connections share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TcpLabels {
@@ -94,17 +99,60 @@ struct TcpSeries {
 /// The metrics of one worker.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct IstioShard {
-    requests: HashMap<RequestLabels, RequestSeries, ahash::RandomState>,
+    requests: HashMap<RequestLabels, usize, ahash::RandomState>,
+    series: Vec<RequestSeries>,
+    /// The label sets that requests had last, with their series: found by address, without reading them.
+    recent: Vec<(RequestLabels, usize)>,
+    /// Which of the recent ones is replaced next.
+    oldest: usize,
     tcp: HashMap<TcpLabels, TcpSeries, ahash::RandomState>,
 }
 
 impl IstioShard {
     pub(crate) fn request(&mut self, labels: RequestLabels, millis: f64, received: u64, sent: u64) {
-        let series = self.requests.entry(labels).or_default();
+        let index = match self.recent.iter().find(|(known, _)| known.is_same(&labels)) {
+            Some((_, index)) => *index,
+            None => self.remember(labels),
+        };
+        let Some(series) = self.series.get_mut(index) else { return };
         series.requests += 1;
         series.duration.add(millis);
         series.received.add(received as f64);
         series.sent.add(sent as f64);
+    }
+
+    /// The series of labels that were not seen lately.
+    fn remember(&mut self, labels: RequestLabels) -> usize {
+        let index = self.index(&labels);
+        if self.recent.len() < RECENT {
+            self.recent.push((labels, index));
+        } else {
+            self.oldest = (self.oldest + 1) % RECENT;
+            self.recent[self.oldest] = (labels, index);
+        }
+        index
+    }
+
+    /// The series of labels. Peers say themselves who they are: past a limit they all count as unknown.
+    fn index(&mut self, labels: &RequestLabels) -> usize {
+        if let Some(index) = self.requests.get(labels) {
+            return *index;
+        }
+        let mut labels = labels.clone();
+        if self.series.len() >= MOST_SERIES {
+            labels.common.source = Arc::default();
+            labels.common.target = Arc::default();
+            if let Some(index) = self.requests.get(&labels) {
+                return *index;
+            }
+        }
+        self.series.push(RequestSeries::default());
+        self.requests.insert(labels, self.series.len() - 1);
+        self.series.len() - 1
+    }
+
+    fn requests(&self) -> impl Iterator<Item = (&RequestLabels, &RequestSeries)> {
+        self.requests.iter().filter_map(|(labels, index)| Some((labels, self.series.get(*index)?)))
     }
 
     pub(crate) fn tcp_opened(&mut self, labels: &TcpLabels) {
@@ -122,8 +170,9 @@ impl IstioShard {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (labels, series) in &other.requests {
-            let mine = self.requests.entry(labels.clone()).or_default();
+        for (labels, series) in other.requests() {
+            let index = self.index(labels);
+            let Some(mine) = self.series.get_mut(index) else { continue };
             mine.requests += series.requests;
             mine.duration.merge(&series.duration);
             mine.received.merge(&series.received);
@@ -140,14 +189,17 @@ impl IstioShard {
 
     /// Prometheus text.
     pub(crate) fn render(&self, out: &mut String) {
-        let requests = &self.requests;
-        write_counters(out, 0, rows(requests, 0, RequestLabels::text, |s| s.requests, |a, b| *a += b));
+        let requests = |metric, pick: fn(&RequestSeries) -> u64| {
+            rows(self.requests(), metric, RequestLabels::text, pick, |a, b| *a += b)
+        };
+        write_counters(out, 0, requests(0, |s| s.requests));
         for (metric, pick) in [
             (1, (|s| &s.duration) as fn(&RequestSeries) -> &Histogram),
             (2, |s| &s.received),
             (3, |s| &s.sent),
         ] {
-            let made = rows(requests, metric, RequestLabels::text, |s| pick(s).clone(), |a, b| a.merge(&b));
+            let value = |s: &RequestSeries| pick(s).clone();
+            let made = rows(self.requests(), metric, RequestLabels::text, value, |a, b| a.merge(&b));
             write_histograms(out, metric, made);
         }
         for (metric, pick) in [
@@ -157,14 +209,14 @@ impl IstioShard {
             (7, |s| s.received),
         ] {
             let text = |labels: &TcpLabels, metric| labels.text("tcp", metric, &[]);
-            write_counters(out, metric, rows(&self.tcp, metric, text, pick, |a, b| *a += b));
+            write_counters(out, metric, rows(self.tcp.iter(), metric, text, pick, |a, b| *a += b));
         }
     }
 }
 
 /// The values of one metric by their labels; series that only differ in labels left out are added up.
-fn rows<L, S, V>(
-    series: &HashMap<L, S, ahash::RandomState>,
+fn rows<'s, L: 's, S: 's, V>(
+    series: impl Iterator<Item = (&'s L, &'s S)>,
     metric: usize,
     text: impl Fn(&L, usize) -> Option<String>,
     value: impl Fn(&S) -> V,
@@ -276,7 +328,27 @@ impl TcpLabels {
     }
 }
 
+impl TcpLabels {
+    /// Whether these are the same objects, not only equal ones. Quick, and `false` now and then for equal ones.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && Arc::ptr_eq(&self.target, &other.target)
+            && Arc::ptr_eq(&self.source_principal, &other.source_principal)
+            && Arc::ptr_eq(&self.target_principal, &other.target_principal)
+            && Arc::ptr_eq(&self.service.0, &other.service.0)
+            && Arc::ptr_eq(&self.service.1, &other.service.1)
+            && (self.destination, self.mutual_tls, self.flags)
+                == (other.destination, other.mutual_tls, other.flags)
+            && self.changed == other.changed
+    }
+}
+
 impl RequestLabels {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.code, self.grpc, self.grpc_status) == (other.code, other.grpc, other.grpc_status)
+            && self.common.is_same(&other.common)
+    }
+
     fn text(&self, metric: usize) -> Option<String> {
         let status = self.grpc_status.filter(|_| self.grpc).map(|code| code.to_string()).unwrap_or_default();
         let more = [("response_code", self.code.to_string()), ("grpc_response_status", status)];

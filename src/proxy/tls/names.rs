@@ -1,5 +1,7 @@
 //! The names in a certificate, and matching them.
 
+use std::sync::Arc;
+
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -20,6 +22,7 @@ pub(crate) fn read(der: &[u8]) -> Option<TlsPeer> {
             }
         }
     }
+    peer.principal = peer.uris.first().map(|uri| Arc::from(uri.as_str()));
     let digest = x509_digest(der);
     peer.hash = digest;
     Some(peer)
