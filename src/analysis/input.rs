@@ -1,30 +1,48 @@
 //! What is analysed: a snapshot, and where each object of it was read.
 
 mod document;
+mod kinds;
 mod load;
+mod mesh;
+mod parse;
 mod position;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sagene_api::istio::mesh_config::{MeshConfig, MeshNetworks};
 use sagene_api::{Object, Resource};
 use sagene_model::snapshot::Collected;
 use sagene_model::{Mesh, Snapshot};
+use serde_json::Value;
 
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
 
 pub use document::{Document, SourceFile};
-pub use load::{LoadError, load};
-pub use position::{Location, locate};
+pub use load::{LoadError, load, load_bytes};
+pub use mesh::MeshError;
+pub use position::{Location, Places, locate};
 
 /// What is analysed.
 #[derive(Debug, Default)]
 pub struct Input {
     /// All objects.
     pub snapshot: Snapshot,
-    /// Mesh-wide settings.
+    /// Name of the cluster whose objects these are; empty for files, and where there is only one.
+    pub cluster: String,
+    /// The other clusters of the mesh, by name.
+    pub remotes: BTreeMap<String, Snapshot>,
+    /// Objects of kinds that [`Snapshot`] does not hold, as they were written: CustomResourceDefinitions and the like.
+    pub untyped: BTreeMap<ObjectRef, Arc<Value>>,
+    /// What meaning depends on, out of [`Input::mesh_config`].
     pub mesh: Mesh,
+    /// The MeshConfig in force: what was written over the defaults.
+    pub mesh_config: MeshConfig,
+    /// The MeshConfig as it was written; `None` where none was read.
+    pub mesh_config_written: Option<Value>,
+    /// Networks of the mesh; `None` where none were read.
+    pub mesh_networks: Option<MeshNetworks>,
     /// Where objects were read; objects of a cluster have no place.
     pub sources: BTreeMap<ObjectRef, Document>,
     /// Findings of reading itself: objects that break the shape of their kind.

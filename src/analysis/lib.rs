@@ -10,6 +10,7 @@ pub mod input;
 pub mod message;
 pub mod path;
 pub mod validation;
+mod yaml;
 
 pub use code::{Code, Level};
 pub use input::Input;
@@ -20,7 +21,7 @@ pub use path::FieldPath;
 pub fn analyze(input: &Input) -> Vec<Message> {
     let mut messages: Vec<Message> = checks::ALL.iter().flat_map(|check| (check.run)(input)).collect();
     messages.extend(input.problems.iter().cloned());
-    messages.sort_by(|left, right| left.order().cmp(&right.order()));
+    messages.sort_by(Message::compare);
     messages.dedup();
     messages
 }

@@ -1,6 +1,7 @@
 //! A finding: what, about which object, at which field.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use crate::code::{Code, Level};
 use crate::path::FieldPath;
@@ -20,6 +21,11 @@ impl ObjectRef {
     /// A reference of its parts.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
         Self { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// Kind, name and namespace: the order of output.
+    fn words(&self) -> (&str, &str, &str) {
+        (&self.kind, &self.name, &self.namespace)
     }
 
     /// `Kind namespace/name`, or `Kind name` for cluster-scoped kinds: what output shows and suppressions match.
@@ -43,12 +49,14 @@ pub struct Message {
     pub path: FieldPath,
     /// In words.
     pub text: String,
+    /// The cluster it was found in, where several were looked at.
+    pub cluster: Option<Arc<str>>,
 }
 
 impl Message {
     /// A finding about a whole object.
     pub fn new(code: Code, object: ObjectRef, text: String) -> Self {
-        Self { code, object, path: FieldPath::default(), text }
+        Self { code, object, path: FieldPath::default(), text, cluster: None }
     }
 
     /// The same, at a field.
@@ -63,22 +71,14 @@ impl Message {
         self.code.level()
     }
 
-    /// Key of the order of output.
-    pub(crate) fn order(&self) -> impl Ord {
-        let object = &self.object;
-        (
-            self.level(),
-            self.code.id(),
-            object.kind.clone(),
-            object.name.clone(),
-            object.namespace.clone(),
-            self.text.clone(),
-            self.path.clone(),
-        )
-    }
-
-    /// Compares by the order of output.
+    /// Compares by the order of output: cluster, level, code, object, text.
     pub fn compare(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
+        let key = |message: &Self| (message.level(), message.code.id());
+        self.cluster
+            .cmp(&other.cluster)
+            .then_with(|| key(self).cmp(&key(other)))
+            .then_with(|| self.object.words().cmp(&other.object.words()))
+            .then_with(|| self.text.cmp(&other.text))
+            .then_with(|| self.path.cmp(&other.path))
     }
 }

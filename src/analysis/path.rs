@@ -1,64 +1,108 @@
 //! Where in an object: `spec.http[0].route[1].destination.host`.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// One step down.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step<'p> {
     /// Into a field or map entry.
-    Key(String),
+    Key(&'p str),
     /// Into a list.
     Index(usize),
 }
 
-/// A place in an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FieldPath(pub Vec<Step>);
+/// Begins a step into a field.
+const KEY: char = '\u{1}';
+/// Begins a step into a list; decimal digits follow.
+const INDEX: char = '\u{2}';
+
+/// A place in an object. One allocation, however deep: analysis of a large mesh makes many.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct FieldPath(Box<str>);
 
 impl FieldPath {
     /// Reads `a.b[0].c`. What does not parse as an index is a key, so this never fails.
     pub fn parse(text: &str) -> Self {
-        let mut steps = Vec::new();
+        let mut steps = String::with_capacity(text.len() + 1);
         for part in text.split('.').filter(|part| !part.is_empty()) {
             let (key, rest) = part.find('[').map_or((part, ""), |at| part.split_at(at));
             if !key.is_empty() {
-                steps.push(Step::Key(key.to_owned()));
+                steps.push(KEY);
+                steps.push_str(key);
             }
-            let indexes = rest
-                .split('[')
-                .map(|index| index.trim_end_matches(']'))
-                .filter_map(|index| index.parse().ok());
-            steps.extend(indexes.map(Step::Index));
+            let indexes = rest.split('[').map(|index| index.trim_end_matches(']'));
+            for index in indexes.filter(|index| index.parse::<usize>().is_ok()) {
+                steps.push(INDEX);
+                steps.push_str(index);
+            }
         }
-        Self(steps)
+        Self(steps.into_boxed_str())
     }
 
     /// One step further, into a field.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(Step::Key(key.to_owned()));
-        Self(steps)
+        let mut steps = String::with_capacity(self.0.len() + 1 + key.len());
+        steps.push_str(&self.0);
+        steps.push(KEY);
+        // The two characters that begin steps cannot be part of one; no field of any kind has them.
+        steps.extend(key.chars().filter(|character| !matches!(*character, KEY | INDEX)));
+        Self(steps.into_boxed_str())
     }
 
     /// One step further, into a list.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(Step::Index(index));
-        Self(steps)
+        Self(format!("{}{INDEX}{index}", self.0).into_boxed_str())
     }
 
     /// The place that holds this one; `None` at the top.
     pub fn parent(&self) -> Option<Self> {
-        let (_, rest) = self.0.split_last()?;
-        Some(Self(rest.to_vec()))
+        let end = self.0.rfind([KEY, INDEX])?;
+        Some(Self(self.0[..end].into()))
+    }
+
+    /// True for the object as a whole.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// This place, seen from the one that holds the object: `prefix` and then the steps of this.
+    #[must_use]
+    pub fn below(&self, prefix: &Self) -> Self {
+        Self(format!("{}{}", prefix.0, self.0).into_boxed_str())
+    }
+
+    /// The steps, from the top down.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        let mut rest: &str = &self.0;
+        std::iter::from_fn(move || {
+            let kind = rest.chars().next()?;
+            let body = &rest[1..];
+            let end = body.find([KEY, INDEX]).unwrap_or(body.len());
+            let (step, after) = body.split_at(end);
+            rest = after;
+            Some(if kind == INDEX { Step::Index(step.parse().unwrap_or_default()) } else { Step::Key(step) })
+        })
+    }
+}
+
+impl PartialOrd for FieldPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for FieldPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.steps().cmp(other.steps())
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, step) in self.0.iter().enumerate() {
+        for (position, step) in self.steps().enumerate() {
             match step {
                 Step::Key(key) if position == 0 => write!(formatter, "{key}")?,
                 Step::Key(key) => write!(formatter, ".{key}")?,
@@ -66,5 +110,33 @@ impl fmt::Display for FieldPath {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_order_and_text() {
+        let path = FieldPath::parse("spec.http[10]").key("app.kubernetes.io/name").index(2);
+        assert_eq!(path.to_string(), "spec.http[10].app.kubernetes.io/name[2]");
+        assert_eq!(
+            path.steps().collect::<Vec<_>>(),
+            [
+                Step::Key("spec"),
+                Step::Key("http"),
+                Step::Index(10),
+                Step::Key("app.kubernetes.io/name"),
+                Step::Index(2)
+            ]
+        );
+        assert_eq!(path.parent().and_then(|it| it.parent()), Some(FieldPath::parse("spec.http[10]")));
+        assert_eq!(
+            FieldPath::parse("http[1]").below(&FieldPath::parse("spec")),
+            FieldPath::parse("spec.http[1]")
+        );
+        assert!(FieldPath::parse("a[9]") < FieldPath::parse("a[10]"));
+        assert!(FieldPath::default().parent().is_none() && FieldPath::default().is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! The mesh-wide settings that meaning depends on.
 
+use sagene_api::istio::mesh_config::{IngressControllerMode, MeshConfig};
+
 /// What MeshConfig and the installation say about the mesh as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mesh {
@@ -45,6 +47,32 @@ impl Default for IngressSettings {
             without_class: false,
             selector: "ingressgateway".to_owned(),
             service: "istio-ingressgateway".to_owned(),
+        }
+    }
+}
+
+impl Mesh {
+    /// What a MeshConfig means, in a cluster of this DNS domain and id.
+    pub fn of(config: &MeshConfig, domain: &str, cluster_id: &str) -> Self {
+        Self {
+            domain: domain.to_owned(),
+            trust_domain: config.trust_domain.clone(),
+            trust_domain_aliases: config.trust_domain_aliases.clone(),
+            root_namespace: config.root_namespace.clone(),
+            cluster_id: cluster_id.to_owned(),
+            auto_mtls: config.enable_auto_mtls,
+            default_service_export_to: config.default_service_export_to.clone(),
+            default_virtual_service_export_to: config.default_virtual_service_export_to.clone(),
+            default_destination_rule_export_to: config.default_destination_rule_export_to.clone(),
+            ingress: IngressSettings {
+                class: match config.ingress_controller_mode {
+                    IngressControllerMode::Off => String::new(),
+                    _ => config.ingress_class.clone(),
+                },
+                without_class: config.ingress_controller_mode == IngressControllerMode::Default,
+                selector: config.ingress_selector.clone(),
+                service: config.ingress_service.clone(),
+            },
         }
     }
 }

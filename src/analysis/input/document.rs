@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::path::FieldPath;
+
 /// A file that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -20,7 +22,9 @@ pub struct Document {
     /// Bytes of the document in the file.
     pub range: Range<usize>,
     /// Where in the document the object stands: empty, or `items[n]` for an item of a `List`.
-    pub prefix: crate::path::FieldPath,
+    pub prefix: FieldPath,
+    /// Line of the file on which the document begins, from 1.
+    line: usize,
 }
 
 impl Document {
@@ -30,36 +34,92 @@ impl Document {
     }
 
     /// Line of the file on which the document begins, from 1.
-    pub fn first_line(&self) -> usize {
-        self.file.text[..self.range.start].bytes().filter(|byte| *byte == b'\n').count() + 1
+    pub const fn first_line(&self) -> usize {
+        self.line
+    }
+
+    /// Line of a byte of the document, from 1.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        self.line + lines(&self.file.text[self.range.start..offset])
+    }
+
+    /// An item of the document, as a document of its own.
+    pub(super) fn item(&self, range: Range<usize>, line: usize) -> Self {
+        Self { file: self.file.clone(), range, prefix: FieldPath::default(), line }
     }
 }
 
-/// The documents of a file. A line that begins with `---` ends one: nothing else in YAML may begin a line so.
+/// How many lines a text ends.
+pub(super) fn lines(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count()
+}
+
+/// The documents of a file. A line that begins with `---` or `...` ends one: nothing else in YAML may begin a line so. In JSON files
+/// objects follow one another without a sign between them.
 pub(super) fn split(file: &Arc<SourceFile>) -> Vec<Document> {
-    let mut documents = Vec::new();
-    let mut start = 0;
-    let mut position = 0;
-    for line in file.text.split_inclusive('\n') {
-        let is_marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        if is_marker {
-            push(&mut documents, file, start..position);
-            start = position + 3;
-        }
-        position += line.len();
+    let mut documents = Splitter { file, documents: Vec::new(), counted: 0, line: 1 };
+    // A byte order mark belongs to no document.
+    let begin = if file.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    if file.name.ends_with(".json") && file.text[begin..].trim_start().starts_with('{') {
+        json(&mut documents, begin);
+        return documents.documents;
     }
-    push(&mut documents, file, start..file.text.len());
-    documents
+    let bytes = file.text.as_bytes();
+    let mut start = begin;
+    let mut line = begin;
+    while line < bytes.len() {
+        if is_marker(&bytes[line..]) {
+            documents.push(start..line);
+            start = line + 3;
+        }
+        line = memchr::memchr(b'\n', &bytes[line..]).map_or(bytes.len(), |length| line + length + 1);
+    }
+    documents.push(start..bytes.len());
+    documents.documents
 }
 
-fn push(documents: &mut Vec<Document>, file: &Arc<SourceFile>, range: Range<usize>) {
-    let text = &file.text[range.clone()];
-    let is_empty = text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#') || line.trim() == "...");
-    if !is_empty {
-        documents.push(Document { file: file.clone(), range, prefix: crate::path::FieldPath::default() });
+fn is_marker(line: &[u8]) -> bool {
+    (line.starts_with(b"---") || line.starts_with(b"..."))
+        && line.get(3).is_none_or(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// Objects one after the other; what follows the first mistake is one more document, which will not parse.
+fn json(documents: &mut Splitter<'_>, begin: usize) {
+    let text = &documents.file.text[begin..];
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    let mut start = 0;
+    while let Some(Ok(_)) = stream.next() {
+        documents.push(begin + start..begin + stream.byte_offset());
+        start = stream.byte_offset();
+    }
+    documents.push(begin + start..begin + text.len());
+}
+
+struct Splitter<'f> {
+    file: &'f Arc<SourceFile>,
+    documents: Vec<Document>,
+    /// Up to where lines are counted, and how many begin before.
+    counted: usize,
+    line: usize,
+}
+
+impl Splitter<'_> {
+    fn push(&mut self, range: Range<usize>) {
+        let text = &self.file.text[range.clone()];
+        let is_blank = |line: &str| {
+            let line = line.trim();
+            line.is_empty() || line.starts_with(['#', '%'])
+        };
+        if text.lines().all(is_blank) {
+            return;
+        }
+        self.line += lines(&self.file.text[self.counted..range.start]);
+        self.counted = range.start;
+        self.documents.push(Document {
+            file: self.file.clone(),
+            range,
+            prefix: FieldPath::default(),
+            line: self.line,
+        });
     }
 }

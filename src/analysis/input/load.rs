@@ -1,139 +1,98 @@
-//! Text in, objects out. Every kind counts, also those that no check reads.
+//! Text in, objects out. Large inputs are read on several threads.
 
 use std::sync::Arc;
 
-use sagene_api::{Object, ParseError, Resource};
-use sagene_model::snapshot::Collected;
-use serde_json::Value;
-
 use super::Input;
-use super::document::{Document, SourceFile, split};
-use crate::code::Code;
-use crate::message::{Message, ObjectRef};
-use crate::path::FieldPath;
+use super::document::{Document, SourceFile, lines, split};
+use super::{kinds, parse};
 
 /// A document that is no object.
-#[derive(Debug, thiserror::Error)]
-#[error("{file}:{line}: {problem}")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {problem}")]
 pub struct LoadError {
     /// File as the user named it.
     pub file: String,
     /// Line from 1.
     pub line: usize,
+    /// Column from 1, in characters.
+    pub column: usize,
     /// What is wrong.
     pub problem: String,
 }
+
+/// Most threads that read at once.
+const MOST_THREADS: usize = 8;
+/// Fewer documents are not worth a thread.
+const DOCUMENTS_A_THREAD: usize = 64;
+/// Documents of this many bytes may be lists whose items are worth to be read apart.
+const LARGE: usize = 1 << 16;
 
 /// Reads all documents of a file into `input`. Objects without a namespace get `namespace`. Documents that cannot be read are
 /// returned; the others count.
 pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec<LoadError> {
     let file = Arc::new(SourceFile { name: name.to_owned(), text });
-    let mut errors = Vec::new();
-    for document in split(&file) {
-        match parse(&document) {
-            Ok(Value::Null) => {}
-            Ok(value) => {
-                if let Err(problem) = take(input, document.clone(), value, namespace) {
-                    errors.push(LoadError { file: name.to_owned(), line: document.first_line(), problem });
-                }
-            }
-            Err(error) => errors.push(error),
-        }
+    let documents: Vec<Document> = split(&file).into_iter().flat_map(apart).collect();
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = available.min(MOST_THREADS).min(documents.len() / DOCUMENTS_A_THREAD).max(1);
+    if threads == 1 {
+        return read_all(input, documents, namespace);
     }
+    let share = documents.len().div_ceil(threads);
+    let mut documents = documents.into_iter();
+    let mut errors = Vec::new();
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads)
+            .map(|_| {
+                let share: Vec<Document> = documents.by_ref().take(share).collect();
+                scope.spawn(move || {
+                    let mut part = Input::default();
+                    let errors = read_all(&mut part, share, namespace);
+                    (part, errors)
+                })
+            })
+            .collect();
+        for part in parts {
+            match part.join() {
+                Ok((part, found)) => {
+                    kinds::merge(input, part);
+                    errors.extend(found);
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
     errors
 }
 
-fn parse(document: &Document) -> Result<Value, LoadError> {
-    serde_yaml::from_str(document.text()).map_err(|error: serde_yaml::Error| {
-        let line = error.location().map_or(0, |place| place.line().saturating_sub(1));
-        LoadError {
-            file: document.file.name.clone(),
-            line: document.first_line() + line,
-            problem: error.to_string(),
-        }
-    })
-}
-
-fn take(input: &mut Input, document: Document, value: Value, namespace: &str) -> Result<(), String> {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
-    if kind.is_empty() || api_version.is_empty() {
-        return Err("apiVersion and kind must be set".to_owned());
-    }
-    if kind == "List" && api_version == "v1" {
-        let items = value.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        for (index, item) in items.into_iter().enumerate() {
-            let mut inner = document.clone();
-            inner.prefix = FieldPath::parse("items").index(index);
-            take(input, inner, item, namespace)?;
-        }
-        return Ok(());
-    }
-    *input.counts.entry(kind.clone()).or_default() += 1;
-    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    insert_kind(input, document, value, namespace, group, &kind);
-    Ok(())
-}
-
-macro_rules! insert_by_kind {
-    ($($type:path),+ $(,)?) => {
-        fn insert_kind(input: &mut Input, document: Document, value: Value, namespace: &str, group: &str, kind: &str) {
-            $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
-                return insert::<$type>(input, document, value, namespace);
-            })+
-        }
-    };
-}
-
-insert_by_kind!(
-    sagene_api::kubernetes::Service,
-    sagene_api::kubernetes::EndpointSlice,
-    sagene_api::kubernetes::Pod,
-    sagene_api::kubernetes::Namespace,
-    sagene_api::kubernetes::Node,
-    sagene_api::kubernetes::Secret,
-    sagene_api::kubernetes::ConfigMap,
-    sagene_api::kubernetes::ServiceAccount,
-    sagene_api::kubernetes::Deployment,
-    sagene_api::kubernetes::Ingress,
-    sagene_api::kubernetes::MutatingWebhookConfiguration,
-    sagene_api::istio::networking::VirtualService,
-    sagene_api::istio::networking::DestinationRule,
-    sagene_api::istio::networking::Gateway,
-    sagene_api::istio::networking::ServiceEntry,
-    sagene_api::istio::networking::WorkloadEntry,
-    sagene_api::istio::networking::WorkloadGroup,
-    sagene_api::istio::networking::Sidecar,
-    sagene_api::istio::networking::EnvoyFilter,
-    sagene_api::istio::networking::ProxyConfig,
-    sagene_api::istio::security::PeerAuthentication,
-    sagene_api::istio::security::RequestAuthentication,
-    sagene_api::istio::security::AuthorizationPolicy,
-);
-
-fn insert<S: Collected>(input: &mut Input, document: Document, value: Value, namespace: &str) {
-    let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let own = value.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let place = match (S::NAMESPACED, own) {
-        (false, _) => String::new(),
-        (true, "") => namespace.to_owned(),
-        (true, own) => own.to_owned(),
-    };
-    let reference = ObjectRef::new(S::KIND, &place, &name);
-    input.sources.insert(reference.clone(), document);
-    match Object::<S>::from_value(value) {
-        Ok(mut object) => {
-            object.metadata.namespace = place;
-            input.snapshot.insert(Arc::new(object));
-        }
-        Err(error) => input.problems.push(shape_problem(reference, &error)),
+/// The same for bytes, which need not be text.
+pub fn load_bytes(input: &mut Input, name: &str, bytes: Vec<u8>, namespace: &str) -> Vec<LoadError> {
+    match String::from_utf8(bytes) {
+        Ok(text) => load(input, name, text, namespace),
+        Err(error) => vec![not_text(name, &error)],
     }
 }
 
-fn shape_problem(reference: ObjectRef, error: &ParseError) -> Message {
-    let path = match error {
-        ParseError::Field { path, .. } => FieldPath::parse(path),
-        ParseError::Kind { .. } => FieldPath::default(),
-    };
-    Message::new(Code::SchemaValidationError, reference, format!("Schema validation error: {error}")).at(path)
+fn not_text(name: &str, error: &std::string::FromUtf8Error) -> LoadError {
+    let bytes = error.as_bytes();
+    let good = String::from_utf8_lossy(&bytes[..error.utf8_error().valid_up_to()]);
+    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let problem = if is_utf16 { "is UTF-16; save it as UTF-8" } else { "is not UTF-8 text" };
+    LoadError {
+        file: name.to_owned(),
+        line: lines(&good) + 1,
+        column: good.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+        problem: problem.to_owned(),
+    }
+}
+
+/// The items of a large list, or the document itself.
+fn apart(document: Document) -> Vec<Document> {
+    if document.range.len() < LARGE {
+        return vec![document];
+    }
+    parse::items_of(&document).unwrap_or_else(|| vec![document])
+}
+
+fn read_all(input: &mut Input, documents: Vec<Document>, namespace: &str) -> Vec<LoadError> {
+    documents.into_iter().flat_map(|document| parse::read(input, document, namespace)).collect()
 }

@@ -1,9 +1,10 @@
-//! From a field to its line: the document is read again, event by event, only when a message needs it.
+//! From a field to its line: the document is read again only when a message needs it.
 
-use granit_parser::{Event, Parser, Span};
+use std::ops::Range;
 
 use super::document::Document;
-use crate::path::{FieldPath, Step};
+use crate::path::FieldPath;
+use crate::yaml::{self, Content, Node};
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,112 +15,75 @@ pub struct Location {
     pub line: usize,
     /// Column from 1, in characters.
     pub column: usize,
-    /// Bytes of the value in the file; empty where only the line is known.
-    pub range: std::ops::Range<usize>,
+    /// Bytes of the value in the file, or of the key or first line of what has more than one; empty where only the line is known.
+    pub range: Range<usize>,
+    /// Whether it is the very field, not only the nearest thing that holds it.
+    pub exact: bool,
 }
 
-/// Where a field stands. A field that is not there is replaced by the nearest one that holds it, in the end by the document.
-pub fn locate(document: &Document, path: &FieldPath) -> Location {
-    let mut wanted = FieldPath(document.prefix.0.iter().chain(&path.0).cloned().collect());
-    let places = places(document.text());
-    loop {
-        if let Some((_, span)) = places.iter().find(|(place, _)| *place == wanted) {
-            return location(document, *span);
+/// A document that was read again, to find fields in it.
+pub struct Places<'d> {
+    document: &'d Document,
+    root: Option<Node<'d>>,
+}
+
+impl<'d> Places<'d> {
+    /// Reads it.
+    pub fn of(document: &'d Document) -> Self {
+        Self { document, root: yaml::tree(&document.file.text, document.range.clone()) }
+    }
+
+    /// Where a field stands. A field that is not there is replaced by the nearest one that holds it, in the end by the document.
+    pub fn locate(&self, path: &FieldPath) -> Location {
+        let (range, exact) = self.range(path);
+        let text = &self.document.file.text;
+        let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        Location {
+            file: self.document.file.name.clone(),
+            line: self.document.line_of(range.start),
+            column: text[line_start..range.start].trim_start_matches('\u{feff}').chars().count() + 1,
+            range,
+            exact,
         }
-        match wanted.parent() {
-            Some(parent) => wanted = parent,
-            None => {
-                let (line, offset) = first_content(document);
-                return Location { file: document.file.name.clone(), line, column: 1, range: offset..offset };
-            }
+    }
+
+    fn range(&self, path: &FieldPath) -> (Range<usize>, bool) {
+        let path = path.below(&self.document.prefix);
+        let Some(root) = &self.root else {
+            let start = first_content(self.document);
+            return (start..start, false);
+        };
+        let found = root.find(&path);
+        let is_whole = found.key.is_none() && found.node.span == root.span;
+        if is_whole {
+            return (found.node.span.start..found.node.span.start, path.is_empty());
         }
+        let range = match (&found.node.content, found.key) {
+            (Content::Nothing | Content::Map(_) | Content::List(_), Some(key)) => key,
+            _ => found.node.span.clone(),
+        };
+        let shown = &self.document.file.text[range.clone()];
+        let length = shown.find(['\n', '\r']).unwrap_or(shown.len());
+        (range.start..range.start + shown[..length].trim_end().len(), found.exact)
     }
 }
 
-/// Line and byte of a document's first line that is neither blank nor a comment.
-fn first_content(document: &Document) -> (usize, usize) {
+/// Where a field of a document stands.
+pub fn locate(document: &Document, path: &FieldPath) -> Location {
+    Places::of(document).locate(path)
+}
+
+/// Byte of a document's first line that is neither blank nor a comment.
+fn first_content(document: &Document) -> usize {
     let mut offset = document.range.start;
-    for (index, line) in document.text().split_inclusive('\n').enumerate() {
-        let content = line.trim();
-        if !content.is_empty() && !content.starts_with('#') {
-            return (document.first_line() + index, offset);
+    for line in document.text().split_inclusive('\n') {
+        let content = line.trim_start();
+        if !content.trim_end().is_empty() && !content.starts_with('#') {
+            return offset + line.len() - content.len();
         }
         offset += line.len();
     }
-    (document.first_line(), document.range.start)
-}
-
-fn location(document: &Document, span: Span) -> Location {
-    let start = span.start.byte_offset().unwrap_or_default();
-    let end = span.end.byte_offset().unwrap_or(start);
-    let range = document.range.start + start..(document.range.start + end).min(document.range.end);
-    Location {
-        file: document.file.name.clone(),
-        line: document.first_line() + span.start.line().saturating_sub(1),
-        column: span.start.col() + 1,
-        range,
-    }
-}
-
-/// Where the walk is inside of.
-enum Frame {
-    /// A mapping; the key whose value comes next, if it is one.
-    Map(Option<String>),
-    /// A list; the index of the next element.
-    List(usize),
-}
-
-/// The place of every value: its path and span. Reading stops where the document is no YAML.
-fn places(text: &str) -> Vec<(FieldPath, Span)> {
-    let mut places = Vec::new();
-    let mut frames: Vec<Frame> = Vec::new();
-    for next in Parser::new_from_str(text) {
-        let Ok((event, span)) = next else { break };
-        match event {
-            Event::MappingStart(..) => {
-                note(&mut places, &frames, span);
-                frames.push(Frame::Map(None));
-            }
-            Event::SequenceStart(..) => {
-                note(&mut places, &frames, span);
-                frames.push(Frame::List(0));
-            }
-            Event::MappingEnd | Event::SequenceEnd => {
-                frames.pop();
-                advance(&mut frames);
-            }
-            Event::Scalar(value, ..) => match frames.last_mut() {
-                Some(Frame::Map(key @ None)) => *key = Some(value.into_owned()),
-                _ => {
-                    note(&mut places, &frames, span);
-                    advance(&mut frames);
-                }
-            },
-            Event::Alias(..) => {
-                note(&mut places, &frames, span);
-                advance(&mut frames);
-            }
-            _ => {}
-        }
-    }
-    places
-}
-
-fn note(places: &mut Vec<(FieldPath, Span)>, frames: &[Frame], span: Span) {
-    let steps = frames.iter().map(|frame| match frame {
-        Frame::Map(key) => Step::Key(key.clone().unwrap_or_default()),
-        Frame::List(index) => Step::Index(*index),
-    });
-    places.push((FieldPath(steps.collect()), span));
-}
-
-/// A value is done: the next thing is a key, or the next element.
-fn advance(frames: &mut [Frame]) {
-    match frames.last_mut() {
-        Some(Frame::Map(key)) => *key = None,
-        Some(Frame::List(index)) => *index += 1,
-        None => {}
-    }
+    document.range.start
 }
 
 #[cfg(test)]
@@ -128,20 +92,31 @@ mod tests {
     use crate::input::document::{SourceFile, split};
     use std::sync::Arc;
 
-    const TEXT: &str = "# head\n---\nkind: A\nspec:\n  hosts:\n  - one\n  - two # with a comment\n  http: [{match: {x: \"y\"}}]\n---\n\nkind: B\n";
+    const TEXT: &str = "# head\n---\nkind: A\nspec:\n  hosts:\n  - one\n  - two # with a comment\n  http: [{match: {x: \"y\"}}]\n  tls:\n    mode: &m SIMPLE\n---\n\nkind: B\n";
 
-    fn find(document: usize, path: &str) -> (usize, usize, String) {
-        let file = Arc::new(SourceFile { name: "f.yaml".to_owned(), text: TEXT.to_owned() });
+    fn find(text: &str, document: usize, path: &str) -> (usize, usize, String) {
+        let file = Arc::new(SourceFile { name: "f.yaml".to_owned(), text: text.to_owned() });
         let location = locate(&split(&file)[document], &FieldPath::parse(path));
-        (location.line, location.column, TEXT[location.range].to_owned())
+        (location.line, location.column, text[location.range].to_owned())
     }
 
     #[test]
     fn fields_elements_and_what_is_missing() {
-        assert_eq!(find(0, "spec.hosts[1]"), (7, 5, "two".to_owned()));
-        assert_eq!(find(0, "spec.http[0].match.x").0, 8);
-        assert_eq!(find(0, "spec.hosts[9]").0, find(0, "spec.hosts").0);
-        assert_eq!(find(1, "kind"), (11, 7, "B".to_owned()));
-        assert_eq!(find(1, "nothing.here").0, 11);
+        assert_eq!(find(TEXT, 0, "spec.hosts[1]"), (7, 5, "two".to_owned()));
+        assert_eq!(find(TEXT, 0, "spec.http[0].match.x"), (8, 22, "\"y\"".to_owned()));
+        assert_eq!(find(TEXT, 0, "spec.hosts[9]"), (5, 3, "hosts".to_owned()));
+        assert_eq!(find(TEXT, 0, "spec.tls"), (9, 3, "tls".to_owned()));
+        assert_eq!(find(TEXT, 0, "spec.tls.mode").0, 10);
+        assert_eq!(find(TEXT, 1, "kind"), (13, 7, "B".to_owned()));
+        assert_eq!(find(TEXT, 1, "nothing.here").0, 13);
+    }
+
+    #[test]
+    fn windows_lines_byte_order_marks_and_json() {
+        let windows = TEXT.replace('\n', "\r\n");
+        assert_eq!(find(&windows, 0, "spec.hosts[1]"), (7, 5, "two".to_owned()));
+        assert_eq!(find(&format!("\u{feff}{}", &TEXT[7..]), 0, "kind"), (2, 7, "A".to_owned()));
+        let json = "{\n\t\"kind\": \"A\",\n\t\"spec\": {\"hosts\": [\"o\\u006ee\"]}\n}\n";
+        assert_eq!(find(json, 0, "spec.hosts[0]"), (3, 21, "\"o\\u006ee\"".to_owned()));
     }
 }

@@ -8,7 +8,6 @@ use sagene_api::istio::mesh_config::{
 use sagene_api::istio::networking::traffic_policy::connection_pool::{H2UpgradePolicy, TcpKeepalive};
 use sagene_api::istio::networking::virtual_service::HttpRetry;
 use sagene_model::Mesh;
-use sagene_model::mesh::IngressSettings;
 
 /// How far request paths are normalized before anything looks at them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -117,27 +116,7 @@ impl Settings {
     pub fn of(config: &MeshConfig, domain: &str, cluster_id: &str) -> Self {
         let sampling = config.default_config.tracing.as_ref().and_then(|tracing| tracing.sampling);
         Self {
-            mesh: Mesh {
-                domain: domain.to_owned(),
-                trust_domain: config.trust_domain.clone(),
-                trust_domain_aliases: config.trust_domain_aliases.clone(),
-                root_namespace: config.root_namespace.clone(),
-                cluster_id: cluster_id.to_owned(),
-                auto_mtls: config.enable_auto_mtls,
-                default_service_export_to: config.default_service_export_to.clone(),
-                default_virtual_service_export_to: config.default_virtual_service_export_to.clone(),
-                default_destination_rule_export_to: config.default_destination_rule_export_to.clone(),
-                ingress: IngressSettings {
-                    class: match config.ingress_controller_mode {
-                        mesh_config::IngressControllerMode::Off => String::new(),
-                        _ => config.ingress_class.clone(),
-                    },
-                    without_class: config.ingress_controller_mode
-                        == mesh_config::IngressControllerMode::Default,
-                    selector: config.ingress_selector.clone(),
-                    service: config.ingress_service.clone(),
-                },
-            },
+            mesh: Mesh::of(config, domain, cluster_id),
             proxy_listen_port: port(config.proxy_listen_port, 15001),
             proxy_inbound_listen_port: port(config.proxy_inbound_listen_port, 15006),
             connect_timeout: config.connect_timeout,

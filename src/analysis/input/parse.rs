@@ -1,0 +1,187 @@
+//! One document: from text to the objects in it.
+
+use serde_json::{Map, Value};
+
+use super::Input;
+use super::document::{Document, lines};
+use super::kinds;
+use super::load::LoadError;
+use crate::path::FieldPath;
+use crate::yaml::{self, Content, Node};
+
+/// Most merges (`<<`) that are followed into one another.
+const DEEPEST_MERGE: usize = 32;
+
+/// Takes the objects of a document into `input`.
+pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Vec<LoadError> {
+    if let Some(items) = items_of(&document) {
+        return items.into_iter().flat_map(|item| read(input, item, namespace)).collect();
+    }
+    let quick = yaml::quick(&document.file.text, document.range.clone()).and_then(|node| node.to_value());
+    let value = match quick.map_or_else(|| slow(&document), Ok) {
+        Ok(value) => value,
+        Err(error) => return vec![error],
+    };
+    let mut errors = Vec::new();
+    take(input, document, value, namespace, &mut errors);
+    errors
+}
+
+/// The items of a list as documents of their own; `None` where it is no list, or one that only the complete reader can read.
+pub(super) fn items_of(document: &Document) -> Option<Vec<Document>> {
+    // Nearly no document is a list: the word is looked for before anything is parsed.
+    memchr::memmem::find(document.text().as_bytes(), b"List")?;
+    let root = yaml::quick(&document.file.text, document.range.clone())?;
+    root.get("kind")?.text().filter(|kind| kind.ends_with("List"))?;
+    root.get("apiVersion")?;
+    let Content::List(items) = &root.get("items")?.content else { return None };
+    let mut line = document.first_line();
+    let mut counted = document.range.start;
+    let mut documents = Vec::with_capacity(items.len());
+    for item in items {
+        line += lines(&document.file.text[counted..item.span.start]);
+        counted = item.span.start;
+        documents.push(document.item(extent(document, item), line));
+    }
+    Some(documents)
+}
+
+/// An item with the rest of its last line, which a literal block at its end needs.
+fn extent(document: &Document, item: &Node<'_>) -> std::ops::Range<usize> {
+    let text = &document.file.text;
+    if text[item.span.start..].starts_with(['{', '[']) {
+        return item.span.clone();
+    }
+    let end = text[item.span.end..document.range.end]
+        .find('\n')
+        .map_or(document.range.end, |length| item.span.end + length + 1);
+    item.span.start..end
+}
+
+fn slow(document: &Document) -> Result<Value, LoadError> {
+    let text = document.text();
+    if document.file.name.ends_with(".json") && text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| json_error(document, &error));
+    }
+    let mut value: Value = serde_yaml::from_str(text).map_err(|error| yaml_error(document, &error))?;
+    merge(&mut value, 0);
+    Ok(value)
+}
+
+/// Merge keys: what `<<` names counts where the mapping says nothing of its own.
+fn merge(value: &mut Value, depth: usize) {
+    match value {
+        Value::Object(map) => {
+            if depth < DEEPEST_MERGE
+                && let Some(merged) = map.remove("<<")
+            {
+                let sources = match merged {
+                    Value::Array(sources) => sources,
+                    source => vec![source],
+                };
+                for mut source in sources {
+                    merge(&mut source, depth + 1);
+                    fill(map, source);
+                }
+            }
+            map.values_mut().for_each(|value| merge(value, depth));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| merge(value, depth)),
+        _ => {}
+    }
+}
+
+fn fill(map: &mut Map<String, Value>, source: Value) {
+    let Value::Object(source) = source else { return };
+    for (key, value) in source {
+        map.entry(key).or_insert(value);
+    }
+}
+
+fn json_error(document: &Document, error: &serde_json::Error) -> LoadError {
+    let words = error.to_string();
+    let problem = words.split(" at line ").next().unwrap_or_default().to_owned();
+    problem_at(document, error.line(), error.column(), problem)
+}
+
+fn yaml_error(document: &Document, error: &serde_yaml::Error) -> LoadError {
+    let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+    let mut problem = in_file(&error.to_string(), document.first_line(), line);
+    let wrong = document.text().lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let indentation = &wrong[..wrong.len() - wrong.trim_start().len()];
+    if document.text().contains("{{") {
+        problem.push_str(" (this looks like a template: render it first, for example with helm template)");
+    } else if indentation.contains('\t') {
+        problem.push_str(" (YAML is indented with blanks, not with tabs)");
+    }
+    problem_at(document, line, column, problem)
+}
+
+/// The parser's words without the place they are about, and with lines of the file in place of lines of the document.
+fn in_file(words: &str, first_line: usize, line: usize) -> String {
+    let mut text = String::new();
+    let mut parts = words.split(" at line ");
+    text.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let digits = part.find(|character: char| !character.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(digits);
+        let number: usize = number.parse().unwrap_or(1);
+        let rest = rest
+            .strip_prefix(" column ")
+            .map_or(rest, |column| column.trim_start_matches(|character: char| character.is_ascii_digit()));
+        if number != line {
+            text.push_str(&format!(" at line {}", first_line + number - 1));
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
+/// An error at a line and column of a document; those of its first line count from where it begins.
+fn problem_at(document: &Document, line: usize, column: usize, problem: String) -> LoadError {
+    let text = &document.file.text;
+    let start = text[..document.range.start].rfind('\n').map_or(0, |at| at + 1);
+    let before = if line <= 1 { text[start..document.range.start].chars().count() } else { 0 };
+    LoadError {
+        file: document.file.name.clone(),
+        line: document.first_line() + line.saturating_sub(1),
+        column: before + column.max(1),
+        problem,
+    }
+}
+
+/// Objects and, of lists that the quick reader does not know, their items.
+fn take(
+    input: &mut Input,
+    document: Document,
+    mut value: Value,
+    namespace: &str,
+    errors: &mut Vec<LoadError>,
+) {
+    if value.is_null() {
+        return;
+    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if kind.is_empty() || api_version.is_empty() {
+        let missing = match (api_version.is_empty(), kind.is_empty()) {
+            (true, true) => "no Kubernetes object: apiVersion and kind must be set",
+            (true, false) => "apiVersion must be set",
+            _ => "kind must be set",
+        };
+        let place = super::locate(&document, &FieldPath::default());
+        let (line, column) = (place.line, place.column);
+        errors.push(LoadError { file: place.file, line, column, problem: missing.to_owned() });
+        return;
+    }
+    if kind.ends_with("List") && value.get("items").is_some_and(Value::is_array) {
+        let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else { return };
+        for (index, item) in items.into_iter().enumerate() {
+            let mut inner = document.clone();
+            inner.prefix = FieldPath::parse("items").index(index).below(&document.prefix);
+            take(input, inner, item, namespace, errors);
+        }
+        return;
+    }
+    kinds::insert(input, Some(document), value, namespace);
+}

@@ -1,0 +1,27 @@
+//! YAML as configuration is written, read into a tree that knows where everything stands.
+//!
+//! Two readers make the same tree. The quick one knows block and flow collections, one-line scalars and literal blocks — what nearly all
+//! configuration is made of — and gives up on anything else. The complete one goes by the events of a YAML parser.
+
+mod block;
+mod events;
+mod flow;
+mod scalar;
+mod tree;
+
+use std::ops::Range;
+
+pub(crate) use tree::{Content, Node};
+
+/// The quick reader: `None` where the text has something it does not know, right or wrong. Offsets are those of `text`.
+pub(crate) fn quick(text: &str, range: Range<usize>) -> Option<Node<'_>> {
+    block::Reader::new(text, range)?.document()
+}
+
+/// The tree of a document, by whichever reader knows it; `None` where it is no YAML.
+pub(crate) fn tree(text: &str, range: Range<usize>) -> Option<Node<'_>> {
+    quick(text, range.clone()).or_else(|| events::tree(text, range))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Nodes with their places.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::scalar;
+use crate::path::{FieldPath, Step};
+
+/// A value and where it stands.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Node<'t> {
+    /// Bytes from the first to behind the last of it.
+    pub(crate) span: Range<usize>,
+    /// What it is.
+    pub(crate) content: Content<'t>,
+}
+
+/// What a node holds.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Content<'t> {
+    /// Nothing was written.
+    Nothing,
+    /// A plain scalar: text, or a number, a boolean, null.
+    Plain(&'t str),
+    /// A quoted or block scalar, and whatever else is not looked into.
+    Text(Cow<'t, str>),
+    /// A mapping.
+    Map(Vec<Entry<'t>>),
+    /// A list.
+    List(Vec<Node<'t>>),
+}
+
+/// A key and its value.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Entry<'t> {
+    /// The key.
+    pub(crate) key: Cow<'t, str>,
+    /// Where the key stands.
+    pub(crate) place: Range<usize>,
+    /// Its value.
+    pub(crate) value: Node<'t>,
+}
+
+/// What a path led to.
+pub(crate) struct Found<'n, 't> {
+    /// The deepest node on the way.
+    pub(crate) node: &'n Node<'t>,
+    /// Where its key stands, if it is the value of one.
+    pub(crate) key: Option<Range<usize>>,
+    /// Whether the whole path was found.
+    pub(crate) exact: bool,
+}
+
+impl<'t> Node<'t> {
+    /// Follows a path as far as it goes.
+    pub(crate) fn find(&self, path: &FieldPath) -> Found<'_, 't> {
+        let mut found = Found { node: self, key: None, exact: true };
+        for step in path.steps() {
+            match (step, &found.node.content) {
+                (Step::Key(key), Content::Map(entries)) => {
+                    // Of equal keys the last counts, as it does for the value.
+                    match entries.iter().rev().find(|entry| entry.key == key) {
+                        Some(entry) => {
+                            found = Found { node: &entry.value, key: Some(entry.place.clone()), exact: true };
+                        }
+                        None => return Found { exact: false, ..found },
+                    }
+                }
+                (Step::Index(index), Content::List(items)) if index < items.len() => {
+                    found = Found { node: &items[index], key: None, exact: true };
+                }
+                _ => return Found { exact: false, ..found },
+            }
+        }
+        found
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.content {
+            Content::Map(entries) => entries.iter().rev().find(|entry| entry.key == key).map(|it| &it.value),
+            _ => None,
+        }
+    }
+
+    /// A scalar's text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Plain(text) => Some(text),
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as JSON; `None` where a plain scalar is one of those whose meaning is better left to a YAML library.
+    pub(crate) fn to_value(&self) -> Option<Value> {
+        Some(match &self.content {
+            Content::Nothing => Value::Null,
+            Content::Plain(text) => scalar::resolve(text)?,
+            Content::Text(text) => Value::String(text.to_string()),
+            Content::List(items) => Value::Array(items.iter().map(Self::to_value).collect::<Option<_>>()?),
+            Content::Map(entries) => {
+                let mut map = Map::new();
+                for entry in entries {
+                    map.insert(entry.key.to_string(), entry.value.to_value()?);
+                }
+                Value::Object(map)
+            }
+        })
+    }
+}
