@@ -1,5 +1,6 @@
 //! The API server from outside: a real kube client over TLS, a real webhook, a node agent stood in for.
 
+mod kubectl;
 mod objects;
 mod pods;
 mod webhooks;
@@ -18,7 +19,6 @@ pub(super) struct TestServer {
     pub(super) running: RunningApiServer,
     pub(super) pod_runtime: PodRuntimeHandle,
     address: std::net::SocketAddr,
-    #[expect(dead_code, reason = "the folder lives as long as the server")]
     pub(super) state: TempDir,
 }
 
@@ -44,20 +44,24 @@ impl TestServer {
         Self { running, pod_runtime, address, state }
     }
 
-    /// The administrator's kube client.
-    pub(super) async fn kube(&self) -> kube::Client {
+    /// The administrator's kubeconfig.
+    pub(super) fn kubeconfig(&self) -> Value {
         use base64::Engine as _;
         let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
         let admin = &self.running.admin;
-        let kubeconfig: kube::config::Kubeconfig = serde_json::from_value(json!({
+        json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
             "clusters": [{"name": "test", "cluster": {"server": format!("https://{}", self.address),
                 "certificate-authority-data": encode(&admin.ca_certificate)}}],
             "users": [{"name": "admin", "user": {"client-certificate-data": encode(&admin.client_certificate),
                 "client-key-data": encode(&admin.client_key)}}],
-        }))
-        .unwrap();
+        })
+    }
+
+    /// The administrator's kube client.
+    pub(super) async fn kube(&self) -> kube::Client {
+        let kubeconfig: kube::config::Kubeconfig = serde_json::from_value(self.kubeconfig()).unwrap();
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         kube::Client::try_from(config).unwrap()

@@ -97,7 +97,7 @@ impl PodRuntime for NodeAgent {
             let context = self.pod(namespace, pod).ok_or_else(|| not_found(pod))?;
             let stream = connect(&context, port).await.map_err(|error| {
                 PodRuntimeError::Internal(format!(
-                    "failed to connect to localhost:{port} inside the pod: {error}"
+                    "failed to connect to localhost:{port} inside namespace {namespace:?} of pod {pod:?}: {error}"
                 ))
             })?;
             Ok(Box::new(stream) as Box<dyn PortStream>)

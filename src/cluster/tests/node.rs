@@ -152,7 +152,17 @@ fn lifecycle(user_namespace: bool) {
     assert_eq!((again.started, again.process_id), (false, first.process_id));
     let map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}});
-    Api::of(&first).create("/api/v1/namespaces/default/configmaps", &map);
+    let api = Api::of(&first);
+    api.create("/api/v1/namespaces/default/configmaps", &map);
+    api.create(PODS, &json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "done"},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "any", "command": ["true"]}]},
+    }));
+    let done = |api: &Api| {
+        let pod = api.get(&format!("{PODS}/done"))?;
+        (pod["status"]["phase"] == "Succeeded").then(|| pod["status"].clone())
+    };
+    let status = until("the end of a pod", || done(&api));
 
     let process = nix::unistd::Pid::from_raw(i32::try_from(first.process_id).unwrap());
     nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).unwrap();
@@ -163,6 +173,12 @@ fn lifecycle(user_namespace: bool) {
     assert_eq!(second.api_address, first.api_address);
     let kept = Api::of(&second).get("/api/v1/namespaces/default/configmaps/kept").unwrap();
     assert_eq!(kept["data"]["a"], "b");
+    let api = Api::of(&second);
+    api.create(PODS, &server_pod_without_volumes());
+    until("a pod of the second daemon", || {
+        (api.get(&format!("{PODS}/later"))?["status"]["phase"] == "Running").then_some(())
+    });
+    assert_eq!(done(&api), Some(status), "a pod that finished is not touched again");
 
     assert!(launcher::stop(cluster.directory()).unwrap());
     assert_eq!(launcher::status(cluster.directory()).unwrap(), ClusterStatus::Stopped);
@@ -241,6 +257,13 @@ fn pods(user_namespace: bool) {
 
     api.delete(&format!("{PODS}/hello"));
     until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
+}
+
+fn server_pod_without_volumes() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "later"},
+        "spec": {"containers": [{"name": "web", "image": "helloworld-v1"}]},
+    })
 }
 
 fn server_pod() -> Value {

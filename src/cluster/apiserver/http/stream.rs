@@ -2,10 +2,16 @@
 
 mod channels;
 mod handshake;
+mod port_forward;
+mod remote_command;
+mod spdy;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
+
+use handshake::Supported;
+use port_forward::Destination;
 
 use super::object::wants_upgrade;
 use super::subresource::runtime_error;
@@ -43,21 +49,28 @@ impl Api {
         if !wants_upgrade(request.headers()) {
             return Err(ApiError::bad_request("Upgrade request required"));
         }
-        let handshake = handshake::websocket(request, &["v5.channel.k8s.io", "v4.channel.k8s.io"])?;
+        let supported = Supported {
+            websocket: &["v5.channel.k8s.io", "v4.channel.k8s.io"],
+            spdy: &[remote_command::PROTOCOL],
+        };
+        let handshake = handshake::negotiate(request, &supported)?;
         let (namespace, pod) = (&call.target.namespace, &call.target.name);
         let session = match call.target.subresource.as_str() {
-            "attach" => runtime.attach(namespace, pod, &container, options).await,
-            _ => runtime.exec(namespace, pod, &container, options).await,
+            "attach" => runtime.attach(namespace, pod, &container, options.clone()).await,
+            _ => runtime.exec(namespace, pod, &container, options.clone()).await,
         };
         let session = session.map_err(runtime_error)?;
-        let stop = call.stop.clone();
+        if handshake.is_spdy() {
+            let (response, transport) = handshake.accept_spdy();
+            until_stopped(call, async move {
+                if let Some(transport) = transport.await {
+                    remote_command::serve(transport, options, session).await;
+                }
+            });
+            return Ok(response);
+        }
         let (response, socket) = handshake.accept();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = channels::run_exec(socket, session) => {}
-                () = stop.cancelled() => {}
-            }
-        });
+        until_stopped(call, channels::run_exec(socket, session));
         Ok(response)
     }
 
@@ -70,35 +83,57 @@ impl Api {
         let runtime =
             self.pod_runtime.get().ok_or_else(|| ApiError::internal("the node agent has not started"))?;
         let (namespace, pod) = (call.target.namespace.clone(), call.target.name.clone());
-        self.operations.find("", "pods", &namespace, &pod).ok_or_else(|| call.target.not_found())?;
+        let found =
+            self.operations.find("", "pods", &namespace, &pod).ok_or_else(|| call.target.not_found())?;
         if !wants_upgrade(request.headers()) {
             return Err(ApiError::bad_request("Upgrade request required"));
         }
-        let ports: Vec<u16> = call
-            .query
-            .all("ports")
-            .flat_map(|list| list.split(','))
-            .filter_map(|port| port.parse().ok())
-            .collect();
-        if ports.is_empty() || ports.len() > PORT_LIMIT {
-            return Err(ApiError::bad_request(format!(
-                "query parameter \"ports\" must name 1 to {PORT_LIMIT} ports"
-            )));
+        let supported = Supported {
+            websocket: &[port_forward::TUNNELED_PROTOCOL, "v4.channel.k8s.io"],
+            spdy: &[port_forward::PROTOCOL],
+        };
+        let handshake = handshake::negotiate(request, &supported)?;
+        if handshake.protocol.ends_with(port_forward::PROTOCOL) {
+            let uid = found["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+            let destination = Destination { runtime, namespace, pod, uid };
+            let (response, transport) = handshake.accept_spdy();
+            until_stopped(call, async move {
+                if let Some(transport) = transport.await {
+                    port_forward::serve(transport, destination).await;
+                }
+            });
+            return Ok(response);
         }
-        let handshake = handshake::websocket(request, &["v4.channel.k8s.io"])?;
         let mut streams: Vec<channels::ForwardedPort> = Vec::new();
-        for port in ports {
+        for port in ports(call)? {
             let opened = runtime.port_forward(&namespace, &pod, port).await;
             streams.push((port, opened.map_err(|error| error.to_string())));
         }
-        let stop = call.stop.clone();
         let (response, socket) = handshake.accept();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = channels::run_port_forward(socket, streams) => {}
-                () = stop.cancelled() => {}
-            }
-        });
+        until_stopped(call, channels::run_port_forward(socket, streams));
         Ok(response)
     }
+}
+
+/// The ports that a WebSocket port-forward names in its query.
+fn ports(call: &Call) -> Result<Vec<u16>, ApiError> {
+    let named = call.query.all("ports").flat_map(|list| list.split(','));
+    let ports: Vec<u16> = named.filter_map(|port| port.parse().ok()).collect();
+    if ports.is_empty() || ports.len() > PORT_LIMIT {
+        return Err(ApiError::bad_request(format!(
+            "query parameter \"ports\" must name 1 to {PORT_LIMIT} ports"
+        )));
+    }
+    Ok(ports)
+}
+
+/// Lets a connection that was handed over run until it ends or the server stops.
+fn until_stopped(call: &Call, connection: impl Future<Output = ()> + Send + 'static) {
+    let stop = call.stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = connection => {}
+            () = stop.cancelled() => {}
+        }
+    });
 }

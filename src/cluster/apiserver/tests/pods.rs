@@ -12,8 +12,11 @@ use tokio::sync::oneshot;
 use super::TestServer;
 use crate::pod_runtime::*;
 
-/// Logs its options, runs `cat` for every command, and echoes on every port.
-struct Echo;
+/// The one port where nobody listens.
+pub(super) const CLOSED_PORT: u16 = 1;
+
+/// Logs its options, runs `cat` for every command, and echoes on every port but one.
+pub(super) struct Echo;
 
 impl PodRuntime for Echo {
     fn logs<'a>(
@@ -74,12 +77,16 @@ impl PodRuntime for Echo {
         &'a self,
         _: &'a str,
         _: &'a str,
-        _: u16,
+        port: u16,
     ) -> BoxFuture<'a, Result<Box<dyn PortStream>, PodRuntimeError>> {
+        if port == CLOSED_PORT {
+            return Box::pin(async { Err(PodRuntimeError::Internal("nobody listens".to_owned())) });
+        }
         let (inside, outside) = tokio::io::duplex(1024);
         tokio::spawn(async move {
             let (mut reader, mut writer) = tokio::io::split(inside);
             let _ = tokio::io::copy(&mut reader, &mut writer).await;
+            let _ = writer.shutdown().await;
         });
         let stream: Box<dyn PortStream> = Box::new(outside);
         Box::pin(async { Ok(stream) })

@@ -23,18 +23,20 @@ const VOLUME_REFRESH: Duration = Duration::from_secs(5);
 
 /// Runs the pod until it is gone from this node.
 pub(crate) async fn run(pod: Arc<PodContext>) {
-    let writer = sagene_base::task::spawn("pod-status", status_writer::run(pod.clone()));
     let finished_before =
         matches!(pod.object.borrow()["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    if !finished_before {
+    // A finished pod stays as it is until it is deleted.
+    if finished_before {
+        pod.stopping().await;
+    } else {
+        let writer = sagene_base::task::spawn("pod-status", status_writer::run(pod.clone()));
         match pod.spec.unsupported() {
             Some(message) => refuse(&pod, message),
             None => live(&pod).await,
         }
+        pod.stopping().await;
+        writer.abort();
     }
-    // A finished pod stays until it is deleted.
-    pod.stopping().await;
-    writer.abort();
     remove(&pod).await;
 }
 

@@ -49,6 +49,12 @@ pub(super) fn exit_status(exit: &ExecExit) -> Value {
     }
 }
 
+/// `{"Width":80,"Height":24}`.
+pub(super) fn terminal_size(size: &Value) -> Option<TerminalSize> {
+    let cells = |field: &str| size[field].as_u64().and_then(|cells| u16::try_from(cells).ok());
+    Some(TerminalSize { width: cells("Width")?, height: cells("Height")? })
+}
+
 /// Carries an exec or attach session until it has ended.
 pub(super) async fn run_exec(socket: impl Future<Output = Option<Socket>>, mut session: ExecSession) {
     let Some(socket) = socket.await else { return };
@@ -128,10 +134,9 @@ async fn handle_input(
             }
         }
         (Some(&RESIZE), Some(bytes)) => {
-            let size: Value = serde_json::from_slice(bytes).unwrap_or_default();
-            let cells = |field: &str| size[field].as_u64().and_then(|cells| u16::try_from(cells).ok());
-            if let (Some(width), Some(height), Some(resize)) = (cells("Width"), cells("Height"), resize) {
-                let _ = resize.send(TerminalSize { width, height }).await;
+            let size = serde_json::from_slice(bytes).ok().and_then(|size| terminal_size(&size));
+            if let (Some(size), Some(resize)) = (size, resize) {
+                let _ = resize.send(size).await;
             }
         }
         _ => {}
