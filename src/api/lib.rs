@@ -13,6 +13,7 @@ pub mod kubernetes;
 mod located;
 pub mod object;
 pub mod schema;
+pub mod trace;
 
 pub use duration::Duration;
 pub use object::{Object, ObjectMeta, OwnerReference, ParseError, Resource};

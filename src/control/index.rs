@@ -45,6 +45,8 @@ pub struct Index {
     /// Every VirtualService, oldest first.
     pub(crate) virtual_services: Arc<Vec<Arc<Resolved>>>,
     relevant_labels: BTreeSet<(String, String)>,
+    /// Some collector of spans is told the names of proxies: they share less then.
+    names_in_traces: bool,
     views: Mutex<HashMap<ViewKey, Arc<View>>>,
     inbounds: Mutex<HashMap<InboundKey, Arc<Inbound>>>,
     sets: Mutex<HashMap<SetKey, SharedSet>>,
@@ -94,11 +96,13 @@ impl Index {
             converted: Arc::default(),
             virtual_services,
             relevant_labels: BTreeSet::new(),
+            names_in_traces: false,
             views: Mutex::default(),
             inbounds: Mutex::default(),
             sets: Mutex::default(),
         };
         index.relevant_labels = view::relevant_labels(&index);
+        index.names_in_traces = crate::generate::telemetry::names_in_traces(&index);
         index
     }
 
@@ -296,8 +300,13 @@ impl Index {
         self.envoy_filters.select(proxy, &self.settings.mesh.root_namespace)
     }
 
+    /// The name of a proxy in traces; empty where nobody is told it.
+    pub(crate) fn name_in_traces(&self, proxy: &Proxy) -> String {
+        if self.names_in_traces { proxy.service_cluster.clone() } else { String::new() }
+    }
+
     pub(crate) fn view(&self, proxy: &Proxy) -> Arc<View> {
-        let key = view::key_of(proxy, &self.relevant_labels, self.settings.locality_load_balancing);
+        let key = view::key_of(self, proxy);
         if let Some(known) = lock(&self.views).get(&key) {
             return known.clone();
         }
@@ -339,7 +348,7 @@ impl Index {
     pub fn forget_unused<'a>(&self, connected: impl Iterator<Item = &'a Proxy>) {
         let (mut views, mut inbounds) = (HashSet::new(), HashSet::new());
         for proxy in connected {
-            views.insert(view::key_of(proxy, &self.relevant_labels, self.settings.locality_load_balancing));
+            views.insert(view::key_of(self, proxy));
             inbounds.insert(inbound::key_of(self, proxy));
         }
         lock(&self.sets).clear();

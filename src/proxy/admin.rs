@@ -47,7 +47,7 @@ pub(crate) struct AdminServer {
 }
 
 /// A path, whether it changes something (and so needs POST), and what it is for.
-const PATHS: [(&str, bool, &str); 21] = [
+const PATHS: [(&str, bool, &str); 22] = [
     ("/", false, "Admin home page"),
     ("/certs", false, "print certs on machine"),
     ("/clusters", false, "upstream cluster status"),
@@ -66,6 +66,7 @@ const PATHS: [(&str, bool, &str); 21] = [
     ("/reset_counters", true, "reset all counters to zero"),
     ("/runtime", false, "print runtime values"),
     ("/server_info", false, "print server version/status information"),
+    ("/spans", false, "print the spans of the last traced requests, as Zipkin has them"),
     ("/stats", false, "print server stats"),
     ("/stats/prometheus", false, "print server stats in prometheus format"),
     ("/stats/recentlookups", false, "not kept; always empty"),
@@ -100,6 +101,7 @@ impl AdminServer {
             "/drain_listeners" => self.drain(request),
             "/healthcheck/fail" => self.set_failed(true),
             "/healthcheck/ok" => self.set_failed(false),
+            "/spans" => json_reply(&serde_json::json!(self.proxy.recent_spans())),
             "/hot_restart_version" => text(StatusCode::OK, "disabled"),
             "/init_dump" => json_reply(&serde_json::json!({})),
             "/listeners" if wants_json(request) => json_reply(&listeners::as_json(&self.proxy)),

@@ -3,6 +3,7 @@
 pub(crate) mod cel;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod cors;
+pub(crate) mod ext_authz;
 pub(crate) mod fault;
 pub(crate) mod jwt_authn;
 pub(crate) mod local_ratelimit;

@@ -3,6 +3,7 @@
 pub(crate) mod alarm;
 pub(crate) mod attempt;
 pub(crate) mod body;
+pub(crate) mod call;
 pub(crate) mod codec;
 pub(crate) mod exchange;
 pub(crate) mod forward;

@@ -17,5 +17,6 @@ pub mod stats;
 mod sys;
 mod tcp;
 mod tls;
+mod tracing;
 mod upstream;
 pub mod worker;

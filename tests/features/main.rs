@@ -2,7 +2,10 @@
 //! sockets see the difference.
 
 mod envoy_filter;
+mod external_authorization;
 mod faults;
 mod mesh;
 mod request_authentication;
+mod service;
 mod telemetry;
+mod tracing;

@@ -63,6 +63,19 @@ impl Mesh {
         mesh
     }
 
+    /// A service of another namespace at an address of this machine; `port_name` tells its protocol.
+    pub(crate) fn add_service(&mut self, name: &str, namespace: &str, port_name: &str, address: SocketAddr) {
+        let port = address.port();
+        self.put::<sagene_api::kubernetes::Service>(&format!(
+            "{{metadata: {{name: {name}, namespace: {namespace}}}, spec: {{clusterIP: 10.96.0.20, selector: {{app: {name}}}, \
+             ports: [{{name: {port_name}, port: {port}}}]}}}}"
+        ));
+        self.put::<sagene_api::kubernetes::EndpointSlice>(&format!(
+            "{{metadata: {{name: {name}-1, namespace: {namespace}, labels: {{kubernetes.io/service-name: {name}}}}}, addressType: IPv4, \
+             ports: [{{name: {port_name}, port: {port}}}], endpoints: [{{addresses: [127.0.0.1], conditions: {{ready: true}}}}]}}"
+        ));
+    }
+
     /// Adds or replaces an object.
     pub(crate) fn put<S: Collected>(&mut self, yaml: &str) {
         let value: Value = serde_yaml::from_str(yaml).expect("YAML");
@@ -103,6 +116,18 @@ impl Mesh {
         self.start("sidecar", &name, SocketAddr::from(([127, 0, 0, 1], 0)), |made| made.bind_to_port = None)
     }
 
+    /// The sidecar of a client that reaches the service at `server`, the address of its sidecar.
+    pub(crate) fn sidecar_out_to(&self, app: &App, server: SocketAddr) -> Result<Running, String> {
+        let (port, mut mesh) =
+            (app.address.port(), Self { snapshot: self.snapshot.clone(), config: self.config.clone() });
+        mesh.put::<sagene_api::kubernetes::EndpointSlice>(&format!(
+            "{{metadata: {{name: web-1, namespace: shop, labels: {{kubernetes.io/service-name: web}}}}, addressType: IPv4, \
+             ports: [{{name: http, port: {port}}}], endpoints: [{{addresses: [{}], conditions: {{ready: true}}}}]}}",
+            server.ip()
+        ));
+        mesh.sidecar_out(app)
+    }
+
     /// A gateway (`istio: ingressgateway`), with the listener of a port.
     pub(crate) fn gateway(&self, port: u16) -> Result<Running, String> {
         self.start("router", &format!("0.0.0.0_{port}"), SocketAddr::from(([127, 0, 0, 1], 0)), |_| {})
@@ -139,6 +164,7 @@ fn node(kind: &str) -> Node {
         _ => json!({"app": "web", "version": "v1"}),
     };
     let node = json!({
+        "cluster": "web.shop",
         "id": format!("{kind}~127.0.0.1~web-1.shop~shop.svc.cluster.local"),
         "metadata": {"NAME": "web-1", "NAMESPACE": "shop", "WORKLOAD_NAME": "web", "CLUSTER_ID": "Kubernetes",
                      "LABELS": labels, "ISTIO_VERSION": "1.32.0"},
@@ -208,16 +234,33 @@ impl Running {
     /// One request for a host.
     pub(crate) fn get_host(&self, host: &str, path: &str, headers: &str) -> String {
         let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n");
-        let mut socket = TcpStream::connect(self.address).expect("connect");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
-        socket.write_all(head.as_bytes()).expect("write");
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
+        self.send(&head)
     }
 }
 
 impl Running {
+    /// One request with a body; the whole answer.
+    pub(crate) fn post(&self, path: &str, headers: &str, body: &str) -> String {
+        let length = body.len();
+        self.send(&format!("POST {path} HTTP/1.1\r\nHost: web.shop\r\n{headers}content-length: {length}\r\nConnection: close\r\n\r\n{body}"))
+    }
+
+    fn send(&self, request: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).expect("connect");
+        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+        socket.write_all(request.as_bytes()).expect("write");
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The value of a statistic; zero where there is none.
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        let text = self.proxy.as_ref().map(|proxy| proxy.stats().render_text()).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
     /// The statistics in Prometheus' format.
     pub(crate) fn prometheus(&self) -> String {
         self.proxy.as_ref().map(|proxy| proxy.stats().render_prometheus()).unwrap_or_default()
@@ -239,6 +282,22 @@ impl LogFile {
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("no line in {}", self.0.display())
+    }
+
+    /// Its lines so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        std::fs::read_to_string(&self.0).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for so many lines.
+    pub(crate) fn wait_for_lines(&self, count: usize) {
+        for _ in 0..500 {
+            if self.lines().len() >= count {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{:?}", self.lines())
     }
 
     /// Waits until the file holds exactly this.

@@ -1,8 +1,8 @@
-//! Authentication of requests, and authorization policies as RBAC filters: requests that a DENY policy matches are refused; where ALLOW policies exist, one must match.
-//!
-//! What an external provider would decide (CUSTOM) is refused as long as providers are not asked: closed, never open by accident.
+//! Authentication of requests, and authorization policies as RBAC filters: an external provider is asked about what CUSTOM policies
+//! match, requests that a DENY policy matches are refused; where ALLOW policies exist, one must match.
 
 mod condition;
+mod custom;
 mod matching;
 mod permission;
 mod principal;
@@ -53,20 +53,32 @@ pub(crate) fn policies(index: &Index, key: &InboundKey, gateway: bool) -> Polici
             .filter(|policy: &&Object<AuthorizationPolicy>| actions.contains(&policy.spec.action))
             .collect()
     };
-    let deny = of(&[AuthorizationAction::Deny, AuthorizationAction::Custom]);
+    let deny = of(&[AuthorizationAction::Deny]);
+    let custom = of(&[AuthorizationAction::Custom]);
     let allow = of(&[AuthorizationAction::Allow]);
     let audit = of(&[AuthorizationAction::Audit]);
+    // Providers are not asked about connections: what the policies match is refused, closed rather than open.
+    let provider = |policy: &&Object<AuthorizationPolicy>| {
+        policy.spec.provider.as_ref().map(|one| one.name.clone()).unwrap_or_default()
+    };
+    let closed: Selected<'_> = deny
+        .iter()
+        .copied()
+        .chain(custom.iter().copied().filter(|one| !custom::ignores_connections(index, &provider(one))))
+        .collect();
     let filters = |tcp: bool| -> Vec<Rules> {
         use rbac::rbac::Action;
-        [(&audit, Action::Log), (&deny, Action::Deny), (&allow, Action::Allow)]
+        let deny = if tcp { &closed } else { &deny };
+        [(&audit, Action::Log), (deny, Action::Deny), (&allow, Action::Allow)]
             .into_iter()
             .filter(|(selected, _)| !selected.is_empty())
             .map(|(selected, action)| rules(index, selected, action, tcp))
             .collect()
     };
     Policies {
-        http: request_authentication::filter(key, &index.keys, gateway)
+        http: custom::filters(index, &custom)
             .into_iter()
+            .chain(request_authentication::filter(key, &index.keys, gateway))
             .chain(filters(false).into_iter().map(for_http))
             .collect(),
         tcp: filters(true).into_iter().map(for_tcp).collect(),

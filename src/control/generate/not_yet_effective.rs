@@ -4,7 +4,6 @@ use super::envoy_filter;
 use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::gateway::ServerTlsMode;
 use sagene_api::istio::security::AuthorizationPolicy;
-use sagene_api::istio::security::authorization_policy::AuthorizationAction;
 use sagene_api::{Object, Resource};
 use sagene_model::snapshot::{Collection, Kind};
 use sagene_model::{Protocol, Snapshot};
@@ -134,15 +133,6 @@ fn destination_rule(object: &Object<sagene_api::istio::networking::DestinationRu
 
 fn authorization_policy(object: &Object<AuthorizationPolicy>) -> Parts {
     let mut parts = Parts::new();
-    match object.spec.action {
-        AuthorizationAction::Custom => {
-            parts.push((
-                "spec.provider".to_owned(),
-                "providers are not asked yet: what the rules match is refused",
-            ));
-        }
-        AuthorizationAction::Audit | AuthorizationAction::Allow | AuthorizationAction::Deny => {}
-    }
     if object.spec.target_ref.is_some() || !object.spec.target_refs.is_empty() {
         parts.push(("spec.targetRefs".to_owned(), "policies attached to objects have no effect yet"));
     }

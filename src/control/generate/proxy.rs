@@ -23,6 +23,8 @@ pub struct Proxy {
     pub id: String,
     /// What it does.
     pub proxy_type: ProxyType,
+    /// Name of the cluster of nodes it counts itself to, `app.namespace`: its name in traces.
+    pub service_cluster: String,
     /// Its addresses; the first is the one in its id.
     pub addresses: Vec<IpAddr>,
     /// Name of its pod.
@@ -103,6 +105,7 @@ impl Proxy {
         };
         Ok(Self {
             id: node.id.clone(),
+            service_cluster: node.cluster.clone(),
             proxy_type,
             addresses,
             name: name.to_owned(),

@@ -76,11 +76,11 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// What a workload reports of one side.
-    pub(crate) fn of(telemetry: &Telemetry, index: &Index, namespace: &str, side: Side) -> Self {
+    /// What a workload reports of one side; `service` is its name in traces.
+    pub(crate) fn of(telemetry: &Telemetry, index: &Index, service: &str, side: Side) -> Self {
         Self {
             access_log: logging::access_log(&telemetry.0, &index.settings, side),
-            tracing: tracing::tracing(&telemetry.0, index, namespace, side),
+            tracing: tracing::tracing(&telemetry.0, index, service, side),
             metrics: metrics::plugin(&telemetry.0, &index.settings, side),
         }
     }
@@ -106,12 +106,22 @@ fn names(providers: &[ProviderRef]) -> Vec<String> {
     providers.iter().map(|provider| provider.name.clone()).collect()
 }
 
-fn provider<'s>(settings: &'s Settings, name: &str) -> Option<&'s ExtensionProvider> {
+/// Whether spans go to a collector that is told the name of each proxy by its configuration.
+pub(crate) fn names_in_traces(index: &Index) -> bool {
+    let defaults = index.settings.default_providers.iter().flat_map(|defaults| defaults.tracing.clone());
+    let entries = index.snapshot.telemetries.iter().flat_map(|object| &object.spec.tracing);
+    let declared = entries.flat_map(|entry| names(&entry.providers));
+    defaults
+        .chain(declared)
+        .any(|name| provider(&index.settings, &name).is_some_and(|provider| provider.opentelemetry.is_some()))
+}
+
+pub(super) fn provider<'s>(settings: &'s Settings, name: &str) -> Option<&'s ExtensionProvider> {
     settings.extension_providers.iter().find(|provider| provider.name == name)
 }
 
 /// The cluster of a provider's service, `[namespace/]host`; short names are those of Kubernetes.
-fn cluster(index: &Index, service: &str, port: u32) -> (String, String) {
+pub(super) fn cluster(index: &Index, service: &str, port: u32) -> (String, String) {
     let host = service.rsplit('/').next().unwrap_or(service);
     let domain = &index.settings.mesh.domain;
     let candidates = [host.to_owned(), format!("{host}.{domain}"), format!("{host}.svc.{domain}")];

@@ -42,6 +42,8 @@ pub(crate) struct InboundKey {
     pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
     /// Public keys of the issuers in `authentication`, rule by rule.
     pub(crate) issuer_keys: Vec<Arc<str>>,
+    /// Name in traces; empty where no collector asks for one.
+    pub(crate) service_cluster: String,
     /// What is reported.
     pub(crate) telemetry: Telemetry,
     pub(crate) http10: bool,
@@ -75,6 +77,7 @@ impl PartialEq for InboundKey {
             && same(&self.authentication, &other.authentication)
             && self.issuer_keys == other.issuer_keys
             && self.telemetry == other.telemetry
+            && self.service_cluster == other.service_cluster
     }
 }
 
@@ -110,6 +113,7 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
         authentication,
         issuer_keys,
         telemetry: Telemetry::of(index, &proxy.namespace, &proxy.labels),
+        service_cluster: index.name_in_traces(proxy),
         http10: proxy.http10,
         transparent: proxy.interception_mode == "TPROXY",
         plain_envoy: proxy.plain_envoy,

@@ -32,6 +32,8 @@ pub(crate) struct ViewKey {
     pub(crate) locality: String,
     /// A stock Envoy, which does not know Istio's filters.
     pub(crate) plain_envoy: bool,
+    /// Name in traces; empty where no collector asks for one.
+    pub(crate) service_cluster: String,
 }
 
 /// A service as one client sees it.
@@ -187,7 +189,7 @@ impl View {
     pub(crate) fn reports(&self, index: &Index) -> &Reports {
         self.reports.get_or_init(|| {
             let telemetry = Telemetry::of(index, &self.key.namespace, &self.key.labels);
-            Reports::of(&telemetry, index, &self.key.namespace, telemetry::Side::Client)
+            Reports::of(&telemetry, index, &self.key.service_cluster, telemetry::Side::Client)
         })
     }
 
@@ -343,16 +345,18 @@ pub(crate) fn relevant_of(labels: &Labels, relevant: &BTreeSet<(String, String)>
 }
 
 /// The key of a proxy's view.
-pub(crate) fn key_of(proxy: &Proxy, relevant: &BTreeSet<(String, String)>, minds_locality: bool) -> ViewKey {
+pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> ViewKey {
     let labels = match proxy.proxy_type {
         ProxyType::Router => proxy.labels.clone(),
-        ProxyType::Sidecar => relevant_of(&proxy.labels, relevant),
+        ProxyType::Sidecar => relevant_of(&proxy.labels, &index.relevant_labels),
     };
+    let minds_locality = index.settings.locality_load_balancing;
     ViewKey {
         proxy_type: proxy.proxy_type,
         namespace: proxy.namespace.clone(),
         labels,
         locality: if minds_locality { proxy.locality.clone() } else { String::new() },
         plain_envoy: proxy.plain_envoy,
+        service_cluster: index.name_in_traces(proxy),
     }
 }

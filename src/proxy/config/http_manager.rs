@@ -9,11 +9,13 @@ use super::listener::Direction;
 use super::proto::{self, http, network, types};
 use super::route_table::RouteTable;
 use super::typed_struct;
+use crate::filter::ext_authz::ExtAuthz;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
 use crate::filter::local_ratelimit::LocalRateLimit;
 use crate::filter::rbac::Rbac;
 use crate::stats::IstioStatsConfig;
+use crate::tracing::config::TracingConfig;
 
 use network::http_connection_manager::v3 as hcm;
 
@@ -49,6 +51,7 @@ pub(crate) enum HttpFilter {
     Rbac(Arc<Rbac>),
     JwtAuthn(Arc<JwtAuthn>),
     LocalRateLimit(Arc<LocalRateLimit>),
+    ExtAuthz(Arc<ExtAuthz>),
     Fault(Arc<Fault>),
     Cors,
     PeerMetadata(PeerMetadataOptions),
@@ -107,6 +110,7 @@ pub(crate) struct HttpManager {
     pub(crate) h2_stream_window: u32,
     pub(crate) h2_connection_window: u32,
     pub(crate) access_logs: Vec<Arc<AccessLog>>,
+    pub(crate) tracing: Option<TracingConfig>,
 }
 
 impl HttpManager {
@@ -207,6 +211,7 @@ impl HttpManager {
             h2_connection_window: proto::uint(h2.initial_connection_window_size.as_ref(), 1 << 20)
                 .clamp(65_535, 1 << 25),
             access_logs: access_log::compile_all(&from.access_log)?,
+            tracing: from.tracing.as_ref().map(TracingConfig::compile).transpose().within("tracing")?,
         })
     }
 
@@ -265,9 +270,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.rbac.v3.RBAC" => {
             let rbac: http::rbac::v3::Rbac = proto::decode(any)?;
             refuse_if(rbac.matcher.is_some(), "typed_config.matcher", "is not supported; use rules")?;
-            HttpFilter::Rbac(Arc::new(
-                Rbac::compile(rbac.rules.as_ref(), rbac.shadow_rules.as_ref()).within("typed_config")?,
-            ))
+            HttpFilter::Rbac(Arc::new(Rbac::compile_filter(&rbac).within("typed_config")?))
         }
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {
             HttpFilter::JwtAuthn(Arc::new(JwtAuthn::compile(&proto::decode(any)?).within("typed_config")?))
@@ -275,6 +278,9 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
             let limit = LocalRateLimit::compile(&proto::decode(any)?).within("typed_config")?;
             HttpFilter::LocalRateLimit(Arc::new(limit))
+        }
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
+            HttpFilter::ExtAuthz(Arc::new(ExtAuthz::compile(&proto::decode(any)?).within("typed_config")?))
         }
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
             HttpFilter::Fault(Arc::new(Fault::compile(&proto::decode(any)?).within("typed_config")?))
@@ -287,7 +293,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, jwt_authn, local_ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, ext_authz, jwt_authn, local_ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

@@ -7,6 +7,7 @@ use super::field::FieldError;
 use super::proto::{self, Any, http};
 use super::typed_struct;
 use crate::filter::cors::CorsPolicy;
+use crate::filter::ext_authz::ExtAuthzOverride;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtOverride;
 use crate::filter::local_ratelimit::LocalRateLimit;
@@ -20,6 +21,7 @@ pub(crate) struct Overrides {
     pub(crate) rbac: Option<Option<Arc<Rbac>>>,
     pub(crate) jwt: Option<JwtOverride>,
     pub(crate) local_ratelimit: Option<Arc<LocalRateLimit>>,
+    pub(crate) ext_authz: Option<ExtAuthzOverride>,
 }
 
 impl Overrides {
@@ -43,7 +45,7 @@ impl Overrides {
             }
             "envoy.extensions.filters.http.rbac.v3.RBACPerRoute" => {
                 let each: http::rbac::v3::RbacPerRoute = proto::decode(any)?;
-                let rbac = each.rbac.map(|r| Rbac::compile(r.rules.as_ref(), r.shadow_rules.as_ref()));
+                let rbac = each.rbac.map(|r| Rbac::compile_filter(&r));
                 self.rbac = Some(rbac.transpose()?.map(Arc::new));
             }
             "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig" => {
@@ -52,8 +54,11 @@ impl Overrides {
             "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
                 self.local_ratelimit = Some(Arc::new(LocalRateLimit::compile(&proto::decode(any)?)?));
             }
+            "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute" => {
+                self.ext_authz = Some(ExtAuthzOverride::compile(&proto::decode(any)?)?);
+            }
             other => {
-                let known = "fault, cors, rbac, jwt_authn, local_ratelimit";
+                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ext_authz";
                 let reason = format!("{other} is not supported; known per route: {known}");
                 return Err(FieldError::new("", reason));
             }

@@ -133,6 +133,11 @@ pub(crate) struct OwnMetadata {
     /// The facts as they are told.
     pub(crate) told: Struct,
     pub(crate) peer: Arc<Peer>,
+    /// Name of the cluster of nodes (`reviews.default`): the service in traces.
+    pub(crate) cluster: String,
+    pub(crate) zone: String,
+    /// Its own address, as the id says it.
+    pub(crate) address: Option<std::net::IpAddr>,
 }
 
 impl OwnMetadata {
@@ -147,6 +152,9 @@ impl OwnMetadata {
             encoded: STANDARD.encode(told.encode_to_vec()),
             told,
             peer: Arc::new(Peer::of_node(node)),
+            cluster: node.cluster.clone(),
+            zone: node.locality.as_ref().map(|locality| locality.zone.clone()).unwrap_or_default(),
+            address: node.id.split('~').nth(1).and_then(|address| address.parse().ok()),
         }
     }
 }

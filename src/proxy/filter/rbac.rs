@@ -13,6 +13,8 @@ use crate::http::info::ConnectionInfo;
 pub(crate) struct Rbac {
     enforced: Option<Rules>,
     shadow: Option<Rules>,
+    /// In front of the names under which the shadow's verdict is noted; empty = it is not.
+    shadow_prefix: Box<str>,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,33 @@ impl Rbac {
         Ok(Self {
             enforced: rules.map(Rules::compile).transpose().within("rules")?,
             shadow: shadow.map(Rules::compile).transpose().within("shadow_rules")?,
+            shadow_prefix: Box::default(),
         })
+    }
+
+    /// Compiles an HTTP filter.
+    pub(crate) fn compile_filter(from: &proto::http::rbac::v3::Rbac) -> Result<Self, FieldError> {
+        let made = Self::compile(from.rules.as_ref(), from.shadow_rules.as_ref())?;
+        Ok(Self { shadow_prefix: from.shadow_rules_stat_prefix.as_str().into(), ..made })
+    }
+
+    /// Notes what the shadow rules say, for filters that go by it.
+    pub(crate) fn note_shadow(&self, verdict: &Verdict, metadata: &mut Option<Box<DynamicMetadata>>) {
+        if self.shadow_prefix.is_empty() {
+            return;
+        }
+        let metadata = metadata.get_or_insert_default();
+        let mut note = |key: &str, value: &str| {
+            let key = format!("{}{key}", self.shadow_prefix);
+            metadata.set("envoy.filters.http.rbac", &key, value.into());
+        };
+        match verdict {
+            Verdict::Allowed => note("shadow_engine_result", "allowed"),
+            Verdict::Denied { policy } => {
+                note("shadow_engine_result", "denied");
+                note("shadow_effective_policy_id", policy);
+            }
+        }
     }
 
     /// The enforced verdict.

@@ -68,6 +68,11 @@ pub(crate) enum Body {
     },
     /// Read to its end.
     Ended(Option<HeaderList>),
+    /// Read from ahead of its time: `first` comes again, then the rest.
+    Resumed {
+        first: Bytes,
+        rest: Box<Body>,
+    },
 }
 
 impl Body {
@@ -90,6 +95,24 @@ impl Body {
             Self::H1(body) => body.framing == Framing::Length(0) || body.chunk == Chunk::Done,
             Self::H2 { .. } => false,
             Self::Ended(_) => true,
+            Self::Resumed { first, rest } => first.is_empty() && rest.is_done(),
+        }
+    }
+
+    /// Whether bytes of it may still come from the peer.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        match self {
+            Self::Full(_) => false,
+            Self::Resumed { rest, .. } => rest.is_on_its_way(),
+            other => !other.is_done(),
+        }
+    }
+
+    /// Puts back what was read of it.
+    pub(crate) fn put_back(&mut self, first: Bytes) {
+        if !first.is_empty() {
+            let rest = Box::new(std::mem::replace(self, Self::Empty));
+            *self = Self::Resumed { first, rest };
         }
     }
 
@@ -100,6 +123,8 @@ impl Body {
             Self::Full(bytes) => Ok((!bytes.is_empty()).then(|| std::mem::take(bytes))),
             Self::H1(body) => body.next().await,
             Self::Ended(_) => Ok(None),
+            Self::Resumed { first, .. } if !first.is_empty() => Ok(Some(std::mem::take(first))),
+            Self::Resumed { rest, .. } => Box::pin(rest.next()).await,
             Self::H2 { stream, unreleased } => {
                 if *unreleased > 0 {
                     let _ = stream.flow_control().release_capacity(std::mem::take(unreleased));
@@ -121,6 +146,7 @@ impl Body {
         match self {
             Self::H1(body) => body.trailers.take(),
             Self::Ended(trailers) => trailers.take(),
+            Self::Resumed { rest, .. } => rest.trailers(),
             _ => None,
         }
     }

@@ -59,6 +59,10 @@ pub(crate) struct Exchange {
     /// Most tokens, tokens left and seconds until more, of the bucket the request was counted in.
     pub(crate) rate_limit_state: Option<(u32, u32, u64)>,
     pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
+    /// Headers that a filter wants on the answer.
+    pub(crate) late_response_headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the request is traced.
+    pub(crate) span: Option<Box<crate::tracing::span::Span>>,
     /// The body of the proxy's own answer.
     pub(crate) own_body: Option<Body>,
     /// The client went away before its request was whole: nobody waits for an answer.
@@ -90,6 +94,8 @@ impl Exchange {
             upstream_peer: None,
             route: None,
             service: None,
+            span: None,
+            late_response_headers: Vec::new(),
             rate_limit_state: None,
             own_body: None,
             gone: false,
@@ -97,12 +103,12 @@ impl Exchange {
     }
 
     /// Carries the request through; what it used comes back to be used again.
-    pub(crate) async fn run(mut self, body: Body, replier: &mut Replier) -> Memory {
+    pub(crate) async fn run(mut self, mut body: Body, replier: &mut Replier) -> Memory {
         self.scene.counters.downstream_rq_total.add(1);
         self.scene.counters.downstream_rq_active.add(1);
         self.info.bytes_received = 0;
-        let unread = !body.is_done();
-        let passed = self.enter().await;
+        let passed = self.enter(&mut body, replier).await;
+        let unread = body.is_on_its_way();
         let forwards =
             passed && matches!(&self.route, Some((_, route)) if matches!(route.action, Action::Forward(_)));
         // An answer of our own leaves the body unread, and what follows cannot be told from it.
@@ -133,7 +139,7 @@ impl Exchange {
     }
 
     /// Everything before the route's action. `false` = an answer of our own is ready.
-    async fn enter(&mut self) -> bool {
+    async fn enter(&mut self, body: &mut Body, replier: &mut Replier) -> bool {
         let scene = self.scene.clone();
         let random = u128::from(scene.worker.random()) << 64 | u128::from(self.random);
         match prepare(&mut self.request, &scene.manager, &scene.connection, random) {
@@ -144,12 +150,22 @@ impl Exchange {
             }
         }
         self.find_route();
+        self.start_span();
         if !self.may_upgrade() {
             self.refuse(Refusal::UpgradeRefused);
             return false;
         }
         for filter in &scene.manager.filters {
-            if !self.filter(filter).await {
+            let passed = match filter {
+                HttpFilter::ExtAuthz(check) => {
+                    let overrides = self.route.as_ref().and_then(|(vhost, route)| {
+                        route.overrides.ext_authz.clone().or_else(|| vhost.overrides.ext_authz.clone())
+                    });
+                    self.authorize(check, overrides.as_ref(), body, replier).await
+                }
+                other => self.filter(other).await,
+            };
+            if !passed {
                 return false;
             }
         }
@@ -280,12 +296,16 @@ impl Exchange {
             http: Some(http),
             metadata: self.info.metadata.as_deref(),
         };
-        match rbac.shadow(&subject) {
+        let (shadow, verdict) = (rbac.shadow(&subject), rbac.judge(&subject));
+        match &shadow {
             Some(Verdict::Allowed) => self.scene.counters.rbac_shadow_allowed.add(1),
             Some(Verdict::Denied { .. }) => self.scene.counters.rbac_shadow_denied.add(1),
             None => {}
         }
-        match rbac.judge(&subject) {
+        if let Some(shadow) = &shadow {
+            rbac.note_shadow(shadow, &mut self.info.metadata);
+        }
+        match verdict {
             Verdict::Allowed => {
                 self.scene.counters.rbac_allowed.add(1);
                 true
@@ -426,6 +446,9 @@ impl Exchange {
             let own = &self.scene.worker.own;
             self.response.headers.set(METADATA_HEADER, own.encoded.as_bytes());
             self.response.headers.set(ID_HEADER, own.id.as_bytes());
+        }
+        for (name, value) in std::mem::take(&mut self.late_response_headers) {
+            self.response.headers.set(&name, &value);
         }
         self.tell_rate_limit();
         match manager.server_header {

@@ -151,6 +151,8 @@ fn change_request(exchange: &mut Exchange, route: &Route, forward: &Forward, poo
             request.headers.remove(b"x-envoy-decorator-operation");
         }
     }
+    exchange.propagate_span();
+    let request = &mut exchange.request;
     if let Some(limit) = forward.timeout.filter(|_| !manager.is_discreet()) {
         let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         request.headers.set(b"x-envoy-expected-rq-timeout-ms", Decimal::of(millis).as_bytes());

@@ -278,7 +278,7 @@ fn client_certificate(headers: &mut HeaderList, manager: &HttpManager, connectio
 }
 
 /// The PEM form of a certificate with everything escaped that is not plain in a URL.
-fn url_encoded_pem(der: &[u8]) -> String {
+pub(crate) fn url_encoded_pem(der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut out = String::with_capacity(text.len() * 2);

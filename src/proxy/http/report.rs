@@ -23,6 +23,7 @@ pub(crate) fn report(exchange: &mut Exchange) {
             istio(exchange, config);
         }
     }
+    exchange.finish_span();
     let facts = exchange.cel_facts();
     for log in &exchange.scene.manager.access_logs {
         log.log(&facts);

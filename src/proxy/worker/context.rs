@@ -13,6 +13,8 @@ use crate::config::{ConfigStore, Direction, HttpManager, Listener, RouteSource, 
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, OwnMetadata, Peer, PeerCache};
 use crate::http::headers::HeaderList;
 use crate::stats::{HttpCounters, Registry};
+use crate::tracing::recent::RecentSpans;
+use crate::tracing::report::Reporter;
 use crate::upstream::pool::{Pool, Pools};
 
 /// Which connections are told to go elsewhere.
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     /// Becomes `true` once, when everything must end.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) listening: Mutex<Vec<(String, std::net::SocketAddr)>>,
+    /// Spans of the last traced requests.
+    pub(crate) spans: RecentSpans,
 }
 
 /// One worker.
@@ -57,6 +61,8 @@ pub(crate) struct Worker {
     pub(crate) unknown_peer: Arc<Peer>,
     pub(crate) mark: Option<u32>,
     pub(crate) shared: Arc<Shared>,
+    /// Spans that wait for their collectors.
+    pub(crate) spans: Reporter,
     snapshot: RefCell<Arc<Snapshot>>,
     pools: Pools,
     peers: RefCell<PeerCache>,
@@ -82,6 +88,7 @@ impl Worker {
             unknown: "unknown".into(),
             unknown_peer: Arc::default(),
             pools: Pools::default(),
+            spans: Reporter::default(),
             peers: RefCell::default(),
             http: RefCell::default(),
             random: Cell::new(seed),

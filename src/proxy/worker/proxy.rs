@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use crate::config::{ConfigStore, Rejection};
 use crate::filter::peer_metadata::OwnMetadata;
 use crate::stats::Registry;
+use crate::tracing::{export::zipkin_span, recent::RecentSpans};
 use tokio::sync::watch;
 
 use super::context::{Drain, Shared, Worker};
@@ -56,6 +57,7 @@ pub struct Proxy {
     store: Arc<ConfigStore>,
     stats: Arc<Registry>,
     shared: Arc<Shared>,
+    own: Arc<OwnMetadata>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -73,6 +75,7 @@ impl Proxy {
             draining: watch::Sender::new(Drain::Nothing),
             stopping: watch::Sender::new(false),
             listening: Mutex::default(),
+            spans: RecentSpans::default(),
         });
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if options.workers == 0 { cores() } else { options.workers };
@@ -88,7 +91,7 @@ impl Proxy {
             // One after the other, so that all workers share the port that the first one got.
             let _ = started.recv_timeout(Duration::from_secs(5));
         }
-        Ok(Self { store, stats, shared, threads })
+        Ok(Self { store, stats, shared, own, threads })
     }
 
     /// Starts on the static resources of an Envoy bootstrap.
@@ -114,6 +117,11 @@ impl Proxy {
     /// Listening sockets and the addresses they really have (port 0 resolved), by listener name.
     pub fn listening(&self) -> Vec<(String, std::net::SocketAddr)> {
         self.shared.listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Spans of the last traced requests, the oldest first, as Zipkin has them.
+    pub fn recent_spans(&self) -> Vec<sagene_api::trace::zipkin::Span> {
+        self.shared.spans.all().iter().map(|span| zipkin_span(span, &self.own)).collect()
     }
 
     /// Downstream connections open now.

@@ -46,7 +46,7 @@ struct Destination<'a> {
 /// The listener of everything that comes in.
 pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> {
     let settings = &index.settings;
-    let reports = Reports::of(&key.telemetry, index, &key.namespace, telemetry::Side::Server);
+    let reports = Reports::of(&key.telemetry, index, &key.service_cluster, telemetry::Side::Server);
     let inbound = Inbound { index, key, policies: authorization::policies(index, key, false), reports };
     let port = settings.proxy_inbound_listen_port;
     let mut made = new_listener(NAME, "0.0.0.0", port, core::TrafficDirection::Inbound, settings);

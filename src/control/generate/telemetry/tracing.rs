@@ -36,12 +36,12 @@ struct Wanted {
 pub(super) fn tracing(
     levels: &[Arc<Object<Telemetry>>],
     index: &Index,
-    namespace: &str,
+    service: &str,
     side: Side,
 ) -> Option<Tracing> {
     let settings = &index.settings;
     let wanted = wanted(levels, index, side);
-    let collector = collector(&wanted.providers, index, namespace).filter(|_| !wanted.disabled);
+    let collector = collector(&wanted.providers, index, service).filter(|_| !wanted.disabled);
     if collector.is_none() && !settings.enable_tracing {
         return None;
     }
@@ -119,7 +119,7 @@ fn tags(wanted: &Wanted) -> Vec<CustomTag> {
 }
 
 /// The tracer, and the longest path it takes in a tag (0 for Envoy's own limit).
-fn collector(providers: &[String], index: &Index, namespace: &str) -> Option<(trace::Http, u32)> {
+fn collector(providers: &[String], index: &Index, service: &str) -> Option<(trace::Http, u32)> {
     let settings = &index.settings;
     for name in providers {
         let Some(found) = provider(settings, name) else {
@@ -136,7 +136,7 @@ fn collector(providers: &[String], index: &Index, namespace: &str) -> Option<(tr
             ));
         }
         if let Some(otel) = &found.opentelemetry {
-            let config = of_otel(otel, index, namespace);
+            let config = of_otel(otel, index, service);
             return Some((http("envoy.tracers.opentelemetry", any(&config)), otel.max_tag_length));
         }
         warn!(provider = name, "spans are sent to zipkin and opentelemetry only: this provider gets none");
@@ -156,7 +156,18 @@ fn http(name: &str, config: Any) -> trace::Http {
 fn of_zipkin(declared: &ZipkinProvider, index: &Index) -> ZipkinConfig {
     let (cluster, host) = cluster(index, &declared.service, declared.port);
     let path = if declared.path.is_empty() { "/api/v2/spans" } else { &declared.path };
+    // Headers and time limits are told in the newer form alone.
+    let service = (declared.timeout.is_some() || !declared.headers.is_empty()).then(|| core::HttpService {
+        http_uri: Some(core::HttpUri {
+            uri: format!("http://{host}{path}"),
+            timeout: declared.timeout.map(duration).or(seconds(5)),
+            http_upstream_type: Some(core::http_uri::HttpUpstreamType::Cluster(cluster.clone())),
+        }),
+        request_headers_to_add: headers(&declared.headers),
+        ..core::HttpService::default()
+    });
     ZipkinConfig {
+        collector_service: service,
         collector_cluster: cluster,
         collector_endpoint: path.to_owned(),
         collector_hostname: host,
@@ -168,10 +179,9 @@ fn of_zipkin(declared: &ZipkinProvider, index: &Index) -> ZipkinConfig {
     }
 }
 
-fn of_otel(declared: &OpenTelemetryProvider, index: &Index, namespace: &str) -> OpenTelemetryConfig {
+fn of_otel(declared: &OpenTelemetryProvider, index: &Index, service: &str) -> OpenTelemetryConfig {
     let (cluster, host) = cluster(index, &declared.service, declared.port);
-    let mut made =
-        OpenTelemetryConfig { service_name: format!("istio-proxy.{namespace}"), ..Default::default() };
+    let mut made = OpenTelemetryConfig { service_name: service.to_owned(), ..Default::default() };
     match &declared.http {
         Some(over_http) => {
             let uri = core::HttpUri {

@@ -1,0 +1,4 @@
+//! Spans on the wire: Zipkin's JSON, version 2, and the OpenTelemetry protocol's protobuf.
+
+pub mod opentelemetry;
+pub mod zipkin;
