@@ -3,17 +3,15 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 
-use serde_json::Value as Json;
-
-use crate::EvaluationError;
 use crate::syntax::{Comprehension, Expression, Macro, Operator};
 use crate::value::Value;
+use crate::{Binding, EvaluationError};
 
 type Result<'a> = std::result::Result<Value<'a>, EvaluationError>;
 
 /// One evaluation: what names stand for, and how many steps are left.
 pub(crate) struct Evaluation<'b, 'a> {
-    bindings: &'b [(&'a str, &'a Json)],
+    bindings: &'b [(&'a str, Binding<'a>)],
     steps: Cell<u64>,
 }
 
@@ -29,7 +27,7 @@ fn fail<T>(reason: impl Into<String>) -> std::result::Result<T, EvaluationError>
 }
 
 impl<'b, 'a> Evaluation<'b, 'a> {
-    pub(crate) fn new(bindings: &'b [(&'a str, &'a Json)], steps: u64) -> Self {
+    pub(crate) fn new(bindings: &'b [(&'a str, Binding<'a>)], steps: u64) -> Self {
         Self { bindings, steps: Cell::new(steps) }
     }
 
@@ -130,7 +128,10 @@ impl<'b, 'a> Evaluation<'b, 'a> {
             next = scope.outer;
         }
         match self.bindings.iter().find(|(bound, _)| *bound == name) {
-            Some((_, json)) => Ok(Value::of(json)),
+            Some((_, Binding::Value(json))) => Ok(Value::of(json)),
+            Some((_, Binding::Optional(json))) => {
+                Ok(Value::Optional(json.map(|json| Box::new(Value::of(json)))))
+            }
             None => fail(format!("no such attribute: {name}")),
         }
     }

@@ -5,8 +5,6 @@ mod convert;
 mod list;
 mod text;
 
-use sagene_api::Duration;
-
 use crate::EvaluationError;
 use crate::value::Value;
 
@@ -76,8 +74,4 @@ fn error<'a>(reason: String) -> Outcome<'a> {
 
 fn integer<'a>(count: usize) -> Outcome<'a> {
     Ok(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)))
-}
-
-fn duration_parts(duration: Duration) -> i128 {
-    nanos(duration)
 }

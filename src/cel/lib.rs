@@ -46,6 +46,15 @@ impl EvaluationError {
     }
 }
 
+/// What a variable stands for.
+#[derive(Debug, Clone, Copy)]
+pub enum Binding<'a> {
+    /// A value.
+    Value(&'a Json),
+    /// A value that may be missing, as CEL's optional type.
+    Optional(Option<&'a Json>),
+}
+
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -68,7 +77,7 @@ impl Program {
     }
 
     /// Evaluates to a condition, with the variables bound to these values.
-    pub fn is_true(&self, bindings: &[(&str, &Json)]) -> Result<bool, EvaluationError> {
+    pub fn is_true(&self, bindings: &[(&str, Binding<'_>)]) -> Result<bool, EvaluationError> {
         match self.value(bindings)? {
             Value::Boolean(flag) => Ok(flag),
             other => Err(EvaluationError::new(format!("the result is no bool but {}", other.type_name()))),
@@ -76,14 +85,14 @@ impl Program {
     }
 
     /// Evaluates to a text, with the variables bound to these values.
-    pub fn text(&self, bindings: &[(&str, &Json)]) -> Result<String, EvaluationError> {
+    pub fn text(&self, bindings: &[(&str, Binding<'_>)]) -> Result<String, EvaluationError> {
         match self.value(bindings)? {
             Value::Text(text) => Ok(text.into_owned()),
             other => Err(EvaluationError::new(format!("the result is no string but {}", other.type_name()))),
         }
     }
 
-    fn value<'a>(&'a self, bindings: &[(&'a str, &'a Json)]) -> Result<Value<'a>, EvaluationError> {
+    fn value<'a>(&'a self, bindings: &[(&'a str, Binding<'a>)]) -> Result<Value<'a>, EvaluationError> {
         let evaluation = Evaluation::new(bindings, STEP_LIMIT);
         evaluation.run(&self.expression)
     }

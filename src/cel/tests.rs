@@ -6,7 +6,7 @@ use super::*;
 fn eval(text: &str, value: &Json) -> Result<bool, String> {
     let program =
         Program::compile(text, &["self", "oldSelf"]).map_err(|error| format!("compile: {error}"))?;
-    program.is_true(&[("self", value)]).map_err(|error| error.to_string())
+    program.is_true(&[("self", Binding::Value(value))]).map_err(|error| error.to_string())
 }
 
 fn holds(text: &str, value: Json) {
@@ -88,7 +88,7 @@ proptest! {
     fn no_text_and_no_value_panics(text in "[a-z0-9().,?:+*/%<>=!&|\"'\\[\\]{} self\\-]{0,40}", number in any::<i64>(), word in ".{0,8}") {
         if let Ok(program) = Program::compile(&text, &["self", "s", "e"]) {
             let value = json!({"a": number, "b": [word], "c": null});
-            let _ = program.is_true(&[("self", &value), ("s", &value["b"]), ("e", &value["a"])]);
+            let _ = program.is_true(&[("self", Binding::Value(&value)), ("s", Binding::Value(&value["b"])), ("e", Binding::Optional(None))]);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use sagene_api::Duration;
 
-use super::{Function, Outcome, duration_parts, error, global, method, no_overload};
+use super::{Function, Outcome, error, global, method, no_overload};
 use crate::value::Value;
 
 const BILLION: i128 = 1_000_000_000;
@@ -68,8 +68,7 @@ pub(crate) fn nanos(duration: Duration) -> i128 {
 
 /// The duration of so many billionths of a second.
 pub(crate) fn duration_of(nanos: i128) -> Duration {
-    let parts = [Duration::from_secs((nanos / BILLION) as i64).to_proto(), Duration::default().to_proto()];
-    let mut made = parts[0];
+    let mut made = Duration::from_secs((nanos / BILLION) as i64).to_proto();
     made.nanos = (nanos % BILLION) as i32;
     Duration::from(made)
 }
@@ -152,7 +151,7 @@ fn timestamp<'a>(values: &[Value<'a>]) -> Outcome<'a> {
 fn span<'a>(values: &[Value<'a>], unit: i128) -> Outcome<'a> {
     match values {
         [Value::Duration(duration)] => {
-            Ok(Value::Integer(i64::try_from(duration_parts(*duration) / unit).unwrap_or(i64::MAX)))
+            Ok(Value::Integer(i64::try_from(nanos(*duration) / unit).unwrap_or(i64::MAX)))
         }
         _ => no_overload("getSeconds", values),
     }

@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::kinds::kind_key;
 use super::operations::{Operations, Target, WriteOptions};
 
-pub(crate) use webhook::WebhookClients;
+pub(crate) use webhook::{WebhookClients, compile_match_condition};
 
 /// The request that is being admitted.
 pub(crate) struct Review<'a> {

@@ -98,6 +98,8 @@ pub(crate) struct Rules {
     pub(crate) one_of: Vec<Schema>,
     pub(crate) not: Option<Box<Schema>>,
     pub(crate) embedded_resource: bool,
+    /// `x-kubernetes-validations`.
+    pub(crate) expressions: Vec<structural::ExpressionRule>,
 }
 
 impl Schema {

@@ -29,7 +29,7 @@ fn name_rule(target: &Target) -> NameRule {
 /// Every problem of a new object.
 pub(crate) fn validate_create(operations: &Operations, target: &Target, object: &Value) -> Vec<Cause> {
     let mut causes = object_meta::validate(object, name_rule(target), target.definition.reference.namespaced);
-    validate_body(operations, target, object, &mut causes);
+    validate_body(operations, target, object, None, &mut causes);
     causes.truncate(CAUSE_LIMIT);
     causes
 }
@@ -45,7 +45,7 @@ pub(crate) fn validate_update(
     if target.subresource == "status" && !target.definition.custom {
         return causes;
     }
-    validate_body(operations, target, object, &mut causes);
+    validate_body(operations, target, object, Some(old), &mut causes);
     match kind_key(target) {
         ("", "pods") => pod::validate_update(object, old, &mut causes),
         ("", "services") => service::validate_update(object, old, &mut causes),
@@ -65,10 +65,16 @@ pub(crate) fn validate_update(
     causes
 }
 
-fn validate_body(operations: &Operations, target: &Target, object: &Value, causes: &mut Vec<Cause>) {
+fn validate_body(
+    operations: &Operations,
+    target: &Target,
+    object: &Value,
+    old: Option<&Value>,
+    causes: &mut Vec<Cause>,
+) {
     let schema = &target.version_definition().schema;
     if target.definition.custom {
-        causes.extend(schema::validate(schema, object));
+        causes.extend(schema::validate(schema, object, old));
         return;
     }
     let before = causes.len();

@@ -18,6 +18,7 @@ use crate::apiserver::{kinds, object_meta, patch, schema};
 use matching::Match;
 
 pub(crate) use call::WebhookClients;
+pub(crate) use matching::compile as compile_match_condition;
 
 const MUTATING: &str = "admissionregistration.k8s.io/mutatingwebhookconfigurations";
 const VALIDATING: &str = "admissionregistration.k8s.io/validatingwebhookconfigurations";
@@ -160,6 +161,15 @@ impl Operations {
         }
         let uid = object_meta::new_uid();
         let body = admission_review(webhook, review, object, &matched, &uid);
+        match matching::conditions_hold(webhook.value(), &body["request"]) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(_) if webhook.ignores_failure() => return Ok(None),
+            Err(reason) => {
+                let resource = &review.target.definition.reference;
+                return Err(ApiError::forbidden(resource, &review.target.name, &reason));
+            }
+        }
         let answer = tokio::time::timeout(webhook.timeout(), self.webhooks.post(self, webhook, &body)).await;
         let answer = answer.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()));
         match answer.and_then(|answer| read_verdict(&answer, &uid)) {

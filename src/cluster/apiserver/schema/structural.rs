@@ -1,5 +1,6 @@
 //! Structural schemas of CRDs: reading them, defaulting, and validation with the API server's messages.
 
+mod expression;
 mod read;
 mod validate;
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use super::{Schema, SchemaKind};
 
+pub(crate) use expression::ExpressionRule;
 pub(crate) use read::from_crd;
 pub(crate) use validate::validate;
 
@@ -56,11 +58,11 @@ mod tests {
         assert_eq!(check_fields(&schema, &mut object).unknown, ["spec.other"]);
         apply_defaults(&schema, &mut object);
         assert_eq!(object, json!({"spec": {"host": "a", "mode": "A"}}));
-        assert!(validate(&schema, &object).is_empty());
+        assert!(validate(&schema, &object, None).is_empty());
 
         let wrong = json!({"spec": {"mode": "C", "host": "A1", "port": 1, "weights": [-1, 2]}});
         let messages: Vec<String> =
-            validate(&schema, &wrong).iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+            validate(&schema, &wrong, None).iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
         let expected = [
             "spec.host: Invalid value: \"A1\": spec.host in body should match '^[a-z]+$'",
             "spec.mode: Unsupported value: \"C\": supported values: \"A\", \"B\"",
@@ -69,6 +71,74 @@ mod tests {
             "<nil>: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
         ];
         assert_eq!(messages, expected);
-        assert_eq!(validate(&schema, &json!({}))[0].message, "Required value");
+        assert_eq!(validate(&schema, &json!({}), None)[0].message, "Required value");
+    }
+
+    #[test]
+    fn rules_are_checked_once_the_shape_is_right_and_against_the_old_object() {
+        let schema = from_crd(&json!({"type": "object", "properties": {"spec": {"type": "object",
+            "x-kubernetes-validations": [
+                {"rule": "self.low <= self.high", "message": "low must not be above high", "fieldPath": ".low"},
+                {"rule": "self.size() < 5", "messageExpression": "'there are ' + string(self.size()) + ' fields'"}],
+            "properties": {
+                "low": {"type": "integer"}, "high": {"type": "integer"},
+                "name": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "is immutable", "reason": "FieldValueForbidden"}]},
+                "ports": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"], "items": {"type": "object",
+                    "properties": {"n": {"type": "integer"}, "v": {"type": "integer",
+                        "x-kubernetes-validations": [{"rule": "self >= oldSelf"}]}}}},
+            }}}}))
+        .unwrap();
+        let found = |value: Value, old: Option<Value>| -> Vec<String> {
+            validate(&schema, &value, old.as_ref())
+                .iter()
+                .map(|c| format!("{} {}: {}", c.reason, c.field, c.message))
+                .collect()
+        };
+        assert!(found(json!({"spec": {"low": 1, "high": 2, "name": "a"}}), None).is_empty());
+        assert_eq!(
+            found(json!({"spec": {"low": 3, "high": 2}}), None),
+            ["FieldValueInvalid spec.low: Invalid value: \"object\": low must not be above high"]
+        );
+        assert_eq!(
+            found(json!({"spec": {"low": "x", "high": 2}}), None).len(),
+            1,
+            "no rule is checked on a wrong shape"
+        );
+        let old = json!({"spec": {"low": 1, "high": 1, "name": "a", "ports": [{"n": 1, "v": 5}, {"n": 2, "v": 1}]}});
+        let new = json!({"spec": {"low": 1, "high": 1, "name": "b", "ports": [{"n": 2, "v": 2}, {"n": 1, "v": 4}]}});
+        assert_eq!(
+            found(new, Some(old)),
+            [
+                "FieldValueForbidden spec.name: Forbidden: is immutable",
+                "FieldValueInvalid spec.ports[1].v: Invalid value: 4: failed rule: self >= oldSelf",
+            ]
+        );
+        let missing = found(json!({"spec": {"low": 3}}), None);
+        assert!(missing[0].contains("no such key: high"), "{missing:?}");
+        let error = from_crd(&json!({"type": "object", "x-kubernetes-validations": [{"rule": "selff.a"}]}))
+            .unwrap_err();
+        assert!(error.message.contains("undeclared reference to 'selff'"), "{error}");
+    }
+
+    /// Every rule of the Gateway API and of Istio can be read, where the reference data is at hand.
+    #[test]
+    fn definitions_in_use_can_be_read() {
+        for file in ["gateway-api.yaml", "istio.yaml"] {
+            let beside =
+                std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/crds").join(file);
+            let Ok(text) = std::fs::read_to_string(&beside) else {
+                eprintln!("SKIPPED: no reference CRDs at {}", beside.display());
+                return;
+            };
+            use serde::Deserialize as _;
+            let documents =
+                serde_yaml::Deserializer::from_str(&text).map(|one| Value::deserialize(one).unwrap());
+            for crd in documents.filter(|crd| crd["kind"] == "CustomResourceDefinition") {
+                for version in crd["spec"]["versions"].as_array().unwrap() {
+                    let read = from_crd(&version["schema"]["openAPIV3Schema"]);
+                    assert!(read.is_ok(), "{}: {:?}", crd["metadata"]["name"], read.err());
+                }
+            }
+        }
     }
 }

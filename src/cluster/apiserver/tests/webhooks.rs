@@ -82,12 +82,19 @@ async fn a_webhook_injects_denies_and_fails_closed() {
         "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
         "objectSelector": {"matchExpressions": [{"key": "skip", "operator": "DoesNotExist"}]},
+        "matchConditions": [{"name": "not-left-alone", "expression": "!object.metadata.name.startsWith('left-')"}],
         "sideEffects": "None", "admissionReviewVersions": ["v1"]}]});
+    let mut wrong = configuration.clone();
+    wrong["webhooks"][0]["matchConditions"][0]["expression"] = json!("object.");
+    let refused = client.create(&configurations, "", wrong).await.unwrap_err();
+    assert!(refused.message.contains("matchConditions[0].expression"), "{refused}");
     client.create(&configurations, "", configuration).await.unwrap();
 
     let map = |name: &str| json!({"metadata": {"name": name}});
     let injected = client.create(&ResourceRef::CONFIG_MAPS, "default", map("a")).await.unwrap();
     assert_eq!(injected["metadata"]["labels"]["injected"], "yes");
+    let left = client.create(&ResourceRef::CONFIG_MAPS, "default", map("left-alone")).await.unwrap();
+    assert!(left["metadata"]["labels"].is_null());
     let denied = client.create(&ResourceRef::CONFIG_MAPS, "default", map("denied")).await.unwrap_err();
     assert_eq!(denied.message, "admission webhook \"inject.example.com\" denied the request: not this one");
     let elsewhere = client.create(&ResourceRef::CONFIG_MAPS, "kube-system", map("a")).await.unwrap();

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::apiserver::admission::compile_match_condition;
 use crate::apiserver::error::Cause;
 
 /// Most bytes of data of a config map or secret.
@@ -111,9 +112,16 @@ pub(super) fn validate_webhooks(object: &Value, causes: &mut Vec<Cause>) {
                 "exactly one of url or service is required",
             ));
         }
-        if webhook["matchConditions"].as_array().is_some_and(|conditions| !conditions.is_empty()) {
-            let detail = "match conditions (CEL) are not available in this cluster; use namespaceSelector and objectSelector";
-            causes.push(Cause::forbidden(format!("{path}.matchConditions"), detail));
+        for (at, condition) in webhook["matchConditions"].as_array().into_iter().flatten().enumerate() {
+            let field = format!("{path}.matchConditions[{at}]");
+            if condition["name"].as_str().unwrap_or_default().is_empty() {
+                causes.push(Cause::required(format!("{field}.name"), ""));
+            }
+            if let Err(error) = compile_match_condition(condition["expression"].as_str().unwrap_or_default())
+            {
+                let detail = format!("compilation failed: {error}");
+                causes.push(Cause::invalid(format!("{field}.expression"), &condition["expression"], &detail));
+            }
         }
         let timeout = webhook["timeoutSeconds"].as_i64().unwrap_or(10);
         if !(1..=30).contains(&timeout) {

@@ -1,5 +1,6 @@
 //! Whether a webhook wants to see a request: rules, namespace selector, object selector.
 
+use sagene_cel::{Binding, Program};
 use serde_json::Value;
 
 use crate::apiserver::admission::Review;
@@ -34,6 +35,32 @@ pub(super) fn matches(
         || review.old.is_some_and(|old| selector.matches(&labels(old)));
     let namespace_matches = namespace_matches(operations, &webhook["namespaceSelector"], review, object);
     (object_matches && namespace_matches).then_some(Match { version })
+}
+
+/// Whether the webhook's `matchConditions` hold. An error where one cannot be evaluated and no other one is false.
+pub(super) fn conditions_hold(webhook: &Value, request: &Value) -> Result<bool, String> {
+    let mut failure = None;
+    for condition in webhook["matchConditions"].as_array().into_iter().flatten() {
+        let text = condition["expression"].as_str().unwrap_or_default();
+        let bindings = [
+            ("object", Binding::Value(&request["object"])),
+            ("oldObject", Binding::Value(&request["oldObject"])),
+            ("request", Binding::Value(request)),
+        ];
+        let outcome =
+            compile(text).and_then(|program| program.is_true(&bindings).map_err(|error| error.to_string()));
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(reason) => failure = Some(format!("match condition {}: {reason}", condition["name"])),
+        }
+    }
+    failure.map_or(Ok(true), Err)
+}
+
+/// Compiles a match condition.
+pub(crate) fn compile(text: &str) -> Result<Program, String> {
+    Program::compile(text, &["object", "oldObject", "request"]).map_err(|error| error.to_string())
 }
 
 fn other_version(definition: &ResourceDefinition, matches: impl Fn(&str) -> bool) -> Option<String> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::expression;
 use crate::apiserver::schema::{ListMerge, Rules, Schema, SchemaKind};
 
 /// Why a CRD's schema cannot be used.
@@ -35,6 +36,9 @@ fn add_object_fields(fields: &mut std::collections::BTreeMap<String, Schema>) {
 fn node(source: &Value, path: &str, value_rules_only: bool) -> Result<Schema, SchemaError> {
     let flag = |name: &str| source[name].as_bool().unwrap_or(false);
     let mut rules = rules(source, path)?;
+    if !value_rules_only {
+        rules.expressions = expression::read(source, path)?;
+    }
     rules.embedded_resource = flag("x-kubernetes-embedded-resource");
     let mut kind = kind(source, path, value_rules_only)?;
     if rules.embedded_resource
@@ -154,5 +158,6 @@ fn rules(source: &Value, path: &str) -> Result<Rules, SchemaError> {
             None
         },
         embedded_resource: false,
+        expressions: Vec::new(),
     })
 }

@@ -2,16 +2,21 @@
 
 use serde_json::Value;
 
+use super::expression;
 use crate::apiserver::error::Cause;
 use crate::apiserver::schema::{ListMerge, Rules, Schema, SchemaKind};
 
 /// Most causes that one refusal lists.
 const CAUSE_LIMIT: usize = 50;
 
-/// Every violation, field by field.
-pub(crate) fn validate(schema: &Schema, value: &Value) -> Vec<Cause> {
+/// Every violation, field by field. Rules written as expressions are checked only where the shape is right; those about changes only
+/// where there is an old object.
+pub(crate) fn validate(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     node(schema, value, "", &mut causes);
+    if causes.is_empty() {
+        expression::check(schema, value, old, "", &mut causes);
+    }
     causes.truncate(CAUSE_LIMIT);
     causes
 }
