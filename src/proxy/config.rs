@@ -48,7 +48,7 @@ pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex, compile_searc
 pub(crate) use network_filter::TcpProxy;
 pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
-pub(crate) use retry::AttemptFailure;
+pub(crate) use retry::{AttemptFailure, RetryPolicy};
 pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};
 pub use route_table::RouteTable;
 pub(crate) use route_table::{

@@ -293,6 +293,7 @@ impl Plain {
     fn render(self, facts: &Facts<'_>, out: &mut Vec<u8>) {
         let (info, connection) = (facts.info, facts.connection);
         let peer = connection.peer.as_ref();
+        let remote = info.client.unwrap_or(connection.remote);
         // Writing into a Vec cannot fail.
         let _ = match self {
             Self::Protocol => out.write_all(info.protocol.as_bytes()),
@@ -311,9 +312,9 @@ impl Plain {
             Self::DownstreamLocal => write!(out, "{}", connection.local),
             Self::DownstreamLocalIp => write!(out, "{}", connection.local.ip()),
             Self::DownstreamLocalPort => write!(out, "{}", connection.local.port()),
-            Self::DownstreamRemote => write!(out, "{}", connection.remote),
-            Self::DownstreamRemoteIp => write!(out, "{}", connection.remote.ip()),
-            Self::DownstreamRemotePort => write!(out, "{}", connection.remote.port()),
+            Self::DownstreamRemote => write!(out, "{remote}"),
+            Self::DownstreamRemoteIp => write!(out, "{}", remote.ip()),
+            Self::DownstreamRemotePort => write!(out, "{}", remote.port()),
             Self::DirectRemote => write!(out, "{}", connection.direct_remote),
             Self::DirectRemoteIp => write!(out, "{}", connection.direct_remote.ip()),
             Self::ServerName => {

@@ -103,6 +103,8 @@ pub struct Cluster {
     pub(crate) http: HttpVersion,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_requests: u32,
+    /// Most bytes and most headers of a response head.
+    pub(crate) response_head: (usize, usize),
     pub(crate) thresholds: Thresholds,
     pub(crate) outlier: Option<Outlier>,
     pub(crate) panic_percent: u32,
@@ -220,6 +222,10 @@ impl Cluster {
             max_requests: proto::uint(
                 common.max_requests_per_connection.as_ref().or(from.max_requests_per_connection.as_ref()),
                 0,
+            ),
+            response_head: (
+                proto::uint(common.max_response_headers_kb.as_ref(), 80) as usize * 1024,
+                proto::uint(common.max_headers_count.as_ref(), 100) as usize,
             ),
             thresholds: compile_thresholds(from),
             outlier: from.outlier_detection.as_ref().map(Outlier::compile),

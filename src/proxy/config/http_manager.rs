@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::access_log::{self, AccessLog};
 use super::field::{FieldError, Within, refuse_if};
 use super::listener::Direction;
+use super::matcher::Cidr;
 use super::proto::{self, http, network, types};
 use super::route_table::RouteTable;
 use super::typed_struct;
@@ -96,6 +97,11 @@ pub(crate) struct HttpManager {
     pub(crate) max_header_count: usize,
     pub(crate) reject_underscores: bool,
     pub(crate) accept_http_10: bool,
+    /// The host of HTTP/1.0 requests without one.
+    pub(crate) default_host_10: Option<String>,
+    pub(crate) custom_methods: bool,
+    /// Clients that may use the headers of the mesh itself.
+    pub(crate) internal_addresses: Vec<Cidr>,
     pub(crate) strip_any_port: bool,
     pub(crate) strip_matching_port: bool,
     pub(crate) idle_timeout: Option<Duration>,
@@ -187,6 +193,9 @@ impl HttpManager {
             max_header_count: proto::uint(common.max_headers_count.as_ref(), 100) as usize,
             reject_underscores: common.headers_with_underscores_action == 1,
             accept_http_10: h1.accept_http_10,
+            default_host_10: (!h1.default_host_for_http_10.is_empty()).then_some(h1.default_host_for_http_10),
+            custom_methods: h1.allow_custom_methods,
+            internal_addresses: internal_addresses(from)?,
             strip_any_port: matches!(
                 from.strip_port_mode,
                 Some(hcm::http_connection_manager::StripPortMode::StripAnyHostPort(true))
@@ -242,6 +251,13 @@ fn compile_routes(from: &hcm::HttpConnectionManager) -> Result<RouteSource, Fiel
         }
         None => Err(FieldError::new("route_specifier", "is missing; give rds or route_config")),
     }
+}
+
+fn internal_addresses(from: &hcm::HttpConnectionManager) -> Result<Vec<Cidr>, FieldError> {
+    let ranges = from.internal_address_config.iter().flat_map(|config| &config.cidr_ranges).enumerate();
+    ranges
+        .map(|(i, range)| Cidr::compile(range).within_item("internal_address_config.cidr_ranges", i))
+        .collect()
 }
 
 fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldError> {

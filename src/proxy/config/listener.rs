@@ -41,6 +41,8 @@ pub struct Listener {
     pub(crate) filters_timeout: Option<Duration>,
     pub(crate) continue_on_timeout: bool,
     pub(crate) direction: Direction,
+    /// Bytes of a request or response that may wait.
+    pub(crate) buffer_limit: usize,
     pub(crate) chains: Vec<Arc<FilterChain>>,
     pub(crate) default_chain: Option<Arc<FilterChain>>,
     pub(crate) access_logs: Vec<Arc<AccessLog>>,
@@ -156,6 +158,7 @@ impl Listener {
             ),
             continue_on_timeout: from.continue_on_listener_filters_timeout,
             direction,
+            buffer_limit: proto::uint(from.per_connection_buffer_limit_bytes.as_ref(), 1 << 20) as usize,
             chains: Vec::new(),
             default_chain: None,
             access_logs: super::access_log::compile_all(&from.access_log)?,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::field::{FieldError, refuse_if};
+use super::field::{FieldError, Within, refuse_if};
+use super::header_matcher::HeaderMatch;
 use super::proto::{self, route};
+use crate::http::headers::HeaderList;
 
 /// A compiled `RetryPolicy`.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +25,10 @@ pub(crate) struct RetryPolicy {
     retriable_4xx: bool,
     envoy_ratelimited: bool,
     grpc_codes: Vec<u32>,
+    by_header: bool,
+    response_headers: Vec<HeaderMatch>,
+    /// Only requests that match one of these are sent again; empty = all.
+    request_headers: Vec<HeaderMatch>,
 }
 
 /// How an attempt failed without a response.
@@ -45,12 +51,17 @@ pub(crate) enum AttemptFailure {
 impl RetryPolicy {
     pub(crate) fn compile(from: &route::RetryPolicy) -> Result<Self, FieldError> {
         refuse_if(!from.retry_options_predicates.is_empty(), "retry_options_predicates", "is not supported")?;
-        refuse_if(!from.retriable_headers.is_empty(), "retriable_headers", "is not supported yet")?;
         refuse_if(
-            !from.retriable_request_headers.is_empty(),
-            "retriable_request_headers",
-            "is not supported yet",
+            from.rate_limited_retry_back_off.is_some(),
+            "rate_limited_retry_back_off",
+            "is not supported",
         )?;
+        refuse_if(from.per_try_idle_timeout.is_some(), "per_try_idle_timeout", "is not supported")?;
+        refuse_if(from.retry_priority.is_some(), "retry_priority", "is not supported")?;
+        let headers = |field: &str, list: &[route::HeaderMatcher]| {
+            let each = list.iter().enumerate();
+            each.map(|(i, h)| HeaderMatch::compile(h).within_item(field, i)).collect::<Result<Vec<_>, _>>()
+        };
         let back_off = from.retry_back_off.as_ref();
         let base = back_off
             .and_then(|b| b.base_interval.as_ref())
@@ -61,6 +72,8 @@ impl RetryPolicy {
             base_interval: base,
             max_interval: back_off.and_then(|b| b.max_interval.as_ref()).map_or(base * 10, proto::duration),
             avoid_previous_hosts: !from.retry_host_predicate.is_empty(),
+            response_headers: headers("retriable_headers", &from.retriable_headers)?,
+            request_headers: headers("retriable_request_headers", &from.retriable_request_headers)?,
             ..Self::default()
         };
         let codes = from
@@ -90,7 +103,9 @@ impl RetryPolicy {
             "resource-exhausted" => self.grpc_codes.push(8),
             "internal" => self.grpc_codes.push(13),
             "unavailable" => self.grpc_codes.push(14),
-            "retriable-headers" | "http3-post-connect-failure" => {}
+            "retriable-headers" => self.by_header = true,
+            // No endpoint is called over HTTP/3: that never happens.
+            "http3-post-connect-failure" => {}
             other => {
                 return match other.parse::<u16>() {
                     Ok(code) => {
@@ -105,24 +120,41 @@ impl RetryPolicy {
     }
 
     /// Whether a response asks for another attempt.
-    pub(crate) fn retries_response(&self, status: u16, grpc_status: Option<u32>, ratelimited: bool) -> bool {
+    pub(crate) fn retries_response(&self, status: u16, response: &HeaderList, request: &HeaderList) -> bool {
+        if !self.concerns(request) {
+            return false;
+        }
+        let ratelimited = self.envoy_ratelimited && response.contains(b"x-envoy-ratelimited");
+        let grpc_status = (!self.grpc_codes.is_empty())
+            .then(|| response.get_text(b"grpc-status")?.parse::<u32>().ok())
+            .flatten();
         (self.server_error && (500..600).contains(&status))
             || (self.gateway_error && (502..=504).contains(&status))
             || (self.retriable_4xx && status == 409)
-            || (self.envoy_ratelimited && ratelimited)
+            || ratelimited
             || self.status_codes.contains(&status)
             || grpc_status.is_some_and(|code| self.grpc_codes.contains(&code))
+            || (self.by_header && self.response_headers.iter().any(|rule| rule.matches(response, |_| None)))
+    }
+
+    /// Whether requests like this one are sent again at all.
+    fn concerns(&self, request: &HeaderList) -> bool {
+        self.request_headers.is_empty()
+            || self.request_headers.iter().any(|rule| rule.matches(request, |_| None))
     }
 
     /// Whether a failure asks for another attempt.
-    pub(crate) fn retries_failure(&self, failure: AttemptFailure) -> bool {
-        let any_reset = self.reset || self.server_error;
+    pub(crate) fn retries_failure(&self, failure: AttemptFailure, request: &HeaderList) -> bool {
+        if !self.concerns(request) {
+            return false;
+        }
+        let any_reset = self.reset || self.server_error || self.gateway_error;
         match failure {
-            AttemptFailure::Connect => any_reset || self.connect_failure || self.gateway_error,
+            AttemptFailure::Connect => any_reset || self.connect_failure,
             AttemptFailure::ResetBeforeRequest => any_reset || self.reset_before_request,
             AttemptFailure::Reset => any_reset,
             AttemptFailure::Refused => any_reset || self.refused_stream,
-            AttemptFailure::PerTryTimeout => any_reset || self.gateway_error,
+            AttemptFailure::PerTryTimeout => any_reset,
             AttemptFailure::Overflow => false,
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::config::AttemptFailure;
 use crate::listen::proxy_protocol::Addresses;
-use crate::upstream::connect::{Offer, connect};
+use crate::upstream::connect::{ConnectError, Offer, connect};
 use crate::upstream::host::{ActiveRequest, Host, Lease, Overflow, Place};
 use crate::upstream::pool::Pool;
 use crate::worker::context::Worker;
@@ -22,22 +22,21 @@ use super::h2_map::to_map;
 use super::info::StreamInfo;
 use super::wire::Wire;
 
-/// Most body bytes kept for another attempt or a mirror.
-const REPLAY_LIMIT: usize = 64 * 1024;
-
 /// What was already sent of a body, in case it must be sent again.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     pieces: Vec<Bytes>,
     size: usize,
+    /// Most bytes kept.
+    limit: usize,
     /// Too large to be sent again.
-    pub(crate) overflow: bool,
+    overflow: bool,
 }
 
 impl Replay {
     fn keep(&mut self, piece: &[u8]) {
         self.size += piece.len();
-        if self.size > REPLAY_LIMIT {
+        if self.size > self.limit {
             self.overflow = true;
             self.pieces.clear();
         } else if !self.overflow {
@@ -76,11 +75,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// `keep` = what was sent is kept, as far as the limit allows, to be sent again.
-    pub(crate) fn new(body: Body, keep: bool) -> Rc<Self> {
+    /// What was sent is kept to be sent again, unless it is more than `keep` bytes; `None` = nothing is kept.
+    pub(crate) fn new(body: Body, keep: Option<usize>) -> Rc<Self> {
         Rc::new(Self {
             body: Mutex::new(body),
-            replay: keep.then(RefCell::default),
+            replay: keep.map(|limit| RefCell::new(Replay { limit, ..Replay::default() })),
             moved: Cell::new(Instant::now()),
             ended: Cell::new(None),
             received: Cell::new(0),
@@ -198,7 +197,13 @@ pub(crate) async fn attempt(
         response.keep_alive = true;
         return Ok(Answered { body: Body::h2(stream), upload, host, lease: None, _active: active });
     }
-    let lease = h1_connection(worker, pool, &host, out, info).await?;
+    let lease = h1_connection(worker, pool, &host, out).await.inspect_err(|failed| {
+        if failed.kind == AttemptFailure::Overflow {
+            // It waited for a connection in vain: no endpoint has seen it.
+            info.upstream_host = None;
+        }
+    })?;
+    info.upstream_local = lease.local;
     let wire = lease.wire.clone();
     let chunked = out.source.is_some() && !out.request.headers.contains(b"content-length");
     write_request(
@@ -219,8 +224,9 @@ pub(crate) async fn attempt(
         Some(source) => Some(Box::pin(source.clone().send(Sink::H1 { wire: wire.clone(), chunked }))),
     };
     let asked = Asked::of(&out.request.method);
-    let framing =
-        race(&mut upload, read_head(&wire, response, asked)).await.map_err(|error| match error {
+    let framing = race(&mut upload, read_head(&wire, response, asked, pool.cluster.response_head))
+        .await
+        .map_err(|error| match error {
             RaceError::Upload | RaceError::Head(HeadFailure::Closed) => {
                 Failed::new(AttemptFailure::Reset, "connection termination")
             }
@@ -271,10 +277,11 @@ async fn read_head(
     wire: &Wire,
     response: &mut Response,
     asked: Asked,
+    limits: (usize, usize),
 ) -> Result<super::body::Framing, HeadFailure> {
     loop {
-        let taken =
-            take_response(&mut wire.input.borrow_mut(), response, asked).map_err(HeadFailure::Malformed)?;
+        let taken = take_response(&mut wire.input.borrow_mut(), response, asked, limits)
+            .map_err(HeadFailure::Malformed)?;
         match taken {
             // Informational answers other than the switch are not passed on.
             Some(_) if response.status < 200 && response.status != 101 => continue,
@@ -293,7 +300,6 @@ async fn h1_connection(
     pool: &Rc<Pool>,
     host: &Rc<Host>,
     out: &Outgoing<'_>,
-    info: &mut StreamInfo,
 ) -> Result<Lease, Failed> {
     let place = host.connection(pool, out.offer).await.map_err(|Overflow| Failed::overflow())?;
     let (slot, _pending) = match place {
@@ -301,9 +307,9 @@ async fn h1_connection(
         Place::Open(slot, pending) => (slot, pending),
     };
     let stream = open(worker, pool, host, out).await?;
-    info.upstream_local = stream.socket().local_addr().ok();
+    let local = stream.socket().local_addr().ok();
     pool.counters.upstream_cx_http1_total.add(1);
-    Ok(Lease { wire: Rc::new(Wire::new(stream, bytes::BytesMut::new())), requests: 1, slot })
+    Ok(Lease { local, wire: Rc::new(Wire::new(stream, bytes::BytesMut::new())), requests: 1, slot })
 }
 
 async fn open(
@@ -320,12 +326,13 @@ async fn open(
         Err(error) => {
             pool.counters.upstream_cx_connect_fail.add(1);
             host.counters.cx_connect_fail.add(1);
-            let timeout = matches!(error, crate::upstream::connect::ConnectError::Timeout);
+            let timeout = matches!(error, ConnectError::Timeout);
             if timeout {
                 pool.counters.upstream_cx_connect_timeout.add(1);
             }
             let reason = if timeout { "connection timeout" } else { "remote connection failure" };
-            Err(Failed { kind: AttemptFailure::Connect, reason, transport: error.to_string() })
+            let transport = if timeout { String::new() } else { error.to_string() };
+            Err(Failed { kind: AttemptFailure::Connect, reason, transport })
         }
     }
 }
@@ -339,17 +346,18 @@ async fn send_h2(
     out: &Outgoing<'_>,
     info: &mut StreamInfo,
 ) -> Result<(H2Head, Option<Upload>), Failed> {
-    let mut sender = shared_h2(pool, host, out).await;
-    if sender.is_none() {
+    let mut shared = shared_h2(pool, host, out).await;
+    if shared.is_none() {
         // Requests that come together share the connection that the first of them opens.
         let _one = host.opening.lock().await;
-        sender = shared_h2(pool, host, out).await;
-        if sender.is_none() {
-            sender = Some(connect_h2(worker, pool, host, out, info).await?);
+        shared = shared_h2(pool, host, out).await;
+        if shared.is_none() {
+            shared = Some(connect_h2(worker, pool, host, out).await?);
         }
     }
     let terminated = || Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination");
-    let mut sender = sender.ok_or_else(terminated)?;
+    let (mut sender, local) = shared.ok_or_else(terminated)?;
+    info.upstream_local = local;
     let head = h2_request(out).ok_or_else(|| Failed::new(AttemptFailure::Reset, "protocol error"))?;
     let sent = sender.send_request(head, out.source.is_none());
     let (answer, stream) = sent.map_err(|_| terminated())?;
@@ -357,8 +365,12 @@ async fn send_h2(
     Ok((answer, upload))
 }
 
-async fn shared_h2(pool: &Pool, host: &Host, out: &Outgoing<'_>) -> Option<h2::client::SendRequest<Bytes>> {
-    host.h2(out.offer, pool.cluster.max_requests)?.ready().await.ok()
+/// Sends requests on an HTTP/2 connection; with our end of it.
+type H2Connection = (h2::client::SendRequest<Bytes>, Option<SocketAddr>);
+
+async fn shared_h2(pool: &Pool, host: &Host, out: &Outgoing<'_>) -> Option<H2Connection> {
+    let (sender, local) = host.h2(out.offer, pool.cluster.max_requests)?;
+    Some((sender.ready().await.ok()?, local))
 }
 
 async fn connect_h2(
@@ -366,11 +378,10 @@ async fn connect_h2(
     pool: &Rc<Pool>,
     host: &Rc<Host>,
     out: &Outgoing<'_>,
-    info: &mut StreamInfo,
-) -> Result<h2::client::SendRequest<Bytes>, Failed> {
+) -> Result<H2Connection, Failed> {
     let slot = host.h2_slot(pool).map_err(|Overflow| Failed::overflow())?;
     let stream = open(worker, pool, host, out).await?;
-    info.upstream_local = stream.socket().local_addr().ok();
+    let local = stream.socket().local_addr().ok();
     let handshake = h2::client::Builder::new()
         .initial_window_size(256 * 1024)
         .initial_connection_window_size(1 << 20)
@@ -390,8 +401,8 @@ async fn connect_h2(
         // The error of a closed connection reaches every stream on it.
         let _ = connection.await;
     });
-    host.set_h2(sender.clone(), out.offer);
-    sender.ready().await.map_err(failed)
+    host.set_h2(sender.clone(), out.offer, local);
+    Ok((sender.ready().await.map_err(failed)?, local))
 }
 
 fn h2_request(out: &Outgoing<'_>) -> Option<http::Request<()>> {

@@ -347,6 +347,17 @@ impl Sink {
         }
     }
 
+    /// Returns once the peer wants no more of the body.
+    async fn reset(&mut self) {
+        match self {
+            Self::H2(stream) => {
+                let reset = poll_fn(|cx| stream.poll_reset(cx)).await;
+                drop(reset);
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Ends the body.
     pub(crate) async fn finish(&mut self, trailers: Option<HeaderList>) -> Result<(), BodyError> {
         match std::mem::replace(self, Self::Closed) {
@@ -433,7 +444,11 @@ pub(crate) async fn pieces(
             Some(piece) => piece,
             None => {
                 sink.flush().await.map_err(PumpError::Sink)?;
-                body.next().await
+                tokio::select! {
+                    biased;
+                    piece = body.next() => piece,
+                    () = sink.reset() => return Err(PumpError::Sink(BodyError::Truncated)),
+                }
             }
         };
         let Some(piece) = piece.map_err(PumpError::Source)? else { return Ok(()) };

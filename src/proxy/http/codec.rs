@@ -44,12 +44,18 @@ pub(crate) enum HeadError {
     TransferEncoding,
     #[error("http1.content_length_and_chunked_not_allowed")]
     LengthAndChunked,
-    #[error("http1.invalid_content_length")]
+    #[error("http1.codec_error")]
     ContentLength,
-    #[error("missing_host_header")]
+    #[error("http.invalid_authority")]
     Host,
-    #[error("unexpected_underscore")]
+    #[error("missing_host_header")]
+    NoHost,
+    #[error("stream_idle_timeout")]
+    Idle,
+    #[error("http1.unexpected_underscore")]
     Underscore,
+    #[error("http1.invalid_url")]
+    Target,
     #[error("low_version")]
     LowVersion,
     #[error("request_header_timeout")]
@@ -63,20 +69,80 @@ impl HeadError {
             Self::TooLarge | Self::TooManyHeaders => 431,
             Self::LowVersion => 426,
             Self::TransferEncoding => 501,
-            Self::Timeout => 408,
+            Self::Timeout | Self::Idle => 408,
             _ => 400,
+        }
+    }
+
+    /// The text of the answer.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::NoHost => "",
+            Self::Timeout => "request header timeout",
+            Self::Idle => "stream timeout",
+            _ => reason(self.status()),
         }
     }
 }
 
 /// Limits of a head.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HeadLimits {
+pub(crate) struct HeadLimits<'h> {
     pub(crate) bytes: usize,
     pub(crate) count: usize,
     pub(crate) reject_underscores: bool,
     pub(crate) accept_http_10: bool,
+    /// Methods that no standard knows are let through.
+    pub(crate) custom_methods: bool,
+    /// The host of HTTP/1.0 requests without one.
+    pub(crate) default_host: Option<&'h str>,
 }
+
+/// What the last head of a connection says about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    /// The client's version of HTTP/1.
+    pub(crate) version: u8,
+    pub(crate) close: bool,
+}
+
+/// The methods that Envoy knows.
+const METHODS: [&str; 34] = [
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "MSEARCH",
+    "NOTIFY",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+];
 
 /// A byte that may stand in a header name.
 pub(crate) fn is_token(byte: u8) -> bool {
@@ -102,23 +168,27 @@ fn head_end(input: &[u8], limit: usize) -> Result<Option<usize>, HeadError> {
 pub(crate) fn take_request(
     input: &mut BytesMut,
     request: &mut Request,
-    limits: HeadLimits,
+    limits: HeadLimits<'_>,
 ) -> Result<Option<Framing>, HeadError> {
     // An empty line before a request is tolerated, as RFC 9112 asks.
     while input.starts_with(b"\r\n") {
         input.advance(2);
     }
-    let Some(end) = head_end(input, limits.bytes)? else { return Ok(None) };
+    let Some(end) = head_end(input, limits.bytes)? else { return plausible(input).map(|()| None) };
     let mut room = [const { std::mem::MaybeUninit::uninit() }; PARSE_ROOM];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(&input[..end], &mut room) {
         Ok(httparse::Status::Complete(length)) if length == end => {}
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
+        Err(httparse::Error::Version) => return Err(HeadError::LowVersion),
         _ => return Err(HeadError::Malformed),
     }
     let (Some(method), Some(path), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(HeadError::Malformed);
     };
+    if !limits.custom_methods && !METHODS.contains(&method) {
+        return Err(HeadError::Malformed);
+    }
     request.method.clear();
     request.method.extend_from_slice(method.as_bytes());
     request.path.clear();
@@ -128,16 +198,23 @@ pub(crate) fn take_request(
         return Err(HeadError::LowVersion);
     }
     copy_headers(parsed.headers, &mut request.headers, limits)?;
-    finish_request(request)?;
+    finish_request(request, limits)?;
     let framing = framing(&request.headers, version)?.unwrap_or(Framing::Length(0));
     input.advance(end);
     Ok(Some(framing))
 }
 
+/// Whether the first bytes of a request line can become one: what cannot is refused without waiting for more.
+fn plausible(input: &[u8]) -> Result<(), HeadError> {
+    let method = input.iter().position(|byte| *byte == b' ').unwrap_or(input.len());
+    let known = input[..method].iter().all(|byte| is_token(*byte)) && method <= 32;
+    if known { Ok(()) } else { Err(HeadError::Malformed) }
+}
+
 fn copy_headers(
     from: &[httparse::Header<'_>],
     to: &mut HeaderList,
-    limits: HeadLimits,
+    limits: HeadLimits<'_>,
 ) -> Result<(), HeadError> {
     to.clear();
     if from.len() > limits.count {
@@ -155,7 +232,7 @@ fn copy_headers(
     Ok(())
 }
 
-fn finish_request(request: &mut Request) -> Result<(), HeadError> {
+fn finish_request(request: &mut Request, limits: HeadLimits<'_>) -> Result<(), HeadError> {
     let headers = std::mem::take(&mut request.headers);
     let mut hosts = headers.get_all(b"host");
     let host = hosts.next();
@@ -177,11 +254,15 @@ fn finish_request(request: &mut Request) -> Result<(), HeadError> {
     request.expect_continue = headers.get(b"expect").is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
     drop(hosts);
     request.headers = headers;
-    if !request.path.starts_with(b"/") && request.path != b"*" && request.method != b"CONNECT" {
+    let star = request.path == b"*" && request.method == b"OPTIONS";
+    if !request.path.starts_with(b"/") && !star && request.method != b"CONNECT" {
         absolute_form(request)?;
     }
+    if let (true, 0, Some(host)) = (request.authority.is_empty(), request.version, limits.default_host) {
+        request.authority.extend_from_slice(host.as_bytes());
+    }
     if request.authority.is_empty() {
-        return Err(HeadError::Host);
+        return Err(HeadError::NoHost);
     }
     request.headers.remove(b"host");
     Ok(())
@@ -194,7 +275,7 @@ fn absolute_form(request: &mut Request) -> Result<(), HeadError> {
         .iter()
         .find(|s| lower.starts_with(s))
         .map(|s| s.len())
-        .ok_or(HeadError::Malformed)?;
+        .ok_or(HeadError::Target)?;
     let rest = request.path.split_off(skip);
     let slash = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
     request.authority = rest[..slash].to_vec();
@@ -253,8 +334,16 @@ pub(crate) fn take_response(
     input: &mut BytesMut,
     response: &mut Response,
     asked: Asked,
+    (bytes, count): (usize, usize),
 ) -> Result<Option<Framing>, HeadError> {
-    let limits = HeadLimits { bytes: 64 * 1024, count: 200, reject_underscores: false, accept_http_10: true };
+    let limits = HeadLimits {
+        bytes,
+        count,
+        reject_underscores: false,
+        accept_http_10: true,
+        custom_methods: true,
+        default_host: None,
+    };
     let Some(end) = head_end(input, limits.bytes)? else { return Ok(None) };
     let mut room = [const { std::mem::MaybeUninit::uninit() }; PARSE_ROOM];
     let mut parsed = httparse::Response::new(&mut []);
@@ -306,17 +395,16 @@ pub(crate) fn write_response(
     out: &mut BytesMut,
     response: &Response,
     chunked: bool,
-    close: bool,
+    Ending { version, close }: Ending,
     upgrade: Option<&str>,
 ) {
     out.reserve(response.headers.byte_size() + 128);
     let mut digits = itoa(response.status);
-    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(if version == 0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(&digits);
     digits[0] = b' ';
     out.extend_from_slice(&digits[..1]);
-    let reason = http::StatusCode::from_u16(response.status).ok().and_then(|code| code.canonical_reason());
-    out.extend_from_slice(reason.unwrap_or("Unknown").as_bytes());
+    out.extend_from_slice(reason(response.status).as_bytes());
     out.extend_from_slice(b"\r\n");
     write_headers(out, &response.headers, upgrade);
     if chunked {
@@ -324,8 +412,22 @@ pub(crate) fn write_response(
     }
     if close && upgrade.is_none() {
         out.extend_from_slice(b"connection: close\r\n");
+    } else if version == 0 {
+        out.extend_from_slice(b"connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Envoy's reason phrases.
+fn reason(status: u16) -> &'static str {
+    match status {
+        203 => "Non-Authoritative Information",
+        103 | 418 | 451 => "Unknown",
+        _ => {
+            let known = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+            known.unwrap_or("Unknown")
+        }
+    }
 }
 
 fn itoa(status: u16) -> [u8; 3] {
@@ -340,14 +442,14 @@ fn write_headers(out: &mut BytesMut, headers: &HeaderList, upgrade: Option<&str>
         }
     }
     if let Some(upgrade) = upgrade {
-        for part in [b"connection: upgrade\r\nupgrade: ", upgrade.as_bytes(), b"\r\n"] {
+        for part in [b"connection: Upgrade\r\nupgrade: ", upgrade.as_bytes(), b"\r\n"] {
             out.extend_from_slice(part);
         }
     }
 }
 
-/// Removes what concerns one connection only: the standard list and what `Connection` names, except headers whose
-/// removal would change what policies saw.
+/// Removes what concerns one connection only: the standard list and what `Connection` names, except headers that tell
+/// who the client is: a client must not be able to take those away.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderList) {
     const STANDARD: [&[u8]; 6] =
         [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te"];
@@ -355,8 +457,9 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderList) {
     let named: Vec<Vec<u8>> =
         headers.get_all(b"connection").flat_map(tokens).map(<[u8]>::to_ascii_lowercase).collect();
     let protected = |name: &[u8]| {
-        name.starts_with(b"x-")
-            || name.starts_with(b":")
+        [b"x-forwarded-".as_slice(), b"x-envoy-", b"x-real-ip", b"x-request-id", b":"]
+            .iter()
+            .any(|start| name.starts_with(start))
             || matches!(name, b"host" | b"authorization" | b"content-length" | b"cookie" | b"forwarded")
     };
     headers.remove_if(|name, _| {

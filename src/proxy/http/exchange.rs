@@ -18,7 +18,7 @@ use crate::worker::context::Worker;
 
 use super::alarm::Alarm;
 use super::body::Body;
-use super::codec::{Request, Response};
+use super::codec::{HeadError, Request, Response};
 use super::info::{ConnectionInfo, Flags, StreamInfo};
 use super::prepare::{Refusal, prepare};
 use super::reply::{Replier, local};
@@ -143,7 +143,12 @@ impl Exchange {
         let scene = self.scene.clone();
         let random = u128::from(scene.worker.random()) << 64 | u128::from(self.random);
         match prepare(&mut self.request, &scene.manager, &scene.connection, random) {
-            Ok(remote) => self.remote = remote,
+            Ok(remote) => {
+                self.remote = remote;
+                if remote != scene.connection.remote.ip() {
+                    self.info.client = Some((remote, 0).into());
+                }
+            }
             Err(refusal) => {
                 self.refuse(refusal);
                 return false;
@@ -151,7 +156,8 @@ impl Exchange {
         }
         self.find_route();
         self.start_span();
-        if !self.may_upgrade() {
+        let lost = self.route.is_none() && self.request.method == b"CONNECT";
+        if !lost && !self.may_upgrade() {
             self.refuse(Refusal::UpgradeRefused);
             return false;
         }
@@ -171,6 +177,7 @@ impl Exchange {
         }
         let Some((vhost, _)) = &self.route else {
             self.info.details = "route_not_found".into();
+            self.request.keep_alive &= !lost;
             self.own(404, b"", Flags::NO_ROUTE);
             return false;
         };
@@ -199,6 +206,21 @@ impl Exchange {
         special.unwrap_or_else(|| self.scene.manager.upgrades.iter().any(|each| each == wanted))
     }
 
+    /// Answers for a head that is none; counted and logged like any request.
+    pub(crate) async fn refuse_head(mut self, error: HeadError, replier: &mut Replier) {
+        let flags = match error {
+            HeadError::NoHost | HeadError::Timeout => Flags::default(),
+            HeadError::Idle => Flags::STREAM_IDLE_TIMEOUT,
+            _ => Flags::DOWNSTREAM_PROTOCOL_ERROR,
+        };
+        self.scene.counters.downstream_rq_total.add(1);
+        self.request.keep_alive = false;
+        self.info.details = error.to_string().into();
+        self.own(error.status(), error.text().as_bytes(), flags);
+        self.answer(replier).await;
+        super::report::report(&mut self);
+    }
+
     fn refuse(&mut self, refusal: Refusal) {
         match refusal {
             Refusal::BadPath => {
@@ -207,10 +229,11 @@ impl Exchange {
             }
             Refusal::UpgradeRefused => {
                 self.info.details = "upgrade_failed".into();
+                self.request.keep_alive = false;
                 self.own(403, b"", Flags::default());
             }
             Refusal::Redirect(path) => {
-                self.info.details = "path_normalization_redirect".into();
+                self.info.details = "path_normalization_failed".into();
                 self.response.headers.set(b"location", &path);
                 self.own(307, b"", Flags::default());
             }
@@ -231,6 +254,9 @@ impl Exchange {
         };
         if let Some(route) = vhost.route(&query) {
             self.info.route_name = Some(route.name.clone());
+            if let Action::Forward(forward) = &route.action {
+                self.info.cluster = forward.pick(self.random).map(|chosen| chosen.name.clone());
+            }
             self.route = Some((vhost.clone(), route.clone()));
         }
     }
@@ -335,7 +361,7 @@ impl Exchange {
         match abort {
             Abort::Http(status) => self.own(status, b"fault filter abort", Flags::FAULT_INJECTED),
             Abort::Grpc(status) => {
-                self.own(http_status(status), b"fault filter abort", Flags::FAULT_INJECTED);
+                self.own(200, b"fault filter abort", Flags::FAULT_INJECTED);
                 if self.grpc {
                     self.response.headers.set(b"grpc-status", status.to_string().as_bytes());
                 }
@@ -392,6 +418,9 @@ impl Exchange {
     /// Sends the prepared answer.
     pub(crate) async fn answer(&mut self, replier: &mut Replier) {
         let mut body = self.own_body.take().unwrap_or(Body::Empty);
+        if !self.gone {
+            self.info.response_code = self.response.status;
+        }
         self.leave();
         // The rest of an unread request body cannot be told from the next request.
         if !self.request.keep_alive {
@@ -401,7 +430,9 @@ impl Exchange {
             replier.abort();
             return;
         }
-        self.info.response_code = self.response.status;
+        if self.request.method == b"HEAD" {
+            body = Body::Empty;
+        }
         let sent = &mut self.info.bytes_sent;
         let sending = match replier.start(&self.response, &body, None) {
             Ok(mut sink) => {
@@ -451,6 +482,10 @@ impl Exchange {
             self.response.headers.set(&name, &value);
         }
         self.tell_rate_limit();
+        if !self.response.headers.contains(b"date") {
+            let date = self.scene.worker.date();
+            self.response.headers.append(b"date", date.as_bytes());
+        }
         match manager.server_header {
             Server::PassThrough => {}
             Server::AppendIfAbsent if self.response.headers.contains(b"server") => {}
@@ -460,10 +495,6 @@ impl Exchange {
             && let Some(id) = self.request.headers.get(b"x-request-id").map(<[u8]>::to_vec)
         {
             self.response.headers.set(b"x-request-id", &id);
-        }
-        if !self.response.headers.contains(b"date") {
-            let date = self.scene.worker.date();
-            self.response.headers.append(b"date", date.as_bytes());
         }
     }
 
@@ -529,23 +560,5 @@ impl Exchange {
                 self.request.scheme.as_bytes(),
             ],
         }
-    }
-}
-
-/// The HTTP status that stands for a gRPC status (gRPC's own table of both).
-fn http_status(grpc: u32) -> u16 {
-    match grpc {
-        0 => 200,
-        3 | 9 | 11 => 400,
-        16 => 401,
-        7 => 403,
-        5 => 404,
-        6 | 10 => 409,
-        8 => 429,
-        1 => 499,
-        12 => 501,
-        14 => 503,
-        4 => 504,
-        _ => 500,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::alarm::Alarm;
 use super::body::{Body, Framing, Sink};
-use super::codec::{HeadError, HeadLimits, Response, take_request, write_response};
+use super::codec::{HeadError, HeadLimits, Request, take_request};
 use super::exchange::{Exchange, Memory, Scene};
 use super::reply::Replier;
 use super::wire::Wire;
@@ -29,7 +29,7 @@ pub(crate) async fn serve(wire: Wire, mut current: impl FnMut() -> Option<Scene>
             Ok(Some(framing)) => framing,
             Ok(None) => break,
             Err(error) => {
-                refuse(&wire, error, &scene);
+                refuse(&wire, memory, error, &scene).await;
                 break;
             }
         };
@@ -74,6 +74,8 @@ async fn head(
         count: manager.max_header_count,
         reject_underscores: manager.reject_underscores,
         accept_http_10: manager.accept_http_10,
+        custom_methods: manager.custom_methods,
+        default_host: manager.default_host_10.as_deref(),
     };
     let mut started = !wire.input.borrow().is_empty();
     let begun = Instant::now();
@@ -82,10 +84,14 @@ async fn head(
             if let Some(framing) = take_request(&mut wire.input.borrow_mut(), &mut memory.request, limits)? {
                 return Ok(Some(framing));
             }
-            let due = manager.headers_timeout.map(|limit| begun + limit);
+            let silent = Instant::now();
+            let whole = manager.headers_timeout.map(|limit| begun + limit);
+            let idle = manager.stream_idle_timeout.map(|limit| silent + limit);
+            let due = [whole, idle].into_iter().flatten().min();
             match memory.alarm.limit(|| due, wire.fill()).await {
                 Some(Ok(count)) if count > 0 => {}
-                None => return Err(HeadError::Timeout),
+                None if due == whole => return Err(HeadError::Timeout),
+                None => return Err(HeadError::Idle),
                 _ => return Ok(None),
             }
             continue;
@@ -104,37 +110,44 @@ async fn head(
     }
 }
 
-fn refuse(wire: &Rc<Wire>, error: HeadError, scene: &Scene) {
-    scene.counters.downstream_rq_total.add(1);
-    scene.counters.downstream_rq_4xx.add(1);
-    let mut response = Response { status: error.status(), ..Response::default() };
-    let text: &[u8] = match error.status() {
-        400 => b"Bad Request",
-        408 => b"request header timeout",
-        _ => b"",
-    };
-    response.headers.append(b"content-length", text.len().to_string().as_bytes());
-    response.headers.append(b"content-type", b"text/plain");
-    write_response(&mut wire.output(), &response, false, true, None);
-    wire.output().extend_from_slice(text);
+/// Answers a head that cannot be served; the connection ends with it.
+async fn refuse(wire: &Rc<Wire>, mut memory: Memory, error: HeadError, scene: &Scene) {
     tracing::debug!(%error, "a request head was refused");
+    if error != HeadError::NoHost {
+        // What is there is the request before, or a part of this one that means nothing.
+        memory.request = Request { version: 1, ..Request::default() };
+    }
+    let mut replier = Replier::H1 { wire: wire.clone(), to_head: false, version: 1, close: true };
+    Exchange::new(scene.clone(), memory).refuse_head(error, &mut replier).await;
+}
+
+/// What became of a tunnel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Carried {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// The client was the first to end it.
+    pub(crate) by_client: bool,
+    /// Nothing moved for too long.
+    pub(crate) idle: bool,
 }
 
 /// Carries bytes both ways after an upgrade until both directions ended, one failed, or nothing moved for as long as
-/// `idle` allows; returns received and sent bytes.
+/// `idle` allows.
 pub(crate) async fn tunnel(
     down: &Rc<Wire>,
     up: &Rc<Wire>,
     alarm: &mut Alarm,
     idle: Option<std::time::Duration>,
-) -> (u64, u64) {
+) -> Carried {
     use std::cell::Cell;
     if down.flush().await.is_err() {
-        return (0, 0);
+        return Carried { by_client: true, ..Carried::default() };
     }
+    let first = Cell::new(None);
     let (received, sent, last) = (Cell::new(0), Cell::new(0), Cell::new(Instant::now()));
-    let one_way = |from: Rc<Wire>, to: Rc<Wire>, count| {
-        let (count, last): (&Cell<u64>, _) = (count, &last);
+    let one_way = |from: Rc<Wire>, to: Rc<Wire>, count, upward: bool| {
+        let (count, last, first): (&Cell<u64>, _, _) = (count, &last, &first);
         async move {
             let mut body = Body::h1(from, Framing::UntilClose);
             let mut sink = Sink::H1 { wire: to.clone(), chunked: false };
@@ -143,15 +156,17 @@ pub(crate) async fn tunnel(
                 last.set(Instant::now());
             });
             moved.await?;
+            first.set(first.get().or(Some(upward)));
             to.shutdown().await;
             Ok::<(), super::body::PumpError>(())
         }
     };
     let both = async {
-        let upward = one_way(down.clone(), up.clone(), &received);
-        let downward = one_way(up.clone(), down.clone(), &sent);
+        let upward = one_way(down.clone(), up.clone(), &received, true);
+        let downward = one_way(up.clone(), down.clone(), &sent, false);
         let _ = tokio::try_join!(upward, downward);
     };
-    alarm.limit(|| idle.map(|idle| last.get() + idle), both).await;
-    (received.get(), sent.get())
+    let ended = alarm.limit(|| idle.map(|idle| last.get() + idle), both).await;
+    let by_client = first.get() == Some(true);
+    Carried { received: received.get(), sent: sent.get(), by_client, idle: ended.is_none() }
 }

@@ -37,6 +37,8 @@ pub(crate) struct ConnectionInfo {
     /// URI names of our own certificate on this connection.
     pub(crate) local_principal: Option<Arc<str>>,
     pub(crate) direction: Direction,
+    /// Most bytes of a request that are kept to be sent again.
+    pub(crate) buffer_limit: usize,
 }
 
 impl ConnectionInfo {
@@ -51,7 +53,7 @@ impl ConnectionInfo {
     }
 }
 
-/// Envoy's response flags.
+/// Envoy's response flags (`URX` of a TCP proxy is one of its own), in the order in which a request can meet them: that is the order Envoy writes them in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Flags(u32);
 
@@ -69,25 +71,26 @@ macro_rules! flags {
 }
 
 flags! {
-    NO_HEALTHY_UPSTREAM = 0 "UH" "NoHealthyUpstream",
-    UPSTREAM_CONNECTION_FAILURE = 1 "UF" "UpstreamConnectionFailure",
-    UPSTREAM_OVERFLOW = 2 "UO" "UpstreamOverflow",
-    NO_ROUTE = 3 "NR" "NoRouteFound",
-    RETRY_LIMIT = 4 "URX" "UpstreamRetryLimitExceeded",
-    NO_CLUSTER = 5 "NC" "NoClusterFound",
-    DURATION_TIMEOUT = 6 "DT" "DurationTimeout",
-    DOWNSTREAM_TERMINATION = 7 "DC" "DownstreamConnectionTermination",
-    UPSTREAM_TERMINATION = 8 "UC" "UpstreamConnectionTermination",
-    UPSTREAM_RESET = 9 "UR" "UpstreamRemoteReset",
-    LOCAL_RESET = 10 "LR" "LocalReset",
-    UPSTREAM_TIMEOUT = 11 "UT" "UpstreamRequestTimeout",
-    DELAY_INJECTED = 12 "DI" "DelayInjected",
-    FAULT_INJECTED = 13 "FI" "FaultInjected",
-    RATE_LIMITED = 14 "RL" "RateLimited",
-    UNAUTHORIZED_EXTERNAL = 15 "UAEX" "UnauthorizedExternalService",
+    DOWNSTREAM_PROTOCOL_ERROR = 0 "DPE" "DownstreamProtocolError",
+    UNAUTHORIZED_EXTERNAL = 1 "UAEX" "UnauthorizedExternalService",
+    RATE_LIMITED = 2 "RL" "RateLimited",
+    DELAY_INJECTED = 3 "DI" "DelayInjected",
+    FAULT_INJECTED = 4 "FI" "FaultInjected",
+    NO_ROUTE = 5 "NR" "NoRouteFound",
+    NO_CLUSTER = 6 "NC" "NoClusterFound",
+    RETRY_LIMIT = 7 "URX" "UpstreamRetryLimitExceeded",
+    UPSTREAM_OVERFLOW = 8 "UO" "UpstreamOverflow",
+    NO_HEALTHY_UPSTREAM = 9 "UH" "NoHealthyUpstream",
+    UPSTREAM_CONNECTION_FAILURE = 10 "UF" "UpstreamConnectionFailure",
+    UPSTREAM_TERMINATION = 11 "UC" "UpstreamConnectionTermination",
+    UPSTREAM_RESET = 12 "UR" "UpstreamRemoteReset",
+    UPSTREAM_PROTOCOL_ERROR = 13 "UPE" "UpstreamProtocolError",
+    UPSTREAM_TIMEOUT = 14 "UT" "UpstreamRequestTimeout",
+    LOCAL_RESET = 15 "LR" "LocalReset",
     STREAM_IDLE_TIMEOUT = 16 "SI" "StreamIdleTimeout",
-    DOWNSTREAM_PROTOCOL_ERROR = 17 "DPE" "DownstreamProtocolError",
-    UPSTREAM_PROTOCOL_ERROR = 18 "UPE" "UpstreamProtocolError",
+    DURATION_TIMEOUT = 17 "DT" "DurationTimeout",
+    DOWNSTREAM_TERMINATION = 18 "DC" "DownstreamConnectionTermination",
+    CONNECT_ATTEMPTS = 19 "URX" "UpstreamRetryLimitExceeded",
 }
 
 impl Flags {
@@ -140,6 +143,8 @@ pub(crate) struct StreamInfo {
     pub(crate) transport_failure: Cow<'static, str>,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
+    /// The client that trusted proxies speak of, when it is another than the peer of the connection.
+    pub(crate) client: Option<SocketAddr>,
     pub(crate) upstream_host: Option<SocketAddr>,
     pub(crate) upstream_local: Option<SocketAddr>,
     pub(crate) cluster: Option<Arc<str>>,
@@ -163,6 +168,7 @@ impl StreamInfo {
             transport_failure: Cow::Borrowed(""),
             bytes_received: 0,
             bytes_sent: 0,
+            client: None,
             upstream_host: None,
             upstream_local: None,
             cluster: None,

@@ -11,10 +11,8 @@ use super::headers::HeaderList;
 use super::info::ConnectionInfo;
 
 /// Headers that only the mesh itself may set; taken off requests from outside.
-const INTERNAL: [&[u8]; 19] = [
+const INTERNAL: [&[u8]; 16] = [
     b"x-envoy-internal",
-    b"x-envoy-downstream-service-cluster",
-    b"x-envoy-downstream-service-node",
     b"x-envoy-expected-rq-timeout-ms",
     b"x-envoy-upstream-rq-timeout-ms",
     b"x-envoy-upstream-rq-per-try-timeout-ms",
@@ -27,10 +25,19 @@ const INTERNAL: [&[u8]; 19] = [
     b"x-envoy-retriable-status-codes",
     b"x-envoy-force-trace",
     b"x-envoy-ip-tags",
-    b"x-envoy-original-path",
-    b"x-envoy-decorator-operation",
+    b"x-envoy-original-url",
     b"x-envoy-hedge-on-per-try-timeout",
     b"x-envoy-attempt-count",
+];
+
+/// Headers that a client at the edge of the mesh may not set either.
+const BEHIND_EDGE: [&[u8]; 6] = [
+    b"x-envoy-decorator-operation",
+    b"x-envoy-downstream-service-cluster",
+    b"x-envoy-downstream-service-node",
+    b"x-envoy-original-path",
+    b"x-envoy-original-host",
+    b"x-envoy-external-address",
 ];
 
 /// Why a request is refused before any filter; the text is the response code details.
@@ -63,8 +70,8 @@ pub(crate) fn prepare(
 }
 
 fn normalize(request: &mut Request, manager: &HttpManager) -> Result<(), Refusal> {
-    if let Some(at) = memchr::memchr(b'#', &request.path) {
-        request.path.truncate(at);
+    if memchr::memchr(b'#', &request.path).is_some() {
+        return Err(Refusal::BadPath);
     }
     let end = memchr::memchr(b'?', &request.path).unwrap_or(request.path.len());
     let (path, query) = request.path.split_at(end);
@@ -82,13 +89,15 @@ fn normalize(request: &mut Request, manager: &HttpManager) -> Result<(), Refusal
             Slashes::RejectRequest => return Err(Refusal::BadPath),
             Slashes::UnescapeAndForward => out = unescape_slashes(&out),
             Slashes::UnescapeAndRedirect => {
-                return Err(Refusal::Redirect([unescape_slashes(&out).as_slice(), query].concat()));
+                out = unescape_slashes(&out);
+                out = if manager.normalize_path { remove_dots(&out) } else { out };
+                return Err(Refusal::Redirect([out.as_slice(), query].concat()));
             }
             _ => {}
         }
     }
     if manager.normalize_path {
-        out = remove_dots(&out).ok_or(Refusal::BadPath)?;
+        out = remove_dots(&out);
     }
     if manager.merge_slashes {
         out.dedup_by(|a, b| *a == b'/' && *b == b'/');
@@ -123,7 +132,7 @@ fn unescape_slashes(path: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 3986 dot segments; `\` counts as `/`, unreserved escapes are decoded, and `..;x` counts as `..`.
-fn remove_dots(path: &[u8]) -> Option<Vec<u8>> {
+fn remove_dots(path: &[u8]) -> Vec<u8> {
     let decoded = decode_unreserved(path);
     let mut segments: Vec<&[u8]> = Vec::new();
     let mut parts = decoded.split(|b| matches!(b, b'/' | b'\\')).skip(1).peekable();
@@ -133,7 +142,7 @@ fn remove_dots(path: &[u8]) -> Option<Vec<u8>> {
         match name {
             b"." | b".." => {
                 if name == b".." {
-                    segments.pop()?;
+                    segments.pop();
                 }
                 if last {
                     segments.push(b"");
@@ -142,7 +151,7 @@ fn remove_dots(path: &[u8]) -> Option<Vec<u8>> {
             _ => segments.push(segment),
         }
     }
-    Some([b"/".as_slice(), &segments.join(b"/".as_slice())].concat())
+    [b"/".as_slice(), &segments.join(b"/".as_slice())].concat()
 }
 
 fn decode_unreserved(path: &[u8]) -> Vec<u8> {
@@ -173,10 +182,16 @@ fn strip_port(request: &mut Request, manager: &HttpManager, connection: &Connect
     }
 }
 
-fn is_internal(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+/// Headers that only the mesh's own may set: they go, unless the client is one of those that the configuration trusts.
+fn clean(headers: &mut HeaderList, manager: &HttpManager, remote: IpAddr, forwarded: usize) {
+    if forwarded <= 1 && manager.internal_addresses.iter().any(|range| range.contains(remote)) {
+        headers.set(b"x-envoy-internal", b"true");
+        return;
+    }
+    headers.remove_if(|name, _| name.starts_with(b"x-envoy-") && INTERNAL.contains(&name));
+    if manager.use_remote_address {
+        headers.remove_if(|name, _| name.starts_with(b"x-envoy-") && BEHIND_EDGE.contains(&name));
+        headers.append(b"x-envoy-external-address", remote.to_string().as_bytes());
     }
 }
 
@@ -201,11 +216,6 @@ fn forwarded(request: &mut Request, manager: &HttpManager, connection: &Connecti
         if manager.trusted_hops == 0 || !headers.contains(b"x-forwarded-proto") {
             headers.set(b"x-forwarded-proto", scheme.as_bytes());
         }
-        if !is_internal(remote) || chain.len() > manager.trusted_hops as usize {
-            for name in INTERNAL {
-                headers.remove(name);
-            }
-        }
     } else {
         if let Some(address) =
             chain.len().checked_sub(manager.trusted_hops as usize + 1).and_then(|i| chain.get(i))
@@ -216,6 +226,8 @@ fn forwarded(request: &mut Request, manager: &HttpManager, connection: &Connecti
             headers.set(b"x-forwarded-proto", scheme.as_bytes());
         }
     }
+    clean(headers, manager, remote, chain.len() + usize::from(manager.use_remote_address));
+    let headers = &mut request.headers;
     request.scheme = if headers.get(b"x-forwarded-proto").is_some_and(|p| p.eq_ignore_ascii_case(b"https")) {
         "https"
     } else {
@@ -306,18 +318,18 @@ mod tests {
 
     #[test]
     fn dot_segments_have_one_reading() {
-        let cases: [(&[u8], Option<&[u8]>); 8] = [
-            (b"/a/../b", Some(b"/b")),
-            (b"/a/./b", Some(b"/a/b")),
-            (b"/a\\..\\b", Some(b"/b")),
-            (b"/user/..;foo=bar/admin", Some(b"/admin")),
-            (b"/.;a/admin", Some(b"/admin")),
-            (b"/%2e%2e/x", None),
-            (b"/a/..", Some(b"/")),
-            (b"/../x", None),
+        let cases: [(&[u8], &[u8]); 8] = [
+            (b"/a/../b", b"/b"),
+            (b"/a/./b", b"/a/b"),
+            (b"/a\\..\\b", b"/b"),
+            (b"/user/..;foo=bar/admin", b"/admin"),
+            (b"/.;a/admin", b"/admin"),
+            (b"/%2e%2e/x", b"/x"),
+            (b"/a/..", b"/"),
+            (b"/../x", b"/x"),
         ];
         for (input, expected) in cases {
-            assert_eq!(remove_dots(input).as_deref(), expected, "{}", String::from_utf8_lossy(input));
+            assert_eq!(remove_dots(input), expected, "{}", String::from_utf8_lossy(input));
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::body::{Body, BodyError, Sink};
-use super::codec::{Response, write_response};
+use super::codec::{Ending, Response, write_response};
 use super::h2_map::to_map;
 use super::wire::Wire;
 
@@ -47,7 +47,13 @@ impl Replier {
                 if empty && !sized && !bodiless {
                     response.to_mut().headers.set(b"content-length", b"0");
                 }
-                write_response(&mut out, &response, chunked, *close, upgrade);
+                write_response(
+                    &mut out,
+                    &response,
+                    chunked,
+                    Ending { version: *version, close: *close },
+                    upgrade,
+                );
                 drop(out);
                 // Even without a body the head still waits in the buffer for the flush that `finish` brings.
                 Ok(if bodiless {
@@ -65,6 +71,19 @@ impl Replier {
                 let end = body.is_done() && matches!(body, Body::Empty | Body::Full(_));
                 let stream = sender.send_response(head, end)?;
                 Ok(if end { Sink::Closed } else { Sink::H2(stream) })
+            }
+        }
+    }
+
+    /// Returns once the client has closed its connection or reset its stream. `waiting` = it owes nothing of its request.
+    /// `answering` = the response is on its way; then the sink of an HTTP/2 response tells of resets.
+    pub(crate) async fn gone(&mut self, waiting: impl Fn() -> bool, answering: bool) {
+        match self {
+            Self::H1 { wire, .. } => wire.closed(waiting).await,
+            Self::H2(_) if answering => std::future::pending().await,
+            Self::H2(sender) => {
+                let reset = std::future::poll_fn(|cx| sender.poll_reset(cx)).await;
+                drop(reset);
             }
         }
     }
@@ -108,13 +127,15 @@ pub(crate) fn local(response: &mut Response, status: u16, text: &[u8], grpc: boo
         };
         response.headers.set(b"content-type", b"application/grpc");
         response.headers.set(b"grpc-status", i32::to_string(&code).as_bytes());
-        response.headers.set(b"grpc-message", &percent(text));
+        if !text.is_empty() {
+            response.headers.set(b"grpc-message", &percent(text));
+        }
         return Body::Empty;
     }
-    response.headers.set(b"content-length", text.len().to_string().as_bytes());
     if text.is_empty() {
         return Body::Empty;
     }
+    response.headers.set(b"content-length", text.len().to_string().as_bytes());
     if !response.headers.contains(b"content-type") {
         response.headers.set(b"content-type", b"text/plain");
     }

@@ -86,6 +86,20 @@ impl Wire {
         polled
     }
 
+    /// Returns once the peer has closed. Looks while `waiting` says so and nothing of the next request is here.
+    pub(crate) async fn closed(&self, waiting: impl Fn() -> bool) {
+        poll_fn(|cx| {
+            if !waiting() || !self.input.borrow().is_empty() {
+                return Poll::Pending;
+            }
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
     /// Room for output: takes a spare buffer when there is none.
     pub(crate) fn output(&self) -> std::cell::RefMut<'_, BytesMut> {
         let mut output = self.output.borrow_mut();

@@ -174,6 +174,7 @@ impl Call {
             peer: None,
             local_principal: None,
             direction: self.listener.direction,
+            buffer_limit: self.listener.buffer_limit,
         }
     }
 

@@ -53,7 +53,7 @@ counters!(
         upstream_cx_total, upstream_cx_http1_total, upstream_cx_http2_total, upstream_cx_connect_fail, upstream_rq_total,
         upstream_rq_2xx, upstream_rq_3xx, upstream_rq_4xx, upstream_rq_5xx, upstream_rq_timeout, upstream_rq_retry,
         upstream_rq_per_try_timeout, upstream_rq_pending_overflow, upstream_cx_overflow, upstream_cx_none_healthy,
-        upstream_cx_connect_timeout, upstream_rq_retry_overflow,
+        upstream_cx_connect_timeout, upstream_rq_retry_overflow, upstream_rq_retry_limit_exceeded,
         outlier_detection_ejections_enforced_total, outlier_detection_ejections_overflow
     } gauges { upstream_cx_active, upstream_rq_active, upstream_rq_pending_active, upstream_rq_retry_active }
 );

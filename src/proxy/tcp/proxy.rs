@@ -96,13 +96,14 @@ async fn dial_and_copy(
                 host.counters.cx_connect_fail.add(1);
                 pool.counters.upstream_cx_connect_fail.add(1);
                 pool.note(&host, Outcome::NoConnection);
-                info.transport_failure = error.to_string().into();
+                info.transport_failure = error.to_string().replace(' ', "_").into();
                 tried.push(address);
             }
         }
     }
     let Some((mut up, host, slot)) = up else {
         info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
+        info.flags.set(Flags::CONNECT_ATTEMPTS);
         return None;
     };
     if pool.cluster.metadata_exchange && up.alpn() == Some(peer_exchange::ALPN) {

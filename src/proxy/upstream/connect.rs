@@ -27,7 +27,8 @@ pub(crate) enum Offer {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    #[error("immediate connect error: {0}")]
+    /// As Envoy writes it: what the system said, without its number.
+    #[error("delayed connect error: {}", words_of(.0))]
     Io(#[from] std::io::Error),
     #[error("connection timeout")]
     Timeout,
@@ -35,6 +36,12 @@ pub(crate) enum ConnectError {
     Tls(std::io::Error),
     #[error("TLS_error:|Secret is not supplied by SDS")]
     NoSecret,
+}
+
+/// The system's words for an error.
+fn words_of(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
 /// Connects for the connection `from`, within the cluster's connect timeout (TLS included).

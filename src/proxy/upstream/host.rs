@@ -1,6 +1,7 @@
 //! One endpoint as one worker sees it: its load, its idle connections, and who waits for one.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,6 +64,7 @@ struct SharedH2 {
     sender: h2::client::SendRequest<Bytes>,
     offer: Offer,
     requests: u32,
+    local: Option<SocketAddr>,
 }
 
 /// An HTTP/1 connection while a request has it.
@@ -71,6 +73,8 @@ pub(crate) struct Lease {
     pub(crate) wire: Rc<Wire>,
     /// How many requests it has carried, this one included.
     pub(crate) requests: u32,
+    /// Our end of it.
+    pub(crate) local: Option<SocketAddr>,
     #[expect(dead_code, reason = "counts the connection while it lives")]
     pub(crate) slot: Slot,
 }
@@ -270,20 +274,30 @@ impl Host {
     }
 
     /// The shared HTTP/2 connection, if it is alive and has not carried `most` requests (0 = any number).
-    pub(crate) fn h2(&self, offer: Offer, most: u32) -> Option<h2::client::SendRequest<Bytes>> {
+    /// With our end of it.
+    pub(crate) fn h2(
+        &self,
+        offer: Offer,
+        most: u32,
+    ) -> Option<(h2::client::SendRequest<Bytes>, Option<SocketAddr>)> {
         let mut shared = self.h2.borrow_mut();
         let known =
             shared.as_mut().filter(|each| each.offer == offer && (most == 0 || each.requests < most))?;
         known.requests += 1;
-        Some(known.sender.clone())
+        Some((known.sender.clone(), known.local))
     }
 
     /// Shares an HTTP/2 connection, which has one request already.
-    pub(crate) fn set_h2(&self, sender: h2::client::SendRequest<Bytes>, offer: Offer) {
+    pub(crate) fn set_h2(
+        &self,
+        sender: h2::client::SendRequest<Bytes>,
+        offer: Offer,
+        local: Option<SocketAddr>,
+    ) {
         if self.transport.proxy_header.is_some() {
             return;
         }
-        *self.h2.borrow_mut() = Some(SharedH2 { sender, offer, requests: 1 });
+        *self.h2.borrow_mut() = Some(SharedH2 { sender, offer, requests: 1, local });
     }
 }
 

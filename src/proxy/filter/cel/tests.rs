@@ -18,6 +18,7 @@ fn expressions_are_evaluated_and_what_is_unknown_is_refused() {
         tls: false,
         peer: None,
         local_principal: None,
+        buffer_limit: 1 << 20,
         direction: Direction::Inbound,
     };
     let mut info = StreamInfo::new("HTTP/1.1");

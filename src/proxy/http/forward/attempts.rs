@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{AttemptFailure, HostRewrite, HttpVersion};
+use crate::config::{AttemptFailure, HostRewrite, HttpVersion, RetryPolicy};
 use crate::http::attempt::{Answered, ClientFault, Failed, Outgoing, attempt};
 use crate::http::codec::Request;
 use crate::http::exchange::Exchange;
 use crate::http::info::Flags;
 use crate::http::number::Decimal;
+use crate::upstream::breaker::Permit;
 use crate::upstream::host::Host;
 use crate::upstream::outlier::Outcome;
 use crate::upstream::pool::Pool;
@@ -23,8 +24,11 @@ pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option
     loop {
         exchange.info.attempts += 1;
         let number = exchange.info.attempts;
-        if number > 1 && exchange.request.headers.contains(b"x-envoy-attempt-count") {
-            exchange.request.headers.set(b"x-envoy-attempt-count", Decimal::of(number.into()).as_bytes());
+        if number > 1 {
+            if exchange.route.as_ref().is_some_and(|(vhost, _)| vhost.attempt_count) {
+                exchange.request.headers.set(b"x-envoy-attempt-count", Decimal::of(number.into()).as_bytes());
+            }
+            super::tell_expected_time(exchange, plan.forward, plan.clock.started.elapsed());
         }
         let outcome = one(exchange, plan, &tried).await?;
         drop(permit.take());
@@ -37,37 +41,16 @@ pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option
         } else if let Some(address) = exchange.info.upstream_host {
             tried.push(address);
         }
-        let more = retry.as_ref().filter(|policy| {
-            number <= policy.retries && !plan.source.as_ref().is_some_and(|source| source.is_spent())
-        });
-        let again = more.filter(|policy| match &outcome {
-            Ok(_) => {
-                let grpc =
-                    exchange.response.headers.get_text(b"grpc-status").and_then(|code| code.parse().ok());
-                policy.retries_response(
-                    exchange.response.status,
-                    grpc,
-                    exchange.response.headers.contains(b"x-envoy-ratelimited"),
-                )
-            }
-            Err(failed) => policy.retries_failure(failed.kind),
-        });
-        let again = again.filter(|_| {
-            permit = plan.pool.retry_permit();
-            if permit.is_none() {
-                exchange.info.flags.set(Flags::UPSTREAM_OVERFLOW);
-            }
+        let wanted = retry.as_deref().filter(|policy| wants_retry(policy, exchange, plan, &outcome));
+        let again = wanted.filter(|policy| {
+            permit = may_retry(policy, exchange, plan);
             permit.is_some()
         });
         let Some(policy) = again else {
             return match outcome {
                 Ok(answered) => Some(answered),
                 Err(failed) => {
-                    give_up(
-                        exchange,
-                        &failed,
-                        retry.is_some_and(|policy| policy.retries > 0 && number > policy.retries),
-                    );
+                    give_up(exchange, &failed);
                     None
                 }
             };
@@ -79,6 +62,37 @@ pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option
         }
         tokio::time::sleep(policy.pause(number, exchange.scene.worker.random())).await;
     }
+}
+
+/// Whether the policy asks for another attempt, and the request can be sent once more.
+fn wants_retry(
+    policy: &RetryPolicy,
+    exchange: &Exchange,
+    plan: &Plan<'_>,
+    outcome: &Result<Answered, Failed>,
+) -> bool {
+    if plan.source.as_ref().is_some_and(|source| source.is_spent()) {
+        return false;
+    }
+    let response = &exchange.response;
+    match outcome {
+        Ok(_) => policy.retries_response(response.status, &response.headers, &exchange.request.headers),
+        Err(failed) => policy.retries_failure(failed.kind, &exchange.request.headers),
+    }
+}
+
+/// Leave for another attempt; without it the log says why there is none.
+fn may_retry(policy: &RetryPolicy, exchange: &mut Exchange, plan: &Plan<'_>) -> Option<Permit> {
+    if exchange.info.attempts > policy.retries {
+        plan.pool.counters.upstream_rq_retry_limit_exceeded.add(1);
+        exchange.info.flags.set(Flags::RETRY_LIMIT);
+        return None;
+    }
+    let permit = plan.pool.retry_permit();
+    if permit.is_none() {
+        exchange.info.flags.set(Flags::UPSTREAM_OVERFLOW);
+    }
+    permit
 }
 
 /// One attempt. `None` = an answer of our own is ready and nothing more is tried.
@@ -97,6 +111,7 @@ async fn one(
         exchange.own(503, b"no healthy upstream", Flags::NO_HEALTHY_UPSTREAM);
         return None;
     };
+    exchange.info.upstream_host = Some(host.endpoint.address);
     let Some(active) = host.begin(pool) else {
         return Some(Err(Failed::new(AttemptFailure::Overflow, "overflow")));
     };
@@ -106,22 +121,21 @@ async fn one(
         HttpVersion::Http1 | HttpVersion::Auto => false,
     };
     exchange.upstream_peer = host.endpoint.workload.as_deref().and_then(|text| worker.endpoint_peer(text));
-    // Both go out by reference; neither is needed while the attempt lasts.
-    let request = std::mem::take(&mut exchange.request);
-    let mut response = std::mem::take(&mut exchange.response);
+    let offer = plan.offer(exchange, http2);
+    let Exchange { request, response, info, scene, .. } = &mut *exchange;
     response.headers.clear();
-    let authority = authority(&request, plan, &host.endpoint.hostname);
+    let authority = authority(request, plan, &host.endpoint.hostname);
     let sni = pool.cluster.auto_sni.then(|| String::from_utf8_lossy(host_only(authority)));
     let out = Outgoing {
-        request: &request,
+        request,
         authority,
         source: plan.source.as_ref(),
         http2,
-        offer: plan.offer(exchange, http2),
+        offer,
         sni: sni.as_deref(),
-        from: (exchange.scene.connection.remote, exchange.scene.connection.local),
+        from: (scene.connection.remote, scene.connection.local),
     };
-    let sending = attempt(&worker, pool, host.clone(), active, &out, &mut response, &mut exchange.info);
+    let sending = attempt(&worker, pool, host.clone(), active, &out, response, info);
     let per_try = forward.retry.as_ref().and_then(|policy| policy.per_try_timeout);
     let outcome = match per_try {
         None => sending.await,
@@ -130,8 +144,6 @@ async fn one(
             Err(Failed::new(AttemptFailure::PerTryTimeout, "per try timeout"))
         }),
     };
-    exchange.request = request;
-    exchange.response = response;
     let innocent = plan.source.as_ref().is_some_and(|source| source.fault.get().is_some());
     if !innocent {
         note(plan, &host, &outcome, exchange.response.status);
@@ -157,11 +169,8 @@ fn note(plan: &Plan<'_>, host: &Host, outcome: &Result<Answered, Failed>, status
 
 /// The host that the upstream is asked for.
 fn authority<'r>(request: &'r Request, plan: &'r Plan<'_>, endpoint: &'r str) -> &'r [u8] {
-    match (&plan.host_rewrite, &plan.forward.host_rewrite) {
-        (Some(host), _) => host,
-        (None, HostRewrite::Literal(host)) => host.as_bytes(),
-        (None, HostRewrite::Auto) if !endpoint.is_empty() => endpoint.as_bytes(),
-        (None, HostRewrite::Header(name)) => request.headers.get(name).unwrap_or(&request.authority),
+    match &plan.forward.host_rewrite {
+        HostRewrite::Auto if !endpoint.is_empty() && !plan.host_is_set => endpoint.as_bytes(),
         _ => &request.authority,
     }
 }
@@ -180,50 +189,39 @@ fn original_destination(exchange: &Exchange, pool: &Pool) -> Option<SocketAddr> 
         .or(Some(exchange.scene.connection.local))
 }
 
-fn give_up(exchange: &mut Exchange, failed: &Failed, exhausted: bool) {
-    let (flag, details, status) = match failed.kind {
-        AttemptFailure::Connect => (
-            Flags::UPSTREAM_CONNECTION_FAILURE,
-            "upstream_reset_before_response_started{remote_connection_failure}",
-            503,
-        ),
-        AttemptFailure::PerTryTimeout => (Flags::UPSTREAM_TIMEOUT, "upstream_per_try_timeout", 504),
-        AttemptFailure::Refused => (
-            Flags::UPSTREAM_RESET,
-            "upstream_reset_before_response_started{remote_refused_stream_reset}",
-            503,
-        ),
-        AttemptFailure::Overflow => {
-            exchange.response.headers.set(b"x-envoy-overloaded", b"true");
-            (Flags::UPSTREAM_OVERFLOW, "upstream_reset_before_response_started{overflow}", 503)
-        }
-        _ if failed.reason == "protocol error" => {
-            (Flags::UPSTREAM_PROTOCOL_ERROR, "upstream_reset_before_response_started{protocol_error}", 502)
-        }
-        _ if failed.reason == "remote reset" => {
-            (Flags::UPSTREAM_RESET, "upstream_reset_before_response_started{remote_reset}", 503)
-        }
-        _ => (
-            Flags::UPSTREAM_TERMINATION,
-            "upstream_reset_before_response_started{connection_termination}",
-            503,
-        ),
+fn give_up(exchange: &mut Exchange, failed: &Failed) {
+    exchange.response.headers.clear();
+    if failed.kind == AttemptFailure::PerTryTimeout {
+        exchange.info.details = "upstream_per_try_timeout".into();
+        exchange.own(504, b"upstream request timeout", Flags::UPSTREAM_TIMEOUT);
+        return;
+    }
+    let (flag, status) = match (failed.kind, failed.reason) {
+        (AttemptFailure::Connect, _) => (Flags::UPSTREAM_CONNECTION_FAILURE, 503),
+        (AttemptFailure::Overflow, _) => (Flags::UPSTREAM_OVERFLOW, 503),
+        (_, "protocol error") => (Flags::UPSTREAM_PROTOCOL_ERROR, 502),
+        (AttemptFailure::Refused, _) | (_, "remote reset") => (Flags::UPSTREAM_RESET, 503),
+        _ => (Flags::UPSTREAM_TERMINATION, 503),
     };
-    if exhausted {
-        exchange.info.flags.set(Flags::RETRY_LIMIT);
+    if failed.kind == AttemptFailure::Overflow && !exchange.scene.manager.is_discreet() {
+        exchange.response.headers.set(b"x-envoy-overloaded", b"true");
     }
-    exchange.info.details = details.into();
-    exchange.info.transport_failure = failed.transport.clone().into();
-    let mut text =
-        format!("upstream connect error or disconnect/reset before headers. reset reason: {}", failed.reason);
-    if !failed.transport.is_empty() {
-        text.push_str(&format!(", transport failure reason: {}", failed.transport));
-    }
+    // Neither has room for spaces in a log line.
+    let transport = failed.transport.replace(' ', "_");
+    let bar = if transport.is_empty() { "" } else { "|" };
+    let reason = failed.reason.replace(' ', "_");
+    exchange.info.details =
+        format!("upstream_reset_before_response_started{{{reason}{bar}{transport}}}").into();
+    exchange.info.transport_failure = transport.into();
+    let retried =
+        if exchange.info.attempts > 1 { "retried and the latest reset reason" } else { "reset reason" };
+    let start = "upstream connect error or disconnect/reset before headers.";
+    let text = format!("{start} {retried}: {}", failed.reason);
     exchange.own(status, text.as_bytes(), flag);
 }
 
 /// The client's side failed: no upstream is to blame, and nothing is sent again.
-fn blame_client(exchange: &mut Exchange, fault: ClientFault) {
+pub(super) fn blame_client(exchange: &mut Exchange, fault: ClientFault) {
     match fault {
         ClientFault::Framing => {
             exchange.info.details = "http1.codec_error".into();

@@ -101,7 +101,7 @@ impl Clock {
             }
             Expired::Stream => {
                 exchange.info.details = "max_duration_timeout".into();
-                exchange.own(code, b"downstream duration timeout", Flags::DURATION_TIMEOUT);
+                exchange.own(code, b"downstream duration timeout", Flags::default());
             }
         }
     }
@@ -112,7 +112,7 @@ impl Clock {
             Expired::Response => (Flags::UPSTREAM_TIMEOUT, "response_timeout"),
             Expired::Idle => (Flags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Expired::Request => (Flags::default(), "request_overall_timeout"),
-            Expired::Stream => (Flags::DURATION_TIMEOUT, "max_duration_timeout"),
+            Expired::Stream => (Flags::default(), "max_duration_timeout"),
         };
         exchange.info.flags.set(flag);
         exchange.info.details = details.into();

@@ -44,6 +44,9 @@ pub(super) fn mirror(exchange: &Exchange, plan: &Plan<'_>) {
         let (true, Some(body), Some(pool)) = (due, body, worker.pool(&mirror.cluster)) else { continue };
         let mut request = exchange.request.clone();
         request.upgrade = None;
+        request.headers.set(b"x-envoy-internal", b"true");
+        let own = exchange.scene.connection.local.ip().to_string();
+        request.headers.append_to(b"x-forwarded-for", own.as_bytes());
         if mirror.shadow_suffix {
             let host = &mut request.authority;
             let port = host.iter().rposition(|b| *b == b':').unwrap_or(host.len());
@@ -67,7 +70,7 @@ impl Copy {
         let original = Some(self.original);
         let Some(host) = pool.choose(worker.random(), None, &[], original, &worker.registry) else { return };
         let Some(active) = host.begin(pool) else { return };
-        let source = (!self.body.is_empty()).then(|| Source::new(Body::Full(self.body.clone()), false));
+        let source = (!self.body.is_empty()).then(|| Source::new(Body::Full(self.body.clone()), None));
         let out = Outgoing {
             request: &self.request,
             authority: &self.request.authority,

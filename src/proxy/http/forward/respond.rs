@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER};
 use crate::http::alarm::Alarm;
 use crate::http::attempt::{Answered, Upload, is_downstream, release};
-use crate::http::body::{Body, PumpError, Sink, pieces};
+use crate::http::body::{Body, BodyError, PumpError, Sink, pieces};
 use crate::http::codec::strip_hop_by_hop;
 use crate::http::exchange::Exchange;
 use crate::http::headers::HeaderList;
@@ -14,8 +14,13 @@ use crate::http::reply::Replier;
 
 use super::Plan;
 
-/// How the transfer ended: the download, and whether the upload was done by then. `None` = out of time.
-type Transfer = Option<(Result<(), PumpError>, bool)>;
+/// How the transfer ended.
+enum Transfer {
+    /// The download, and whether the upload was done by then.
+    Done(Result<(), PumpError>, bool),
+    OutOfTime,
+    ClientGone,
+}
 
 pub(super) async fn respond(
     exchange: &mut Exchange,
@@ -36,8 +41,8 @@ pub(super) async fn respond(
     exchange.info.details = "via_upstream".into();
     exchange.info.grpc_status =
         exchange.response.headers.get_text(b"grpc-status").and_then(|code| code.parse().ok());
-    exchange.leave();
     exchange.info.response_code = status;
+    exchange.leave();
     if !exchange.request.keep_alive {
         replier.set_close();
     }
@@ -49,16 +54,27 @@ pub(super) async fn respond(
     if let (true, Some(lease), Replier::H1 { wire: down, .. }) = (upgraded, &answered.lease, &*replier) {
         let (down, up) = (down.clone(), lease.wire.clone());
         let idle = exchange.scene.manager.stream_idle_timeout;
-        let (received, sent) = crate::http::h1_server::tunnel(&down, &up, alarm, idle).await;
-        exchange.info.bytes_received += received;
-        exchange.info.bytes_sent += sent;
+        let carried = crate::http::h1_server::tunnel(&down, &up, alarm, idle).await;
+        exchange.info.bytes_received += carried.received;
+        exchange.info.bytes_sent += carried.sent;
+        if carried.idle {
+            exchange.info.flags.set(Flags::STREAM_IDLE_TIMEOUT);
+            exchange.info.details = "stream_idle_timeout".into();
+        } else if carried.by_client {
+            client_is_gone(exchange);
+        }
         replier.set_close();
         return;
     }
     let transfer = {
         let (sent, code) = (&mut exchange.info.bytes_sent, &mut exchange.info.grpc_status);
         let download = download(&mut body, &mut sink, plan, sent, code);
-        alarm.limit(|| plan.clock.due(), side_by_side(download, answered.upload.take())).await
+        let both = alarm.limit(|| plan.clock.due(), side_by_side(download, answered.upload.take()));
+        tokio::select! {
+            biased;
+            done = both => done.map_or(Transfer::OutOfTime, |(download, uploaded)| Transfer::Done(download, uploaded)),
+            () = super::gone(replier, plan.source.as_deref(), true) => Transfer::ClientGone,
+        }
     };
     if let Some(source) = &plan.source {
         exchange.info.bytes_received = source.received.get();
@@ -123,19 +139,24 @@ fn finish(
 ) {
     let http2 = answered.lease.is_none();
     let complete = match &transfer {
-        Some((Ok(()), uploaded)) => *uploaded,
-        Some((Err(error), _)) if is_downstream(error) => {
-            exchange.info.flags.set(Flags::DOWNSTREAM_TERMINATION);
-            exchange.info.details = "downstream_remote_disconnect".into();
+        Transfer::Done(Ok(()), uploaded) => *uploaded,
+        Transfer::Done(Err(error), _) if is_downstream(error) => {
+            client_is_gone(exchange);
             false
         }
-        Some((Err(_), _)) => {
-            exchange.info.flags.set(if http2 { Flags::UPSTREAM_RESET } else { Flags::UPSTREAM_TERMINATION });
-            exchange.info.details = "upstream_reset_after_response_started{connection_termination}".into();
+        Transfer::ClientGone => {
+            client_is_gone(exchange);
             replier.abort();
             false
         }
-        None => {
+        Transfer::Done(Err(error), _) => {
+            let (flag, reason) = blame(error, http2);
+            exchange.info.flags.set(flag);
+            exchange.info.details = format!("upstream_reset_after_response_started{{{reason}}}").into();
+            replier.abort();
+            false
+        }
+        Transfer::OutOfTime => {
             plan.clock.cut_short(exchange);
             replier.abort();
             false
@@ -147,6 +168,22 @@ fn finish(
     }
     let offer = plan.offer(exchange, http2);
     release(&plan.pool, &answered.host, answered.lease, offer, complete && reusable);
+}
+
+fn client_is_gone(exchange: &mut Exchange) {
+    exchange.info.flags.set(Flags::DOWNSTREAM_TERMINATION);
+    exchange.info.details = "downstream_remote_disconnect".into();
+}
+
+/// What is wrong with an upstream that did not complete its answer, in Envoy's words.
+fn blame(error: &PumpError, http2: bool) -> (Flags, &'static str) {
+    match error {
+        PumpError::Source(BodyError::Truncated | BodyError::Framing) if !http2 => {
+            (Flags::UPSTREAM_PROTOCOL_ERROR, "protocol_error")
+        }
+        _ if http2 => (Flags::UPSTREAM_RESET, "remote_reset"),
+        _ => (Flags::UPSTREAM_TERMINATION, "connection_termination"),
+    }
 }
 
 /// Counts a response by its hundred.

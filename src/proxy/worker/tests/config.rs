@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::config::proto::network::http_connection_manager::v3 as hcm;
 use crate::config::proto::{
-    bootstrap, cluster, core, endpoint, http, listener, matcher, route, tls, upstream_http,
+    accesslog, bootstrap, cluster, core, endpoint, http, listener, matcher, route, tls, upstream_http,
 };
 
 /// Where requests end up.
@@ -159,6 +159,20 @@ impl Setup {
                 change(action);
             }
         })
+    }
+
+    /// Requests are logged in this format.
+    pub(super) fn with_access_log(self, path: &std::path::Path, format: &str) -> Self {
+        use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
+            FileAccessLog, file_access_log::AccessLogFormat,
+        };
+        #[allow(deprecated, reason = "the short form of the same")]
+        let format = Some(AccessLogFormat::Format(format.into()));
+        let file = FileAccessLog { path: path.to_string_lossy().into_owned(), access_log_format: format };
+        let name = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
+        let config = accesslog::access_log::ConfigType::TypedConfig(any(name, &file));
+        let log = accesslog::AccessLog { config_type: Some(config), ..Default::default() };
+        self.with_manager(|manager| manager.access_log = vec![log])
     }
 
     pub(super) fn with_http2(self) -> Self {
