@@ -43,6 +43,8 @@ pub(crate) enum Case {
     Features,
     /// Two hops, mutual TLS between them
     Mtls,
+    /// As `mtls`, Sagene with a policy of ten rules, retries, the mesh's metrics and an access log; the others bare
+    Mesh,
     /// Two hops with mutual TLS at a fixed rate: latency and CPU
     Latency,
     /// Memory when idle, and start to ready
@@ -52,7 +54,7 @@ pub(crate) enum Case {
 impl Arguments {
     pub(crate) fn cases(&self) -> Vec<Case> {
         if self.only.is_empty() {
-            vec![Case::Plain, Case::Features, Case::Mtls, Case::Latency, Case::Start]
+            vec![Case::Plain, Case::Features, Case::Mtls, Case::Mesh, Case::Latency, Case::Start]
         } else {
             self.only.clone()
         }

@@ -11,7 +11,7 @@ use crate::certificates::Certificates;
 use crate::load::{self, Pace};
 use crate::process::{Cpu, Process};
 use crate::sample::Sample;
-use crate::subject::{Hop, Kind, Programs, Side};
+use crate::subject::{Extras, Hop, Kind, Programs, Side};
 
 /// Connections of the latency case, as in Istio's own measurements.
 const LATENCY_CONNECTIONS: usize = 16;
@@ -52,12 +52,16 @@ impl Bench {
 
     fn sample(&self, case: Case, kind: Kind) -> anyhow::Result<Sample> {
         let front = free_address()?;
-        let plain =
-            Hop { listen: front, forward: self.backend, side: Side::Plain, features: case == Case::Features };
+        let extras = match case {
+            Case::Features => Extras::Logged,
+            Case::Mesh if kind == Kind::Sagene => Extras::Mesh,
+            _ => Extras::Nothing,
+        };
+        let plain = Hop { listen: front, forward: self.backend, side: Side::Plain, extras };
         let start = |hop: &Hop<'_>| self.programs.start(kind, hop, &self.folder);
         match case {
             Case::Plain | Case::Features => self.measure(case, &[start(&plain)?], front),
-            Case::Mtls | Case::Latency => {
+            Case::Mtls | Case::Mesh | Case::Latency => {
                 let middle = free_address()?;
                 let receives = Hop { listen: middle, side: Side::Receives(&self.certificates), ..plain };
                 let sends = Hop { forward: middle, side: Side::Sends(&self.certificates), ..plain };

@@ -29,8 +29,17 @@ pub(crate) struct Hop<'c> {
     pub(crate) listen: SocketAddr,
     pub(crate) forward: SocketAddr,
     pub(crate) side: Side<'c>,
+    pub(crate) extras: Extras,
+}
+
+/// What a hop does besides forwarding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extras {
+    Nothing,
     /// A policy and an access log.
-    pub(crate) features: bool,
+    Logged,
+    /// What a sidecar has: a policy of ten rules, retries, circuit breakers, the mesh's metrics, an access log.
+    Mesh,
 }
 
 /// Where there is TLS.

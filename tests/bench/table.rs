@@ -12,6 +12,10 @@ pub(crate) fn print(case: Case, results: &Results) {
         Case::Plain => ("one HTTP/1.1 hop", load_columns()),
         Case::Features => ("one HTTP/1.1 hop with a policy and an access log", load_columns()),
         Case::Mtls => ("two hops, mutual TLS 1.3 between them", load_columns()),
+        Case::Mesh => (
+            "two hops, mutual TLS 1.3; Sagene with a policy of ten rules, retries, metrics and access log, the others bare",
+            load_columns(),
+        ),
         Case::Latency => (
             "two hops, mutual TLS 1.3, fixed rate",
             vec![

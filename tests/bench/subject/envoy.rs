@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::certificates::{Certificates, Leaf, SERVER_IDENTITY, SERVER_NAME};
 
-use super::{Hop, Side};
+use super::{Extras, Hop, Side};
 
 pub(super) fn config(hop: &Hop<'_>) -> String {
     let (listener_tls, cluster_tls) = match hop.side {
@@ -12,7 +12,11 @@ pub(super) fn config(hop: &Hop<'_>) -> String {
         Side::Receives(certificates) => (downstream(certificates), String::new()),
         Side::Sends(certificates) => (String::new(), upstream(certificates)),
     };
-    let (log, policy) = if hop.features { (LOG, POLICY) } else { ("", "") };
+    let (log, filters, retries, limits) = match hop.extras {
+        Extras::Nothing => ("", String::new(), "", ""),
+        Extras::Logged => (LOG, policy(1), "", ""),
+        Extras::Mesh => (LOG, policy(10) + STATS, RETRIES, LIMITS),
+    };
     format!(
         r#"static_resources:
   listeners:
@@ -32,16 +36,16 @@ pub(super) fn config(hop: &Hop<'_>) -> String {
               domains: ["*"]
               routes:
               - match: {{ prefix: / }}
-                route: {{ cluster: back }}
+                route: {{ cluster: back{retries} }}
           http_filters:
-{policy}          - name: envoy.filters.http.router
+{filters}          - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
 {listener_tls}  clusters:
   - name: back
     type: STATIC
     connect_timeout: 2s
-    load_assignment:
+{limits}    load_assignment:
       cluster_name: back
       endpoints:
       - lb_endpoints:
@@ -62,21 +66,41 @@ const LOG: &str = r#"          access_log:
                   inline_string: "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n"
 "#;
 
-const POLICY: &str = r#"          - name: envoy.filters.http.rbac
+const STATS: &str = r#"          - name: istio.stats
+            typed_config:
+              "@type": type.googleapis.com/stats.PluginConfig
+"#;
+
+const RETRIES: &str = ", retry_policy: { retry_on: \"connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes\", num_retries: 2, retriable_status_codes: [503] }";
+
+const LIMITS: &str = "    circuit_breakers: { thresholds: [{ max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 }] }\n";
+
+/// A policy of so many rules, of which the last one allows the request.
+fn policy(rules: usize) -> String {
+    let mut text = r#"          - name: envoy.filters.http.rbac
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
               rules:
                 action: ALLOW
                 policies:
-                  bench:
+"#
+    .to_owned();
+    for rule in 1..=rules {
+        let path = if rule == rules { "/bench".to_owned() } else { format!("/other/{rule}") };
+        text.push_str(&format!(
+            r#"                  bench-{rule:02}:
                     permissions:
                     - and_rules:
                         rules:
-                        - or_rules: { rules: [{ header: { name: ":method", string_match: { exact: GET } } }] }
-                        - or_rules: { rules: [{ url_path: { path: { prefix: /bench } } }] }
+                        - or_rules: {{ rules: [{{ header: {{ name: ":method", string_match: {{ exact: GET }} }} }}] }}
+                        - or_rules: {{ rules: [{{ url_path: {{ path: {{ prefix: {path} }} }} }}] }}
                     principals:
                     - any: true
-"#;
+"#
+        ));
+    }
+    text
+}
 
 fn address(of: SocketAddr) -> String {
     format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", of.ip(), of.port())
