@@ -118,7 +118,7 @@ async fn exchange(worker: &Rc<Worker>, call: &Call<'_>) -> Result<Answer, CallEr
         (false, true) => Offer::Http1(true),
         (false, false) => Offer::AsConfigured,
     };
-    let source = (!call.body.is_empty()).then(|| Source::new(Body::Full(call.body.clone()), false));
+    let source = (!call.body.is_empty()).then(|| Source::new(Body::Full(call.body.clone()), None));
     let out = Outgoing {
         request: &call.request,
         authority: &call.request.authority,
