@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
@@ -139,8 +140,13 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, ExitCode> {
     Cli::try_parse_from(arguments).map_err(|error| usage(&error))
 }
 
-/// Prints what clap has to say: help is data and success, anything else is a usage error.
+/// Prints what clap has to say: help is data and success, also where a group was named without a command; anything else is a usage
+/// error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        crate::output::data(&error.render().to_string());
+        return Exit::Success.into();
+    }
     let _closed = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
 }

@@ -1,5 +1,6 @@
 //! The Kubernetes API as the commands use it: objects as JSON, resources found by discovery, errors in kubectl's words.
 
+mod control_planes;
 mod discovery;
 mod error;
 mod forward;
@@ -10,6 +11,7 @@ mod resource;
 mod target;
 mod watch;
 
+pub(crate) use control_planes::control_planes;
 pub(crate) use discovery::Discovery;
 pub(crate) use error::{is_not_found, kubectl_failure, kubectl_failure_while, server_failure};
 pub(crate) use forward::forward_port;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::context::{Cluster, Context};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files;
-use crate::kubernetes::{Objects, Resource, http_get, pods_named, server_failure, text};
+use crate::kubernetes::{control_planes, http_get, pods_named};
 use crate::output::{self, Table, View};
 use state::{ProxyState, short_type};
 
@@ -58,8 +58,7 @@ impl ProxyStatusCommand {
 
     async fn list(&self, context: &Context, cluster: &Cluster) -> Outcome {
         let mut answers = Vec::new();
-        for pod in self.istiods(context, cluster).await? {
-            let name = text(&pod, "/metadata/name").to_owned();
+        for name in control_planes(context, cluster, &self.revision).await? {
             let namespace = &context.globals.istio_namespace;
             let syncz = http_get(&cluster.client, namespace, &name, 15014, "/debug/syncz").await?;
             let version =
@@ -87,24 +86,6 @@ impl ProxyStatusCommand {
         Ok(Exit::Success)
     }
 
-    /// Running pods of the control plane.
-    async fn istiods(&self, context: &Context, cluster: &Cluster) -> Result<Vec<Value>, Failure> {
-        let objects = Objects::new(cluster.client.clone());
-        let mut labels = "app=istiod".to_owned();
-        if !self.revision.is_empty() {
-            labels.push_str(&format!(",istio.io/rev={}", self.revision));
-        }
-        let namespace = &context.globals.istio_namespace;
-        let mut pods =
-            objects.list(&Resource::pods(), Some(namespace), &labels).await.map_err(server_failure)?;
-        pods.retain(|pod| text(pod, "/status/phase") == "Running");
-        if pods.is_empty() {
-            return Err(Failure::new(format!("no running Istio pods in namespace \"{namespace}\""))
-                .hint("sagene install installs the control plane; -i names its namespace"));
-        }
-        Ok(pods)
-    }
-
     /// Asks the istiods one after the other until one knows the proxy.
     async fn compare(&self, context: &Context, cluster: &Cluster, name: &str) -> Outcome {
         let namespace = context.namespace(cluster);
@@ -119,10 +100,9 @@ impl ProxyStatusCommand {
         };
         let id = format!("{}.{}", pod.name, pod.namespace);
         let mut last = None;
-        for istiod in self.istiods(context, cluster).await? {
-            let istiod = text(&istiod, "/metadata/name");
+        for istiod in control_planes(context, cluster, &self.revision).await? {
             let path = format!("/debug/config_dump?proxyID={id}");
-            match http_get(&cluster.client, &context.globals.istio_namespace, istiod, 15014, &path).await {
+            match http_get(&cluster.client, &context.globals.istio_namespace, &istiod, 15014, &path).await {
                 Ok(wanted) => {
                     output::data(&difference::render(&wanted, &proxy)?);
                     return Ok(Exit::Success);

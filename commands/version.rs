@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kubernetes::{Objects, Resource, http_get, text};
+use crate::kubernetes::{Objects, Resource, control_planes, http_get, text};
 use crate::output::{self, to_json, to_yaml};
 
 /// Version of this program.
@@ -95,24 +95,15 @@ impl VersionCommand {
     /// Asks every running control-plane pod. An unreachable cluster is not a failure of this command.
     async fn ask(&self, context: &Context, report: &mut Report) -> Result<(), Failure> {
         let cluster = context.cluster().await?;
-        let objects = Objects::new(cluster.client.clone());
-        let mut labels = "app=istiod".to_owned();
-        if !self.revision.is_empty() {
-            labels.push_str(&format!(",istio.io/rev={}", self.revision));
-        }
         let namespace = &context.globals.istio_namespace;
-        let pods = objects.list(&Resource::pods(), Some(namespace), &labels).await?;
-        let running: Vec<&Value> =
-            pods.iter().filter(|pod| text(pod, "/status/phase") == "Running").collect();
-        if running.is_empty() {
-            return Err(Failure::new(format!("no running Istio pods in namespace \"{namespace}\"")));
-        }
-        for pod in running {
-            let name = text(pod, "/metadata/name");
+        for name in control_planes(context, &cluster, &self.revision).await? {
+            let objects = Objects::new(cluster.client.clone());
+            let pod = objects.get(&Resource::pods(), Some(namespace), &name).await?.unwrap_or_default();
+            let name = name.as_str();
             let answer = http_get(&cluster.client, namespace, name, 15014, "/version").await?;
             report.mesh_version.push(MeshVersion {
-                component: text(pod, "/metadata/labels/istio").to_owned(),
-                revision: text(pod, "/metadata/labels/istio.io~1rev").to_owned(),
+                component: text(&pod, "/metadata/labels/istio").to_owned(),
+                revision: text(&pod, "/metadata/labels/istio.io~1rev").to_owned(),
                 info: serde_json::from_str(&answer).unwrap_or_else(|_| json!({"version": answer.trim()})),
             });
             let proxies = http_get(&cluster.client, namespace, name, 15014, "/debug/syncz").await?;

@@ -48,6 +48,12 @@ impl Source {
         {
             return Ok(Some(Self::InCluster));
         }
+        if let Some(context) = wished {
+            return Err(Failure::new(format!(
+                "context \"{context}\" does not exist: there is no kubeconfig"
+            ))
+            .hint("--kubeconfig FILE or KUBECONFIG names one"));
+        }
         Ok(embedded::kubeconfig().map(Self::Embedded))
     }
 

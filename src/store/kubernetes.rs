@@ -1,7 +1,9 @@
 //! The Kubernetes API as a source: one watch per kind, one writer for all.
 //!
-//! A kind the API server does not know (its CRD is not there yet) counts as empty and is looked for again every few seconds. What
-//! arrives together is published together; the reader debounces.
+//! A kind the API server does not know (its CRD is not there yet) counts as empty and is looked for again as soon as the server's
+//! kinds change. What arrives together is published together; the reader debounces.
+
+mod definitions;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -56,6 +58,9 @@ impl Synced {
     }
 }
 
+/// How long a kind that is not there is left alone where nothing says that kinds changed.
+const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(30);
+
 /// A change on its way to the writer.
 type Update = Box<dyn FnOnce(&mut Writer) + Send>;
 
@@ -68,9 +73,11 @@ enum Message {
 pub fn watch(client: &Client, store: &Store, options: &WatchOptions) -> Synced {
     let (sender, mut receiver) = mpsc::channel::<Message>(1024);
     let (missing, synced) = watch::channel(options.kinds.iter().copied().collect::<BTreeSet<_>>());
+    let definitions = definitions::follow(client);
     for kind in &options.kinds {
         let namespace = options.only_in.iter().find(|(only, _)| only == kind).map(|(_, ns)| ns.clone());
-        let watch = Watch { client: client.clone(), namespace, sender: sender.clone() };
+        let (client, sender, definitions) = (client.clone(), sender.clone(), definitions.clone());
+        let watch = Watch { client, namespace, sender, definitions };
         drop(task::spawn(format!("watch {}", kind.name()), kinds::visit(*kind, watch)));
     }
     let mut writer = Writer::new(store.shared.clone());
@@ -98,6 +105,7 @@ struct Watch {
     client: Client,
     namespace: Option<String>,
     sender: mpsc::Sender<Message>,
+    definitions: watch::Receiver<u64>,
 }
 
 impl Visitor for Watch {
@@ -112,7 +120,7 @@ impl Visitor for Watch {
 }
 
 impl Watch {
-    async fn run<S>(self)
+    async fn run<S>(mut self)
     where
         S: Collected + Send + Sync + 'static,
         S::Status: Send + Sync,
@@ -132,29 +140,31 @@ impl Watch {
         let mut backoff = Backoff::new(policy);
         let mut list: Vec<Candidate<S>> = Vec::new();
         while let Some(event) = stream.next().await {
-            let messages = match event {
+            let (messages, pause) = match event {
+                // The beginning of a list says nothing yet: the list itself may fail.
+                Ok(event @ Event::Init) => (messages(event, &mut list), None),
                 Ok(event) => {
                     backoff.reset();
-                    messages(event, &mut list)
+                    (messages(event, &mut list), None)
                 }
                 Err(error) if is_not_found(&error) => {
                     debug!(kind = S::KIND, "the API server does not know this kind (yet)");
-                    backoff.wait().await;
-                    vec![
-                        Message::Update(Box::new(|writer| writer.replace::<S>(Vec::new()))),
-                        Message::Synced(S::COLLECTED),
-                    ]
+                    let empty = Message::Update(Box::new(|writer| writer.replace::<S>(Vec::new())));
+                    (vec![empty, Message::Synced(S::COLLECTED)], Some(UNKNOWN_KIND_PAUSE))
                 }
                 Err(error) => {
                     warn!(kind = S::KIND, error = %task::error_chain(&error), "watch failed, trying again");
-                    backoff.wait().await;
-                    Vec::new()
+                    (Vec::new(), Some(backoff.next_delay()))
                 }
             };
             for message in messages {
                 if self.sender.send(message).await.is_err() {
                     return;
                 }
+            }
+            if let Some(pause) = pause {
+                // What the server knows may change sooner, and then this kind may be there.
+                let _waited = tokio::time::timeout(pause, definitions::change(&mut self.definitions)).await;
             }
         }
     }
@@ -231,3 +241,6 @@ fn api_resource<S: Collected>() -> ApiResource {
         plural: S::PLURAL.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,10 @@ fn run(arguments: &[&str]) -> Output {
 fn exit_codes_are_the_documented_ones() {
     assert_eq!(run(&["version", "--remote=false"]).code, 0);
     assert_eq!(run(&["--help"]).code, 0);
+    let bare = run(&["dashboard"]);
+    assert!(bare.code == 0 && bare.stdout.contains("Usage:") && bare.stderr.is_empty(), "{bare:?}");
+    let elsewhere = run(&["version", "--context", "nosuch"]);
+    assert!(elsewhere.stderr.contains("context \"nosuch\" does not exist"), "{elsewhere:?}");
     assert_eq!(run(&["nonsense"]).code, 64);
     assert_eq!(run(&["version", "--nonsense"]).code, 64);
     let nowhere = run(&["proxy-status"]);

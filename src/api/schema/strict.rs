@@ -52,6 +52,15 @@ pub fn unknown_fields_of<T: JsonSchema>(value: &Value) -> Vec<FieldPath> {
     found
 }
 
+/// The names of the fields of shape `T`, sorted.
+pub fn field_names<T: JsonSchema>() -> Vec<String> {
+    let schema = structural::of::<T>();
+    let mut names: Vec<String> =
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names
+}
+
 fn walk(schema: &Value, value: &Value, path: &mut Vec<PathSegment>, found: &mut Vec<FieldPath>) {
     match value {
         Value::Object(fields) => {

@@ -1,6 +1,8 @@
 //! Which settings exist: everything in the default profile, what Kubernetes lets one tune on a component, and a short list of
 //! optional ones. A setting outside is an error, because nothing would read it.
 
+use sagene_api::istio::mesh_config::MeshConfig;
+use sagene_api::schema::strict::{field_names, unknown_fields_of};
 use serde_json::{Map, Value};
 
 /// Settings below `components.<name>`.
@@ -67,7 +69,11 @@ pub(super) fn unknown(spec: &Value, defaults: &Value) -> Vec<String> {
     for (key, value) in entries(spec) {
         match key.as_str() {
             "components" => components(value, &mut found),
-            "values" => values(value, &defaults["values"], "", &mut found),
+            "values" => {
+                values(value, &defaults["values"], "", &mut found);
+                mesh_config(&value["meshConfig"], "values.meshConfig", &mut found);
+            }
+            "meshConfig" => mesh_config(value, "meshConfig", &mut found),
             key if TOP.contains(&key) => {}
             key => found.push(named(key, TOP.iter().copied())),
         }
@@ -97,6 +103,15 @@ fn components(components: &Value, found: &mut Vec<String>) {
             keys(component, &path, &COMPONENT, found);
             keys(&component["k8s"], &format!("{path}.k8s"), &KUBERNETES, found);
         }
+    }
+}
+
+/// Settings of the mesh: the fields that MeshConfig has.
+fn mesh_config(value: &Value, path: &str, found: &mut Vec<String>) {
+    let known = field_names::<MeshConfig>();
+    for field in unknown_fields_of::<MeshConfig>(value) {
+        let near = known.iter().map(|known| format!("{path}.{known}"));
+        found.push(named(&format!("{path}.{field}"), near));
     }
 }
 

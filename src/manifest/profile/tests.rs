@@ -98,3 +98,18 @@ fn files_overlay_left_to_right_and_assignments_win() {
     assert_eq!(merged.suffix(), "-canary");
     assert_eq!(merged.mesh["defaultConfig"]["discoveryAddress"], "istiod-canary.istio-system.svc:15012");
 }
+
+#[test]
+fn settings_of_the_mesh_are_those_of_mesh_config() {
+    let known = [
+        "meshConfig.accessLogFile=/dev/stdout",
+        "meshConfig.defaultConfig.proxyMetadata.ANY=value",
+        "meshConfig.defaultConfig.tracing.sampling=50",
+        "meshConfig.extensionProviders[0].name=mine",
+        "values.meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY",
+    ];
+    resolved(&known);
+    let error = resolve(&request(&["meshConfig.accesLogFile=/dev/stdout"])).expect_err("refused");
+    assert!(error.to_string().contains("did you mean \"meshConfig.accessLogFile\""), "{error}");
+    assert!(resolve(&request(&["values.meshConfig.defaultConfig.tracin.sampling=1"])).is_err());
+}
