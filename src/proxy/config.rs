@@ -7,6 +7,7 @@
 mod access_log;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod cluster;
+mod cluster_transport;
 mod field;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod header_matcher;
@@ -33,10 +34,13 @@ mod store;
 pub mod type_url;
 mod typed_struct;
 mod update;
+#[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
+mod upstream_limits;
 
 pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
-pub(crate) use cluster::{HttpVersion, LbPolicy, Outlier, Transport};
-pub(crate) use field::{FieldError, Within, refuse_if};
+pub(crate) use cluster::{HttpVersion, LbPolicy};
+pub(crate) use cluster_transport::Transport;
+pub(crate) use field::{FieldError, Within, is_said, refuse_fields, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
 pub(crate) use header_mutation::{Mutation, apply as apply_mutations, compile_added};
 pub(crate) use http_manager::{
@@ -58,3 +62,4 @@ pub(crate) use san::SanMatch;
 pub use snapshot::{ClusterView, Snapshot};
 pub use store::ConfigStore;
 pub use update::{Rejection, Update, Wanted};
+pub(crate) use upstream_limits::{Keepalive, Outlier, Thresholds};

@@ -8,6 +8,7 @@ pub(crate) mod codec;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod h1_server;
+mod h2_keepalive;
 pub(crate) mod h2_map;
 pub(crate) mod h2_server;
 pub(crate) mod headers;

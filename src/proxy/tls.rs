@@ -2,5 +2,6 @@
 
 pub(crate) mod context;
 pub(crate) mod names;
+mod parameters;
 pub(crate) mod secret;
 pub(crate) mod verify;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use prost::Message;
 
-use super::field::{FieldError, Within, refuse_if};
-use super::proto::{self, cluster, core, endpoint, tls, upstream_http};
-use crate::listen::proxy_protocol::Version;
-use crate::tls::context::{Secrets, UpstreamTls};
+use super::cluster_transport::{Transport, TransportMatch, compile_match, compile_transport};
+use super::field::{FieldError, Within, refuse_fields, refuse_if};
+use super::proto::{self, cluster, core, endpoint, upstream_http};
+use super::upstream_limits::{Keepalive, Outlier, Thresholds};
+use crate::tls::context::Secrets;
 
 /// How a cluster finds its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,44 +50,6 @@ pub(crate) enum HttpVersion {
     Auto,
 }
 
-/// Circuit breaker thresholds; `u32::MAX` = none.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Thresholds {
-    pub(crate) connections: u32,
-    pub(crate) pending: u32,
-    pub(crate) requests: u32,
-    pub(crate) retries: u32,
-}
-
-/// Outlier detection.
-#[derive(Debug, Clone)]
-pub(crate) struct Outlier {
-    pub(crate) consecutive_5xx: Option<u32>,
-    pub(crate) consecutive_gateway: Option<u32>,
-    /// Failures of this side (no connection, reset), when they are told apart from bad answers.
-    pub(crate) consecutive_local: Option<u32>,
-    pub(crate) split_local: bool,
-    pub(crate) interval: Duration,
-    pub(crate) base_ejection: Duration,
-    pub(crate) max_ejection: Duration,
-    pub(crate) max_percent: u32,
-}
-
-/// A transport for endpoints whose metadata match.
-#[derive(Debug, Clone)]
-pub(crate) struct TransportMatch {
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) transport: Transport,
-}
-
-/// What a connection to an endpoint is wrapped in.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Transport {
-    pub(crate) tls: Option<Arc<UpstreamTls>>,
-    /// It begins with a PROXY header, before TLS.
-    pub(crate) proxy_header: Option<Version>,
-}
-
 /// A compiled cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -105,6 +68,10 @@ pub struct Cluster {
     pub(crate) max_requests: u32,
     /// Most bytes and most headers of a response head.
     pub(crate) response_head: (usize, usize),
+    /// Most requests at once on an HTTP/2 connection.
+    pub(crate) h2_streams: Option<u32>,
+    /// HTTP/2 connections are asked now and then whether they still live: how often, and how long an answer may take.
+    pub(crate) h2_keepalive: Option<Keepalive>,
     pub(crate) thresholds: Thresholds,
     pub(crate) outlier: Option<Outlier>,
     pub(crate) panic_percent: u32,
@@ -192,13 +159,17 @@ impl Cluster {
             "transport_socket_matcher",
             "is not supported; use transport_socket_matches",
         )?;
+        refuse_unsupported(from)?;
         let discovery = compile_discovery(from)?;
         let options = http_options(from)?;
         let common =
             options.common_http_protocol_options.or(from.common_http_protocol_options).unwrap_or_default();
+        let names = options.upstream_http_protocol_options.as_ref();
+        let auto_san = names.is_some_and(|names| names.auto_san_validation);
         let mut transports = Vec::new();
         for (index, each) in from.transport_socket_matches.iter().enumerate() {
-            transports.push(compile_match(each, secrets).within_item("transport_socket_matches", index)?);
+            transports
+                .push(compile_match(each, secrets, auto_san).within_item("transport_socket_matches", index)?);
         }
         let (assignment, dns) = compile_inline(from, &discovery)?;
         let override_mode = proto::metadata_text(from.metadata.as_ref(), "istio", "alpn_override");
@@ -218,6 +189,9 @@ impl Cluster {
             connect_timeout: proto::timeout(from.connect_timeout.as_ref(), None)
                 .unwrap_or(Duration::from_secs(5)),
             http: http_version(from, &options),
+            h2_streams: http2_options(from, &options).and_then(|o| o.max_concurrent_streams.map(|n| n.value)),
+            h2_keepalive: http2_options(from, &options)
+                .and_then(|options| Keepalive::compile(options.connection_keepalive.as_ref())),
             idle_timeout: proto::timeout(common.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
             max_requests: proto::uint(
                 common.max_requests_per_connection.as_ref().or(from.max_requests_per_connection.as_ref()),
@@ -227,8 +201,13 @@ impl Cluster {
                 proto::uint(common.max_response_headers_kb.as_ref(), 80) as usize * 1024,
                 proto::uint(common.max_headers_count.as_ref(), 100) as usize,
             ),
-            thresholds: compile_thresholds(from),
-            outlier: from.outlier_detection.as_ref().map(Outlier::compile),
+            thresholds: Thresholds::compile(from).within("circuit_breakers")?,
+            outlier: from
+                .outlier_detection
+                .as_ref()
+                .map(Outlier::compile)
+                .transpose()
+                .within("outlier_detection")?,
             panic_percent: from
                 .common_lb_config
                 .as_ref()
@@ -251,7 +230,7 @@ impl Cluster {
             transport: from
                 .transport_socket
                 .as_ref()
-                .map(|s| compile_transport(s, secrets))
+                .map(|s| compile_transport(s, secrets, auto_san))
                 .transpose()
                 .within("transport_socket")?
                 .unwrap_or_default(),
@@ -380,6 +359,45 @@ fn http_options(from: &cluster::Cluster) -> Result<upstream_http::HttpProtocolOp
     found.within("typed_extension_protocol_options").map(Option::unwrap_or_default)
 }
 
+#[allow(deprecated, reason = "control planes still say it so")]
+fn http2_options<'c>(
+    from: &'c cluster::Cluster,
+    options: &'c upstream_http::HttpProtocolOptions,
+) -> Option<&'c core::Http2ProtocolOptions> {
+    use upstream_http::http_protocol_options::UpstreamProtocolOptions as Options;
+    use upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
+    match &options.upstream_protocol_options {
+        Some(Options::ExplicitHttpConfig(explicit)) => match &explicit.protocol_config {
+            Some(ProtocolConfig::Http2ProtocolOptions(http2)) => Some(http2),
+            _ => None,
+        },
+        Some(Options::UseDownstreamProtocolConfig(both)) => both.http2_protocol_options.as_ref(),
+        Some(Options::AutoConfig(both)) => both.http2_protocol_options.as_ref(),
+        None => from.http2_protocol_options.as_ref(),
+    }
+}
+
+/// What a cluster may say that would have to be honored, and is not.
+fn refuse_unsupported(from: &cluster::Cluster) -> Result<(), FieldError> {
+    refuse_fields!(
+        from,
+        use_tcp_for_dns_lookups,
+        typed_dns_resolver_config,
+        close_connections_on_host_health_failure,
+        ignore_health_on_host_removal,
+        upstream_config,
+        preconnect_policy,
+        connection_pool_per_downstream_connection,
+    );
+    if let Some(common) = &from.common_lb_config {
+        refuse_fields!(common, close_connections_on_host_set_change, override_host_status);
+    }
+    if let Some(bind) = &from.upstream_bind_config {
+        refuse_fields!(bind, freebind, socket_options, extra_source_addresses, additional_source_addresses);
+    }
+    Ok(())
+}
+
 fn http_version(from: &cluster::Cluster, options: &upstream_http::HttpProtocolOptions) -> HttpVersion {
     use upstream_http::http_protocol_options::UpstreamProtocolOptions as Options;
     use upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -421,42 +439,6 @@ fn compile_lb(from: &cluster::Cluster) -> Result<LbPolicy, FieldError> {
     })
 }
 
-fn compile_thresholds(from: &cluster::Cluster) -> Thresholds {
-    let default = from.circuit_breakers.as_ref().and_then(|c| c.thresholds.iter().find(|t| t.priority == 0));
-    let or = |value: Option<&proto::UInt32Value>, default: u32| proto::uint(value, default);
-    Thresholds {
-        connections: or(default.and_then(|t| t.max_connections.as_ref()), 1024),
-        pending: or(default.and_then(|t| t.max_pending_requests.as_ref()), 1024),
-        requests: or(default.and_then(|t| t.max_requests.as_ref()), 1024),
-        retries: or(default.and_then(|t| t.max_retries.as_ref()), 3),
-    }
-}
-
-impl Outlier {
-    fn compile(from: &cluster::OutlierDetection) -> Self {
-        let enforced = |value: Option<&proto::UInt32Value>, default| proto::uint(value, default) > 0;
-        let base = proto::timeout(from.base_ejection_time.as_ref(), None).unwrap_or(Duration::from_secs(30));
-        Self {
-            consecutive_5xx: enforced(from.enforcing_consecutive_5xx.as_ref(), 100)
-                .then(|| proto::uint(from.consecutive_5xx.as_ref(), 5))
-                .filter(|n| *n > 0),
-            consecutive_gateway: enforced(from.enforcing_consecutive_gateway_failure.as_ref(), 0)
-                .then(|| proto::uint(from.consecutive_gateway_failure.as_ref(), 5))
-                .filter(|n| *n > 0),
-            consecutive_local: enforced(from.enforcing_consecutive_local_origin_failure.as_ref(), 100)
-                .then(|| proto::uint(from.consecutive_local_origin_failure.as_ref(), 5))
-                .filter(|n| *n > 0),
-            split_local: from.split_external_local_origin_errors,
-            interval: proto::timeout(from.interval.as_ref(), None).unwrap_or(Duration::from_secs(10)),
-            base_ejection: base,
-            max_ejection: proto::timeout(from.max_ejection_time.as_ref(), None)
-                .unwrap_or(Duration::from_secs(300))
-                .max(base),
-            max_percent: proto::uint(from.max_ejection_percent.as_ref(), 10),
-        }
-    }
-}
-
 /// Whether the filter for metadata exchange is there, the only one known for upstream connections.
 fn compile_filters(from: &cluster::Cluster) -> Result<bool, FieldError> {
     for (index, filter) in from.filters.iter().enumerate() {
@@ -472,49 +454,7 @@ fn compile_filters(from: &cluster::Cluster) -> Result<bool, FieldError> {
     Ok(!from.filters.is_empty())
 }
 
-fn compile_match(
-    from: &cluster::cluster::TransportSocketMatch,
-    secrets: &Arc<Secrets>,
-) -> Result<TransportMatch, FieldError> {
-    let labels = from.r#match.as_ref().map(text_fields).unwrap_or_default();
-    let transport = from.transport_socket.as_ref().map(|s| compile_transport(s, secrets)).transpose();
-    Ok(TransportMatch { labels, transport: transport.within("transport_socket")?.unwrap_or_default() })
-}
-
-fn compile_transport(from: &core::TransportSocket, secrets: &Arc<Secrets>) -> Result<Transport, FieldError> {
-    let Some(core::transport_socket::ConfigType::TypedConfig(any)) = &from.config_type else {
-        return Err(FieldError::new("typed_config", "is missing"));
-    };
-    match proto::short_type(&any.type_url) {
-        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext" => {
-            let context: tls::UpstreamTlsContext = proto::decode(any)?;
-            let tls = UpstreamTls::compile(&context, secrets).within("typed_config")?;
-            Ok(Transport { tls: Some(tls), proxy_header: None })
-        }
-        "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport" => {
-            let outer: proto::proxy_protocol::ProxyProtocolUpstreamTransport = proto::decode(any)?;
-            let config = outer.config.unwrap_or_default();
-            refuse_if(
-                config.pass_through_tlvs.is_some() || !config.added_tlvs.is_empty(),
-                "typed_config.config",
-                "extensions of the PROXY header are not supported",
-            )?;
-            let inner = outer.transport_socket.as_ref().map(|inner| compile_transport(inner, secrets));
-            let inner = inner.transpose().within("typed_config.transport_socket")?.unwrap_or_default();
-            let version = if config.version == 1 { Version::V2 } else { Version::V1 };
-            Ok(Transport { proxy_header: Some(version), ..inner })
-        }
-        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" => Ok(Transport::default()),
-        other => Err(FieldError::new(
-            "typed_config",
-            format!(
-                "{other} is not supported; known: UpstreamTlsContext, ProxyProtocolUpstreamTransport, RawBuffer"
-            ),
-        )),
-    }
-}
-
-fn text_fields(from: &envoy_types::pb::google::protobuf::Struct) -> BTreeMap<String, String> {
+pub(super) fn text_fields(from: &envoy_types::pb::google::protobuf::Struct) -> BTreeMap<String, String> {
     use envoy_types::pb::google::protobuf::value::Kind;
     from.fields
         .iter()

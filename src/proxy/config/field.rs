@@ -37,6 +37,27 @@ impl<T> Within<T> for Result<T, FieldError> {
     }
 }
 
+/// Refuses every one of these fields that says something: none of them is honored, and none is passed over in silence.
+macro_rules! refuse_fields {
+    ($from:expr, $($field:ident),+ $(,)?) => {
+        $(
+            #[allow(deprecated, reason = "older forms of a field are refused like the newer ones")]
+            let said = $crate::config::is_said(&$from.$field);
+            if said {
+                let name = stringify!($field).trim_start_matches("r#");
+                return Err($crate::config::FieldError::new(name, "is not supported"));
+            }
+        )+
+    };
+}
+
+pub(crate) use refuse_fields;
+
+/// Whether a field has another value than the one that stands for nothing.
+pub(crate) fn is_said<T: Default + PartialEq>(value: &T) -> bool {
+    *value != T::default()
+}
+
 /// Refuses a field that is set although the proxy does not honor it.
 pub(crate) fn refuse_if(set: bool, path: &str, reason: &str) -> Result<(), FieldError> {
     if set { Err(FieldError::new(path, reason)) } else { Ok(()) }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::{self, AccessLog};
-use super::field::{FieldError, Within, refuse_if};
+use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::listener::Direction;
 use super::matcher::Cidr;
 use super::proto::{self, http, network, types};
 use super::route_table::RouteTable;
 use super::typed_struct;
+use super::upstream_limits::Keepalive;
 use crate::filter::ext_authz::ExtAuthz;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
@@ -115,6 +116,7 @@ pub(crate) struct HttpManager {
     pub(crate) h2_streams: u32,
     pub(crate) h2_stream_window: u32,
     pub(crate) h2_connection_window: u32,
+    pub(crate) h2_keepalive: Option<Keepalive>,
     pub(crate) access_logs: Vec<Arc<AccessLog>>,
     pub(crate) tracing: Option<TracingConfig>,
 }
@@ -146,9 +148,25 @@ impl HttpManager {
             "set_current_client_cert_details.chain",
             "is not supported; use cert",
         )?;
+        refuse_fields!(
+            from,
+            via,
+            add_user_agent,
+            represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
+            path_normalization_options,
+            strip_trailing_host_dot,
+            proxy_status_config,
+            typed_header_validation_config,
+            append_x_forwarded_port,
+            scheme_header_transformation,
+            access_log_flush_interval,
+            flush_access_log_on_new_request,
+            access_log_options,
+        );
         let common = from.common_http_protocol_options.unwrap_or_default();
         let h1 = from.http_protocol_options.clone().unwrap_or_default();
         let h2 = from.http2_protocol_options.clone().unwrap_or_default();
+        refuse_http1(&h1).within("http_protocol_options")?;
         let mut filters = Vec::new();
         for (index, filter) in from.http_filters.iter().enumerate() {
             if let Some(filter) = compile_filter(filter).within_item("http_filters", index)? {
@@ -219,6 +237,7 @@ impl HttpManager {
                 .clamp(65_535, 1 << 24),
             h2_connection_window: proto::uint(h2.initial_connection_window_size.as_ref(), 1 << 20)
                 .clamp(65_535, 1 << 25),
+            h2_keepalive: Keepalive::compile(h2.connection_keepalive.as_ref()),
             access_logs: access_log::compile_all(&from.access_log)?,
             tracing: from.tracing.as_ref().map(TracingConfig::compile).transpose().within("tracing")?,
         })
@@ -253,6 +272,18 @@ fn compile_routes(from: &hcm::HttpConnectionManager) -> Result<RouteSource, Fiel
     }
 }
 
+fn refuse_http1(from: &proto::core::Http1ProtocolOptions) -> Result<(), FieldError> {
+    refuse_fields!(
+        from,
+        header_key_format,
+        allow_chunked_length,
+        send_fully_qualified_url,
+        ignore_http_11_upgrade
+    );
+    let refused = from.allow_absolute_url.as_ref().is_some_and(|b| !b.value);
+    refuse_if(refused, "allow_absolute_url", "cannot be turned off")
+}
+
 fn internal_addresses(from: &hcm::HttpConnectionManager) -> Result<Vec<Cidr>, FieldError> {
     let ranges = from.internal_address_config.iter().flat_map(|config| &config.cidr_ranges).enumerate();
     ranges
@@ -276,6 +307,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
     Ok(Some(match proto::short_type(&any.type_url) {
         "envoy.extensions.filters.http.router.v3.Router" => {
             let router: http::router::v3::Router = proto::decode(any)?;
+            refuse_fields!(router, upstream_log, strict_check_headers, respect_expected_rq_timeout);
             refuse_if(
                 !router.upstream_http_filters.is_empty(),
                 "typed_config.upstream_http_filters",
@@ -286,6 +318,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.rbac.v3.RBAC" => {
             let rbac: http::rbac::v3::Rbac = proto::decode(any)?;
             refuse_if(rbac.matcher.is_some(), "typed_config.matcher", "is not supported; use rules")?;
+            refuse_fields!(rbac, shadow_matcher);
             HttpFilter::Rbac(Arc::new(Rbac::compile_filter(&rbac).within("typed_config")?))
         }
         "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use prost::Message;
 
 use super::access_log::AccessLog;
-use super::field::{FieldError, Within, refuse_if};
+use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::http_manager::HttpManager;
 use super::matcher::Cidr;
 use super::network_filter::{NetworkFilters, TcpProxy};
@@ -80,6 +80,8 @@ pub struct FilterChain {
     pub(crate) hash: u64,
     pub(crate) rule: ChainMatch,
     pub(crate) tls: Option<Arc<DownstreamTls>>,
+    /// Time for its handshake.
+    pub(crate) handshake: Duration,
     pub(crate) filters: NetworkFilters,
     pub(crate) terminal: Terminal,
 }
@@ -301,6 +303,8 @@ impl FilterChain {
         if let Some(same) = previous.and_then(|old| old.all_chains().find(|chain| chain.hash == hash)) {
             return Ok(same.clone());
         }
+        let proxied = from.use_proxy_proto.as_ref().is_some_and(|b| b.value);
+        refuse_if(proxied, "use_proxy_proto", "is not supported; use the proxy_protocol listener filter")?;
         let rule = from
             .filter_chain_match
             .as_ref()
@@ -315,7 +319,9 @@ impl FilterChain {
             .within("transport_socket")?;
         let (filters, terminal) = NetworkFilters::compile(&from.filters, direction)?;
         let rule = rule.unwrap_or_default();
-        Ok(Arc::new(Self { hash, rule, tls: tls.flatten(), filters, terminal }))
+        let handshake = proto::timeout(from.transport_socket_connect_timeout.as_ref(), None);
+        let handshake = handshake.unwrap_or(Duration::from_secs(15));
+        Ok(Arc::new(Self { hash, rule, tls: tls.flatten(), handshake, filters, terminal }))
     }
 }
 
@@ -341,7 +347,7 @@ fn compile_transport(
 
 impl ChainMatch {
     fn compile(from: &listener::FilterChainMatch) -> Result<Self, FieldError> {
-        refuse_if(!from.address_suffix.is_empty(), "address_suffix", "is not supported")?;
+        refuse_fields!(from, address_suffix, suffix_len);
         let ranges = |field: &str, list: &[proto::core::CidrRange]| {
             list.iter()
                 .enumerate()
@@ -395,6 +401,8 @@ fn refuse_unsupported(from: &listener::Listener) -> Result<(), FieldError> {
         "udp_listener_config",
         "UDP and QUIC listeners are not supported yet",
     )?;
+    refuse_fields!(from, socket_options, tcp_fast_open_queue_length, connection_balance_config, enable_mptcp);
+    refuse_if(from.freebind.as_ref().is_some_and(|b| b.value), "freebind", "is not supported")?;
     refuse_if(from.api_listener.is_some(), "api_listener", "is not supported")?;
     refuse_if(
         from.filter_chain_matcher.is_some(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::{self, AccessLog};
-use super::field::{FieldError, Within, refuse_if};
+use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::http_manager::HttpManager;
 use super::listener::{Direction, Terminal};
 use super::proto::{self, listener, network};
@@ -26,6 +26,8 @@ pub(crate) struct NetworkFilters {
 #[derive(Debug)]
 pub(crate) struct TcpProxy {
     pub(crate) clusters: Vec<(Arc<str>, u32)>,
+    /// Connections of one client go to one endpoint, where the cluster hashes.
+    pub(crate) hash_source: bool,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_connection: Option<Duration>,
     pub(crate) max_connect_attempts: u32,
@@ -54,6 +56,18 @@ impl TcpProxy {
             "tunneling_config",
             "tunnels over HTTP are not supported yet",
         )?;
+        refuse_fields!(
+            from,
+            metadata_match,
+            downstream_idle_timeout,
+            upstream_idle_timeout,
+            max_downstream_connection_duration_jitter_percentage,
+            access_log_flush_interval,
+            flush_access_log_on_connected,
+            access_log_options,
+            proxy_protocol_tlvs,
+            upstream_connect_mode,
+        );
         refuse_if(from.on_demand.is_some(), "on_demand", "on-demand clusters are not supported")?;
         let clusters = match &from.cluster_specifier {
             Some(ClusterSpecifier::Cluster(name)) => vec![(name.as_str().into(), 1)],
@@ -64,11 +78,21 @@ impl TcpProxy {
         };
         Ok(Self {
             clusters,
+            hash_source: hashes_source(&from.hash_policy)?,
             idle_timeout: proto::timeout(from.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
             max_connection: proto::timeout(from.max_downstream_connection_duration.as_ref(), None),
             max_connect_attempts: proto::uint(from.max_connect_attempts.as_ref(), 1).clamp(1, 16),
             access_logs: access_log::compile_all(&from.access_log)?,
         })
+    }
+}
+
+fn hashes_source(policies: &[envoy_types::pb::envoy::r#type::v3::HashPolicy]) -> Result<bool, FieldError> {
+    use envoy_types::pb::envoy::r#type::v3::hash_policy::PolicySpecifier;
+    match policies {
+        [] => Ok(false),
+        [only] if matches!(only.policy_specifier, Some(PolicySpecifier::SourceIp(_))) => Ok(true),
+        _ => Err(FieldError::new("hash_policy", "only source_ip is supported")),
     }
 }
 

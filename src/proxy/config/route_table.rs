@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::field::{FieldError, Within, refuse_if};
+use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::header_mutation::Mutations;
 use super::matcher::{Fraction, RegexRewrite};
 use super::proto::{self, route};
@@ -52,6 +52,8 @@ pub(crate) struct Route {
     pub(crate) mutations: Mutations,
     pub(crate) overrides: Overrides,
     pub(crate) decorator: Option<String>,
+    /// Most bytes of a request that are kept to be sent again, where that differs from the listener's.
+    pub(crate) body_limit: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,13 @@ pub(crate) struct Redirect {
 impl RouteTable {
     pub(crate) fn compile(from: &route::RouteConfiguration) -> Result<Self, FieldError> {
         refuse_if(from.vhds.is_some(), "vhds", "virtual host discovery is not supported")?;
+        refuse_fields!(
+            from,
+            internal_only_headers,
+            most_specific_header_mutations_wins,
+            vhost_header,
+            ignore_path_parameters_in_path_matching,
+        );
         refuse_if(
             !from.cluster_specifier_plugins.is_empty(),
             "cluster_specifier_plugins",
@@ -232,6 +241,7 @@ pub(crate) fn without_port(host: &str) -> &str {
 impl VirtualHost {
     fn compile(from: &route::VirtualHost) -> Result<Self, FieldError> {
         refuse_if(from.matcher.is_some(), "matcher", "is not supported; use routes")?;
+        refuse_fields!(from, include_is_timeout_retry_header, retry_policy_typed_config);
         let retry = from
             .retry_policy
             .as_ref()
@@ -239,9 +249,11 @@ impl VirtualHost {
             .transpose()
             .within("retry_policy")?
             .map(Arc::new);
+        let limit = from.request_body_buffer_limit.map(|n| usize::try_from(n.value).unwrap_or(usize::MAX));
+        let limit = limit.or(from.per_request_buffer_limit_bytes.map(|n| n.value as usize));
         let mut routes = Vec::with_capacity(from.routes.len());
         for (index, each) in from.routes.iter().enumerate() {
-            routes.push(Arc::new(Route::compile(each, retry.as_ref()).within_item("routes", index)?));
+            routes.push(Arc::new(Route::compile(each, retry.as_ref(), limit).within_item("routes", index)?));
         }
         let mut overrides = Overrides::compile(&from.typed_per_filter_config)?;
         if let (None, Some(cors)) = (&overrides.cors, &from.cors) {
@@ -271,7 +283,11 @@ impl VirtualHost {
 }
 
 impl Route {
-    fn compile(from: &route::Route, retry: Option<&Arc<RetryPolicy>>) -> Result<Self, FieldError> {
+    fn compile(
+        from: &route::Route,
+        retry: Option<&Arc<RetryPolicy>>,
+        host_limit: Option<usize>,
+    ) -> Result<Self, FieldError> {
         let rule = from.r#match.as_ref().ok_or_else(|| FieldError::new("match", "is missing"))?;
         let mut overrides = Overrides::compile(&from.typed_per_filter_config)?;
         let action = compile_action(from, retry)?;
@@ -289,6 +305,11 @@ impl Route {
                 &from.response_headers_to_remove,
             )?,
             overrides,
+            body_limit: from
+                .request_body_buffer_limit
+                .map(|n| usize::try_from(n.value).unwrap_or(usize::MAX))
+                .or(from.per_request_buffer_limit_bytes.map(|n| n.value as usize))
+                .or(host_limit),
             decorator: from.decorator.as_ref().map(|d| d.operation.clone()),
         })
     }
@@ -371,6 +392,14 @@ impl Forward {
             "path_rewrite_policy",
             "URI templates are not supported yet",
         )?;
+        refuse_fields!(
+            from,
+            metadata_match,
+            flush_timeout,
+            retry_policy_typed_config,
+            grpc_timeout_offset,
+            internal_redirect_action,
+        );
         let (clusters, cluster_header) = compile_clusters(from)?;
         let text = |t: &String| (!t.is_empty()).then(|| t.clone().into_bytes().into_boxed_slice());
         let stream = from.max_stream_duration.as_ref();
@@ -420,7 +449,12 @@ impl Forward {
                 .map(|most| proto::timeout(Some(most), None)),
             grpc_timeout_max: grpc_max.map(proto::duration),
             retry,
-            mirrors: from.request_mirror_policies.iter().map(Mirror::compile).collect(),
+            mirrors: from
+                .request_mirror_policies
+                .iter()
+                .enumerate()
+                .map(|(i, m)| Mirror::compile(m).within_item("request_mirror_policies", i))
+                .collect::<Result<_, _>>()?,
             hash: from
                 .hash_policy
                 .iter()
@@ -469,8 +503,10 @@ fn compile_clusters(
             Ok((Vec::new(), Some(name.to_ascii_lowercase().into_bytes().into())))
         }
         Some(ClusterSpecifier::WeightedClusters(set)) => {
+            refuse_fields!(set, random_value_specifier);
             let mut clusters = Vec::with_capacity(set.clusters.len());
             for (index, each) in set.clusters.iter().enumerate() {
+                refuse_fields!(each, metadata_match, cluster_header, typed_per_filter_config);
                 clusters.push(WeightedCluster {
                     name: each.name.as_str().into(),
                     weight: proto::uint(each.weight.as_ref(), 0),
@@ -499,12 +535,13 @@ fn compile_clusters(
 }
 
 impl Mirror {
-    fn compile(from: &route::route_action::RequestMirrorPolicy) -> Self {
-        Self {
+    fn compile(from: &route::route_action::RequestMirrorPolicy) -> Result<Self, FieldError> {
+        refuse_fields!(from, cluster_header, request_headers_mutations, host_rewrite_literal);
+        Ok(Self {
             cluster: from.cluster.as_str().into(),
             fraction: from.runtime_fraction.as_ref().map_or(Fraction::ALL, Fraction::of_runtime),
             shadow_suffix: !from.disable_shadow_host_suffix_append,
-        }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::proto::{self, http::fault::v3 as proto_fault};
-use crate::config::{FieldError, Fraction, HeaderMatch, Within, fraction_or_none, refuse_if};
+use crate::config::{FieldError, Fraction, HeaderMatch, Within, fraction_or_none, refuse_fields, refuse_if};
 use crate::http::headers::HeaderList;
 
 /// A compiled `HTTPFault`.
@@ -25,6 +25,7 @@ pub(crate) enum Abort {
 impl Fault {
     pub(crate) fn compile(from: &proto_fault::HttpFault) -> Result<Self, FieldError> {
         use envoy_types::pb::envoy::extensions::filters::common::fault::v3::fault_delay::FaultDelaySecifier as Delay;
+        refuse_fields!(from, downstream_nodes, max_active_faults);
         refuse_if(from.response_rate_limit.is_some(), "response_rate_limit", "is not supported yet")?;
         let mut fault = Self {
             upstream_cluster: (!from.upstream_cluster.is_empty()).then(|| from.upstream_cluster.clone()),

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use crate::config::AttemptFailure;
 use crate::listen::proxy_protocol::Addresses;
 use crate::upstream::connect::{ConnectError, Offer, connect};
-use crate::upstream::host::{ActiveRequest, Host, Lease, Overflow, Place};
+use crate::upstream::host::{ActiveRequest, H2Place, Host, Lease, Overflow, Place};
 use crate::upstream::pool::Pool;
 use crate::worker::context::Worker;
 
@@ -145,6 +145,8 @@ pub(crate) struct Answered {
     pub(crate) host: Rc<Host>,
     /// The HTTP/1 connection; `None` on HTTP/2.
     pub(crate) lease: Option<Lease>,
+    /// The place on a shared HTTP/2 connection.
+    pub(crate) _stream: Option<Rc<()>>,
     pub(crate) _active: ActiveRequest,
 }
 
@@ -179,7 +181,7 @@ pub(crate) async fn attempt(
 ) -> Result<Answered, Failed> {
     info.upstream_host = Some(host.endpoint.address);
     if out.http2 {
-        let (head, upload) = send_h2(worker, pool, &host, out, info).await?;
+        let (head, upload, place) = send_h2(worker, pool, &host, out, info).await?;
         let mut upload = upload;
         let answer = race(&mut upload, head).await.map_err(|error| match error {
             RaceError::Upload => Failed::new(AttemptFailure::Reset, "remote reset"),
@@ -195,7 +197,14 @@ pub(crate) async fn attempt(
         response.status = parts.status.as_u16();
         response.headers = super::h2_map::to_list(&parts.headers);
         response.keep_alive = true;
-        return Ok(Answered { body: Body::h2(stream), upload, host, lease: None, _active: active });
+        return Ok(Answered {
+            body: Body::h2(stream),
+            upload,
+            host,
+            lease: None,
+            _stream: Some(place),
+            _active: active,
+        });
     }
     let lease = h1_connection(worker, pool, &host, out).await.inspect_err(|failed| {
         if failed.kind == AttemptFailure::Overflow {
@@ -234,7 +243,14 @@ pub(crate) async fn attempt(
                 Failed::new(AttemptFailure::Reset, "protocol error")
             }
         })?;
-    Ok(Answered { body: Body::h1(wire, framing), upload, host, lease: Some(lease), _active: active })
+    Ok(Answered {
+        body: Body::h1(wire, framing),
+        upload,
+        host,
+        lease: Some(lease),
+        _stream: None,
+        _active: active,
+    })
 }
 
 enum RaceError<E> {
@@ -345,7 +361,7 @@ async fn send_h2(
     host: &Rc<Host>,
     out: &Outgoing<'_>,
     info: &mut StreamInfo,
-) -> Result<(H2Head, Option<Upload>), Failed> {
+) -> Result<(H2Head, Option<Upload>, Rc<()>), Failed> {
     let mut shared = shared_h2(pool, host, out).await;
     if shared.is_none() {
         // Requests that come together share the connection that the first of them opens.
@@ -356,21 +372,18 @@ async fn send_h2(
         }
     }
     let terminated = || Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination");
-    let (mut sender, local) = shared.ok_or_else(terminated)?;
+    let H2Place { mut sender, local, stream: place } = shared.ok_or_else(terminated)?;
     info.upstream_local = local;
     let head = h2_request(out).ok_or_else(|| Failed::new(AttemptFailure::Reset, "protocol error"))?;
     let sent = sender.send_request(head, out.source.is_none());
     let (answer, stream) = sent.map_err(|_| terminated())?;
     let upload = out.source.map(|source| Box::pin(source.clone().send(Sink::H2(stream))) as Upload);
-    Ok((answer, upload))
+    Ok((answer, upload, place))
 }
 
-/// Sends requests on an HTTP/2 connection; with our end of it.
-type H2Connection = (h2::client::SendRequest<Bytes>, Option<SocketAddr>);
-
-async fn shared_h2(pool: &Pool, host: &Host, out: &Outgoing<'_>) -> Option<H2Connection> {
-    let (sender, local) = host.h2(out.offer, pool.cluster.max_requests)?;
-    Some((sender.ready().await.ok()?, local))
+async fn shared_h2(pool: &Pool, host: &Host, out: &Outgoing<'_>) -> Option<H2Place> {
+    let place = host.h2(out.offer, pool.cluster.max_requests, pool.cluster.h2_streams)?;
+    Some(H2Place { sender: place.sender.ready().await.ok()?, ..place })
 }
 
 async fn connect_h2(
@@ -378,7 +391,7 @@ async fn connect_h2(
     pool: &Rc<Pool>,
     host: &Rc<Host>,
     out: &Outgoing<'_>,
-) -> Result<H2Connection, Failed> {
+) -> Result<H2Place, Failed> {
     let slot = host.h2_slot(pool).map_err(|Overflow| Failed::overflow())?;
     let stream = open(worker, pool, host, out).await?;
     let local = stream.socket().local_addr().ok();
@@ -394,15 +407,20 @@ async fn connect_h2(
         reason: "protocol error",
         transport: error.to_string(),
     };
-    let (sender, connection) = handshake.map_err(failed)?;
+    let (sender, mut connection) = handshake.map_err(failed)?;
+    let alive = super::h2_keepalive::watch(connection.ping_pong(), pool.cluster.h2_keepalive);
     pool.counters.upstream_cx_http2_total.add(1);
     tokio::task::spawn_local(async move {
         let _slot = slot;
         // The error of a closed connection reaches every stream on it.
-        let _ = connection.await;
+        tokio::select! {
+            _ = connection => {}
+            () = alive => {}
+        }
     });
-    host.set_h2(sender.clone(), out.offer, local);
-    Ok((sender.ready().await.map_err(failed)?, local))
+    let place = H2Place { sender, local, stream: Rc::new(()) };
+    host.set_h2(&place, out.offer);
+    Ok(H2Place { sender: place.sender.ready().await.map_err(failed)?, ..place })
 }
 
 fn h2_request(out: &Outgoing<'_>) -> Option<http::Request<()>> {

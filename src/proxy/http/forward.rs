@@ -120,7 +120,8 @@ pub(crate) async fn forward(
 
 /// How much of a request's body is kept to be sent again: to another endpoint, or to a mirror.
 fn kept_bytes(exchange: &Exchange, forward: &Forward) -> Option<usize> {
-    let limit = exchange.scene.connection.buffer_limit;
+    let of_route = exchange.route.as_ref().and_then(|(_, route)| route.body_limit);
+    let limit = of_route.unwrap_or(exchange.scene.connection.buffer_limit);
     let again = forward.retry.is_some().then_some(limit);
     let copies = (!forward.mirrors.is_empty()).then_some(limit.max(MIRRORED));
     copies.or(again)

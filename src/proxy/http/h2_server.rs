@@ -25,12 +25,15 @@ pub(crate) async fn serve(stream: Stream, first: Scene, mut current: impl FnMut(
     else {
         return;
     };
+    let alive = super::h2_keepalive::watch(connection.ping_pong(), manager.h2_keepalive);
+    tokio::pin!(alive);
     let (worker, direction) = (first.worker.clone(), first.connection.direction);
     drop(first);
     let mut leaving = false;
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
+            () = &mut alive => break,
             () = worker.drain_started(direction), if !leaving => {
                 connection.graceful_shutdown();
                 leaving = true;

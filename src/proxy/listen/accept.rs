@@ -24,7 +24,7 @@ use super::proxy_protocol::{self, Addresses, Told};
 use super::sniff::{Questions, Sniffed, sniff};
 use super::stream::{Prefixed, Stream};
 
-/// Time for a TLS handshake.
+/// Time for a PROXY header where the listener sets none.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// Serves a connection that was accepted on `bound`.
@@ -140,13 +140,15 @@ impl Call {
         let mut info = self.info();
         let stream = match &chain.tls {
             None => Stream::Plain(plain),
-            Some(tls) => match tokio::time::timeout(HANDSHAKE, self.handshake(tls, plain, &mut info)).await {
-                Ok(Some(stream)) => stream,
-                _ => {
-                    self.counters.ssl_connection_error.add(1);
-                    return;
+            Some(tls) => {
+                match tokio::time::timeout(chain.handshake, self.handshake(tls, plain, &mut info)).await {
+                    Ok(Some(stream)) => stream,
+                    _ => {
+                        self.counters.ssl_connection_error.add(1);
+                        return;
+                    }
                 }
-            },
+            }
         };
         if !self.allowed(&chain, &info) {
             return;

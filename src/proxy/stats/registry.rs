@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::istio::IstioShard;
+use crate::config::Thresholds;
 use crate::upstream::outlier::HostHealth;
 
 /// A number that workers count in.
@@ -53,7 +54,7 @@ counters!(
         upstream_cx_total, upstream_cx_http1_total, upstream_cx_http2_total, upstream_cx_connect_fail, upstream_rq_total,
         upstream_rq_2xx, upstream_rq_3xx, upstream_rq_4xx, upstream_rq_5xx, upstream_rq_timeout, upstream_rq_retry,
         upstream_rq_per_try_timeout, upstream_rq_pending_overflow, upstream_cx_overflow, upstream_cx_none_healthy,
-        upstream_cx_connect_timeout, upstream_rq_retry_overflow, upstream_rq_retry_limit_exceeded,
+        upstream_cx_connect_timeout, upstream_rq_retry_overflow, upstream_rq_retry_limit_exceeded, upstream_rq_pending_total, upstream_rq_pending_failure_eject,
         outlier_detection_ejections_enforced_total, outlier_detection_ejections_overflow
     } gauges { upstream_cx_active, upstream_rq_active, upstream_rq_pending_active, upstream_rq_retry_active }
 );
@@ -131,6 +132,7 @@ pub struct Registry {
     listeners: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
     named: Mutex<BTreeMap<String, Arc<Counter>>>,
     shards: Mutex<Vec<Arc<Mutex<IstioShard>>>>,
+    limits: Mutex<HashMap<Arc<str>, Thresholds>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -140,6 +142,27 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Registry {
     pub(crate) fn cluster(&self, name: &Arc<str>) -> Arc<ClusterCounters> {
         lock(&self.clusters).entry(name.clone()).or_default().clone()
+    }
+
+    /// The circuit breakers of a cluster, to be told beside its statistics.
+    pub(crate) fn set_limits(&self, name: &Arc<str>, limits: Thresholds) {
+        lock(&self.limits).insert(name.clone(), limits);
+    }
+
+    /// Whether each circuit breaker of a cluster is open (1), and how much is left until it is.
+    fn breakers(&self, name: &Arc<str>, counters: &ClusterCounters) -> Vec<(&'static str, u64, bool)> {
+        let Some(limits) = lock(&self.limits).get(name).copied() else { return Vec::new() };
+        let states = [
+            ("cx_open", "remaining_cx", limits.connections, &counters.upstream_cx_active),
+            ("rq_pending_open", "remaining_pending", limits.pending, &counters.upstream_rq_pending_active),
+            ("rq_open", "remaining_rq", limits.requests, &counters.upstream_rq_active),
+            ("rq_retry_open", "remaining_retries", limits.retries, &counters.upstream_rq_retry_active),
+        ];
+        let each = states.into_iter().flat_map(|(open, left, limit, active)| {
+            let rest = u64::from(limit).saturating_sub(active.get());
+            [(open, u64::from(rest == 0), true), (left, rest, true)]
+        });
+        each.collect()
     }
 
     pub(crate) fn host(&self, cluster: &Arc<str>, address: SocketAddr) -> Arc<HostCounters> {
@@ -185,7 +208,7 @@ impl Registry {
         let mut list = Vec::new();
         let mut add = |prefix: String, values: Vec<(&'static str, u64, bool)>| {
             for (name, value, gauge) in values {
-                let of_filter = ["rbac", "jwt_authn"].into_iter().find_map(|filter| {
+                let of_filter = ["rbac", "jwt_authn", "outlier_detection"].into_iter().find_map(|filter| {
                     let rest = name.strip_prefix(filter)?.strip_prefix('_')?;
                     Some(format!("{prefix}.{filter}.{rest}"))
                 });
@@ -198,6 +221,7 @@ impl Registry {
         };
         for (name, counters) in &*lock(&self.clusters) {
             add(format!("cluster.{name}"), counters.all());
+            add(format!("cluster.{name}.circuit_breakers.default"), self.breakers(name, counters));
         }
         for (name, counters) in &*lock(&self.http) {
             add(format!("http.{}", name.trim_end_matches(';')), counters.all());

@@ -71,10 +71,11 @@ async fn dial_and_copy(
         info.flags.set(Flags::NO_CLUSTER);
         return None;
     };
+    let hash = proxy.hash_source.then(|| crate::upstream::balance::hash_of_client(connection.remote.ip()));
     let mut tried = Vec::new();
     let mut up = None;
     for _ in 0..proxy.max_connect_attempts {
-        let Some(host) = pool.choose(worker.random(), None, &tried, Some(original), &worker.registry) else {
+        let Some(host) = pool.choose(worker.random(), hash, &tried, Some(original), &worker.registry) else {
             info.flags.set(Flags::NO_HEALTHY_UPSTREAM);
             return None;
         };

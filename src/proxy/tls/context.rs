@@ -9,10 +9,11 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
 use super::names;
+use super::parameters;
 use super::secret::{Identity, Trust};
 use super::verify::UpstreamVerifier;
 use crate::config::proto::tls;
-use crate::config::{FieldError, Within};
+use crate::config::{FieldError, Within, refuse_fields};
 
 /// aws-lc-rs with X25519 first and no post-quantum exchange: it costs 1.5 times the handshake inside a mesh.
 pub(crate) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
@@ -55,6 +56,7 @@ struct Common {
     trust: TrustSource,
     alpn: Vec<Vec<u8>>,
     versions: Vec<&'static SupportedProtocolVersion>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl Secrets {
@@ -180,7 +182,16 @@ impl Common {
             }
         };
         let alpn = from.alpn_protocols.iter().map(|each| each.clone().into_bytes()).collect();
-        Ok(Self { identity, trust, alpn, versions: versions(from.tls_params.as_ref())? })
+        refuse_fields!(from, custom_tls_certificate_selector, custom_handshaker, key_log);
+        let parameters = from.tls_params.as_ref();
+        let provider = parameters.map_or_else(|| Ok(PROVIDER.clone()), parameters::provider);
+        Ok(Self {
+            identity,
+            trust,
+            alpn,
+            versions: versions(parameters)?,
+            provider: provider.within("tls_params")?,
+        })
     }
 
     fn names(&self) -> impl Iterator<Item = String> + use<> {
@@ -248,6 +259,7 @@ impl DownstreamTls {
         from: &tls::DownstreamTlsContext,
         secrets: &Arc<Secrets>,
     ) -> Result<Arc<Self>, FieldError> {
+        refuse_fields!(from, require_sni, session_ticket_keys_type, ocsp_staple_policy);
         let common = from
             .common_tls_context
             .as_ref()
@@ -288,7 +300,7 @@ impl DownstreamTls {
     }
 
     fn build(&self, identity: &Identity, trust: Arc<Trust>) -> Result<ServerState, rustls::Error> {
-        let builder = ServerConfig::builder_with_provider(PROVIDER.clone())
+        let builder = ServerConfig::builder_with_provider(self.common.provider.clone())
             .with_protocol_versions(&self.common.versions)?;
         let builder = match &trust.roots {
             Some(roots) => {
@@ -333,6 +345,7 @@ fn hash_of(settings: &impl prost::Message) -> u64 {
 pub(crate) struct UpstreamTls {
     common: Common,
     pub(crate) sni: String,
+    by_name: bool,
     current: ArcSwapOption<ClientState>,
 }
 
@@ -348,13 +361,18 @@ pub(crate) struct ClientState {
 }
 
 impl UpstreamTls {
+    /// `by_name` = where nothing says which names the server must prove, it must prove the one it is called by.
     pub(crate) fn compile(
         from: &tls::UpstreamTlsContext,
         secrets: &Arc<Secrets>,
+        by_name: bool,
     ) -> Result<Arc<Self>, FieldError> {
+        refuse_fields!(from, auto_host_sni, allow_renegotiation);
+        let by_name = by_name || from.auto_sni_san_validation;
         let common = from.common_tls_context.clone().unwrap_or_default();
         let common = Common::compile(&common).within("common_tls_context")?;
-        let context = Arc::new(Self { common, sni: from.sni.clone(), current: ArcSwapOption::empty() });
+        let context =
+            Arc::new(Self { common, sni: from.sni.clone(), by_name, current: ArcSwapOption::empty() });
         let mut inner = secrets.inner.lock().unwrap_or_else(PoisonError::into_inner);
         context.refresh(&inner);
         inner.upstream.push(Arc::downgrade(&context));
@@ -379,11 +397,12 @@ impl UpstreamTls {
     }
 
     fn build(&self, identity: Option<&Identity>, trust: Arc<Trust>) -> Result<ClientState, rustls::Error> {
-        let verifier = Arc::new(UpstreamVerifier { trust, provider: PROVIDER.clone() });
-        let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
+        let provider = self.common.provider.clone();
+        let verifier = UpstreamVerifier { trust, provider: provider.clone(), by_name: self.by_name };
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.common.versions)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match identity {
             Some(identity) => {
                 let (chain, key) = identity.copy();

@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::proto::{self, tls};
-use crate::config::{FieldError, SanMatch, Within};
+use crate::config::{FieldError, SanMatch, Within, refuse_fields};
 
 /// A certificate chain and its key.
 #[derive(Debug)]
@@ -44,7 +44,21 @@ impl Identity {
 
 impl Trust {
     pub(crate) fn compile(from: &tls::CertificateValidationContext) -> Result<Self, FieldError> {
+        refuse_fields!(
+            from,
+            verify_certificate_spki,
+            verify_certificate_hash,
+            match_subject_alt_names,
+            require_signed_certificate_timestamp,
+            crl,
+            allow_expired_certificate,
+            trust_chain_verification,
+            custom_validator_config,
+            only_verify_leaf_cert_crl,
+            max_verify_depth,
+        );
         let roots = match &from.trusted_ca {
+            None if from.system_root_certs.is_some() => Some(system_roots()?),
             None => None,
             Some(source) => {
                 let mut roots = RootCertStore::empty();
@@ -64,6 +78,34 @@ impl Trust {
             .collect::<Result<_, _>>()?;
         Ok(Self { roots, names })
     }
+}
+
+/// Where systems keep the certificates that they trust.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The certificates that the system trusts, read once (`SSL_CERT_FILE`, else the usual places).
+fn system_roots() -> Result<Arc<RootCertStore>, FieldError> {
+    static ROOTS: std::sync::OnceLock<Arc<RootCertStore>> = std::sync::OnceLock::new();
+    if let Some(known) = ROOTS.get() {
+        return Ok(known.clone());
+    }
+    let named = std::env::var("SSL_CERT_FILE").ok();
+    let mut places = named.as_deref().into_iter().chain(BUNDLES);
+    let pem = places.find_map(|path| std::fs::read(path).ok()).ok_or_else(|| {
+        let reason = format!("no file of trusted certificates here: none of {}", BUNDLES.join(", "));
+        FieldError::new(
+            "system_root_certs",
+            format!("{reason}; install ca-certificates or set SSL_CERT_FILE"),
+        )
+    })?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(&pem).within("system_root_certs")?);
+    Ok(ROOTS.get_or_init(|| Arc::new(roots)).clone())
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FieldError> {

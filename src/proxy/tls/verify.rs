@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -17,6 +17,8 @@ use super::secret::Trust;
 pub(crate) struct UpstreamVerifier {
     pub(crate) trust: Arc<Trust>,
     pub(crate) provider: Arc<CryptoProvider>,
+    /// Where there are no rules, the server must prove the name that it is called by.
+    pub(crate) by_name: bool,
 }
 
 impl ServerCertVerifier for UpstreamVerifier {
@@ -24,12 +26,15 @@ impl ServerCertVerifier for UpstreamVerifier {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        if self.by_name && self.trust.names.is_empty() {
+            verify_server_name(&parsed, server_name)?;
+        }
         if let Some(roots) = &self.trust.roots {
-            let parsed = ParsedCertificate::try_from(end_entity)?;
             let algorithms = self.provider.signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)?;
         }

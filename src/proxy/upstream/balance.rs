@@ -31,6 +31,11 @@ pub(super) struct Wish<'w> {
     pub(super) avoid: &'w [SocketAddr],
 }
 
+/// The hash of a client, the same in every proxy.
+pub(crate) fn hash_of_client(client: std::net::IpAddr) -> u64 {
+    ahash::RandomState::with_seeds(5, 6, 7, 8).hash_one(client)
+}
+
 /// Groups endpoints by priority.
 pub(super) fn levels(cluster: &Cluster, hosts: &[Rc<Host>]) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();

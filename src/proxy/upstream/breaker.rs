@@ -33,12 +33,18 @@ impl Pool {
     /// For a request that has no connection yet.
     pub(super) fn pending_permit(&self) -> Option<Permit> {
         let most = self.cluster.thresholds.pending;
+        self.counters.upstream_rq_pending_total.add(1);
         self.permit(most, |c| &c.upstream_rq_pending_active, &self.counters.upstream_rq_pending_overflow)
     }
 
     /// For another attempt.
     pub(crate) fn retry_permit(&self) -> Option<Permit> {
-        let most = self.cluster.thresholds.retries;
+        let limits = &self.cluster.thresholds;
+        let most = limits.retry_budget.map_or(limits.retries, |budget| {
+            let counters = &self.counters;
+            let requests = counters.upstream_rq_active.get() + counters.upstream_rq_pending_active.get();
+            ((requests as f64 * budget.percent / 100.0) as u32).max(budget.minimum)
+        });
         self.permit(most, |c| &c.upstream_rq_retry_active, &self.counters.upstream_rq_retry_overflow)
     }
 }

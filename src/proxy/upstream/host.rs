@@ -65,6 +65,18 @@ struct SharedH2 {
     offer: Offer,
     requests: u32,
     local: Option<SocketAddr>,
+    /// Held by every request that is on it.
+    streams: Rc<()>,
+}
+
+/// A request's place on an HTTP/2 connection.
+#[derive(Debug)]
+pub(crate) struct H2Place {
+    pub(crate) sender: h2::client::SendRequest<Bytes>,
+    /// Our end of the connection.
+    pub(crate) local: Option<SocketAddr>,
+    /// Counts the request on it while it lives.
+    pub(crate) stream: Rc<()>,
 }
 
 /// An HTTP/1 connection while a request has it.
@@ -274,30 +286,30 @@ impl Host {
     }
 
     /// The shared HTTP/2 connection, if it is alive and has not carried `most` requests (0 = any number).
-    /// With our end of it.
-    pub(crate) fn h2(
-        &self,
-        offer: Offer,
-        most: u32,
-    ) -> Option<(h2::client::SendRequest<Bytes>, Option<SocketAddr>)> {
+    /// and not full.
+    pub(crate) fn h2(&self, offer: Offer, most: u32, at_once: Option<u32>) -> Option<H2Place> {
         let mut shared = self.h2.borrow_mut();
         let known =
             shared.as_mut().filter(|each| each.offer == offer && (most == 0 || each.requests < most))?;
+        if at_once.is_some_and(|at_once| Rc::strong_count(&known.streams) > at_once as usize) {
+            return None;
+        }
         known.requests += 1;
-        Some((known.sender.clone(), known.local))
+        Some(H2Place { sender: known.sender.clone(), local: known.local, stream: known.streams.clone() })
     }
 
     /// Shares an HTTP/2 connection, which has one request already.
-    pub(crate) fn set_h2(
-        &self,
-        sender: h2::client::SendRequest<Bytes>,
-        offer: Offer,
-        local: Option<SocketAddr>,
-    ) {
+    pub(crate) fn set_h2(&self, place: &H2Place, offer: Offer) {
         if self.transport.proxy_header.is_some() {
             return;
         }
-        *self.h2.borrow_mut() = Some(SharedH2 { sender, offer, requests: 1, local });
+        *self.h2.borrow_mut() = Some(SharedH2 {
+            sender: place.sender.clone(),
+            offer,
+            requests: 1,
+            local: place.local,
+            streams: place.stream.clone(),
+        });
     }
 }
 

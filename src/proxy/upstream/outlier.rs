@@ -108,8 +108,8 @@ impl Pool {
         }
         let hosts = self.hosts();
         let ejected = hosts.iter().filter(|h| h.health.is_ejected()).count();
-        // One ejection is always possible, whatever the percentage.
-        if ejected > 0 && (ejected + 1) * 100 > hosts.len() * rules.max_percent as usize {
+        let first = ejected == 0 && rules.always_one;
+        if !first && (ejected + 1) * 100 > hosts.len() * rules.max_percent as usize {
             self.counters.outlier_detection_ejections_overflow.add(1);
             return;
         }
@@ -136,6 +136,7 @@ mod tests {
             base_ejection: Duration::from_secs(30),
             max_ejection: Duration::from_secs(300),
             max_percent: 10,
+            always_one: false,
         }
     }
 

@@ -98,6 +98,7 @@ impl Pool {
         let levels = balance::levels(&cluster, &hosts);
         let originals = old.map(|old| old.originals.borrow().clone()).unwrap_or_default();
         let counters = registry.cluster(&cluster.stat_name);
+        registry.set_limits(&cluster.stat_name, cluster.thresholds);
         let turn = Cell::new(old.map_or(0, |old| old.turn.get()));
         Self { assignment, hosts, levels, originals: originals.into(), turn, counters, cluster }
     }

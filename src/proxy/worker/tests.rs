@@ -213,6 +213,21 @@ fn two_proxies_speak_mutual_tls() {
 }
 
 #[test]
+fn a_server_must_prove_the_name_it_is_called_by() {
+    let certificates = certificates();
+    for (by_name, expected) in [(false, "HTTP/1.1 200 "), (true, "HTTP/1.1 503 ")] {
+        let (server, inside) =
+            start(Setup::plain(&[echo_server("200 OK")]).with_downstream_tls(&certificates));
+        let setup = Setup::plain(&[Backend { address: inside }]);
+        let (client, outside) = start(setup.with_upstream_tls_for_any_name(&certificates, by_name));
+        let answer = get(outside, "/hello");
+        assert!(answer.starts_with(expected), "{by_name}: {answer}");
+        server.stop();
+        client.stop();
+    }
+}
+
+#[test]
 fn the_proxy_starts_fast_and_drains() {
     let begin = Instant::now();
     let (proxy, address) = start(Setup::plain(&[echo_server("200 OK")]));

@@ -160,6 +160,53 @@ fn an_endpoint_that_keeps_failing_gets_no_traffic_for_a_while() {
 }
 
 #[test]
+fn more_than_the_share_is_never_ejected() {
+    let (bad, good) = (echo_server("500 Internal Server Error"), echo_server("200 OK"));
+    let setup = Setup::plain(&[bad, good]).with_cluster(|cluster| {
+        cluster.outlier_detection =
+            Some(cluster::OutlierDetection { consecutive_5xx: number(1), ..Default::default() });
+    });
+    let (proxy, front) = start(setup);
+    let failures = (0..20).filter(|_| get(front, "/hello").starts_with("HTTP/1.1 500")).count();
+    assert_eq!(failures, 10, "a tenth of two endpoints is none");
+    let stats = proxy.stats().render_text();
+    assert!(stats.contains("cluster.backend.outlier_detection.ejections_overflow: 10\n"), "{stats}");
+    proxy.stop();
+}
+
+#[test]
+fn a_budget_limits_retries_by_the_requests_in_flight() {
+    let setup = Setup::plain(&[echo_server("503 Service Unavailable")]).with_cluster(|cluster| {
+        cluster.circuit_breakers = Some(limits(|t| {
+            let percent = crate::config::proto::types::Percent { value: 0.0 };
+            t.retry_budget = Some(cluster::circuit_breakers::thresholds::RetryBudget {
+                budget_percent: Some(percent),
+                min_retry_concurrency: number(0),
+                ..Default::default()
+            });
+        }));
+    });
+    let (proxy, front) = start(setup);
+    assert!(get(front, "/retry").starts_with("HTTP/1.1 503 "));
+    let stats = proxy.stats().render_text();
+    assert!(stats.contains("cluster.backend.upstream_rq_retry_overflow: 1\n"), "{stats}");
+    assert!(stats.contains("cluster.backend.circuit_breakers.default.rq_pending_open: 0\n"), "{stats}");
+    proxy.stop();
+}
+
+#[test]
+fn what_is_not_honored_is_refused_by_name() {
+    let setup = Setup::plain(&[echo_server("200 OK")])
+        .with_cluster(|cluster| cluster.preconnect_policy = Some(Default::default()))
+        .with_manager(|manager| manager.via = "somebody".into())
+        .with_action(|action| action.metadata_match = Some(Default::default()));
+    let refused = crate::worker::Proxy::run_static(Default::default(), &setup.bootstrap());
+    let reasons = refused.map(drop).expect_err("refused").to_string();
+    assert!(reasons.contains("preconnect_policy: is not supported"), "{reasons}");
+    assert!(reasons.contains("via: is not supported"), "{reasons}");
+}
+
+#[test]
 fn without_panic_nobody_healthy_means_nobody() {
     for (threshold, expected) in [(0.0, "HTTP/1.1 503 "), (50.0, "HTTP/1.1 200 ")] {
         let setup = Setup::plain(&[echo_server("200 OK")]).with_cluster(|cluster| {

@@ -256,6 +256,23 @@ impl Setup {
         self
     }
 
+    /// Without rules for names; `by_name` = `auto_sni_san_validation`.
+    pub(super) fn with_upstream_tls_for_any_name(
+        mut self,
+        certificates: &Certificates,
+        by_name: bool,
+    ) -> Self {
+        let context = tls::UpstreamTlsContext {
+            common_tls_context: Some(common(certificates, &certificates.client, None, &[])),
+            sni: "a.test".into(),
+            auto_sni_san_validation: by_name,
+            ..Default::default()
+        };
+        self.cluster.transport_socket =
+            Some(socket("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", &context));
+        self
+    }
+
     pub(super) fn bootstrap(self) -> bootstrap::Bootstrap {
         let resources = bootstrap::bootstrap::StaticResources {
             listeners: vec![self.listener],
