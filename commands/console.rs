@@ -31,3 +31,27 @@ impl ConsoleCommand {
         })
     }
 }
+
+/// Ports of a collector of spans: OpenTelemetry's two, Zipkin's, and those of Jaeger's page and its health.
+const COLLECTOR: [u16; 5] = [4317, 4318, 9411, 16686, 14269];
+
+/// Collects spans and shows them, in the place of a collector's image.
+pub(crate) async fn collect_traces() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut listeners = Vec::new();
+    for port in COLLECTOR {
+        let listener = TcpListener::bind(("0.0.0.0", port)).await;
+        listeners.push(
+            listener
+                .map_err(|error| Failure::from(error).context(format!("cannot listen on port {port}")))?,
+        );
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let end = async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    Ok(sagene_console::traces::serve(listeners, end).await?)
+}

@@ -92,12 +92,28 @@ impl DashboardCommand {
             let page = match &self.what {
                 What::Kiali(port) => match addon(context, &cluster, "app=kiali").await? {
                     Some(pod) => Page { pod, port: port.ui_port, path: "/kiali" },
-                    None => return self.built_in(&cluster, port.ui_port).await,
+                    None => {
+                        return self
+                            .built_in(&cluster, "Kiali", "the built-in console", port.ui_port, "/kiali/")
+                            .await;
+                    }
                 },
-                What::Prometheus(port) => required(context, &cluster, "prometheus", port.ui_port).await?,
-                What::Grafana(port) => required(context, &cluster, "grafana", port.ui_port).await?,
-                What::Jaeger(port) => required(context, &cluster, "jaeger", port.ui_port).await?,
-                What::Zipkin(port) => required(context, &cluster, "zipkin", port.ui_port).await?,
+                What::Prometheus(port) => match named(context, &cluster, "prometheus", port.ui_port).await? {
+                    Some(page) => page,
+                    None => return self.own_metrics(&cluster, "Prometheus", port.ui_port).await,
+                },
+                What::Grafana(port) => match named(context, &cluster, "grafana", port.ui_port).await? {
+                    Some(page) => page,
+                    None => return self.own_metrics(&cluster, "Grafana", port.ui_port).await,
+                },
+                What::Jaeger(port) => match named(context, &cluster, "jaeger", port.ui_port).await? {
+                    Some(page) => page,
+                    None => return self.own_traces(&cluster, "Jaeger", port.ui_port).await,
+                },
+                What::Zipkin(port) => match named(context, &cluster, "zipkin", port.ui_port).await? {
+                    Some(page) => page,
+                    None => return self.own_traces(&cluster, "Zipkin", port.ui_port).await,
+                },
                 What::Skywalking(port) => required(context, &cluster, "skywalking-ui", port.ui_port).await?,
                 What::Proxy(page) => {
                     let namespace = context.namespace(&cluster);
@@ -124,16 +140,23 @@ impl DashboardCommand {
     }
 
     /// The console of this program, fed through the Kubernetes API.
-    async fn built_in(&self, cluster: &Cluster, port: u16) -> Outcome {
+    async fn built_in(&self, cluster: &Cluster, missing: &str, what: &str, port: u16, path: &str) -> Outcome {
         let listener = self.listen(port).await?;
         let address = listener.local_addr()?;
-        output::progress(&format!(
-            "No Kiali in the cluster: serving the built-in console of {}",
-            cluster.description
-        ));
-        self.announce(address, "/kiali/");
+        output::progress(&format!("No {missing} in the cluster: serving {what} of {}", cluster.description));
+        self.announce(address, path);
         serve_console(cluster, listener).await?;
         Ok(Exit::Success)
+    }
+
+    async fn own_metrics(&self, cluster: &Cluster, missing: &str, port: u16) -> Outcome {
+        self.built_in(cluster, missing, "the metrics page of the built-in console", port, "/kiali/metrics")
+            .await
+    }
+
+    async fn own_traces(&self, cluster: &Cluster, missing: &str, port: u16) -> Outcome {
+        self.built_in(cluster, missing, "the traces page of the built-in console", port, "/kiali/traces")
+            .await
     }
 
     /// `--port`, else the wished one, else any free one.
@@ -211,10 +234,16 @@ async fn addon(context: &Context, cluster: &Cluster, selector: &str) -> Result<O
     Ok(None)
 }
 
-async fn required(context: &Context, cluster: &Cluster, name: &str, port: u16) -> Result<Page, Failure> {
+/// The page of a deployed addon.
+async fn named(context: &Context, cluster: &Cluster, name: &str, port: u16) -> Result<Option<Page>, Failure> {
     let label = if ["prometheus", "grafana"].contains(&name) { "app.kubernetes.io/name" } else { "app" };
-    match addon(context, cluster, &format!("{label}={name}")).await? {
-        Some(pod) => Ok(Page { pod, port, path: "" }),
+    let pod = addon(context, cluster, &format!("{label}={name}")).await?;
+    Ok(pod.map(|pod| Page { pod, port, path: "" }))
+}
+
+async fn required(context: &Context, cluster: &Cluster, name: &str, port: u16) -> Result<Page, Failure> {
+    match named(context, cluster, name, port).await? {
+        Some(page) => Ok(page),
         None => Err(Failure::new(format!("no {name} pods found")).hint(format!(
             "{name} is not part of the installation; install it as an addon, or use sagene dashboard kiali"
         ))),

@@ -20,7 +20,7 @@ pub(super) async fn start(cluster: &Cluster) -> Result<Console, Failure> {
     objects.watch_all(&cluster.client).await?;
     Ok(Console::new(ConsoleOptions {
         scraper: Arc::new(PortForwardScraper::new(cluster.client.clone(), objects.clone())),
-        mesh: Arc::new(ClusterView::new(objects)),
+        mesh: Arc::new(ClusterView::new(cluster.client.clone(), objects)),
         interval: INTERVAL,
         source: format!("Live from {}, through the Kubernetes API", cluster.description),
     }))

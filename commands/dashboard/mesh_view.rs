@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sagene_console::graph::decorate::{MeshView, NamespaceInfo, VirtualServiceFacts};
+use sagene_console::graph::decorate::{Change, MeshView, NamespaceInfo, VirtualServiceFacts};
 use serde_json::Value;
 
 use super::objects::WatchedObjects;
@@ -12,12 +12,13 @@ use crate::kubernetes::text;
 
 /// The view of one cluster.
 pub(super) struct ClusterView {
+    client: kube::Client,
     objects: Arc<WatchedObjects>,
 }
 
 impl ClusterView {
-    pub(super) const fn new(objects: Arc<WatchedObjects>) -> Self {
-        Self { objects }
+    pub(super) const fn new(client: kube::Client, objects: Arc<WatchedObjects>) -> Self {
+        Self { client, objects }
     }
 
     fn pods_of(&self, namespace: &str, app: &str) -> Vec<Arc<Value>> {
@@ -93,6 +94,16 @@ impl MeshView for ClusterView {
                 text(container, "/name") == "istio-proxy"
                     && list(container, "/args").any(|it| it.as_str() == Some("router"))
             })
+        })
+    }
+
+    fn set_injection<'a>(&'a self, namespace: &'a str, enabled: bool) -> Change<'a> {
+        Box::pin(async move {
+            let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client.clone());
+            let value = if enabled { "enabled" } else { "disabled" };
+            let patch = serde_json::json!({"metadata": {"labels": {"istio-injection": value}}});
+            let patched = api.patch(namespace, &Default::default(), &kube::api::Patch::Merge(patch)).await;
+            patched.map(|_| ()).map_err(|error| error.to_string())
         })
     }
 

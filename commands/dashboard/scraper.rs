@@ -13,6 +13,8 @@ use crate::kubernetes::{http_get, text};
 /// Port and path of a proxy's own metrics.
 const PORT: u16 = 15090;
 const PATH: &str = "/stats/prometheus";
+/// Port of a proxy's admin server, which knows the last spans.
+const ADMIN_PORT: u16 = 15000;
 
 /// Scrapes through the API server.
 pub(super) struct PortForwardScraper {
@@ -48,6 +50,17 @@ impl Scraper for PortForwardScraper {
                     reason: chain(&failure.error),
                 }
             })
+        })
+    }
+
+    fn spans<'a>(&'a self, target: &'a Target) -> Scrape<'a> {
+        Box::pin(async move {
+            http_get(&self.client, &target.namespace, &target.pod, ADMIN_PORT, "/spans").await.map_err(
+                |failure| ScrapeError {
+                    pod: format!("{}.{}", target.pod, target.namespace),
+                    reason: chain(&failure.error),
+                },
+            )
         })
     }
 }

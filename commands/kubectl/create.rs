@@ -16,7 +16,6 @@ use crate::output;
 use literal::Content;
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Create {
     /// Manifest, directory or - for stdin; may be repeated
     #[arg(short, long = "filename", value_name = "FILE")]

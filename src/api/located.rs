@@ -241,15 +241,66 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.next = self.fields.next();
         let Some((key, _)) = &self.next else { return Ok(None) };
-        let read: StringDeserializer<Error> = key.clone().into_deserializer();
         let place = self.place;
-        place.at(Step::Key(key.clone()), || seed.deserialize(read)).map(Some)
+        place.at(Step::Key(key.clone()), || seed.deserialize(Name(key.clone()))).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let (key, value) = self.next.take().ok_or_else(|| Error::custom("a value before its key"))?;
         let place = self.place;
         place.at(Step::Key(key), || seed.deserialize(Reader { value, place }))
+    }
+}
+
+/// The name of a field. Where a map has numbers for keys, its text is the number: JSON knows no others.
+struct Name(String);
+
+macro_rules! numeric_names {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match (self.0.parse::<u64>(), self.0.parse::<i64>()) {
+                (Ok(number), _) => visitor.visit_u64(number),
+                (_, Ok(number)) => visitor.visit_i64(number),
+                _ => Err(Error::invalid_type(Unexpected::Str(&self.0), &visitor)),
+            }
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Name {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let read: StringDeserializer<Error> = self.0.into_deserializer();
+        read.deserialize_any(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let read: StringDeserializer<Error> = self.0.into_deserializer();
+        read.deserialize_enum(name, variants, visitor)
+    }
+
+    numeric_names! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+    }
+
+    forward_to_deserialize_any! {
+        bool i128 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple tuple_struct map struct
+        identifier ignored_any
     }
 }
 
@@ -288,6 +339,16 @@ mod tests {
     fn shapes_are_read_as_serde_json_reads_them() {
         let value = json!({"name": "a", "routes": [{"weight": 7}], "weights": {"b": -1}, "mode": "Strict", "c": [null, 1.5, true]});
         assert_eq!(read::<Shape>(value.clone()).unwrap(), serde_json::from_value::<Shape>(value).unwrap());
+    }
+
+    #[test]
+    fn names_that_are_numbers_are_read_as_numbers() {
+        type Ports = BTreeMap<u16, bool>;
+        assert_eq!(read::<Ports>(json!({"80": true})).unwrap(), Ports::from([(80, true)]));
+        let (path, error) = read::<Ports>(json!({"http": true})).unwrap_err();
+        assert_eq!(path, "http");
+        assert!(error.to_string().contains("invalid type: string \"http\", expected u16"), "{error}");
+        assert!(read::<Ports>(json!({"65536": true})).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod bookinfo;
 mod curl;
+mod ext_authz;
 mod headers;
 mod helloworld;
 mod httpbin;
@@ -56,6 +57,7 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "bookinfo-details" => bookinfo::details::run(arguments).await?,
         "bookinfo-reviews" => bookinfo::reviews::run(arguments).await?,
         "bookinfo-ratings" => bookinfo::ratings::run(arguments).await?,
+        "ext-authz" => ext_authz::run(arguments).await?,
         "helloworld" => helloworld::run(arguments).await?,
         "httpbin" => httpbin::run(arguments).await?,
         "tcp-echo" => tcp_echo::run(arguments).await?,

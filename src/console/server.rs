@@ -4,7 +4,12 @@
 
 mod api;
 mod assets;
+mod metrics;
+mod namespaces;
 mod series;
+mod traces;
+
+pub(crate) use assets::{asset as asset_of, traces as traces_page};
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -15,6 +20,7 @@ use axum::routing::get;
 
 use crate::graph::decorate::MeshView;
 use crate::telemetry::{Collector, History, Scraper};
+use crate::traces::{TraceStore, receive};
 
 /// How the console is set up.
 pub struct ConsoleOptions {
@@ -39,6 +45,10 @@ pub(crate) struct Shared {
     pub(crate) history: Arc<RwLock<History>>,
     pub(crate) mesh: Arc<dyn MeshView>,
     pub(crate) source: String,
+    pub(crate) scraper: Arc<dyn Scraper>,
+    pub(crate) traces: Arc<TraceStore>,
+    /// When proxies were last asked for spans.
+    pub(crate) spans_fetched: tokio::sync::Mutex<Option<std::time::Instant>>,
 }
 
 impl Shared {
@@ -51,8 +61,16 @@ impl Console {
     /// Builds the console; nothing runs yet.
     pub fn new(options: ConsoleOptions) -> Self {
         let history = Arc::new(RwLock::new(History::default()));
-        let collector = Collector::new(options.scraper, history.clone(), options.interval);
-        Self { state: Arc::new(Shared { history, mesh: options.mesh, source: options.source }), collector }
+        let collector = Collector::new(options.scraper.clone(), history.clone(), options.interval);
+        let shared = Shared {
+            history,
+            mesh: options.mesh,
+            source: options.source,
+            scraper: options.scraper,
+            traces: Arc::default(),
+            spans_fetched: tokio::sync::Mutex::default(),
+        };
+        Self { state: Arc::new(shared), collector }
     }
 
     /// The routes, for a server of the caller's.
@@ -62,12 +80,16 @@ impl Console {
             .route("/kiali", get(|| async { Redirect::permanent("/kiali/") }))
             .route("/kiali/", get(assets::index))
             .route("/kiali/console/{*page}", get(|| async { Redirect::temporary("/kiali/") }))
+            .route("/kiali/metrics", get(assets::metrics))
+            .route("/kiali/traces", get(assets::traces))
+            .route("/kiali/namespaces", get(assets::namespaces))
             .route("/kiali/assets/{name}", get(assets::asset))
             .route("/healthz", get(|| async { "ok" }))
             .route("/kiali/healthz", get(|| async { "ok" }))
             .nest("/kiali/api", api::router())
             .fallback(api::not_found)
             .with_state(self.state.clone())
+            .merge(receive::router(self.state.traces.clone()))
     }
 
     /// Scrapes and serves until `shutdown` resolves.

@@ -247,6 +247,8 @@ fn spawn_writers(
         leadership.clone(),
     );
     supervisor.spawn("statuses", endless(statuses));
+    let classes = writers::gateway_classes::make(client.clone(), leadership.clone());
+    supervisor.spawn("gateway classes", endless(classes));
     let gateways = writers::gateways::deploy(
         client.clone(),
         options.clone(),

@@ -4,6 +4,7 @@
 //! Certificates and bundles are written by server-side apply, which is idempotent, so replicas cannot do harm to each other; a feed of changes leads each
 //! write, nothing is polled. What remains is written by the one replica that holds a Lease.
 
+pub(crate) mod gateway_classes;
 pub(crate) mod gateways;
 pub(crate) mod leader;
 pub(crate) mod statuses;

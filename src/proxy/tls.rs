@@ -5,3 +5,4 @@ pub(crate) mod names;
 mod parameters;
 pub(crate) mod secret;
 pub(crate) mod verify;
+mod version1;

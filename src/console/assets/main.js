@@ -4,6 +4,7 @@ import * as api from './api.js';
 import { animate, draw, legend } from './draw.js';
 import { escape, nodeName } from './format.js';
 import { layout } from './layout.js';
+import { links } from './pages.js';
 import { showPanel } from './panel.js';
 import { change, on, onChange, state } from './state.js';
 import { View } from './view.js';
@@ -113,8 +114,8 @@ onChange((settings) => {
   else refresh();
 });
 
+links();
 controls();
 displayMenu();
 namespaceMenu();
-api.status().then((status) => { element('source').textContent = status.source; }).catch(() => {});
 refresh();

@@ -35,6 +35,9 @@ pub struct VirtualServiceFacts {
     pub request_routing: bool,
 }
 
+/// A change under way.
+pub type Change<'a> = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
 /// What the console wants to know of the mesh's configuration.
 pub trait MeshView: Send + Sync {
     /// All namespaces, by name.
@@ -49,6 +52,11 @@ pub trait MeshView: Send + Sync {
     fn is_gateway(&self, namespace: &str, app: &str) -> bool;
     /// True where the name belongs to a ServiceEntry.
     fn is_service_entry(&self, namespace: &str, service: &str) -> bool;
+    /// Labels a namespace so that its new pods get a sidecar, or none; says in words what went wrong.
+    fn set_injection<'a>(&'a self, namespace: &'a str, enabled: bool) -> Change<'a> {
+        let _ = enabled;
+        Box::pin(async move { Err(format!("namespace {namespace} cannot be changed from here")) })
+    }
 }
 
 /// Adds to every node what `mesh` knows of it.

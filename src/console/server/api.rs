@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::{Shared, series};
+use super::{Shared, metrics, namespaces as changes, series, traces};
 use crate::graph::build::build;
 use crate::graph::{Graph, GraphOptions, decorate};
 
@@ -23,7 +23,11 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/auth/info", get(|| async { Json(json!({ "strategy": "anonymous" })) }))
         .route("/namespaces", get(namespaces))
         .route("/namespaces/graph", get(graph))
+        .route("/namespaces/{name}/injection", put(changes::set_injection))
         .route("/series", get(series::series))
+        .route("/metrics", get(metrics::metrics))
+        .route("/traces/", get(traces::list))
+        .route("/traces/{id}", get(traces::one))
 }
 
 /// Answers what does not exist.

@@ -4,6 +4,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, media type, content.
@@ -13,10 +14,15 @@ const ASSETS: &[(&str, &str, &str)] = &[
     ("format.js", JAVASCRIPT, include_str!("../assets/format.js")),
     ("layout.js", JAVASCRIPT, include_str!("../assets/layout.js")),
     ("main.js", JAVASCRIPT, include_str!("../assets/main.js")),
+    ("metrics.js", JAVASCRIPT, include_str!("../assets/metrics.js")),
+    ("namespaces.js", JAVASCRIPT, include_str!("../assets/namespaces.js")),
+    ("pages.css", "text/css; charset=utf-8", include_str!("../assets/pages.css")),
+    ("pages.js", JAVASCRIPT, include_str!("../assets/pages.js")),
     ("panel.js", JAVASCRIPT, include_str!("../assets/panel.js")),
     ("sagene.svg", "image/svg+xml", include_str!("../assets/sagene.svg")),
     ("state.js", JAVASCRIPT, include_str!("../assets/state.js")),
     ("style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
+    ("traces.js", JAVASCRIPT, include_str!("../assets/traces.js")),
     ("view.js", JAVASCRIPT, include_str!("../assets/view.js")),
 ];
 
@@ -24,10 +30,22 @@ const ASSETS: &[(&str, &str, &str)] = &[
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
 
 pub(super) async fn index() -> Response {
-    page("text/html; charset=utf-8", include_str!("../assets/index.html"))
+    page(HTML, include_str!("../assets/index.html"))
 }
 
-pub(super) async fn asset(Path(name): Path<String>) -> Response {
+pub(super) async fn metrics() -> Response {
+    page(HTML, include_str!("../assets/metrics.html"))
+}
+
+pub(super) async fn namespaces() -> Response {
+    page(HTML, include_str!("../assets/namespaces.html"))
+}
+
+pub(crate) async fn traces() -> Response {
+    page(HTML, include_str!("../assets/traces.html"))
+}
+
+pub(crate) async fn asset(Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|(known, _, _)| *known == name) {
         Some((_, media_type, content)) => page(media_type, content),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -12,6 +12,7 @@ use super::names;
 use super::parameters;
 use super::secret::{Identity, Trust};
 use super::verify::UpstreamVerifier;
+use super::version1::{ClientVerifier, certified};
 use crate::config::proto::tls;
 use crate::config::{FieldError, Within, refuse_fields};
 
@@ -306,9 +307,12 @@ impl DownstreamTls {
             Some(roots) => {
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), PROVIDER.clone());
                 let verifier = if self.require_client { verifier } else { verifier.allow_unauthenticated() };
-                builder.with_client_cert_verifier(
-                    verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?,
-                )
+                let inner = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
+                builder.with_client_cert_verifier(Arc::new(ClientVerifier {
+                    inner,
+                    roots: roots.clone(),
+                    algorithms: PROVIDER.signature_verification_algorithms,
+                }))
             }
             None if self.require_client => {
                 return Err(rustls::Error::General(
@@ -320,7 +324,7 @@ impl DownstreamTls {
         let (chain, key) = identity.copy();
         let principal =
             chain.first().and_then(|leaf| names::read(leaf)).and_then(|peer| peer.uris.into_iter().next());
-        let mut config = builder.with_single_cert(chain, key)?;
+        let mut config = builder.with_cert_resolver(certified(chain, key, &PROVIDER)?);
         config.send_tls13_tickets = 1;
         let without_alpn = Arc::new(config.clone());
         config.alpn_protocols.clone_from(&self.common.alpn);
@@ -406,7 +410,7 @@ impl UpstreamTls {
         let mut config = match identity {
             Some(identity) => {
                 let (chain, key) = identity.copy();
-                builder.with_client_auth_cert(chain, key)?
+                builder.with_client_cert_resolver(certified(chain, key, &PROVIDER)?)
             }
             None => builder.with_no_client_auth(),
         };

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::names;
 use super::secret::Trust;
+use super::version1;
 
 /// Checks the chain against the roots (without roots, as Envoy, no chain is checked) and the names against the rules.
 #[derive(Debug)]
@@ -30,13 +31,26 @@ impl ServerCertVerifier for UpstreamVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        if self.by_name && self.trust.names.is_empty() {
-            verify_server_name(&parsed, server_name)?;
-        }
-        if let Some(roots) = &self.trust.roots {
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)?;
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let version1 = match &self.trust.roots {
+            Some(roots) => version1::verify(end_entity, roots, now, algorithms),
+            None => version1::is_one(end_entity).then_some(Ok(())),
+        };
+        let by_name = self.by_name && self.trust.names.is_empty();
+        match version1 {
+            // It has no place for the names that count.
+            Some(_) if by_name => return Err(CertificateError::NotValidForName.into()),
+            Some(verified) => verified?,
+            None => {
+                let parsed = ParsedCertificate::try_from(end_entity)?;
+                if by_name {
+                    verify_server_name(&parsed, server_name)?;
+                }
+                if let Some(roots) = &self.trust.roots {
+                    let all = algorithms.all;
+                    verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, all)?;
+                }
+            }
         }
         let peer = names::read(end_entity).ok_or(CertificateError::BadEncoding)?;
         if names::accepted(&peer, &self.trust.names) {
@@ -52,7 +66,7 @@ impl ServerCertVerifier for UpstreamVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        version1::verify_tls12(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -61,7 +75,7 @@ impl ServerCertVerifier for UpstreamVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        version1::verify_tls13(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
