@@ -1,42 +1,49 @@
 //! `analyze`: findings about a cluster, about files, or about files as if they were applied to the cluster.
 
+mod clusters;
 mod live;
 mod report;
+mod sources;
+mod summary;
+
+use std::time::Duration;
 
 use clap::Args;
+use sagene_analysis::checks::{self, Check};
 use sagene_analysis::filter::{Filter, Suppression, reaches};
-use sagene_analysis::input::load;
-use sagene_analysis::{Code, Input, Level, Message, checks};
-
+use sagene_analysis::input::LoadError;
+use sagene_analysis::{Code, Input, Level, Message};
 use sagene_model::Kind;
 
 use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files;
 use crate::output;
-use report::{Finding, Format};
+use report::Format;
+use summary::Summary;
 
 #[derive(Debug, Args)]
 pub(crate) struct AnalyzeCommand {
-    /// Files, directories, or - for stdin; without any, the cluster alone
+    /// Files, directories (with all below them), or - for stdin; without any, the cluster alone
     #[arg(value_name = "FILE")]
     files: Vec<String>,
     /// Look at the cluster too; --use-kube=false looks at files alone
-    #[arg(short = 'k', long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    #[arg(short = 'k', long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true",
+        action = clap::ArgAction::Set)]
     use_kube: bool,
     /// All namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Format: log, json, yaml
-    #[arg(short, long, default_value = "log")]
-    output: Format,
+    /// Format: log, json, yaml, sarif, github, source; default source on a terminal, else log
+    #[arg(short, long, value_name = "FORMAT")]
+    output: Option<Format>,
     /// Least level to print: Info, Warning, Error
     #[arg(long, value_name = "LEVEL", default_value = "Info", value_parser = level)]
     output_threshold: Level,
     /// Least level that makes the command fail: Info, Warning, Error
     #[arg(long, value_name = "LEVEL", default_value = "Error", value_parser = level)]
     failure_threshold: Level,
-    /// Finding to leave out, CODE=RESOURCE with * for any text; may be repeated
+    /// Finding to leave out, CODE=RESOURCE with * for any text, as in "IST0103=Pod shop/*"; may be repeated
     #[arg(short = 'S', long, value_name = "CODE=RESOURCE")]
     suppress: Vec<String>,
     /// Run only this analyzer; may be repeated
@@ -48,147 +55,217 @@ pub(crate) struct AnalyzeCommand {
     /// Mesh configuration from this file
     #[arg(long = "meshConfigFile", value_name = "FILE")]
     mesh_config_file: Option<String>,
+    /// Only Istio objects of this revision, and those of none
+    #[arg(short, long, value_name = "REVISION")]
+    revision: Option<String>,
+    /// Kubeconfig context of another cluster of the mesh; may be repeated. Without any, the clusters of the remote secrets
+    #[arg(long, value_name = "CONTEXT")]
+    remote_contexts: Vec<String>,
     /// Files that cannot be read do not make the command fail
     #[arg(long)]
     ignore_unknown: bool,
-    /// Directories are always read with their subdirectories
-    #[arg(short = 'R', long, hide = true)]
-    recursive: bool,
+    /// Directories are always read with all below them
+    #[arg(short = 'R', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide = true)]
+    recursive: Option<bool>,
     /// Say which analyzers ran
     #[arg(short, long)]
     verbose: bool,
+    /// How long reading the clusters may take
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::duration)]
+    timeout: Duration,
 }
 
 fn level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| format!("{text:?} is not one of Info, Warning, Error"))
 }
 
+/// What was read.
+#[derive(Default)]
+pub(super) struct Subject {
+    /// The cluster with the files over it, or the files alone.
+    pub(super) input: Input,
+    /// The other clusters, by name.
+    pub(super) others: Vec<Input>,
+    /// Documents that could not be read.
+    pub(super) unreadable: Vec<LoadError>,
+    /// For the reader: what was left out, and why.
+    pub(super) notes: Vec<String>,
+}
+
 impl AnalyzeCommand {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         if self.list_analyzers {
-            for check in checks::ALL {
-                output::line(&format!("* {}:\n    {}", check.name, check.description));
-            }
-            return Ok(Exit::Success);
+            return Ok(list_analyzers());
         }
-        let filter = self.filter()?;
-        crate::runtime::block_on(self.analyze(context, filter))
+        let suppressions = self.suppressions()?;
+        let checks = self.checks()?;
+        if self.recursive.is_some() {
+            output::progress("Directories are always read with all below them: --recursive changes nothing.");
+        }
+        if !self.use_kube && self.files.is_empty() {
+            return Err(Failure::usage("--use-kube=false needs files to analyze"));
+        }
+        let filter = Filter { namespace: None, suppressions };
+        crate::runtime::block_on(self.analyze(context, filter, &checks))
     }
 
-    /// Suppressions and analyzer names; a name that nothing has is an error, not a reason to run everything.
-    fn filter(&self) -> Result<Filter, Failure> {
+    /// What is not wanted. A code that nothing has is only worth a warning: scripts outlive codes.
+    fn suppressions(&self) -> Result<Vec<Suppression>, Failure> {
         let mut suppressions = Vec::new();
         for text in &self.suppress {
-            suppressions.push(
-                Suppression::parse(text).map_err(|error| Failure::usage(format!("--suppress {error}")))?,
+            suppressions.extend(
+                Suppression::parse_all(text)
+                    .map_err(|error| Failure::usage(format!("--suppress {error}")))?,
             );
-            let code = text.split('=').next().unwrap_or_default();
-            if code != "*" && Code::parse(code).is_none() {
+        }
+        for suppression in &suppressions {
+            let code = suppression.code();
+            if !code.contains('*') && Code::parse(code).is_none() {
                 output::progress(&format!(
                     "Warning: Supplied message code '{code}' is an unknown message code and will not have any effect."
                 ));
             }
         }
-        for name in &self.analyzer {
-            if !checks::ALL.iter().any(|check| check.name == name) {
-                return Err(Failure::usage(format!("unknown analyzer {name:?}"))
-                    .hint("sagene analyze --list-analyzers"));
-            }
-        }
-        Ok(Filter { namespace: None, suppressions })
+        Ok(suppressions)
     }
 
-    async fn analyze(self, context: &Context, mut filter: Filter) -> Outcome {
-        let mut input = Input::default();
-        let mut namespace = context.globals.namespace.clone();
+    /// The analyzers to run. A name that nothing has is an error, not a reason to run everything.
+    fn checks(&self) -> Result<Vec<&'static Check>, Failure> {
+        for name in &self.analyzer {
+            if !checks::ALL.iter().any(|check| matches(check, name)) {
+                let names: Vec<&str> = checks::ALL.iter().map(|check| check.name).collect();
+                let near =
+                    sagene_analysis::near::nearest(name, &names).map(|near| format!("did you mean {near}?"));
+                let failure = Failure::usage(format!("unknown analyzer {name:?}"));
+                return Err(
+                    failure.hint(near.unwrap_or_else(|| "sagene analyze --list-analyzers".to_owned()))
+                );
+            }
+        }
+        let wanted = |check: &&Check| {
+            self.analyzer.is_empty() || self.analyzer.iter().any(|name| matches(check, name))
+        };
+        Ok(checks::ALL.iter().filter(wanted).collect())
+    }
+
+    async fn analyze(self, context: &Context, mut filter: Filter, checks: &[&Check]) -> Outcome {
+        let mut subject = Subject::default();
+        let mut namespace = context.globals.namespace.clone().filter(|name| !name.is_empty());
         if self.use_kube {
             let cluster = context.cluster().await?;
-            let name = namespace.get_or_insert_with(|| cluster.default_namespace.clone());
-            live::read(&cluster, &context.globals.istio_namespace, &mut input).await?;
-            if !self.all_namespaces && input.snapshot.namespaces.get("", name).is_none() {
-                return Err(Failure::new(format!("namespace {name:?} not found")));
-            }
-        } else if self.files.is_empty() {
-            return Err(Failure::usage("--use-kube=false needs files to analyze"));
-        } else {
-            // Files say nothing about what runs: nothing may be concluded from what they do not hold.
-            input.unknown_kinds.extend([Kind::Pod, Kind::Namespace, Kind::Node, Kind::Secret]);
+            namespace.get_or_insert_with(|| cluster.default_namespace.clone());
+            let reading = clusters::read(context, &cluster, &self, checks, &mut subject);
+            tokio::time::timeout(self.timeout, reading).await.map_err(|_| self.too_slow())??;
         }
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-        if let Some(path) = &self.mesh_config_file {
-            let text = files::read(path, false)?.pop().map(|file| file.text).unwrap_or_default();
-            input.mesh = live::mesh(&text).map_err(|failure| failure.context(path.clone()))?;
+        let read = sources::load(&self.files, &mut subject.input, &namespace)?;
+        subject.unreadable = read.unreadable;
+        subject.notes.extend(read.notes);
+        subject.input.files_alone = !self.use_kube;
+        self.mesh(&mut subject.input, &context.globals.istio_namespace)?;
+        self.check_namespace(&subject.input, &namespace)?;
+        if let Some(revision) = self.revision.as_deref().filter(|name| !name.is_empty()) {
+            subject.input.retain_revision(revision);
         }
-        let unreadable = self.read_files(&mut input, &namespace)?;
+        let found = self.findings(&subject, checks);
         filter.namespace = (!self.all_namespaces).then(|| namespace.clone());
-        let messages = filter.keep(&input, self.findings(&input));
-        self.print(&input, &messages)?;
-        Ok(self.verdict(&messages, &unreadable, &namespace))
+        let (messages, elsewhere) = filter.divide(&subject.input, found);
+        let format = self.output.unwrap_or_else(Format::for_stdout);
+        let shown: Vec<&Message> =
+            messages.iter().filter(|message| message.level() <= self.output_threshold).collect();
+        report::print(format, &subject.input, &shown)?;
+        let summary =
+            Summary { subject: &subject, messages: &messages, elsewhere: &elsewhere, namespace: &namespace };
+        Ok(self.verdict(format, &summary))
     }
 
-    fn findings(&self, input: &Input) -> Vec<Message> {
-        if self.verbose {
-            for check in checks::ALL.iter().filter(|check| self.wants(check.name)) {
-                output::progress(&format!("Analyzed: {}", check.name));
-            }
+    fn too_slow(&self) -> Failure {
+        Failure::new(format!("the clusters were not read within {:?}", self.timeout))
+            .hint("--timeout 2m gives them more time")
+    }
+
+    /// The mesh's settings: those of `--meshConfigFile`, else of the ConfigMap, from the files or the cluster.
+    fn mesh(&self, input: &mut Input, istio_namespace: &str) -> Result<(), Failure> {
+        istio_namespace.clone_into(&mut input.mesh.root_namespace);
+        let name = match self.revision.as_deref() {
+            None | Some("" | "default") => "istio".to_owned(),
+            Some(revision) => format!("istio-{revision}"),
+        };
+        let data = |key: &str| {
+            let map = input.snapshot.config_maps.get(istio_namespace, &name)?;
+            map.spec.data.get(key).cloned()
+        };
+        let (networks, mut mesh, mut origin) =
+            (data("meshNetworks"), data("mesh"), format!("ConfigMap {name}"));
+        if let Some(path) = &self.mesh_config_file {
+            mesh = files::read(path, false)?.pop().map(|file| file.text);
+            origin.clone_from(path);
         }
-        if self.analyzer.is_empty() {
-            return sagene_analysis::analyze(input);
+        if let Some(mesh) = mesh {
+            input.set_mesh_config(&mesh).map_err(|error| Failure::from(error).context(origin.clone()))?;
         }
-        let mut messages: Vec<Message> = checks::ALL
-            .iter()
-            .filter(|check| self.wants(check.name))
-            .flat_map(|check| (check.run)(input))
-            .collect();
-        messages.sort_by(Message::compare);
-        messages.dedup();
-        messages
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.analyzer.is_empty() || self.analyzer.iter().any(|wanted| wanted == name)
-    }
-
-    /// Documents that cannot be read are reported and counted; the others are analyzed.
-    fn read_files(&self, input: &mut Input, namespace: &str) -> Result<Vec<String>, Failure> {
-        let mut unreadable = Vec::new();
-        for path in &self.files {
-            for file in files::read(path, true)? {
-                let errors = load(input, &file.name, file.text, namespace);
-                unreadable.extend(errors.iter().map(ToString::to_string));
-            }
+        if let Some(networks) = networks {
+            input.set_mesh_networks(&networks).map_err(|error| Failure::from(error).context(origin))?;
         }
-        Ok(unreadable)
-    }
-
-    fn print(&self, input: &Input, messages: &[Message]) -> Result<(), Failure> {
-        let shown = messages.iter().filter(|message| message.level() <= self.output_threshold);
-        let findings: Vec<Finding> = shown.map(|message| Finding::of(message, input)).collect();
-        match self.output {
-            Format::Log => findings.iter().for_each(|finding| output::line(&finding.line())),
-            Format::Json => output::data(&output::to_json(&findings)?),
-            Format::Yaml => output::data(&output::to_yaml(&findings)?),
+        if input.mesh_config_written.as_ref().is_none_or(|mesh| mesh.get("rootNamespace").is_none()) {
+            istio_namespace.clone_into(&mut input.mesh.root_namespace);
         }
         Ok(())
     }
 
-    /// The sentence on stderr and the exit code; the machine formats say everything by their content but fail alike.
-    fn verdict(&self, messages: &[Message], unreadable: &[String], namespace: &str) -> Exit {
+    fn check_namespace(&self, input: &Input, namespace: &str) -> Result<(), Failure> {
+        let is_known = input.unknown_kinds.contains(&Kind::Namespace)
+            || input.snapshot.namespaces.get("", namespace).is_some();
+        if !self.use_kube || self.all_namespaces || is_known {
+            return Ok(());
+        }
+        let names: Vec<&str> =
+            input.snapshot.namespaces.iter().map(|namespace| namespace.metadata.name.as_str()).collect();
+        let failure = Failure::new(format!("namespace {namespace:?} not found"));
+        Err(match sagene_analysis::near::nearest(namespace, &names) {
+            Some(near) => failure.hint(format!("did you mean {near}?")),
+            None => failure,
+        })
+    }
+
+    fn findings(&self, subject: &Subject, checks: &[&Check]) -> Vec<Message> {
+        if self.verbose {
+            checks.iter().for_each(|check| output::progress(&format!("Analyzed: {}", check.name)));
+        }
+        let of = |input: &Input| match self.analyzer.is_empty() {
+            true => sagene_analysis::analyze(input),
+            false => sagene_analysis::analyze_with(input, checks),
+        };
+        let mut messages = of(&subject.input);
+        if subject.others.is_empty() {
+            return messages;
+        }
+        let name = |messages: &mut Vec<Message>, cluster: &str| {
+            let cluster: std::sync::Arc<str> = cluster.into();
+            messages.iter_mut().for_each(|message| message.cluster = Some(cluster.clone()));
+        };
+        name(&mut messages, &subject.input.cluster);
+        for other in &subject.others {
+            let mut found = of(other);
+            name(&mut found, &other.cluster);
+            messages.extend(found);
+        }
+        messages.sort_by(Message::compare);
+        messages
+    }
+
+    /// The sentences on stderr and the exit code; the machine formats say everything by their content but fail alike.
+    fn verdict(&self, format: Format, summary: &Summary<'_>) -> Exit {
+        let failed = reaches(summary.messages, self.failure_threshold);
+        let unreadable = &summary.subject.unreadable;
         if !unreadable.is_empty() {
             output::progress("Error(s) adding files:");
             unreadable.iter().for_each(|error| output::progress(&format!("  {error}")));
         }
-        let subject = self.subject(namespace);
-        let failed = reaches(messages, self.failure_threshold);
-        if self.output == Format::Log {
-            if failed {
-                output::progress(&format!("Error: Analyzers found issues when analyzing {subject}."));
-                output::progress(
-                    "See https://istio.io/v1.30/docs/reference/config/analysis for more information about causes and resolutions.",
-                );
-            } else if messages.is_empty() {
-                output::progress(&format!("✔ No validation issues found when analyzing {subject}."));
-            }
+        summary.notes().iter().for_each(|note| output::progress(note));
+        if format.is_for_people() {
+            output::progress(&summary.looked_at());
+            self.conclusion(failed, summary);
         }
         if failed {
             return Exit::AnalyzerFoundIssues;
@@ -200,11 +277,46 @@ impl AnalyzeCommand {
         Exit::Success
     }
 
-    fn subject(&self, namespace: &str) -> String {
+    fn conclusion(&self, failed: bool, summary: &Summary<'_>) {
+        let about = self.about(summary.namespace);
+        if failed {
+            output::progress(&format!("Error: Analyzers found issues when analyzing {about}."));
+            output::progress(
+                "See https://istio.io/v1.30/docs/reference/config/analysis for more information about causes and resolutions.",
+            );
+            if let Some(first) = summary.messages.first() {
+                output::progress(&format!(
+                    "sagene explain {} explains the first, with no network.",
+                    first.code.id()
+                ));
+            }
+        } else if summary.messages.is_empty() {
+            output::progress(&format!("✔ No validation issues found when analyzing {about}."));
+        }
+    }
+
+    fn about(&self, namespace: &str) -> String {
         if !self.files.is_empty() && !self.use_kube {
             let listed: Vec<String> = self.files.iter().map(|file| format!("\n  - {file}")).collect();
             return format!("files:{}", listed.concat());
         }
         if self.all_namespaces { "all namespaces".to_owned() } else { format!("namespace: {namespace}") }
     }
+}
+
+/// By its name, or by its beginning as far as it is a whole part: `schema.ValidationAnalyzer` stands for those of all kinds.
+fn matches(check: &Check, name: &str) -> bool {
+    let whole = |longer: &str, shorter: &str| {
+        longer.strip_prefix(shorter).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    whole(check.name, name) || (check.name.starts_with("schema.") && whole(name, check.name))
+}
+
+fn list_analyzers() -> Exit {
+    let mut checks: Vec<&Check> = checks::ALL.iter().collect();
+    checks.sort_by_key(|check| check.name);
+    for check in checks {
+        output::line(&format!("* {}:\n    {}", check.name, check.description));
+    }
+    Exit::Success
 }

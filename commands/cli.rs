@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
-    analyze, completion, console, dashboard, experimental, install, kube_inject, kubectl, manifest, profile,
-    proxy_config, proxy_status, tag, uninstall, validate, version,
+    analyze, completion, console, dashboard, experimental, explain, install, kube_inject, kubectl, manifest,
+    profile, proxy_config, proxy_status, tag, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -103,6 +103,8 @@ enum Command {
     Kubectl(Passthrough),
     /// Find mistakes in configuration, in a cluster and in files
     Analyze(analyze::AnalyzeCommand),
+    /// Explain a message of analyze: what it means, an example, the cure
+    Explain(explain::ExplainCommand),
     /// Check manifests with no cluster
     #[command(alias = "v")]
     Validate(validate::ValidateCommand),
@@ -195,6 +197,7 @@ impl Cli {
             Command::KubeInject(command) => command.run(&context),
             Command::Kubectl(arguments) => kubectl::run(&context, arguments.arguments),
             Command::Analyze(command) => command.run(&context),
+            Command::Explain(command) => command.run(),
             Command::Validate(command) => command.run(),
             Command::Console(command) => command.run(&context),
             Command::ProxyStatus(command) => command.run(&context),

@@ -16,6 +16,7 @@ mod console;
 mod control_plane;
 mod dashboard;
 mod experimental;
+mod explain;
 mod install;
 mod kube_inject;
 mod kubectl;

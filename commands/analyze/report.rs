@@ -1,61 +1,103 @@
-//! One finding as a line and as data.
+//! Findings on stdout, in the format that was asked for.
 
-use sagene_analysis::{Input, Level, Message};
+mod github;
+mod sarif;
+mod source;
+mod text;
+
+use std::io::IsTerminal;
+
+use sagene_analysis::input::Location;
+use sagene_analysis::{Input, Message};
 use serde::Serialize;
+
+use crate::exit::Failure;
+use crate::output;
 
 /// Value of `-o`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// One line per finding.
+    /// One line per finding, as istioctl prints it.
     Log,
     /// JSON.
     Json,
     /// YAML.
     Yaml,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Commands of GitHub's workflows: annotations on the changed lines.
+    Github,
+    /// The source with a mark under the field, the reason and a hint.
+    Source,
+}
+
+impl Format {
+    /// For people on a terminal the source; for pipes and scripts the line that istioctl prints.
+    pub(super) fn for_stdout() -> Self {
+        if std::io::stdout().is_terminal() { Self::Source } else { Self::Log }
+    }
+
+    /// Whether stderr may say more.
+    pub(super) fn is_for_people(self) -> bool {
+        matches!(self, Self::Log | Self::Source)
+    }
 }
 
 /// A finding as istioctl prints it; fields in the order of their names.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Finding {
-    code: String,
+struct Finding<'m> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'m str>,
+    code: &'static str,
     documentation_url: String,
     level: &'static str,
-    message: String,
+    message: &'m str,
     origin: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<String>,
-    #[serde(skip)]
-    severity: Level,
 }
 
-impl Finding {
-    /// A message with the place it was found at.
-    pub(super) fn of(message: &Message, input: &Input) -> Self {
-        let code = message.code.id();
-        Self {
-            code: code.to_owned(),
-            documentation_url: format!(
-                "https://istio.io/v1.30/docs/reference/config/analysis/{}/?ref=istioctl-analyze",
-                code.to_lowercase()
-            ),
-            level: message.level().name(),
-            message: message.text.clone(),
-            origin: message.object.origin(),
-            reference: input.location(message).map(|place| format!("{}:{}", place.file, place.line)),
-            severity: message.level(),
-        }
+/// Prints findings.
+pub(super) fn print(format: Format, input: &Input, messages: &[&Message]) -> Result<(), Failure> {
+    let places = input.locations(messages);
+    match format {
+        Format::Log => text::print(messages, &places),
+        Format::Source => source::print(input, messages, &places),
+        Format::Github => github::print(messages, &places),
+        Format::Sarif => output::data(&output::to_json(&sarif::log(messages, &places))?),
+        Format::Json => output::data(&json(&findings(messages, &places))?),
+        Format::Yaml => output::data(&output::to_yaml(&findings(messages, &places))?),
     }
+    Ok(())
+}
 
-    /// `Error [IST0101] (VirtualService default/x file.yaml:9) …`.
-    pub(super) fn line(&self) -> String {
-        use colored::Colorize;
-        let level = match self.severity {
-            Level::Error => self.level.red().bold().to_string(),
-            Level::Warning => self.level.yellow().to_string(),
-            Level::Info => self.level.to_owned(),
-        };
-        let place = self.reference.as_ref().map(|place| format!(" {place}")).unwrap_or_default();
-        format!("{level} [{}] ({}{place}) {}", self.code, self.origin, self.message)
-    }
+fn findings<'m>(messages: &[&'m Message], places: &[Option<Location>]) -> Vec<Finding<'m>> {
+    let finding = |(message, place): (&&'m Message, &Option<Location>)| Finding {
+        cluster: message.cluster.as_deref(),
+        code: message.code.id(),
+        documentation_url: documentation(message.code.id()),
+        level: message.level().name(),
+        message: &message.text,
+        origin: message.object.origin(),
+        reference: place.as_ref().map(|place| format!("{}:{}", place.file, place.line)),
+    };
+    messages.iter().zip(places).map(finding).collect()
+}
+
+fn documentation(code: &str) -> String {
+    format!(
+        "https://istio.io/v1.30/docs/reference/config/analysis/{}/?ref=istioctl-analyze",
+        code.to_lowercase()
+    )
+}
+
+/// JSON with tabs, as istioctl indents these.
+fn json(findings: &[Finding<'_>]) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    findings.serialize(&mut serializer)?;
+    bytes.push(b'\n');
+    Ok(String::from_utf8(bytes)?)
 }

@@ -1,6 +1,6 @@
 //! What is left out: other namespaces, suppressed findings, findings of little weight.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::code::Level;
 use crate::input::Input;
@@ -12,7 +12,8 @@ pub const IGNORED_NAMESPACES: &[&str] =
 /// Annotation with codes to suppress for one object, by comma; `*` for all.
 const SUPPRESS_ANNOTATION: &str = "galley.istio.io/analyze-suppress";
 
-/// `--suppress CODE=Kind name.namespace`, in every spelling documented or used.
+/// `--suppress CODE=RESOURCE`, in every spelling documented or used: the resource is `Kind namespace/name`, `Kind name.namespace` or
+/// `Kind name`, with `*` for any text; case does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
     code: String,
@@ -35,18 +36,41 @@ impl Suppression {
     /// Anything without exactly one `=`.
     pub fn parse(text: &str) -> Result<Self, SuppressionError> {
         match text.split('=').collect::<Vec<_>>()[..] {
-            [code, object] if !code.is_empty() && !object.is_empty() => {
-                Ok(Self { code: code.trim().to_owned(), object: object.trim().to_owned() })
-            }
+            [code, object] if !code.trim().is_empty() && !object.trim().is_empty() => Ok(Self {
+                code: code.trim().to_ascii_uppercase(),
+                object: object.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase(),
+            }),
             _ => Err(SuppressionError { text: text.to_owned() }),
         }
     }
 
+    /// Reads one, or several with commas between them.
+    ///
+    /// # Errors
+    /// A part without exactly one `=`.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, SuppressionError> {
+        if text.matches('=').count() < 2 || !text.contains(',') {
+            return Ok(vec![Self::parse(text)?]);
+        }
+        text.split(',').map(Self::parse).collect()
+    }
+
+    /// The code as it was written, in capitals.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
     fn matches(&self, message: &Message) -> bool {
+        if !glob(&self.code, message.code.id()) {
+            return false;
+        }
         let object = &message.object;
-        let spellings = [object.origin(), format!("{} {}.{}", object.kind, object.name, object.namespace)];
-        (self.code == "*" || self.code.eq_ignore_ascii_case(message.code.id()))
-            && spellings.iter().any(|spelling| glob(&self.object, spelling))
+        let spellings = [
+            object.origin(),
+            format!("{} {}.{}", object.kind, object.name, object.namespace),
+            format!("{} {}", object.kind, object.name),
+        ];
+        spellings.iter().any(|spelling| glob(&self.object, &spelling.to_ascii_lowercase()))
     }
 }
 
@@ -78,56 +102,50 @@ pub struct Filter {
 impl Filter {
     /// The findings that remain.
     pub fn keep(&self, input: &Input, messages: Vec<Message>) -> Vec<Message> {
-        let annotated = annotated(input);
-        messages
-            .into_iter()
-            .filter(|message| {
-                self.wants(message)
-                    && !annotated.contains(&(message.object.clone(), message.code.id().to_owned()))
-                    && !annotated.contains(&(message.object.clone(), "*".to_owned()))
-            })
-            .collect()
+        self.divide(input, messages).0
     }
 
-    fn wants(&self, message: &Message) -> bool {
-        let object = &message.object;
-        let namespace = if object.kind == "Namespace" { &object.name } else { &object.namespace };
-        let elsewhere =
-            self.namespace.as_ref().is_some_and(|wanted| !namespace.is_empty() && namespace != wanted);
-        !elsewhere
-            && !IGNORED_NAMESPACES.contains(&namespace.as_str())
-            && !self.suppressions.iter().any(|suppression| suppression.matches(message))
+    /// The findings that remain, and how many there are in which other namespaces.
+    pub fn divide(&self, input: &Input, messages: Vec<Message>) -> (Vec<Message>, BTreeMap<String, usize>) {
+        let annotated = input.annotated(SUPPRESS_ANNOTATION);
+        let mut elsewhere: BTreeMap<String, usize> = BTreeMap::new();
+        let is_annotated = |message: &Message| {
+            let codes = annotated.get(&message.object).map_or("", String::as_str);
+            codes
+                .split(',')
+                .map(str::trim)
+                .any(|code| code == "*" || code.eq_ignore_ascii_case(message.code.id()))
+        };
+        let kept = messages
+            .into_iter()
+            .filter(|message| {
+                if self.suppresses(message) || is_annotated(message) {
+                    return false;
+                }
+                let namespace = namespace_of(message);
+                let is_elsewhere = self
+                    .namespace
+                    .as_ref()
+                    .is_some_and(|wanted| !namespace.is_empty() && namespace != wanted);
+                if is_elsewhere {
+                    *elsewhere.entry(namespace.to_owned()).or_default() += 1;
+                }
+                !is_elsewhere
+            })
+            .collect();
+        (kept, elsewhere)
+    }
+
+    fn suppresses(&self, message: &Message) -> bool {
+        IGNORED_NAMESPACES.contains(&namespace_of(message))
+            || self.suppressions.iter().any(|suppression| suppression.matches(message))
     }
 }
 
-/// Objects whose annotation suppresses codes.
-fn annotated(input: &Input) -> BTreeSet<(crate::message::ObjectRef, String)> {
-    let mut found = BTreeSet::new();
-    macro_rules! collect {
-        ($($field:ident),+) => {$(
-            for object in input.snapshot.$field.iter() {
-                let Some(codes) = object.metadata.annotations.get(SUPPRESS_ANNOTATION) else { continue };
-                let reference = crate::input::reference(object);
-                found.extend(codes.split(',').map(|code| (reference.clone(), code.trim().to_owned())));
-            }
-        )+};
-    }
-    collect!(
-        services,
-        pods,
-        namespaces,
-        deployments,
-        virtual_services,
-        destination_rules,
-        gateways,
-        service_entries,
-        sidecars,
-        envoy_filters,
-        peer_authentications,
-        request_authentications,
-        authorization_policies
-    );
-    found
+/// A Namespace counts as its own.
+fn namespace_of(message: &Message) -> &str {
+    let object = &message.object;
+    if object.kind == "Namespace" { &object.name } else { &object.namespace }
 }
 
 /// True where something at or above `threshold` was found.
@@ -152,6 +170,9 @@ mod tests {
             "*=*",
             "IST0103=*mypod",
             "IST0103=Pod *",
+            "IST0103=pod mypod",
+            "IST0103=Pod *.testing",
+            " IST01*=Pod  testing/my* ",
         ] {
             assert!(Suppression::parse(text).expect(text).matches(&message), "{text}");
         }
@@ -163,6 +184,7 @@ mod tests {
         ] {
             assert!(!Suppression::parse(text).expect(text).matches(&message), "{text}");
         }
+        assert_eq!(Suppression::parse_all("IST0103=Pod a/b,IST0102=Namespace c").map(|all| all.len()), Ok(2));
         assert!(Suppression::parse("IST0103").is_err() && Suppression::parse("a=b=c").is_err());
     }
 }

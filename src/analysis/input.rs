@@ -25,7 +25,7 @@ pub use mesh::MeshError;
 pub use position::{Location, Places, locate};
 
 /// What is analysed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Input {
     /// All objects.
     pub snapshot: Snapshot,
@@ -49,6 +49,9 @@ pub struct Input {
     pub problems: Vec<Message>,
     /// Kinds that were asked for but could not be read (no permission, not served): checks that need them stay silent.
     pub unknown_kinds: BTreeSet<sagene_model::Kind>,
+    /// Only files were read: of Kubernetes' own kinds there is what was written down, and checks that need all of a kind stay silent where
+    /// the files hold none of it.
+    pub files_alone: bool,
     /// Objects read, by kind; kinds that no check reads count too.
     pub counts: BTreeMap<String, usize>,
 }
@@ -59,9 +62,16 @@ impl Input {
         self.sources.get(&message.object).map(|document| locate(document, &message.path))
     }
 
-    /// True where all of a kind is known.
+    /// Where each of many messages points to. Every document is read once, and large inputs on several threads.
+    pub fn locations(&self, messages: &[&Message]) -> Vec<Option<Location>> {
+        position::locations(self, messages)
+    }
+
+    /// True where all of a kind is known, as far as that can be: files that hold some objects of a kind are taken to hold those that
+    /// matter.
     pub fn knows<S: Collected>(&self) -> bool {
         !self.unknown_kinds.contains(&S::COLLECTED)
+            && !(self.files_alone && S::collection(&self.snapshot).is_empty())
     }
 }
 

@@ -1,16 +1,24 @@
 //! Findings from a snapshot: one file per message.
 //!
 //! Pure: a snapshot in, messages out; never a `Result`, never I/O. Order of the room: [`input`] turns text into objects that remember
-//! where they stand, [`checks`] find, [`filter`] leaves out what was not asked for.
+//! where they stand, [`checks`] find, [`filter`] leaves out what was not asked for,
+//! [`explain`] says more about a code.
 
 pub mod checks;
 pub mod code;
+pub mod explain;
 pub mod filter;
 pub mod input;
 pub mod message;
+pub mod near;
+pub mod needs;
 pub mod path;
 pub mod validation;
 mod yaml;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use checks::Check;
 
 pub use code::{Code, Level};
 pub use input::Input;
@@ -19,9 +27,55 @@ pub use path::FieldPath;
 
 /// All findings, most severe first, then by code and object; without duplicates.
 pub fn analyze(input: &Input) -> Vec<Message> {
-    let mut messages: Vec<Message> = checks::ALL.iter().flat_map(|check| (check.run)(input)).collect();
+    let checks: Vec<&Check> = checks::ALL.iter().collect();
+    let mut messages = run(input, &checks);
     messages.extend(input.problems.iter().cloned());
-    messages.sort_by(Message::compare);
-    messages.dedup();
+    sort(&mut messages);
     messages
+}
+
+/// The findings of some checks, in the order of output.
+pub fn analyze_with(input: &Input, checks: &[&Check]) -> Vec<Message> {
+    let mut messages = run(input, checks);
+    sort(&mut messages);
+    messages
+}
+
+/// Fewer objects are not worth a thread.
+const OBJECTS_A_THREAD: usize = 256;
+/// Most threads that check at once.
+const MOST_THREADS: usize = 8;
+
+/// Runs checks, on several threads where there is much to check; each takes the next check that nobody has begun.
+fn run(input: &Input, checks: &[&Check]) -> Vec<Message> {
+    let objects: usize = input.counts.values().sum();
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
+    if threads <= 1 {
+        return checks.iter().flat_map(|check| (check.run)(input)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut messages = Vec::new();
+        while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            messages.extend((check.run)(input));
+        }
+        messages
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        let mut messages = take();
+        for other in others {
+            match other.join() {
+                Ok(found) => messages.extend(found),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        messages
+    })
+}
+
+fn sort(messages: &mut Vec<Message>) {
+    messages.sort_unstable_by(Message::compare);
+    messages.dedup();
 }

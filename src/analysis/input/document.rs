@@ -9,7 +9,7 @@ use crate::path::FieldPath;
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its name as the user gave it; `-` for standard input.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its content.
     pub text: String,
 }

@@ -1,8 +1,9 @@
 //! From values to typed objects. Every kind counts, also those that no check reads.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sagene_api::{Object, ParseError, Resource};
+use sagene_api::{Object, ObjectMeta, ParseError, Resource};
 use sagene_model::snapshot::Collected;
 use serde_json::Value;
 
@@ -29,6 +30,33 @@ macro_rules! kinds {
                 return typed::<$type>(input, document, value, namespace);
             })+
             untyped(input, document, value);
+        }
+
+        impl Input {
+            /// Objects with an annotation, and its value.
+            pub(crate) fn annotated(&self, key: &str) -> BTreeMap<ObjectRef, String> {
+                let mut found = BTreeMap::new();
+                $(for object in <$type as Collected>::collection(&self.snapshot).iter() {
+                    if let Some(value) = object.metadata.annotations.get(key) {
+                        found.insert(super::reference(object), value.clone());
+                    }
+                })+
+                found
+            }
+
+            /// Takes out the objects of Istio's kinds that belong to another revision than this.
+            pub fn retain_revision(&mut self, revision: &str) {
+                $(if <$type as Resource>::GROUP.ends_with("istio.io") {
+                    let others: Vec<(String, String)> = <$type as Collected>::collection(&self.snapshot)
+                        .iter()
+                        .filter(|object| is_of_other_revision(&object.metadata, revision))
+                        .map(|object| (object.metadata.namespace.clone(), object.metadata.name.clone()))
+                        .collect();
+                    for (namespace, name) in others {
+                        self.snapshot.remove::<$type>(&namespace, &name);
+                    }
+                })+
+            }
         }
 
         /// Takes in all of `part`, over what is there.
@@ -87,6 +115,13 @@ impl Input {
     pub fn insert_live(&mut self, value: Value) {
         insert(self, None, value, "");
     }
+}
+
+/// Label that says which control plane an object is for.
+const REVISION_LABEL: &str = "istio.io/rev";
+
+fn is_of_other_revision(metadata: &ObjectMeta, revision: &str) -> bool {
+    metadata.labels.get(REVISION_LABEL).is_some_and(|of| !of.is_empty() && of != revision)
 }
 
 fn typed<S: Collected>(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) {

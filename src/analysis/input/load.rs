@@ -30,7 +30,7 @@ const LARGE: usize = 1 << 16;
 /// Reads all documents of a file into `input`. Objects without a namespace get `namespace`. Documents that cannot be read are
 /// returned; the others count.
 pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec<LoadError> {
-    let file = Arc::new(SourceFile { name: name.to_owned(), text });
+    let file = Arc::new(SourceFile { name: name.into(), text });
     let documents: Vec<Document> = split(&file).into_iter().flat_map(apart).collect();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(documents.len() / DOCUMENTS_A_THREAD).max(1);

@@ -143,7 +143,7 @@ fn problem_at(document: &Document, line: usize, column: usize, problem: String) 
     let start = text[..document.range.start].rfind('\n').map_or(0, |at| at + 1);
     let before = if line <= 1 { text[start..document.range.start].chars().count() } else { 0 };
     LoadError {
-        file: document.file.name.clone(),
+        file: document.file.name.to_string(),
         line: document.first_line() + line.saturating_sub(1),
         column: before + column.max(1),
         problem,
@@ -171,7 +171,7 @@ fn take(
         };
         let place = super::locate(&document, &FieldPath::default());
         let (line, column) = (place.line, place.column);
-        errors.push(LoadError { file: place.file, line, column, problem: missing.to_owned() });
+        errors.push(LoadError { file: place.file.to_string(), line, column, problem: missing.to_owned() });
         return;
     }
     if kind.ends_with("List") && value.get("items").is_some_and(Value::is_array) {

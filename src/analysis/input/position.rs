@@ -1,8 +1,11 @@
 //! From a field to its line: the document is read again only when a message needs it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::Input;
 use super::document::Document;
+use crate::message::Message;
 use crate::path::FieldPath;
 use crate::yaml::{self, Content, Node};
 
@@ -10,7 +13,7 @@ use crate::yaml::{self, Content, Node};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     /// File as the user named it.
-    pub file: String,
+    pub file: Arc<str>,
     /// Line from 1.
     pub line: usize,
     /// Column from 1, in characters.
@@ -33,9 +36,19 @@ impl<'d> Places<'d> {
         Self { document, root: yaml::tree(&document.file.text, document.range.clone()) }
     }
 
+    /// True where `document` is the same part of the same file.
+    fn is_of(&self, document: &Document) -> bool {
+        Arc::ptr_eq(&self.document.file, &document.file) && self.document.range == document.range
+    }
+
     /// Where a field stands. A field that is not there is replaced by the nearest one that holds it, in the end by the document.
     pub fn locate(&self, path: &FieldPath) -> Location {
-        let (range, exact) = self.range(path);
+        self.locate_in(self.document, path)
+    }
+
+    /// The same for one of several items of a document.
+    fn locate_in(&self, document: &Document, path: &FieldPath) -> Location {
+        let (range, exact) = self.range(&path.below(&document.prefix));
         let text = &self.document.file.text;
         let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
         Location {
@@ -48,12 +61,11 @@ impl<'d> Places<'d> {
     }
 
     fn range(&self, path: &FieldPath) -> (Range<usize>, bool) {
-        let path = path.below(&self.document.prefix);
         let Some(root) = &self.root else {
             let start = first_content(self.document);
             return (start..start, false);
         };
-        let found = root.find(&path);
+        let found = root.find(path);
         let is_whole = found.key.is_none() && found.node.span == root.span;
         if is_whole {
             return (found.node.span.start..found.node.span.start, path.is_empty());
@@ -66,6 +78,61 @@ impl<'d> Places<'d> {
         let length = shown.find(['\n', '\r']).unwrap_or(shown.len());
         (range.start..range.start + shown[..length].trim_end().len(), found.exact)
     }
+}
+
+/// Fewer messages are not worth a thread.
+const MESSAGES_A_THREAD: usize = 512;
+/// Most threads that look for places at once.
+const MOST_THREADS: usize = 8;
+
+/// Where messages point to.
+pub(super) fn locations(input: &Input, messages: &[&Message]) -> Vec<Option<Location>> {
+    let mut by_document: Vec<(usize, &Message, &Document)> = messages
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(_, message)| message.cluster.is_none())
+        .filter_map(|(index, message)| Some((index, message, input.sources.get(&message.object)?)))
+        .collect();
+    by_document.sort_by_key(|(_, _, document)| (Arc::as_ptr(&document.file), document.range.start));
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = available.min(MOST_THREADS).min(messages.len() / MESSAGES_A_THREAD).max(1);
+    let mut found = vec![None; messages.len()];
+    if threads == 1 {
+        fill(&mut found, of_sorted(&by_document));
+        return found;
+    }
+    let share = by_document.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = by_document.chunks(share).map(|part| scope.spawn(|| of_sorted(part))).collect();
+        for part in parts {
+            match part.join() {
+                Ok(part) => fill(&mut found, part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    found
+}
+
+fn fill(found: &mut [Option<Location>], part: Vec<(usize, Location)>) {
+    for (index, location) in part {
+        found[index] = Some(location);
+    }
+}
+
+/// The places of messages whose documents follow one another.
+fn of_sorted(messages: &[(usize, &Message, &Document)]) -> Vec<(usize, Location)> {
+    let mut found = Vec::with_capacity(messages.len());
+    let mut places: Option<Places<'_>> = None;
+    for (index, message, document) in messages {
+        let is_same = places.as_ref().is_some_and(|places| places.is_of(document));
+        if !is_same {
+            places = Some(Places::of(document));
+        }
+        found.extend(places.as_ref().map(|places| (*index, places.locate_in(document, &message.path))));
+    }
+    found
 }
 
 /// Where a field of a document stands.
@@ -90,12 +157,11 @@ fn first_content(document: &Document) -> usize {
 mod tests {
     use super::*;
     use crate::input::document::{SourceFile, split};
-    use std::sync::Arc;
 
     const TEXT: &str = "# head\n---\nkind: A\nspec:\n  hosts:\n  - one\n  - two # with a comment\n  http: [{match: {x: \"y\"}}]\n  tls:\n    mode: &m SIMPLE\n---\n\nkind: B\n";
 
     fn find(text: &str, document: usize, path: &str) -> (usize, usize, String) {
-        let file = Arc::new(SourceFile { name: "f.yaml".to_owned(), text: text.to_owned() });
+        let file = Arc::new(SourceFile { name: "f.yaml".into(), text: text.to_owned() });
         let location = locate(&split(&file)[document], &FieldPath::parse(path));
         (location.line, location.column, text[location.range].to_owned())
     }

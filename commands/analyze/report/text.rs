@@ -1,0 +1,48 @@
+//! `Error [IST0101] (VirtualService default/x file.yaml:9) …`: a line a finding, as istioctl prints it.
+
+use std::fmt::Write;
+
+use sagene_analysis::input::Location;
+use sagene_analysis::{Level, Message};
+
+use crate::output;
+
+/// Prints in portions of this many bytes.
+const PORTION: usize = 1 << 16;
+
+pub(super) fn print(messages: &[&Message], places: &[Option<Location>]) {
+    let colored = colored::control::SHOULD_COLORIZE.should_colorize();
+    let mut text = String::with_capacity(PORTION + 1024);
+    for (message, place) in messages.iter().zip(places) {
+        line(&mut text, message, place.as_ref(), colored);
+        if text.len() > PORTION {
+            output::data(&text);
+            text.clear();
+        }
+    }
+    if messages.is_empty() {
+        text.push('\n');
+    }
+    output::data(&text);
+}
+
+fn line(text: &mut String, message: &Message, place: Option<&Location>, colored: bool) {
+    let color = match message.level() {
+        _ if !colored => "",
+        Level::Error => "\u{1b}[1;31m",
+        Level::Warning => "\u{1b}[33m",
+        Level::Info => "",
+    };
+    let reset = if colored { "\u{1b}[0m" } else { "" };
+    let cluster = message.cluster.as_ref().map(|cluster| format!(" [cluster-{cluster}]")).unwrap_or_default();
+    let place = place.map(|place| format!(" {}:{}", place.file, place.line)).unwrap_or_default();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{color}{}{reset} [{}]{cluster} ({}{place}) {}",
+        message.level().name(),
+        message.code.id(),
+        message.object.origin(),
+        message.text
+    );
+}
