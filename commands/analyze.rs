@@ -1,11 +1,13 @@
 //! `analyze`: findings about a cluster, about files, or about files as if they were applied to the cluster.
 
 mod clusters;
+mod fix;
 mod live;
 mod report;
 mod sources;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -73,6 +75,12 @@ pub(crate) struct AnalyzeCommand {
     /// How long reading the clusters may take
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::duration)]
     timeout: Duration,
+    /// Show how to change the files so that findings with one safe answer are gone
+    #[arg(long)]
+    fix: bool,
+    /// With --fix: change the files
+    #[arg(long, requires = "fix")]
+    write: bool,
 }
 
 fn level(text: &str) -> Result<Level, String> {
@@ -101,6 +109,9 @@ impl AnalyzeCommand {
         let checks = self.checks()?;
         if self.recursive.is_some() {
             output::progress("Directories are always read with all below them: --recursive changes nothing.");
+        }
+        if self.fix && self.files.is_empty() {
+            return Err(Failure::usage("--fix changes files: name those to fix"));
         }
         if !self.use_kube && self.files.is_empty() {
             return Err(Failure::usage("--use-kube=false needs files to analyze"));
@@ -170,6 +181,9 @@ impl AnalyzeCommand {
         let found = self.findings(&subject, checks);
         filter.namespace = (!self.all_namespaces).then(|| namespace.clone());
         let (messages, elsewhere) = filter.divide(&subject.input, found);
+        if self.fix {
+            return self.fixed(subject, messages, &filter, checks, &namespace);
+        }
         let format = self.output.unwrap_or_else(Format::for_stdout);
         let shown: Vec<&Message> =
             messages.iter().filter(|message| message.level() <= self.output_threshold).collect();
@@ -177,6 +191,31 @@ impl AnalyzeCommand {
         let summary =
             Summary { subject: &subject, messages: &messages, elsewhere: &elsewhere, namespace: &namespace };
         Ok(self.verdict(format, &summary))
+    }
+
+    /// Shows the changes, or makes them; the exit code tells of what is found before them, or after.
+    fn fixed(
+        &self,
+        mut subject: Subject,
+        messages: Vec<Message>,
+        filter: &Filter,
+        checks: &[&Check],
+        namespace: &str,
+    ) -> Outcome {
+        let of = |input: &Input| match self.analyzer.is_empty() {
+            true => sagene_analysis::analyze(input),
+            false => sagene_analysis::analyze_with(input, checks),
+        };
+        let (changes, after) = sagene_analysis::fix::plan(&subject.input, &messages, namespace, &of);
+        if self.write {
+            fix::write(&changes)?;
+        }
+        fix::show(&changes, &messages, self.write);
+        let (messages, elsewhere) =
+            if self.write { filter.divide(&subject.input, after) } else { (messages, BTreeMap::new()) };
+        subject.notes.clear();
+        let summary = Summary { subject: &subject, messages: &messages, elsewhere: &elsewhere, namespace };
+        Ok(self.verdict(Format::Log, &summary))
     }
 
     fn too_slow(&self) -> Failure {

@@ -53,7 +53,10 @@ mod tests {
             for part in ["## Example", "## Cure"] {
                 assert!(page(*code).contains(part), "{id}: {part} is missing");
             }
-            assert!(page(*code).matches("```").count() % 2 == 0, "{id}: a block of code is not closed");
+            assert!(
+                page(*code).matches("```").count().is_multiple_of(2),
+                "{id}: a block of code is not closed"
+            );
         }
     }
 }

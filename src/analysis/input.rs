@@ -70,8 +70,8 @@ impl Input {
     /// True where all of a kind is known, as far as that can be: files that hold some objects of a kind are taken to hold those that
     /// matter.
     pub fn knows<S: Collected>(&self) -> bool {
-        !self.unknown_kinds.contains(&S::COLLECTED)
-            && !(self.files_alone && S::collection(&self.snapshot).is_empty())
+        let is_unknown = self.unknown_kinds.contains(&S::COLLECTED);
+        !is_unknown && (!self.files_alone || !S::collection(&self.snapshot).is_empty())
     }
 }
 

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod code;
 pub mod explain;
 pub mod filter;
+pub mod fix;
 pub mod input;
 pub mod message;
 pub mod near;

@@ -2,6 +2,7 @@
 //!
 //! Each case has a server of its own on a port the kernel chose, and never sees an ambient kubeconfig.
 
+mod analyze;
 mod completion;
 mod install;
 mod kubectl;

@@ -1,0 +1,181 @@
+//! From findings to changed files. Every change is tried: one after which something else is found is not made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Fix;
+use super::edit::{Edit, apply};
+use super::rules::answer_to;
+use super::site::Site;
+use crate::input::{Input, load};
+use crate::message::Message;
+
+/// Rounds of fixing what the round before brought to light.
+const MOST_ROUNDS: usize = 4;
+/// Most fixes that are tried one by one where together they do harm.
+const MOST_SINGLE: usize = 64;
+
+/// A file before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Its name as the user gave it.
+    pub name: Arc<str>,
+    /// Its text as it was read.
+    pub before: String,
+    /// Its text with all fixes.
+    pub after: String,
+    /// What was changed, in the order of the findings.
+    pub fixes: Vec<Fix>,
+}
+
+/// The changes that answer `messages`, which were found in `input` by `analyze`, and what is found after them. Objects without a namespace
+/// get `namespace`.
+pub fn plan(
+    input: &Input,
+    messages: &[Message],
+    namespace: &str,
+    analyze: &dyn Fn(&Input) -> Vec<Message>,
+) -> (Vec<FileChange>, Vec<Message>) {
+    let reported: BTreeSet<Key> = messages.iter().map(key).collect();
+    let mut last = analyze(input);
+    let mut known: BTreeSet<Key> = last.iter().map(key).collect();
+    let mut state = State { input: input.clone(), changes: BTreeMap::new(), namespace };
+    let mut open: Vec<Message> = messages.to_vec();
+    for _ in 0..MOST_ROUNDS {
+        let fixes = apart(open.iter().filter_map(|message| fix(&state.input, message)));
+        if fixes.is_empty() {
+            break;
+        }
+        let found = match state.tried(&fixes, &known, analyze) {
+            Some((next, found)) => {
+                state = next;
+                found
+            }
+            None => {
+                let (next, found) = one_by_one(state, &open, &known, analyze);
+                state = next;
+                found
+            }
+        };
+        known = found.iter().map(key).collect();
+        open = found.iter().filter(|message| reported.contains(&key(message))).cloned().collect();
+        last = found;
+    }
+    (state.changes.into_values().filter(|change| change.before != change.after).collect(), last)
+}
+
+/// What makes two findings the same; the object alone where a fix changes the words.
+type Key = (crate::Code, crate::ObjectRef, String);
+
+fn key(message: &Message) -> Key {
+    (message.code, message.object.clone(), message.text.clone())
+}
+
+/// The answer to one finding, if there is a safe one.
+fn fix(input: &Input, message: &Message) -> Option<Fix> {
+    if message.cluster.is_some() {
+        return None;
+    }
+    let document = input.sources.get(&message.object)?;
+    let site = Site::of(document)?;
+    let answer = answer_to(input, message, &site)?;
+    Some(Fix {
+        code: message.code,
+        object: message.object.clone(),
+        file: answer.file.unwrap_or_else(|| document.file.name.clone()),
+        description: answer.description,
+        edits: answer.edits,
+    })
+}
+
+/// Fixes whose edits do not meet; of two that do, the first. Equal ones are one.
+fn apart(fixes: impl Iterator<Item = Fix>) -> Vec<Fix> {
+    let mut taken: BTreeMap<Arc<str>, Vec<Edit>> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for fix in fixes {
+        let edits = taken.entry(fix.file.clone()).or_default();
+        if fix.edits.iter().any(|edit| edits.iter().any(|other| edit.meets(other))) {
+            continue;
+        }
+        edits.extend(fix.edits.iter().cloned());
+        kept.push(fix);
+    }
+    kept
+}
+
+#[derive(Clone)]
+struct State<'n> {
+    input: Input,
+    changes: BTreeMap<Arc<str>, FileChange>,
+    namespace: &'n str,
+}
+
+impl<'n> State<'n> {
+    /// What is found after some fixes; `None` where something new is.
+    fn tried(
+        &self,
+        fixes: &[Fix],
+        known: &BTreeSet<Key>,
+        analyze: &dyn Fn(&Input) -> Vec<Message>,
+    ) -> Option<(Self, Vec<Message>)> {
+        let next = self.changed(fixes)?;
+        let found = analyze(&next.input);
+        let is_new = |message: &Message| !known.contains(&key(message));
+        if found.iter().any(is_new) { None } else { Some((next, found)) }
+    }
+
+    /// The same with some fixes made; `None` where a file cannot be read any more.
+    fn changed(&self, fixes: &[Fix]) -> Option<Self> {
+        let mut next = self.clone();
+        let mut by_file: BTreeMap<Arc<str>, Vec<&Fix>> = BTreeMap::new();
+        for fix in fixes {
+            by_file.entry(fix.file.clone()).or_default().push(fix);
+        }
+        for (name, fixes) in by_file {
+            let source =
+                next.input.sources.values().find(|document| document.file.name == name)?.file.clone();
+            let edits: Vec<Edit> = fixes.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
+            let after = apply(&source.text, &edits);
+            let change = next.changes.entry(name.clone()).or_insert_with(|| FileChange {
+                name: name.clone(),
+                before: source.text.clone(),
+                after: String::new(),
+                fixes: Vec::new(),
+            });
+            change.after.clone_from(&after);
+            change.fixes.extend(fixes.into_iter().cloned());
+            let sources = &next.input.sources;
+            let of_file = |message: &Message| {
+                sources.get(&message.object).is_some_and(|document| document.file.name == name)
+            };
+            let problems = next.input.problems.iter().filter(|message| !of_file(message)).cloned().collect();
+            next.input.problems = problems;
+            let unreadable =
+                |text: &str| load(&mut Input::default(), &name, text.to_owned(), self.namespace).len();
+            if unreadable(&after) > unreadable(&source.text) {
+                return None;
+            }
+            load(&mut next.input, &name, after, self.namespace);
+        }
+        Some(next)
+    }
+}
+
+/// Each fix on its own, over those before that did no harm.
+fn one_by_one<'n>(
+    mut state: State<'n>,
+    open: &[Message],
+    known: &BTreeSet<Key>,
+    analyze: &dyn Fn(&Input) -> Vec<Message>,
+) -> (State<'n>, Vec<Message>) {
+    let mut found = analyze(&state.input);
+    for message in open.iter().take(MOST_SINGLE) {
+        // Edits are offsets: each is made anew in the text as it is by now.
+        let Some(fix) = fix(&state.input, message) else { continue };
+        if let Some((next, after)) = state.tried(&[fix], known, analyze) {
+            state = next;
+            found = after;
+        }
+    }
+    (state, found)
+}

@@ -1,0 +1,134 @@
+//! Which findings have a safe answer, and which.
+
+use std::sync::Arc;
+
+use super::edit::Edit;
+use super::names;
+use super::site::Site;
+use crate::code::Code;
+use crate::input::Input;
+use crate::message::Message;
+use crate::path::{FieldPath, Step};
+
+/// Protocols that a port may say, longest first where one begins another.
+const PROTOCOLS: &[&str] =
+    &["https", "http2", "http", "grpc-web", "grpc", "tls", "tcp", "mongo", "mysql", "redis", "udp"];
+const INJECTION: &str = "istio-injection";
+const REVISION: &str = "istio.io/rev";
+
+/// An answer: what is done, in words and in edits.
+pub(super) struct Answer {
+    pub(super) description: String,
+    pub(super) edits: Vec<Edit>,
+    /// The file that changes, where it is not that of the finding's object.
+    pub(super) file: Option<Arc<str>>,
+}
+
+fn answer(description: String, edit: Option<Edit>) -> Option<Answer> {
+    Some(Answer { description, edits: vec![edit?], file: None })
+}
+
+/// The answer to a finding; `None` where there is no safe one.
+pub(super) fn answer_to(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
+    match message.code {
+        Code::ReferencedResourceNotFound => {
+            rename(input, message, site).or_else(|| define_subset(input, message, site))
+        }
+        Code::NamespaceNotInjected => inject(site),
+        Code::PortNameIsNotUnderNamingConvention => protocol(message, site),
+        Code::VirtualServiceIneffectiveMatch => duplicate(message, site),
+        code => match code.id() {
+            "IST0002" => successor(message, site),
+            "IST0123" => one_label(site),
+            "IST0174" => rename(input, message, site),
+            _ => None,
+        },
+    }
+}
+
+/// A name with exactly one near match.
+fn rename(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let written = site.scalar(&message.path)?;
+    let beside = message.path.parent()?.key("host");
+    let meant = names::meant(input, message, written, site.scalar(&beside))?;
+    answer(format!("{written:?} → {meant:?}"), site.replace(&message.path, &meant))
+}
+
+/// The subset that a route names, where the host has one DestinationRule and pods of that version.
+fn define_subset(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
+    if message.path.steps().last() != Some(Step::Key("subset")) {
+        return None;
+    }
+    let subset = site.scalar(&message.path)?;
+    let host = site.scalar(&message.path.parent()?.key("host"))?;
+    let (rule, label) = names::rule_that_lacks(input, &message.object.namespace, host, subset)?;
+    let document = input.sources.get(&rule)?;
+    let of_rule = Site::of(document)?;
+    let lines = [format!("- name: {subset}"), "  labels:".to_owned(), format!("    {label}: {subset}")];
+    let edit = of_rule.append(&FieldPath::parse("spec.subsets"), &lines)?;
+    let description = format!("subset {subset} in DestinationRule {}", rule.name);
+    Some(Answer { description, edits: vec![edit], file: Some(document.file.name.clone()) })
+}
+
+/// The label that enables injection.
+fn inject(site: &Site<'_>) -> Option<Answer> {
+    let labels = FieldPath::parse("metadata.labels");
+    let name = FieldPath::parse("metadata.name");
+    let edit = match site.anchor(&labels) {
+        Some(anchor) => site.insert_after(&anchor, INJECTION, "enabled"),
+        None if site.has(&labels) => None,
+        None => site.insert_map_after(&name, "labels", INJECTION, "enabled"),
+    };
+    answer(format!("label {INJECTION}: enabled"), edit)
+}
+
+/// Of two labels that contradict each other the one without effect.
+fn one_label(site: &Site<'_>) -> Option<Answer> {
+    let labels = FieldPath::parse("metadata.labels");
+    site.scalar(&labels.key(INJECTION))?;
+    answer(
+        format!("without label {REVISION}, which {INJECTION} overrides"),
+        site.remove(&labels.key(REVISION)),
+    )
+}
+
+/// `appProtocol` for a port whose name says a protocol in another way than Istio reads it.
+fn protocol(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let port = message.path.parent()?;
+    let name = site.scalar(&port.key("name"))?.to_ascii_lowercase();
+    if site.has(&port.key("appProtocol")) {
+        return None;
+    }
+    let mut words = name.split(['-', '_', '.']);
+    let by_word = words.find_map(|word| PROTOCOLS.iter().find(|protocol| **protocol == word));
+    let by_beginning = || PROTOCOLS.iter().find(|protocol| name.starts_with(**protocol));
+    let protocol = by_word.or_else(by_beginning).filter(|protocol| **protocol != "udp")?;
+    answer(format!("appProtocol: {protocol}"), site.insert_after(&port.key("name"), "appProtocol", protocol))
+}
+
+/// A condition that an earlier route of the same conditions has already.
+fn duplicate(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let list = message.path.parent()?;
+    if !matches!(message.path.steps().last(), Some(Step::Index(_))) || site.length(&list) < 2 {
+        return None;
+    }
+    answer(format!("without {}, which never applies", message.path), site.remove_item(&message.path))
+}
+
+/// The field that took the place of a deprecated one.
+fn successor(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let path = &message.path;
+    let Some(Step::Key(key)) = path.steps().last() else { return None };
+    let holder = path.parent()?;
+    let new = match key {
+        "percent" => "percentage",
+        "mirrorPercent" | "mirror_percent" => "mirrorPercentage",
+        _ => return None,
+    };
+    let value = site.scalar(path)?;
+    if site.has(&holder.key(new)) || value.parse::<u32>().is_err() {
+        return None;
+    }
+    let written = format!("{{value: {value}}}");
+    answer(format!("{new} in place of {key}"), site.replace_entry(path, new, &written))
+}

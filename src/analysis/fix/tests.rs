@@ -1,0 +1,144 @@
+//! What is fixed, that nothing else is touched, and that it stays fixed.
+
+use proptest::prelude::*;
+
+use super::{FileChange, plan};
+use crate::input::{Input, load};
+use crate::message::Message;
+
+fn read(text: &str) -> Input {
+    let mut input = Input::default();
+    let errors = load(&mut input, "f.yaml", text.to_owned(), "default");
+    assert!(errors.is_empty(), "{errors:?}: {text}");
+    input
+}
+
+fn planned(text: &str) -> (Option<FileChange>, Vec<Message>) {
+    let input = read(text);
+    let (mut changes, left) = plan(&input, &crate::analyze(&input), "default", &crate::analyze);
+    assert!(changes.len() < 2);
+    (changes.pop(), left)
+}
+
+/// The text after all fixes.
+fn fixed(text: &str) -> String {
+    planned(text).0.map_or_else(|| text.to_owned(), |change| change.after)
+}
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: reviews}\nspec: {clusterIP: 10.0.0.1, selector: {app: reviews}, ports: [{name: http, port: 80}]}\n---\n";
+const RULE: &str = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews}\nspec:\n  host: reviews\n  subsets:\n  - name: blue\n    labels:\n      version: blue # the old one\n  # end\n---\n";
+
+fn route(destination: &str) -> String {
+    format!(
+        "{SERVICE}{RULE}apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: r}}\nspec:\n  hosts: [reviews]\n  http:\n  # first\n  - \
+         route:\n    - destination: {destination} # why\n"
+    )
+}
+
+#[test]
+fn names_with_one_near_match() {
+    for (wrong, right) in [
+        ("{host: reveiws}", "{host: reviews}"),
+        ("{host: \"reveiws.default.svc.cluster.local\"}", "{host: \"reviews.default.svc.cluster.local\"}"),
+        ("{host: reviews, subset: 'bleu'}", "{host: reviews, subset: 'blue'}"),
+    ] {
+        assert_eq!(fixed(&route(wrong)), route(right));
+    }
+    for left_alone in ["{host: basket}", "{host: reviews, subset: green}"] {
+        assert_eq!(fixed(&route(left_alone)), route(left_alone));
+    }
+}
+
+#[test]
+fn a_subset_that_pods_are_there_for_is_defined() {
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: reviews, version: green}}\nspec: {containers: [{name: app}]}\n";
+    let text = format!("{}{pod}", route("{host: reviews, subset: green}"));
+    let with_subset = text.replace(
+        "      version: blue # the old one\n",
+        "      version: blue # the old one\n  - name: green\n    labels:\n      version: green\n",
+    );
+    assert_eq!(fixed(&text), with_subset);
+}
+
+#[test]
+fn labels_protocols_and_duplicates() {
+    let namespace = |metadata: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata:{metadata}\n");
+    let block = namespace("\n  name: shop # ours");
+    assert_eq!(fixed(&block), namespace("\n  name: shop # ours\n  labels:\n    istio-injection: enabled"));
+    let labelled = namespace("\n  labels:\n    team: a\n  name: shop");
+    assert_eq!(
+        fixed(&labelled),
+        namespace("\n  labels:\n    team: a\n    istio-injection: enabled\n  name: shop")
+    );
+    let flow = namespace(" {name: shop}");
+    assert_eq!(fixed(&flow), namespace(" {name: shop, labels: {istio-injection: enabled}}"));
+    let windows = block.replace('\n', "\r\n");
+    assert_eq!(fixed(&windows), fixed(&block).replace('\n', "\r\n"));
+
+    let service = |port: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s}}\nspec:\n  ports:\n  - {port}\n")
+    };
+    assert_eq!(
+        fixed(&service("name: httpweb\n    port: 8080")),
+        service("name: httpweb\n    appProtocol: http\n    port: 8080")
+    );
+    assert_eq!(
+        fixed(&service("{port: 1, name: api-grpc}")),
+        service("{port: 1, name: api-grpc, appProtocol: grpc}")
+    );
+    assert_eq!(fixed(&service("{port: 1, name: web}")), service("{port: 1, name: web}"));
+}
+
+#[test]
+fn json_stays_json() {
+    let mut input = Input::default();
+    let text = "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"shop\"}}\n";
+    assert!(load(&mut input, "n.json", text.to_owned(), "default").is_empty());
+    let (changes, left) = plan(&input, &crate::analyze(&input), "default", &crate::analyze);
+    let after = &changes[0].after;
+    assert!(left.is_empty(), "{left:?}");
+    let value: serde_json::Value = serde_json::from_str(after).expect("JSON");
+    assert_eq!(value["metadata"]["labels"]["istio-injection"], "enabled");
+}
+
+/// A VirtualService with a mistake, in one of many layouts.
+fn layout() -> impl Strategy<Value = String> {
+    let host = prop::sample::select(&["reviews", "reveiws", "reviewss", "\"reviwes\"", "ratings"][..]);
+    let subset = prop::sample::select(
+        &["", ", subset: blue", ", subset: bleu", ", subset: 'blu'", ", subset: zzz"][..],
+    );
+    let noise = prop::sample::select(&["", "  # a comment", "\n    # own line", "   "][..]);
+    (prop::collection::vec((host, subset, noise, any::<bool>()), 1..4), any::<bool>()).prop_map(|(routes, windows)| {
+        let mut text = format!("# head\n{SERVICE}{RULE}apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: r\nspec:\n  hosts:\n  - x.com\n  http:\n");
+        for (index, (host, subset, noise, block)) in routes.iter().enumerate() {
+            text.push_str(&format!("  - match: [{{uri: {{prefix: /{index}}}}}]{noise}\n    route:\n"));
+            if *block {
+                let subset = subset.replace(", ", "\n        ");
+                text.push_str(&format!("    - destination:\n        host: {host}{subset}{noise}\n"));
+            } else {
+                text.push_str(&format!("    - destination: {{host: {host}{subset}}}{noise}\n"));
+            }
+        }
+        if windows { text.replace('\n', "\r\n") } else { text }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn fixing_is_idempotent_and_touches_what_was_reported(text in layout()) {
+        let before = crate::analyze(&read(&text));
+        let (change, left) = planned(&text);
+        let Some(change) = change else { return Ok(()) };
+        let input = read(&change.after);
+        prop_assert_eq!(&crate::analyze(&input), &left);
+        prop_assert!(left.len() < before.len(), "{}", change.after);
+        prop_assert_eq!(fixed(&change.after), change.after.clone());
+        // Every line that differs is one that a fix names.
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (old, new) = (lines(&text), lines(&change.after));
+        prop_assert_eq!(old.len(), new.len());
+        let changed = old.iter().zip(&new).filter(|(old, new)| old != new).count();
+        prop_assert!(changed <= change.fixes.len());
+    }
+}

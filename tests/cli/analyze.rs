@@ -1,0 +1,168 @@
+//! `analyze` and `explain` on files: formats, exit codes, fixes.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{Output, finish, sagene};
+
+const GATEWAY: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: a\nspec:\n  hosts: [a.com]\n  gateways:\n  - nope # gone\n  http:\n  - redirect: {uri: /}\n";
+
+struct Files(TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        for (name, bytes) in files {
+            std::fs::write(directory.path().join(name), bytes).expect("file");
+        }
+        Self(directory)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+fn analyze(path: &Path, arguments: &[&str]) -> Output {
+    run(&["analyze", "--use-kube=false", path.to_str().expect("path")], arguments, "")
+}
+
+fn run(command: &[&str], arguments: &[&str], input: &str) -> Output {
+    let home = tempfile::tempdir().expect("temporary directory");
+    let mut program = sagene();
+    program.env("HOME", home.path()).env("SAGENE_HOME", home.path().join("sagene"));
+    program.args(command).args(arguments);
+    finish(program, input)
+}
+
+#[test]
+fn every_format_tells_the_same_and_fails_alike() {
+    let files = Files::new(&[("v.yaml", GATEWAY.as_bytes())]);
+    let path = files.path("v.yaml");
+    let name = path.to_str().expect("path");
+    let log = analyze(&path, &[]);
+    assert_eq!(
+        log.stdout,
+        format!(
+            "Error [IST0101] (VirtualService default/a {name}:8) Referenced gateway not found: \"nope\"\n"
+        )
+    );
+    assert!(log.stderr.contains("Looked at 1 object: 1 VirtualService."), "{log:?}");
+    for format in ["log", "json", "yaml", "sarif", "github", "source"] {
+        assert_eq!(analyze(&path, &["-o", format]).code, 79, "{format}");
+    }
+    let json: Value = serde_json::from_str(&analyze(&path, &["-o", "json"]).stdout).expect("JSON");
+    assert_eq!(json[0]["reference"], format!("{name}:8"));
+    assert_eq!(json[0]["origin"], "VirtualService default/a");
+    let sarif: Value = serde_json::from_str(&analyze(&path, &["-o", "sarif"]).stdout).expect("JSON");
+    let region = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!((region["startLine"].as_u64(), region["startColumn"].as_u64()), (Some(8), Some(5)));
+    let github = analyze(&path, &["-o", "github"]).stdout;
+    assert!(github.starts_with(&format!("::error file={name},line=8,col=5,title=IST0101 ")), "{github}");
+    let source = analyze(&path, &["-o", "source"]).stdout;
+    assert!(source.contains("- nope # gone") && source.contains("━━━━"), "{source}");
+    let colored = analyze(&path, &["--color=always"]).stdout;
+    assert!(colored.starts_with("\u{1b}[1;31mError\u{1b}[0m [IST0101]"), "{colored:?}");
+}
+
+#[test]
+fn thresholds_suppressions_and_mistakes_of_the_command_line() {
+    let files = Files::new(&[
+        ("v.yaml", GATEWAY.as_bytes()),
+        ("n.yaml", b"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"),
+    ]);
+    let (broken, namespace) = (files.path("v.yaml"), files.path("n.yaml"));
+    assert_eq!(analyze(&namespace, &["-A"]).code, 0);
+    assert_eq!(
+        analyze(&namespace, &["-A", "--failure-threshold", "info", "--output-threshold", "error"]).code,
+        79
+    );
+    let elsewhere = analyze(&namespace, &[]);
+    assert!(
+        elsewhere.stderr.contains("1 finding(s) in other namespaces than \"default\" are not shown (1 shop)"),
+        "{elsewhere:?}"
+    );
+    for suppression in [
+        "IST0101=VirtualService default/a",
+        "IST0101=VirtualService a.default",
+        "*=*",
+        "IST0102=x,IST0101=* default/*",
+    ] {
+        let output = analyze(&broken, &["--suppress", suppression]);
+        assert_eq!((output.code, output.stdout.as_str()), (0, "\n"), "{suppression}");
+        assert!(output.stderr.contains("✔ No validation issues found"), "{output:?}");
+    }
+    assert_eq!(analyze(&broken, &["--analyzer", "service.PortNameAnalyzer"]).code, 0);
+    let unknown = analyze(&broken, &["--analyzer", "service.PortNameAnalyser"]);
+    assert!(
+        unknown.code == 64 && unknown.stderr.contains("did you mean service.PortNameAnalyzer?"),
+        "{unknown:?}"
+    );
+    assert_eq!(analyze(&broken, &["-o", "xml"]).code, 64);
+    assert_eq!(analyze(&broken, &["--suppress", "IST0101"]).code, 64);
+    assert_eq!(analyze(&files.path("missing.yaml"), &[]).code, 1);
+    assert_eq!(run(&["analyze", "--use-kube=false"], &[], "").code, 64);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_by_place() {
+    let files = Files::new(&[
+        ("a.yaml", b"# first\n---\nkind: [\n---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, name: http}]}\n"),
+        ("b.yaml", b"kind: A\n\tx: y\n"),
+        ("c.yaml", b"kind: \xff\n"),
+        ("d.yaml", b"apiVersion: v1\nkind: {{ .Values.kind }}\n"),
+        ("e.json", b"{\"apiVersion\": \"v1\",\n \"kind\" 1}"),
+        ("f.yaml", b"just: values\n"),
+    ]);
+    let output = analyze(files.0.path(), &[]);
+    assert_eq!(output.code, 65, "{output:?}");
+    for place in [
+        "a.yaml:4:",
+        "b.yaml:2:",
+        "c.yaml:1:7: is not UTF-8",
+        "d.yaml:2:",
+        "e.json:2:",
+        "f.yaml:1:1: no Kubernetes object",
+    ] {
+        assert!(output.stderr.contains(place), "{place}: {}", output.stderr);
+    }
+    assert!(
+        output.stderr.contains("render it first") && output.stderr.contains("not with tabs"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stderr.contains("Looked at 1 object: 1 Service."), "{}", output.stderr);
+    assert_eq!(analyze(files.0.path(), &["--ignore-unknown"]).code, 0);
+    let piped = run(&["analyze", "--use-kube=false", "-"], &[], GATEWAY);
+    assert!(piped.stdout.contains("(VirtualService default/a -:8)"), "{piped:?}");
+}
+
+#[test]
+fn fixes_are_shown_and_written_and_keep_the_rest() {
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: note}\nspec: {selector: {a: b}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.com]}]}\n";
+    let files = Files::new(&[("v.yaml", GATEWAY.as_bytes()), ("g.yaml", gateway.as_bytes())]);
+    let directory = files.0.path();
+    let read = || std::fs::read_to_string(files.path("v.yaml")).expect("file");
+    let shown = analyze(directory, &["--fix"]);
+    assert!(shown.stdout.contains("-  - nope # gone\n+  - note # gone\n"), "{shown:?}");
+    assert_eq!((shown.code, read().as_str()), (79, GATEWAY));
+    let written = analyze(directory, &["--fix", "--write"]);
+    assert_eq!((written.code, read()), (0, GATEWAY.replace("nope", "note")), "{written:?}");
+    let again = analyze(directory, &["--fix", "--write"]);
+    assert!(again.code == 0 && again.stdout.trim().is_empty(), "{again:?}");
+    assert_eq!(std::fs::read_dir(directory).expect("directory").count(), 2);
+}
+
+#[test]
+fn explain_needs_no_network_and_knows_what_was_meant() {
+    let page = run(&["explain", "ist0101"], &[], "");
+    assert!(
+        page.code == 0 && page.stdout.starts_with("# IST0101 ReferencedResourceNotFound (Error)\n"),
+        "{page:?}"
+    );
+    assert!(run(&["explain"], &[], "").stdout.lines().count() > 10);
+    let wrong = run(&["explain", "IST1010"], &[], "");
+    assert!(wrong.code == 64 && wrong.stderr.contains("IST0101"), "{wrong:?}");
+}
