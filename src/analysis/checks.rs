@@ -1,15 +1,59 @@
 //! The checks, one file each: what it looks for, how it reads in Istio's documentation, and its tests.
 
+mod annotations;
+mod application_uid;
+mod authorization_policy_targets;
+mod blocked_cidrs;
+mod conditions;
+mod configuration_rejected;
+mod deployment_services;
+mod deprecation;
+mod destination_host;
+mod destination_rule_pods;
+mod destination_rule_unused;
+mod destination_subset;
+mod envoy_filter;
+mod external_control_plane;
+mod foreign_host;
+mod gateway_api_version;
+mod gateway_certificate;
+mod gateway_conflict;
+mod gateway_port;
+mod gateway_secret;
+mod gateway_selector_policy;
+mod ingress_subset;
 mod injection;
+mod injection_image;
+mod injection_image_auto;
+mod jwt_claim_route;
 mod mesh_gateway_hosts;
+mod mesh_networks;
 mod mtls_conflict;
+mod multi_cluster_service;
+mod plaintext_client;
+mod policy_contradiction;
+mod policy_hosts;
+mod policy_plaintext;
+mod policy_ports;
 mod port_name;
+mod request_authentication_alone;
+mod retries_exceed_timeout;
+mod route_never_matches;
+mod route_weights;
 mod schema;
-mod selector;
+mod server_first_port;
 mod server_verification;
+mod service_entry_addresses;
+mod service_entry_protocol;
+mod sidecar_selector;
+mod support;
+mod telemetry_default;
+mod telemetry_provider;
+mod telemetry_selector;
 mod unreachable_routes;
-mod virtual_service_destination;
 mod virtual_service_gateway;
+mod virtual_service_loses;
+mod webhook;
 
 use crate::code::Code;
 use crate::input::Input;
@@ -30,17 +74,59 @@ pub struct Check {
 
 /// Every check, by name.
 pub const ALL: &[Check] = &[
-    selector::GATEWAY,
-    injection::CHECK,
-    mtls_conflict::CHECK,
-    schema::CHECK,
-    port_name::CHECK,
+    annotations::CHECK,
+    application_uid::CHECK,
+    authorization_policy_targets::CHECK,
+    blocked_cidrs::CHECK,
+    conditions::CHECK,
+    deployment_services::CHECK,
+    deprecation::CHECK,
     server_verification::CHECK,
-    mesh_gateway_hosts::CHECK,
-    virtual_service_destination::HOST,
-    virtual_service_destination::SUBSET,
-    virtual_service_gateway::CHECK,
+    destination_rule_pods::CHECK,
+    envoy_filter::CHECK,
+    external_control_plane::CHECK,
+    gateway_certificate::CHECK,
+    gateway_conflict::CHECK,
+    gateway_port::CHECK,
+    gateway_secret::CHECK,
+    injection::CHECK,
+    injection_image::CHECK,
+    injection_image_auto::CHECK,
+    gateway_api_version::CHECK,
+    gateway_selector_policy::CHECK,
+    mesh_networks::CHECK,
+    configuration_rejected::CHECK,
+    destination_rule_unused::CHECK,
+    foreign_host::CHECK,
+    virtual_service_loses::CHECK,
+    mtls_conflict::CHECK,
+    plaintext_client::CHECK,
+    policy_hosts::CHECK,
+    policy_contradiction::CHECK,
+    policy_plaintext::CHECK,
+    policy_ports::CHECK,
+    request_authentication_alone::CHECK,
+    retries_exceed_timeout::CHECK,
+    route_never_matches::CHECK,
+    route_weights::CHECK,
+    server_first_port::CHECK,
+    schema::CHECK,
     unreachable_routes::CHECK,
+    port_name::CHECK,
+    service_entry_addresses::CHECK,
+    service_entry_protocol::CHECK,
+    multi_cluster_service::CHECK,
+    sidecar_selector::CHECK,
+    telemetry_default::CHECK,
+    telemetry_provider::LIGHTSTEP,
+    telemetry_provider::CHECK,
+    telemetry_selector::CHECK,
+    mesh_gateway_hosts::CHECK,
+    destination_host::CHECK,
+    destination_subset::CHECK,
+    virtual_service_gateway::CHECK,
+    jwt_claim_route::CHECK,
+    webhook::CHECK,
 ];
 
 #[cfg(test)]

@@ -98,15 +98,21 @@ pub fn resolve(object: &Arc<Object<VirtualService>>, snapshot: &Snapshot, mesh: 
     }
 }
 
-/// `name` → `namespace/name`. The old form `name.namespace.svc.…` is read too.
 fn full_gateways(gateways: &mut [String], namespace: &str) {
-    for gateway in gateways.iter_mut().filter(|gateway| *gateway != MESH_GATEWAY && !gateway.contains('/')) {
-        let mut parts = gateway.splitn(3, '.');
-        let full = match (parts.next(), parts.next()) {
-            (Some(name), Some(other)) => format!("{other}/{name}"),
-            _ => format!("{namespace}/{gateway}"),
-        };
-        *gateway = full;
+    for gateway in gateways {
+        *gateway = full_gateway(gateway, namespace);
+    }
+}
+
+/// `name` → `namespace/name`; [`MESH_GATEWAY`] stays. The old form `name.namespace.svc.…` is read too.
+pub fn full_gateway(gateway: &str, namespace: &str) -> String {
+    if gateway == MESH_GATEWAY || gateway.contains('/') {
+        return gateway.to_owned();
+    }
+    let mut parts = gateway.splitn(3, '.');
+    match (parts.next(), parts.next()) {
+        (Some(name), Some(other)) => format!("{other}/{name}"),
+        _ => format!("{namespace}/{gateway}"),
     }
 }
 

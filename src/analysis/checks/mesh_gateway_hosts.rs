@@ -1,14 +1,18 @@
 //! IST0109: several VirtualServices of the mesh for one host; only the oldest counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sagene_model::virtual_service::{MESH_GATEWAY, Resolved, resolve_all};
+use sagene_api::Object;
+use sagene_api::istio::networking::VirtualService;
+use sagene_model::virtual_service::MESH_GATEWAY;
+use sagene_model::visibility::is_visible;
 use sagene_model::{Hostname, Mesh};
 
 use super::Check;
+use super::support::words::{key, refer};
 use crate::code::Code;
-use crate::input::{Input, at, reference};
+use crate::input::{Input, at};
 use crate::message::Message;
 
 pub(super) const CHECK: Check = Check {
@@ -18,26 +22,41 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
+type Claim<'i> = &'i Arc<Object<VirtualService>>;
+
 fn run(input: &Input) -> Vec<Message> {
-    let mut by_host: BTreeMap<Hostname, Vec<Arc<Resolved>>> = BTreeMap::new();
-    for resolved in resolve_all(&input.snapshot, &input.mesh)
+    by_host(input)
         .into_iter()
-        .filter(|resolved| resolved.is_bound_to(MESH_GATEWAY))
-    {
-        for host in resolved.hosts.iter().collect::<BTreeSet<_>>() {
-            by_host.entry(host.clone()).or_default().push(resolved.clone());
-        }
-    }
-    by_host.iter().flat_map(|(host, claims)| conflicts(host, claims, &input.mesh)).collect()
+        .filter(|(_, claims)| claims.len() > 1)
+        .flat_map(|(host, claims)| conflicts(&host, &claims, &input.mesh))
+        .collect()
 }
 
-fn conflicts(host: &Hostname, claims: &[Arc<Resolved>], mesh: &Mesh) -> Vec<Message> {
+/// The VirtualServices of the mesh by the hosts they claim.
+pub(super) fn by_host(input: &Input) -> HashMap<Hostname, Vec<(Claim<'_>, usize)>> {
+    let mut by_host: HashMap<Hostname, Vec<(Claim<'_>, usize)>> = HashMap::new();
+    for object in input.snapshot.virtual_services.iter().filter(|object| is_of_mesh(&object.spec)) {
+        for (index, host) in object.spec.hosts.iter().enumerate() {
+            let host = Hostname::resolve(host, &object.metadata.namespace, &input.mesh.domain);
+            let claims = by_host.entry(host).or_default();
+            if !claims.last().is_some_and(|(claim, _)| Arc::ptr_eq(claim, object)) {
+                claims.push((object, index));
+            }
+        }
+    }
+    by_host
+}
+
+/// True where sidecars read it.
+pub(super) fn is_of_mesh(service: &VirtualService) -> bool {
+    service.gateways.is_empty() || service.gateways.iter().any(|gateway| gateway == MESH_GATEWAY)
+}
+
+fn conflicts(host: &Hostname, claims: &[(Claim<'_>, usize)], mesh: &Mesh) -> Vec<Message> {
     let mut messages = Vec::new();
-    for claim in claims {
-        let rivals = claims.iter().filter(|other| Arc::ptr_eq(other, claim) || meet(claim, other, mesh));
-        let mut names: Vec<String> = rivals
-            .map(|rival| format!("{}/{}", rival.source.metadata.namespace, rival.source.metadata.name))
-            .collect();
+    for (claim, index) in claims {
+        let rivals = claims.iter().filter(|(other, _)| Arc::ptr_eq(other, claim) || meet(claim, other, mesh));
+        let mut names: Vec<String> = rivals.map(|(rival, _)| key(&rival.metadata)).collect();
         if names.len() < 2 {
             continue;
         }
@@ -47,26 +66,26 @@ fn conflicts(host: &Hostname, claims: &[Arc<Resolved>], mesh: &Mesh) -> Vec<Mess
              fixed by merging the conflicting VirtualServices into a single resource.",
             names.join(",")
         );
-        let index = claim.hosts.iter().position(|claimed| claimed == host).unwrap_or_default();
-        let path = at("spec.hosts").index(index);
-        messages.push(
-            Message::new(Code::ConflictingMeshGatewayVirtualServiceHosts, reference(&claim.source), text)
-                .at(path),
-        );
+        let code = Code::ConflictingMeshGatewayVirtualServiceHosts;
+        messages.push(Message::new(code, refer(claim.as_ref()), text).at(at("spec.hosts").index(*index)));
     }
     messages
 }
 
 /// True where some client sees both: where one is seen in the other's namespace, or both are seen in some third.
-fn meet(left: &Resolved, right: &Resolved, mesh: &Mesh) -> bool {
-    let named = left.source.spec.export_to.iter().chain(&right.source.spec.export_to);
+pub(super) fn meet(left: &Object<VirtualService>, right: &Object<VirtualService>, mesh: &Mesh) -> bool {
+    let default = &mesh.default_virtual_service_export_to;
+    let sees = |object: &Object<VirtualService>, place: &str| {
+        is_visible(&object.spec.export_to, default, &object.metadata.namespace, place)
+    };
+    let named = left.spec.export_to.iter().chain(&right.spec.export_to);
     let mut places: BTreeSet<&str> =
         named.map(String::as_str).filter(|entry| !matches!(*entry, "*" | "." | "~")).collect();
-    places.insert(&left.source.metadata.namespace);
-    places.insert(&right.source.metadata.namespace);
+    places.insert(&left.metadata.namespace);
+    places.insert(&right.metadata.namespace);
     // A namespace that nobody names stands for all the others.
     places.insert("\0");
-    places.into_iter().any(|place| left.is_visible_in(place, mesh) && right.is_visible_in(place, mesh))
+    places.into_iter().any(|place| sees(left, place) && sees(right, place))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::IntOrString;
+use super::pod::PodCondition;
 
 shape! {
     /// What a Service offers.
@@ -64,6 +65,8 @@ shape! {
     pub struct ServiceStatus {
         /// Addresses of the load balancer.
         pub load_balancer: LoadBalancerStatus,
+        /// What controllers say about it.
+        pub conditions: Vec<PodCondition>,
     }
 
     /// Addresses of a load balancer.

@@ -1,0 +1,159 @@
+//! IST0101 and IST0112 for destinations: hosts that no service has, ports that the service does not have, and destinations that do not
+//! say which of several ports.
+//!
+//! A host counts as there when a Service or ServiceEntry that is exported to the VirtualService's namespace has it, by its very name or
+//! by a wildcard. Source: the documentation of the messages, and of `exportTo`.
+
+use std::collections::HashMap;
+
+use sagene_api::Object;
+use sagene_api::istio::networking::VirtualService;
+use sagene_api::istio::networking::common::Destination;
+
+use super::Check;
+use super::support::destinations::{Place, destinations};
+use super::support::hosts::{Hosts, Source, may_exist_elsewhere};
+use super::support::words::{list, not_found, refer};
+use crate::code::Code;
+use crate::input::Input;
+use crate::message::Message;
+
+pub(super) const CHECK: Check = Check {
+    name: "virtualservice.DestinationHostAnalyzer",
+    description: "Destinations whose host or port no service has, and subsets without effect at an ingress gateway",
+    codes: &[
+        Code::ReferencedResourceNotFound,
+        Code::VirtualServiceDestinationPortSelectorRequired,
+        Code::IngressRouteRulesNotAffected,
+    ],
+    run,
+};
+
+fn run(input: &Input) -> Vec<Message> {
+    let hosts = Hosts::of(input);
+    // Many routes name few hosts: each is looked up once for a namespace.
+    let mut known: HashMap<(&str, &str), Option<Source<'_>>> = HashMap::new();
+    let mut messages = super::ingress_subset::run(input);
+    for object in input.snapshot.virtual_services.iter() {
+        let namespace = object.metadata.namespace.as_str();
+        for (place, destination) in
+            destinations(&object.spec).filter(|(_, destination)| !destination.host.is_empty())
+        {
+            let source = *known
+                .entry((namespace, &destination.host))
+                .or_insert_with(|| hosts.visible(&destination.host, namespace, &input.mesh));
+            let mirror = if place.is_mirror() { "mirror " } else { "" };
+            match source {
+                Some(source) => messages.extend(of_port(object, place, destination, source)),
+                None if may_exist_elsewhere(&destination.host, input) => {}
+                None => {
+                    messages.push(not_found(
+                        object,
+                        &format!("{mirror}host"),
+                        &destination.host,
+                        place.path("host"),
+                    ));
+                }
+            }
+        }
+    }
+    messages
+}
+
+fn of_port(
+    object: &Object<VirtualService>,
+    place: Place,
+    destination: &Destination,
+    source: Source<'_>,
+) -> Option<Message> {
+    let ports = source.ports();
+    let Some(port) = destination.port.as_ref().map(|port| port.number).filter(|number| *number != 0) else {
+        let text = format!(
+            "This VirtualService routes to a service {:?} that exposes multiple ports {}. Specifying a port in the destination is required to \
+             disambiguate.",
+            destination.host,
+            list(&ports)
+        );
+        let code = Code::VirtualServiceDestinationPortSelectorRequired;
+        return (ports.len() > 1).then(|| Message::new(code, refer(object), text).at(place.path("host")));
+    };
+    // A service without ports (an alias, a passthrough) takes any.
+    if ports.is_empty() || ports.contains(&port) {
+        return None;
+    }
+    let what = if place.is_mirror() { "mirror host:port" } else { "host:port" };
+    Some(not_found(object, what, &format!("{}:{port}", destination.host), place.path("port.number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{findings, texts};
+    use super::*;
+
+    const SERVICES: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}\n---\n\
+        apiVersion: v1\nkind: Service\nmetadata: {name: own, namespace: shop, annotations: {networking.istio.io/exportTo: .}}\nspec: {ports: [{name: http, port: 80}, {name: grpc, port: 90}]}\n---\n\
+        apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: infra}\nspec: {hosts: ['*.wild.io', one.io], ports: [{number: 443, name: tls, protocol: TLS}]}\n---\n";
+
+    fn route(namespace: &str, destination: &str) -> String {
+        format!(
+            "{SERVICES}apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v, namespace: {namespace}}}\nspec:\n  hosts: [x.com]\n  \
+             http:\n  - route:\n    - destination:\n        {destination}\n"
+        )
+    }
+
+    #[test]
+    fn hosts_by_every_name_they_have() {
+        assert_eq!(findings(&CHECK, &route("shop", "host: basket")), ["IST0101 VirtualService shop/v@24"]);
+        assert_eq!(texts(&CHECK, &route("shop", "host: basket")), ["Referenced host not found: \"basket\""]);
+        for bad in
+            [("web", "host: cart"), ("web", "host: own.shop.svc.cluster.local"), ("web", "host: wild.io")]
+        {
+            assert_eq!(findings(&CHECK, &route(bad.0, bad.1)).len(), 1, "{bad:?}");
+        }
+        for good in [
+            ("shop", "host: cart"),
+            ("web", "host: cart.shop"),
+            ("web", "host: cart.shop.svc"),
+            ("web", "host: cart.shop.svc.cluster.local"),
+            ("web", "host: a.b.wild.io"),
+            ("web", "host: one.io"),
+            ("shop", "{host: own, port: {number: 90}}"),
+        ] {
+            assert!(findings(&CHECK, &route(good.0, good.1)).is_empty(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn ports_that_are_not_there_or_not_named() {
+        assert_eq!(
+            texts(&CHECK, &route("shop", "{host: cart, port: {number: 81}}")),
+            ["Referenced host:port not found: \"cart:81\""]
+        );
+        assert_eq!(
+            texts(&CHECK, &route("shop", "{host: own}")),
+            [
+                "This VirtualService routes to a service \"own\" that exposes multiple ports [80 90]. Specifying a port in the destination is \
+              required to disambiguate."
+            ]
+        );
+        assert!(findings(&CHECK, &route("shop", "{host: cart, port: {number: 80}}")).is_empty());
+    }
+
+    #[test]
+    fn tcp_tls_and_mirrors_count() {
+        let routes = "  tls: [{match: [{sniHosts: [x.com]}], route: [{destination: {host: a}}]}]\n  tcp: [{route: [{destination: {host: b}}]}]\n  \
+                      http:\n  - route: [{destination: {host: cart.shop}}]\n    mirror: {host: c}\n    mirrors: [{destination: {host: d}}]\n";
+        let yaml = format!(
+            "{SERVICES}apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec:\n  hosts: [x.com]\n{routes}"
+        );
+        assert_eq!(
+            texts(&CHECK, &yaml),
+            [
+                "Referenced mirror host not found: \"c\"",
+                "Referenced mirror host not found: \"d\"",
+                "Referenced host not found: \"a\"",
+                "Referenced host not found: \"b\""
+            ]
+        );
+    }
+}

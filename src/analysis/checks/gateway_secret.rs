@@ -1,0 +1,145 @@
+//! IST0101 and IST0161 for credentials: Secrets of Gateways that are not there, and such that hold no usable certificate.
+//!
+//! The Secret has to be in the namespace of the gateway's pods. It holds `tls.crt` and `tls.key` or, in the older form, `cert` and `key`.
+
+use std::collections::BTreeSet;
+
+use sagene_api::Object;
+use sagene_api::istio::networking::Gateway;
+use sagene_api::kubernetes::Secret;
+
+use super::Check;
+use super::support::gateways::{missing, workloads};
+use super::support::pods::Pods;
+use super::support::words::{not_found, refer};
+use crate::code::Code;
+use crate::input::{Input, at};
+use crate::message::Message;
+
+pub(super) const CHECK: Check = Check {
+    name: "gateway.SecretAnalyzer",
+    description: "Gateways whose Secret is missing or holds no usable certificate",
+    codes: &[Code::ReferencedResourceNotFound, Code::InvalidGatewayCredential],
+    run,
+};
+
+fn run(input: &Input) -> Vec<Message> {
+    let pods = Pods::of(input);
+    let mut messages = Vec::new();
+    for gateway in input.snapshot.gateways.iter() {
+        messages.extend(missing(input, &pods, gateway));
+        if !input.knows::<Secret>() {
+            continue;
+        }
+        let mut places: BTreeSet<&str> =
+            workloads(&pods, gateway).iter().map(|pod| pod.metadata.namespace.as_str()).collect();
+        let places_are_known = !places.is_empty();
+        if !places_are_known {
+            places.extend([gateway.metadata.namespace.as_str(), &input.mesh.root_namespace]);
+        }
+        for (index, server) in gateway.spec.servers.iter().enumerate() {
+            let Some(tls) = &server.tls else { continue };
+            if !tls.credential_name.is_empty() {
+                let path = format!("spec.servers[{index}].tls.credentialName");
+                messages.extend(of_credential(input, gateway, &places, &tls.credential_name, &path));
+            }
+            for (position, name) in tls.credential_names.iter().enumerate() {
+                let path = format!("spec.servers[{index}].tls.credentialNames[{position}]");
+                messages.extend(of_credential(input, gateway, &places, name, &path));
+            }
+        }
+    }
+    messages
+}
+
+fn of_credential(
+    input: &Input,
+    gateway: &Object<Gateway>,
+    places: &BTreeSet<&str>,
+    name: &str,
+    path: &str,
+) -> Option<Message> {
+    // Names with a scheme are served by somebody else.
+    if name.contains("://") {
+        return None;
+    }
+    let Some(secret) = places.iter().find_map(|place| input.snapshot.get::<Secret>(place, name)) else {
+        return Some(not_found(gateway, "credentialName", name, at(path)));
+    };
+    if is_usable(secret) {
+        return None;
+    }
+    let text = format!(
+        "The credential referenced by the Gateway {} in namespace {} is invalid, which can cause the traffic not to work as expected.",
+        gateway.metadata.name, gateway.metadata.namespace
+    );
+    Some(Message::new(Code::InvalidGatewayCredential, refer(gateway), text).at(at(path)))
+}
+
+/// True where a Secret holds a certificate and a key in PEM, and the certificate can be read and has not expired.
+fn is_usable(secret: &Object<Secret>) -> bool {
+    let data = |key: &str| {
+        let written = secret.spec.string_data.get(key).map(|text| text.as_bytes().to_vec());
+        written.or_else(|| secret.spec.data.get(key).map(|bytes| bytes.0.clone()))
+    };
+    let pair = |certificate: &str, private: &str| Some((data(certificate)?, data(private)?));
+    let Some((certificate, private)) = pair("tls.crt", "tls.key").or_else(|| pair("cert", "key")) else {
+        return false;
+    };
+    let is_key = x509_parser::pem::Pem::iter_from_buffer(&private)
+        .any(|block| block.is_ok_and(|block| block.label.ends_with("PRIVATE KEY")));
+    let first = x509_parser::pem::Pem::iter_from_buffer(&certificate).next();
+    let is_certificate = first.and_then(Result::ok).is_some_and(|block| {
+        block.parse_x509().is_ok_and(|parsed| {
+            let now = jiff::Timestamp::now().as_second();
+            parsed.validity().not_after.timestamp() > now
+        })
+    });
+    is_key && is_certificate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{findings, texts};
+    use super::*;
+
+    const HEAD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: infra, labels: {istio: edge}}\n---\n\
+        apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: shop}\nspec:\n  selector: {istio: edge}\n  servers:\n  - port: {number: 443, name: https, protocol: HTTPS}\n    hosts: [a.com]\n    tls:\n      mode: SIMPLE\n      credentialName: c\n---\n";
+
+    fn secret(namespace: &str, certificate: &str, key: &str) -> String {
+        let indent = |text: &str| text.trim_end().replace('\n', "\n    ");
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: c, namespace: {namespace}}}\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
+            indent(certificate),
+            indent(key)
+        )
+    }
+
+    fn pair(expires_in_hours: i64) -> (String, String) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let mut parameters = rcgen::CertificateParams::new(vec!["a.com".to_owned()]).expect("parameters");
+        let now = std::time::SystemTime::now();
+        let hours = std::time::Duration::from_secs(3600 * expires_in_hours.unsigned_abs());
+        let end = if expires_in_hours < 0 { now - hours } else { now + hours };
+        parameters.not_before = (now - std::time::Duration::from_secs(1_000_000)).into();
+        parameters.not_after = end.into();
+        (parameters.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn secrets_that_are_missing_or_of_no_use() {
+        let (certificate, key) = pair(24);
+        assert_eq!(texts(&CHECK, HEAD), ["Referenced credentialName not found: \"c\""]);
+        assert_eq!(findings(&CHECK, HEAD), ["IST0101 Gateway shop/g@15"]);
+        // It has to be where the pods are, not where the Gateway is.
+        assert_eq!(findings(&CHECK, &(HEAD.to_owned() + &secret("shop", &certificate, &key))).len(), 1);
+        assert!(findings(&CHECK, &(HEAD.to_owned() + &secret("infra", &certificate, &key))).is_empty());
+        let expired = pair(-24);
+        for (certificate, key) in
+            [("rubbish", key.as_str()), (&certificate, "rubbish"), (&expired.0, &expired.1)]
+        {
+            let yaml = HEAD.to_owned() + &secret("infra", certificate, key);
+            assert_eq!(findings(&CHECK, &yaml), ["IST0161 Gateway shop/g@15"]);
+        }
+    }
+}
