@@ -66,6 +66,7 @@ enum Plain {
     LocalUri,
     AttemptCount,
     GrpcStatus,
+    GrpcStatusNumber,
 }
 
 const PLAIN: &[(&str, Plain)] = &[
@@ -98,8 +99,29 @@ const PLAIN: &[(&str, Plain)] = &[
     ("DOWNSTREAM_PEER_SUBJECT", Plain::PeerSubject),
     ("DOWNSTREAM_LOCAL_URI_SAN", Plain::LocalUri),
     ("UPSTREAM_REQUEST_ATTEMPT_COUNT", Plain::AttemptCount),
-    ("GRPC_STATUS_NUMBER", Plain::GrpcStatus),
+    ("GRPC_STATUS_NUMBER", Plain::GrpcStatusNumber),
     ("GRPC_STATUS", Plain::GrpcStatus),
+];
+
+/// gRPC's statuses by number.
+const GRPC: [&str; 17] = [
+    "OK",
+    "Canceled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
 ];
 
 impl Template {
@@ -156,13 +178,30 @@ impl Template {
         }
     }
 
+    /// Whether the template is nothing but one operator.
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(self.0.as_slice(), [Part::Command(..)])
+    }
+
     /// Whether the template is one numeric operator (written without quotes in JSON).
     pub(crate) fn is_number(&self) -> bool {
-        use Plain::{AttemptCount, BytesReceived, BytesSent, Duration, ResponseCode};
+        use Plain::{
+            AttemptCount, BytesReceived, BytesSent, DownstreamLocalPort, DownstreamRemotePort, Duration,
+            GrpcStatusNumber, ResponseCode,
+        };
         matches!(
             self.0.as_slice(),
             [Part::Command(
-                Command::Plain(BytesReceived | BytesSent | Duration | ResponseCode | AttemptCount),
+                Command::Plain(
+                    BytesReceived
+                        | BytesSent
+                        | Duration
+                        | ResponseCode
+                        | AttemptCount
+                        | DownstreamLocalPort
+                        | DownstreamRemotePort
+                        | GrpcStatusNumber
+                ),
                 None
             )]
         )
@@ -328,7 +367,11 @@ impl Plain {
                 out.write_all(connection.local_principal.as_deref().unwrap_or_default().as_bytes())
             }
             Self::AttemptCount => write!(out, "{}", info.attempts),
-            Self::GrpcStatus => info.grpc_status.map_or(Ok(()), |code| write!(out, "{code}")),
+            Self::GrpcStatusNumber => info.grpc_status.map_or(Ok(()), |code| write!(out, "{code}")),
+            Self::GrpcStatus => info.grpc_status.map_or(Ok(()), |code| match GRPC.get(code as usize) {
+                Some(name) => out.write_all(name.as_bytes()),
+                None => write!(out, "{code}"),
+            }),
         };
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::access_log::format::{Facts, Template};
+use crate::access_log::format::Template;
+use crate::access_log::json::JsonValue;
 use crate::access_log::writer::LogFile;
 use crate::filter::cel::{Cel, CelFacts};
 
@@ -23,7 +24,7 @@ pub(crate) struct AccessLog {
 #[derive(Debug)]
 enum Format {
     Text { template: Template, omit_empty: bool },
-    Json { fields: Vec<(String, Template)>, omit_empty: bool },
+    Json { fields: JsonValue, omit_empty: bool },
 }
 
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl AccessLog {
         line.clear();
         match &self.format {
             Format::Text { template, omit_empty } => template.render(facts, *omit_empty, &mut line),
-            Format::Json { fields, omit_empty } => render_json(fields, *omit_empty, facts, &mut line),
+            Format::Json { fields, omit_empty } => fields.write_line(facts, *omit_empty, &mut line),
         }
         self.file.write(&line);
         LINE.set(line);
@@ -119,6 +120,10 @@ fn file_log(any: &proto::Any) -> Result<(String, Format), FieldError> {
     Ok((log.path, format))
 }
 
+fn json(from: &envoy_types::pb::google::protobuf::Struct, omit_empty: bool) -> Result<Format, FieldError> {
+    Ok(Format::Json { fields: JsonValue::compile(from)?, omit_empty })
+}
+
 fn substitution(from: &core::SubstitutionFormatString) -> Result<Format, FieldError> {
     use core::substitution_format_string::Format as From;
     let omit_empty = from.omit_empty_values;
@@ -133,38 +138,6 @@ fn substitution(from: &core::SubstitutionFormatString) -> Result<Format, FieldEr
         }
         Some(From::JsonFormat(fields)) => json(fields, omit_empty).within("json_format"),
         None => default_format(),
-    }
-}
-
-fn json(from: &envoy_types::pb::google::protobuf::Struct, omit_empty: bool) -> Result<Format, FieldError> {
-    use envoy_types::pb::google::protobuf::value::Kind;
-    let mut fields = Vec::new();
-    for (key, value) in &from.fields {
-        let Some(Kind::StringValue(text)) = value.kind.as_ref() else {
-            return Err(FieldError::new(key.as_str(), "only text values are supported"));
-        };
-        fields.push((key.clone(), Template::compile(text).within(key)?));
-    }
-    fields.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(Format::Json { fields, omit_empty })
-}
-
-fn render_json(fields: &[(String, Template)], omit_empty: bool, facts: &Facts<'_>, line: &mut Vec<u8>) {
-    let mut object = serde_json::Map::new();
-    for (key, template) in fields {
-        let mut text = Vec::new();
-        template.render(facts, true, &mut text);
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let value = match (text.is_empty(), template.is_number()) {
-            (true, _) if omit_empty => continue,
-            (true, _) => serde_json::Value::Null,
-            (false, true) => text.parse::<u64>().map_or(serde_json::Value::String(text), Into::into),
-            (false, false) => serde_json::Value::String(text),
-        };
-        object.insert(key.clone(), value);
-    }
-    if serde_json::to_writer(&mut *line, &object).is_ok() {
-        line.push(b'\n');
     }
 }
 

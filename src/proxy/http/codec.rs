@@ -384,8 +384,12 @@ pub(crate) fn write_request(
         out.extend_from_slice(part);
     }
     write_headers(out, &request.headers, upgrade);
+    let bodiless = matches!(request.method.as_slice(), b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT");
     if chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    } else if !bodiless && !request.headers.contains(b"content-length") {
+        // Servers may insist on a length where a body could be.
+        out.extend_from_slice(b"content-length: 0\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }

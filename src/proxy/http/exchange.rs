@@ -421,6 +421,10 @@ impl Exchange {
         if !self.gone {
             self.info.response_code = self.response.status;
         }
+        if self.grpc {
+            let code = self.response.headers.get_text(b"grpc-status");
+            self.info.grpc_status = code.and_then(|code| code.parse().ok());
+        }
         self.leave();
         // The rest of an unread request body cannot be told from the next request.
         if !self.request.keep_alive {

@@ -69,7 +69,8 @@ async fn serve_stream(
 /// `None` = the head breaks the rules of HTTP.
 fn request_of(parts: http::request::Parts, scene: &Scene) -> Option<Request> {
     let mut headers = to_list(&parts.headers);
-    if headers.len() > scene.manager.max_header_count {
+    let refused = |name: &[u8]| scene.manager.reject_underscores && name.contains(&b'_');
+    if headers.len() > scene.manager.max_header_count || headers.iter().any(|(name, _)| refused(name)) {
         return None;
     }
     let authority = match parts.uri.authority() {

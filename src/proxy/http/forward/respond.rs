@@ -39,8 +39,10 @@ pub(super) async fn respond(
     take_peer(exchange);
     strip_hop_by_hop(&mut exchange.response.headers);
     exchange.info.details = "via_upstream".into();
-    exchange.info.grpc_status =
-        exchange.response.headers.get_text(b"grpc-status").and_then(|code| code.parse().ok());
+    if exchange.grpc {
+        let code = exchange.response.headers.get_text(b"grpc-status");
+        exchange.info.grpc_status = code.and_then(|code| code.parse().ok());
+    }
     exchange.info.response_code = status;
     exchange.leave();
     if !exchange.request.keep_alive {
@@ -67,7 +69,7 @@ pub(super) async fn respond(
         return;
     }
     let transfer = {
-        let (sent, code) = (&mut exchange.info.bytes_sent, &mut exchange.info.grpc_status);
+        let (sent, code) = (&mut exchange.info.bytes_sent, (exchange.grpc, &mut exchange.info.grpc_status));
         let download = download(&mut body, &mut sink, plan, sent, code);
         let both = alarm.limit(|| plan.clock.due(), side_by_side(download, answered.upload.take()));
         tokio::select! {
@@ -114,7 +116,7 @@ async fn download(
     sink: &mut Sink,
     plan: &Plan<'_>,
     sent: &mut u64,
-    grpc_status: &mut Option<u32>,
+    (grpc, grpc_status): (bool, &mut Option<u32>),
 ) -> Result<(), PumpError> {
     pieces(body, sink, |piece| {
         plan.clock.moved.set(Instant::now());
@@ -123,7 +125,7 @@ async fn download(
     .await?;
     let trailers = body.trailers();
     let code = trailers.as_ref().and_then(|list: &HeaderList| list.get_text(b"grpc-status")?.parse().ok());
-    if code.is_some() {
+    if code.is_some() && grpc {
         *grpc_status = code;
     }
     sink.finish(trailers).await.map_err(PumpError::Sink)

@@ -163,6 +163,30 @@ fn heads_that_are_none_are_answered_and_logged() {
 }
 
 #[test]
+fn json_lines_have_the_shape_they_are_given() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("log");
+    let format = r#"{"code": "%RESPONSE_CODE%", "missing": "%REQ(X-NO)%", "text": "code %RESPONSE_CODE%", "fixed": 7,
+        "inner": {"flags": "%RESPONSE_FLAGS%", "yes": true}, "list": ["%PROTOCOL%", 1.5], "status": "%GRPC_STATUS%"}"#;
+    let (proxy, address) = start(Setup::plain(&[]).with_json_access_log(&path, format));
+    let request =
+        b"POST /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/grpc\r\n\r\n";
+    assert!(talk(address, request, |_| false).contains("grpc-status: 14\r\n"));
+    let until = Instant::now() + Duration::from_secs(10);
+    let line = loop {
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.ends_with('\n') => break text,
+            _ => assert!(Instant::now() < until, "no line"),
+        }
+    };
+    assert_eq!(
+        line,
+        "{\"code\":200,\"fixed\":7,\"inner\":{\"flags\":\"UH\",\"yes\":true},\"list\":[\"HTTP/1.1\",1.5],\"missing\":null,\"status\":\"Unavailable\",\"text\":\"code 200\"}\n"
+    );
+    proxy.stop();
+}
+
+#[test]
 fn a_body_is_sent_again_as_far_as_it_may_be_kept() {
     for (length, attempts) in [(1000, 2), (3000, 1)] {
         let setup = Setup::plain(&[echo_server("503 Service Unavailable")])

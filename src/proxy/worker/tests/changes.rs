@@ -2,10 +2,60 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::config::{Backend, Setup, certificates};
-use super::{echo_server, get, start};
+use super::{Proxy, ProxyOptions, echo_server, get, start};
+use crate::config::proto::route;
+
+#[test]
+fn shifting_weights_loses_nothing() {
+    let (first, second) = (echo_server("200 First"), echo_server("200 Second"));
+    let setup = |share: u32| {
+        Setup::plain(&[Backend { address: first.address }]).with_action(move |action| {
+            let clusters = [("backend", share), ("other", 100 - share)].map(|(name, weight)| {
+                let weight = Some(envoy_types::pb::google::protobuf::UInt32Value { value: weight });
+                route::weighted_cluster::ClusterWeight { name: name.into(), weight, ..Default::default() }
+            });
+            let set = route::WeightedCluster { clusters: clusters.into(), ..Default::default() };
+            action.cluster_specifier = Some(route::route_action::ClusterSpecifier::WeightedClusters(set));
+        })
+    };
+    let mut bootstrap = setup(50).bootstrap();
+    let resources = bootstrap.static_resources.as_mut().expect("resources");
+    let mut other = Setup::plain(&[Backend { address: second.address }]).bootstrap();
+    let mut other = other.static_resources.take().expect("resources").clusters.remove(0);
+    other.name = "other".into();
+    resources.clusters.push(other);
+    let proxy = Proxy::run_static(ProxyOptions::default(), &bootstrap).expect("accepted");
+    let address = proxy.listening().first().expect("listening").1;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    while !done.load(Ordering::Relaxed) || count < 50 {
+                        let answer = get(address, "/hello");
+                        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                        count += 1;
+                    }
+                })
+            })
+            .collect();
+        for share in (0..=100).cycle().step_by(7).take(100) {
+            for update in setup(share).updates() {
+                proxy.config().apply_static(update).expect("accepted");
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().expect("no request is lost"));
+    });
+    let served = |name: &str| proxy.stats().endpoints(name).first().map_or(0, |each| each.rq_total);
+    assert!(served("backend") > 0 && served("other") > 0);
+    proxy.stop();
+}
 
 #[test]
 fn connections_survive_what_does_not_concern_them() {

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, UInt32Value};
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Any, BoolValue, Duration, ListValue, Struct, UInt32Value, Value};
 use prost::Message;
 
 use crate::config::proto::network::http_connection_manager::v3 as hcm;
@@ -175,6 +176,27 @@ impl Setup {
         self.with_manager(|manager| manager.access_log = vec![log])
     }
 
+    /// Requests are logged as JSON of this shape.
+    pub(super) fn with_json_access_log(self, path: &std::path::Path, format: &str) -> Self {
+        use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
+            FileAccessLog, file_access_log::AccessLogFormat,
+        };
+        let format = serde_json::from_str(format).expect("JSON");
+        let Some(Kind::StructValue(fields)) = protobuf(format).kind else { panic!("no object") };
+        let format = core::SubstitutionFormatString {
+            format: Some(core::substitution_format_string::Format::JsonFormat(fields)),
+            ..Default::default()
+        };
+        let file = FileAccessLog {
+            path: path.to_string_lossy().into_owned(),
+            access_log_format: Some(AccessLogFormat::LogFormat(format)),
+        };
+        let name = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
+        let config = accesslog::access_log::ConfigType::TypedConfig(any(name, &file));
+        let log = accesslog::AccessLog { config_type: Some(config), ..Default::default() };
+        self.with_manager(|manager| manager.access_log = vec![log])
+    }
+
     pub(super) fn with_http2(self) -> Self {
         self.with_cluster(|cluster| {
             #[allow(deprecated, reason = "the short form of the same")]
@@ -281,6 +303,21 @@ impl Setup {
         };
         bootstrap::Bootstrap { static_resources: Some(resources), ..Default::default() }
     }
+}
+
+fn protobuf(json: serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(value),
+        Json::Number(value) => Kind::NumberValue(value.as_f64().expect("number")),
+        Json::String(value) => Kind::StringValue(value),
+        Json::Array(list) => Kind::ListValue(ListValue { values: list.into_iter().map(protobuf).collect() }),
+        Json::Object(fields) => Kind::StructValue(Struct {
+            fields: fields.into_iter().map(|(key, value)| (key, protobuf(value))).collect(),
+        }),
+    };
+    Value { kind: Some(kind) }
 }
 
 fn socket<M: Message>(name: &str, context: &M) -> core::TransportSocket {

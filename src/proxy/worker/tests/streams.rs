@@ -96,10 +96,33 @@ fn trailers_cross_from_one_protocol_to_the_other() {
     proxy.stop();
 }
 
+/// A server that hands over the head of every request, and never answers.
+fn recording_server() -> (Backend, std::sync::mpsc::Receiver<String>) {
+    use std::io::Read;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let backend = Backend { address: listener.local_addr().expect("address") };
+    let (tell, heads) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let (mut input, mut piece) = (Vec::new(), [0; 4096]);
+            while !input.windows(4).any(|four| four == b"\r\n\r\n") {
+                match socket.read(&mut piece) {
+                    Ok(count) if count > 0 => input.extend_from_slice(&piece[..count]),
+                    _ => break,
+                }
+            }
+            let _ = tell.send(String::from_utf8_lossy(&input).into_owned());
+            std::mem::forget(socket);
+        }
+    });
+    (backend, heads)
+}
+
 #[test]
 fn mirrors_get_a_copy_and_have_no_say() {
-    let mirrored = echo_server("500 Internal Server Error");
+    let (mirrored, heads) = recording_server();
     let setup = Setup::plain(&[echo_server("200 OK")]).with_action(|action| {
+        action.prefix_rewrite = "/there".into();
         let policy =
             route::route_action::RequestMirrorPolicy { cluster: "mirror".into(), ..Default::default() };
         action.request_mirror_policies.push(policy);
@@ -111,8 +134,11 @@ fn mirrors_get_a_copy_and_have_no_say() {
     bootstrap.static_resources.as_mut().expect("resources").clusters.push(other);
     let proxy = super::Proxy::run_static(super::ProxyOptions::default(), &bootstrap).expect("accepted");
     let address = proxy.listening().first().expect("listening").1;
-    let request = b"POST /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
+    let request = b"POST /hello HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
     assert!(talk(address, request, |_| false).starts_with("HTTP/1.1 200 "));
+    let head = heads.recv_timeout(Duration::from_secs(5)).expect("the mirror gets a copy");
+    assert!(head.starts_with("POST /there HTTP/1.1\r\nhost: a-shadow:80\r\n"), "{head}");
+    assert!(head.contains("x-envoy-internal: true\r\n"), "{head}");
     let until = Instant::now() + Duration::from_secs(5);
     while !proxy.stats().render_text().contains("cluster.mirror.upstream_rq_total: 1\n") {
         assert!(Instant::now() < until, "the mirror gets no request");
