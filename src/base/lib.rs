@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod connect;
 pub mod crypto;
+pub mod dns_message;
 pub mod drain;
 pub mod hint;
 pub mod logging;

@@ -19,6 +19,7 @@ pub use resource::ResourceRef;
 use crate::apiserver::actor::Actor;
 pub use crate::apiserver::error::ApiError;
 use crate::apiserver::operations::Operations;
+pub(crate) use crate::apiserver::operations::{OwnerChange, OwnerEvents};
 pub use crate::apiserver::watch::{ObjectWatch, WatchEvent, WatchEventType};
 
 /// A cheap handle on the embedded API server that acts as one named system user.
@@ -151,6 +152,30 @@ impl ApiClient {
         options: &DeleteOptions,
     ) -> Result<Arc<Value>, ApiError> {
         self.operations.delete_object(&self.actor, resource, namespace, name, options).await
+    }
+
+    /// The objects of any kind that name this uid as an owner, with their kinds.
+    pub(crate) fn dependents(&self, uid: &str) -> Vec<(ResourceRef, Arc<Value>)> {
+        self.operations.dependents(uid)
+    }
+
+    /// Kind, namespace and name of every object that names an owner.
+    pub(crate) fn owned(&self) -> Vec<(ResourceRef, String, String)> {
+        self.operations.owned()
+    }
+
+    /// What happens to owners from now on; only the last who asks is told.
+    pub(crate) fn owner_events(&self) -> OwnerEvents {
+        self.operations.owner_events()
+    }
+
+    /// What the status of a ResourceQuota or a PodDisruptionBudget should be now.
+    pub(crate) fn limit_status(&self, resource: &ResourceRef, object: &Value) -> Value {
+        if *resource == ResourceRef::RESOURCE_QUOTAS {
+            self.operations.quota_status(object)
+        } else {
+            self.operations.disruption(object).status(object)
+        }
     }
 
     /// Signs a token of a service account, as the `token` subresource does, and returns the `TokenRequest` with its status.

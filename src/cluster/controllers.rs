@@ -4,19 +4,24 @@
 //! so there are no caches to be stale and no expectations to keep. A key that fails is tried again with growing pauses.
 
 mod context;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod endpoint_slice;
+mod event_expiry;
 mod garbage;
 mod job;
 mod key;
+mod limits;
 mod namespace;
 mod pod_owner;
 mod queue;
 mod replica_set;
 mod stateful_set;
+pub(crate) mod storage;
 mod watches;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,14 +39,17 @@ const WORKERS: usize = 4;
 /// What a reconciliation asks for after itself.
 pub(crate) type Reconciled = Result<Option<Duration>, ApiError>;
 
-/// Runs all controllers until `shutdown`. `ca_certificate` is published to every namespace.
-pub async fn run(api: ApiClient, ca_certificate: String, shutdown: CancellationToken) {
+/// Runs all controllers until `shutdown`. `ca_certificate` is published to every namespace; `volumes` is the folder for
+/// PersistentVolumes that are made on demand.
+pub async fn run(api: ApiClient, ca_certificate: String, volumes: PathBuf, shutdown: CancellationToken) {
     let queue = Arc::new(Queue::default());
-    let context = Arc::new(Context::new(api, ca_certificate));
+    let context = Arc::new(Context::new(api, ca_certificate, volumes));
     let mut tasks = JoinSet::new();
     for resource in watches::WATCHED {
         tasks.spawn(watches::follow(context.clone(), queue.clone(), resource));
     }
+    tasks.spawn(event_expiry::run(context.clone()));
+    tasks.spawn(garbage::follow(context.clone(), queue.clone()));
     for _ in 0..WORKERS {
         tasks.spawn(work(context.clone(), queue.clone()));
     }
@@ -76,6 +84,10 @@ async fn reconcile(context: &Context, key: &Key) -> Reconciled {
         Key::StatefulSet(namespace, name) => stateful_set::reconcile(context, namespace, name).await,
         Key::DaemonSet(namespace, name) => daemon_set::reconcile(context, namespace, name).await,
         Key::Job(namespace, name) => job::reconcile(context, namespace, name).await,
+        Key::Claim(namespace, name) => storage::claim(context, namespace, name).await,
+        Key::Limits(namespace) => limits::reconcile(context, namespace).await,
+        Key::Volume(name) => storage::volume(context, name).await,
+        Key::CronJob(namespace, name) => cron_job::reconcile(context, namespace, name).await,
         Key::Service(namespace, name) => endpoint_slice::reconcile(context, namespace, name).await,
         Key::OwnerGone { namespace, uid } => garbage::owner_gone(context, namespace, uid).await,
         Key::Dependent { resource, namespace, name } => {

@@ -7,6 +7,7 @@ pub mod api_client;
 pub mod apiserver;
 pub mod controllers;
 mod dns;
+mod events;
 pub mod launcher;
 mod network;
 mod node;

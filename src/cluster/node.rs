@@ -18,7 +18,7 @@ mod pod_spec;
 mod probe;
 mod prober;
 mod process;
-mod quantity;
+pub(crate) mod quantity;
 mod reaper;
 mod registration;
 mod runtime;

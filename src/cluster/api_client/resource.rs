@@ -98,6 +98,9 @@ impl ResourceRef {
     /// `persistentvolumeclaims` of `the core group`.
     pub const PERSISTENT_VOLUME_CLAIMS: ResourceRef =
         Self::fixed("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true);
+    /// `storageclasses` of `storage.k8s.io`.
+    pub const STORAGE_CLASSES: ResourceRef =
+        Self::fixed("storage.k8s.io", "v1", "storageclasses", "StorageClass", false);
     /// `replicationcontrollers` of `the core group`.
     pub const REPLICATION_CONTROLLERS: ResourceRef =
         Self::fixed("", "v1", "replicationcontrollers", "ReplicationController", true);
@@ -161,6 +164,7 @@ impl ResourceRef {
         &Self::EVENTS,
         &Self::PERSISTENT_VOLUMES,
         &Self::PERSISTENT_VOLUME_CLAIMS,
+        &Self::STORAGE_CLASSES,
         &Self::REPLICATION_CONTROLLERS,
         &Self::LIMIT_RANGES,
         &Self::RESOURCE_QUOTAS,

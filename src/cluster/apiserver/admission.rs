@@ -1,5 +1,6 @@
 //! Admission: what the server itself adds to objects, and the webhooks.
 
+mod limit_range;
 mod service_account;
 mod webhook;
 
@@ -34,9 +35,13 @@ pub(crate) fn admit_builtin_create(
             service_account::admit(operations, target, object)?;
             add_tolerations(object);
             set_priority(operations, object);
+            limit_range::admit(operations, target, object)?;
         }
         ("networking.k8s.io", "ingresses") => default_ingress_class(operations, object),
-        ("", "persistentvolumeclaims") => default_storage_class(operations, object),
+        ("", "persistentvolumeclaims") => {
+            default_storage_class(operations, object);
+            limit_range::admit(operations, target, object)?;
+        }
         ("", "serviceaccounts") => {}
         _ => {}
     }

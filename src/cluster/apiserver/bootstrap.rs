@@ -16,6 +16,11 @@ pub(super) async fn create_missing(
     advertise: SocketAddr,
     ca_certificate: &str,
 ) -> Result<(), ApiError> {
+    let class = json!({
+        "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": crate::controllers::storage::PROVISIONER, "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate",
+    });
+    ensure(client, &ResourceRef::STORAGE_CLASSES, "", class).await?;
     for name in NAMESPACES {
         ensure(client, &ResourceRef::NAMESPACES, "", json!({"metadata": {"name": name}})).await?;
     }

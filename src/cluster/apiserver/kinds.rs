@@ -65,6 +65,10 @@ pub(crate) fn prepare_create(target: &Target, object: &mut Value) {
         ("", "services") => object["status"] = json!({"loadBalancer": {}}),
         ("networking.k8s.io", "ingresses") => object["status"] = json!({"loadBalancer": {}}),
         ("", "nodes") => {}
+        ("batch", "jobs") => {
+            object["status"] = json!({});
+            select_own_pods(object);
+        }
         ("apps" | "batch", _) if version.status => object["status"] = json!({}),
         _ => {}
     }
@@ -72,6 +76,22 @@ pub(crate) fn prepare_create(target: &Target, object: &mut Value) {
         custom::apply_defaults(object);
         custom::establish(object, None);
     }
+}
+
+/// A job selects its pods by its own uid, unless its writer wants otherwise.
+fn select_own_pods(job: &mut Value) {
+    if job["spec"]["manualSelector"] == true || !job["spec"]["template"].is_object() {
+        return;
+    }
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    let labels = &mut job["spec"]["template"]["metadata"]["labels"];
+    for prefix in ["batch.kubernetes.io/", ""] {
+        labels[format!("{prefix}controller-uid")] = uid.clone();
+        if name.is_string() {
+            labels[format!("{prefix}job-name")] = name.clone();
+        }
+    }
+    job["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = uid;
 }
 
 /// What Kubernetes' update strategies do: an update of the object keeps its status, an update of the status keeps the rest.

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod in_process;
 mod modify;
+mod ownership;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::watch::ObjectWatch;
 
 pub(crate) use delete::DeleteRequest;
 pub(crate) use modify::{Change, PatchBody};
+pub(crate) use ownership::{OwnerChange, OwnerEvents};
 
 /// What an operation is about.
 #[derive(Clone, Debug)]
@@ -102,7 +104,9 @@ pub(crate) struct Outcome {
 /// Everything operations need. One per server.
 pub(crate) struct Operations {
     pub(crate) store: Arc<Store>,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
+    /// Held while an object is counted against a quota.
+    pub(crate) quota_lock: tokio::sync::Mutex<()>,
     pub(crate) services: ServiceAllocator,
     pub(crate) webhooks: WebhookClients,
     pub(crate) tokens: TokenKeys,
@@ -118,7 +122,8 @@ impl Operations {
     pub(crate) fn new(store: Arc<Store>, tokens: TokenKeys) -> Self {
         let operations = Self {
             store,
-            registry: Registry::new(),
+            registry: Arc::new(Registry::new()),
+            quota_lock: tokio::sync::Mutex::new(()),
             services: ServiceAllocator::default(),
             webhooks: WebhookClients::default(),
             tokens,

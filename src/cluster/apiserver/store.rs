@@ -5,6 +5,7 @@
 //! disk. After a restart the revision jumps ahead, so that a revision which was seen but never acknowledged is not used twice.
 
 mod journal;
+mod owners;
 mod table;
 
 use std::collections::HashMap;
@@ -12,10 +13,12 @@ use std::path::Path;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use journal::{Journal, JournalEntry};
 pub use journal::{JournalError, OBJECTS_FILE};
+pub(crate) use owners::OwnerEvent;
+use owners::Owners;
 use table::Table;
 pub(crate) use table::{Change, ChangeType, ObjectKey};
 
@@ -36,6 +39,7 @@ pub enum StoreError {
 struct State {
     revision: u64,
     tables: HashMap<TableName, Table>,
+    owners: Owners,
 }
 
 /// The store. Shared behind an `Arc`.
@@ -80,10 +84,12 @@ impl Store {
         let (journal, loaded) = Journal::open(folder)?;
         let mut tables: HashMap<TableName, Table> = HashMap::new();
         let opened_at = loaded.revision + if loaded.revision == 0 { 1 } else { REVISION_JUMP };
+        let mut owners = Owners::default();
         for (table, key, object) in loaded.objects {
+            owners.change(&table, &key, None, Some(&object));
             tables.entry(table).or_insert_with(|| Table::new(opened_at)).load(key, object);
         }
-        Ok(Self { state: RwLock::new(State { revision: opened_at, tables }), journal, opened_at })
+        Ok(Self { state: RwLock::new(State { revision: opened_at, tables, owners }), journal, opened_at })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -154,6 +160,7 @@ impl Store {
         object["metadata"]["resourceVersion"] = Value::String(revision.to_string());
         let object = Arc::new(object);
         let opened_at = self.opened_at;
+        state.owners.change(table_name, key, current.as_deref(), (!removed).then_some(&*object));
         let table = state.tables.entry(table_name.clone()).or_insert_with(|| Table::new(opened_at));
         table.apply(key.clone(), object.clone(), removed, revision);
         let (acknowledge, durable) = match durability {
@@ -195,6 +202,26 @@ impl Store {
         let current = state.revision;
         let Some(table) = state.tables.get(table) else { return Some((Vec::new(), current)) };
         table.changes_after(revision, limit).map(|changes| (changes, current))
+    }
+
+    /// The objects that name this owner, with the resource of each.
+    pub(crate) fn dependents(&self, uid: &str) -> Vec<(TableName, Arc<Value>)> {
+        let state = self.read();
+        let found = state.owners.of(uid).filter_map(|(table, key)| {
+            let object = state.tables.get(table)?.objects.get(key)?;
+            Some((table.clone(), object.clone()))
+        });
+        found.collect()
+    }
+
+    /// Every object that names an owner, with its resource.
+    pub(crate) fn owned(&self) -> Vec<(TableName, ObjectKey)> {
+        self.read().owners.all().into_iter().collect()
+    }
+
+    /// What happens to owners from now on; only the last who asks is told.
+    pub(crate) fn owner_events(&self) -> mpsc::UnboundedReceiver<OwnerEvent> {
+        self.write_lock().owners.listen()
     }
 
     /// Waits until everything written so far is on disk. False when the disk refuses.

@@ -1,19 +1,25 @@
 //! What all controllers work with: the API, and small readings of objects.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::api_client::{ApiClient, ApiError, ListOptions, ResourceRef};
+use crate::events::EventRecorder;
 
 pub(super) struct Context {
     pub(super) api: ApiClient,
     pub(super) ca_certificate: String,
+    pub(super) events: EventRecorder,
+    /// Folder of the PersistentVolumes that are made on demand.
+    pub(super) volumes: PathBuf,
 }
 
 impl Context {
-    pub(super) fn new(api: ApiClient, ca_certificate: String) -> Self {
-        Self { api: api.acting_as("system:kube-controller-manager"), ca_certificate }
+    pub(super) fn new(api: ApiClient, ca_certificate: String, volumes: PathBuf) -> Self {
+        let api = api.acting_as("system:kube-controller-manager");
+        Self { events: EventRecorder::new(api.clone()), api, ca_certificate, volumes }
     }
 
     /// An object; `None` where it does not exist.

@@ -29,14 +29,14 @@ pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
         let (kept, gone): (Vec<_>, Vec<_>) = pods
             .into_iter()
             .partition(|pod| nodes.iter().any(|node| on(pod, node)) && (is_current(pod) || !replaced));
-        delete_all(context, &gone).await?;
+        delete_all(context, &ResourceRef::DAEMON_SETS, &set, &gone).await?;
         let missing = nodes.iter().filter(|node| !kept.iter().chain(&gone).any(|pod| on(pod, node)));
         let missing = missing.map(|node| {
             let mut pod = pod(&ResourceRef::DAEMON_SETS, &set, None, &[(HASH, &hash)]);
             pod["spec"]["nodeName"] = json!(node);
             pod
         });
-        create_all(context, missing.collect()).await?;
+        create_all(context, &ResourceRef::DAEMON_SETS, &set, missing.collect()).await?;
         pods = kept;
     }
     let (ready, available, next) = availability(&set, &pods);

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::Reconciled;
 use super::context::{Context, text};
+use super::key::Key;
 use super::namespace::namespaced_kinds;
-use crate::api_client::{ApiError, ResourceRef};
+use super::queue::Queue;
+use crate::api_client::{ApiError, OwnerChange, ResourceRef};
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -22,26 +24,30 @@ fn owners(object: &Value) -> &[Value] {
     object["metadata"]["ownerReferences"].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Everything in a namespace that names the owner, with its kind. Cluster-scoped owners may own in all namespaces.
-async fn dependents(
-    context: &Context,
-    namespace: &str,
-    uid: &str,
-) -> Result<Vec<(ResourceRef, Arc<Value>)>, ApiError> {
-    let mut found = Vec::new();
-    for resource in namespaced_kinds(context).await? {
-        for object in context.list(&resource, namespace).await? {
-            if owners(&object).iter().any(|owner| text(owner, "/uid") == uid) {
-                found.push((resource.clone(), object));
-            }
-        }
+/// Everything that names the owner, with its kind. Cluster-scoped owners may own in all namespaces, others in their own.
+fn dependents(context: &Context, namespace: &str, uid: &str) -> Vec<(ResourceRef, Arc<Value>)> {
+    let mut found = context.api.dependents(uid);
+    found.retain(|(_, object)| namespace.is_empty() || text(object, "/metadata/namespace") == namespace);
+    found
+}
+
+/// Follows what happens to owners of every kind. What lost its owner while nobody looked is found at the start.
+pub(super) async fn follow(context: Arc<Context>, queue: Arc<Queue>) {
+    let mut events = context.api.owner_events();
+    for (resource, namespace, name) in context.api.owned() {
+        queue.add(Key::Dependent { resource, namespace, name });
     }
-    Ok(found)
+    while let Some(event) = events.next().await {
+        queue.add(match event {
+            OwnerChange::Gone { namespace, uid } => Key::OwnerGone { namespace, uid },
+            OwnerChange::Leaving { resource, namespace, name } => Key::Leaving { resource, namespace, name },
+        });
+    }
 }
 
 /// An owner is gone: dependents without any other owner go too.
 pub(super) async fn owner_gone(context: &Context, namespace: &str, uid: &str) -> Reconciled {
-    for (resource, object) in dependents(context, namespace, uid).await? {
+    for (resource, object) in dependents(context, namespace, uid) {
         collect(context, &resource, &object).await?;
     }
     Ok(None)
@@ -101,13 +107,13 @@ pub(super) async fn leaving(
     let finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let uid = text(&object, "/metadata/uid");
     if finalizers.iter().any(|finalizer| finalizer == ORPHAN) {
-        for (kind, dependent) in dependents(context, namespace, uid).await? {
+        for (kind, dependent) in dependents(context, namespace, uid) {
             forget(context, &kind, &dependent, uid).await?;
         }
         remove_finalizer(context, resource, &object, ORPHAN).await?;
     } else if finalizers.iter().any(|finalizer| finalizer == FOREGROUND) {
         let mut blocking = 0;
-        for (kind, dependent) in dependents(context, namespace, uid).await? {
+        for (kind, dependent) in dependents(context, namespace, uid) {
             let blocks = owners(&dependent)
                 .iter()
                 .any(|owner| text(owner, "/uid") == uid && owner["blockOwnerDeletion"] == true);
@@ -117,8 +123,15 @@ pub(super) async fn leaving(
                     propagation: Some(crate::api_client::Propagation::Foreground),
                     ..Default::default()
                 };
-                let deleted =
-                    context.api.delete(&kind, namespace, text(&dependent, "/metadata/name"), &options).await;
+                let deleted = context
+                    .api
+                    .delete(
+                        &kind,
+                        text(&dependent, "/metadata/namespace"),
+                        text(&dependent, "/metadata/name"),
+                        &options,
+                    )
+                    .await;
                 deleted
                     .map(|_| ())
                     .or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) })?;

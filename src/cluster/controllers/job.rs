@@ -8,6 +8,7 @@ use super::Reconciled;
 use super::context::{Context, now, number, seconds_since, set_condition, text};
 use super::pod_owner::{create_all, delete_all, is_active, is_ready, pod};
 use crate::api_client::ResourceRef;
+use crate::events::Event;
 
 pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) -> Reconciled {
     let Some(job) = context.get(&ResourceRef::JOBS, namespace, name).await? else { return Ok(None) };
@@ -25,7 +26,7 @@ pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
     let suspended = job["spec"]["suspend"] == true;
     let mut running = active.len() as i64;
     if verdict.is_some() || suspended {
-        delete_all(context, &active).await?;
+        delete_all(context, &ResourceRef::JOBS, &job, &active).await?;
         running = 0;
     } else {
         let wanted = number(&job, "/spec/parallelism")
@@ -36,7 +37,14 @@ pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
         });
         let missing: Vec<Value> = missing.collect();
         running += missing.len() as i64;
-        create_all(context, missing).await?;
+        create_all(context, &ResourceRef::JOBS, &job, missing).await?;
+    }
+    if let Some((kind, reason, message)) = verdict {
+        let event = match kind {
+            "Complete" => Event::normal("Completed", "Job completed"),
+            _ => Event::warning(reason, message),
+        };
+        context.events.record("job-controller", &ResourceRef::JOBS, &job, event);
     }
     let ready = active.iter().filter(|pod| is_ready(pod)).count();
     context

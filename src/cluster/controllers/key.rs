@@ -13,6 +13,13 @@ pub(super) enum Key {
     StatefulSet(String, String),
     DaemonSet(String, String),
     Job(String, String),
+    CronJob(String, String),
+    /// A PersistentVolumeClaim.
+    Claim(String, String),
+    /// The quotas and disruption budgets of a namespace.
+    Limits(String),
+    /// A PersistentVolume.
+    Volume(String),
     /// A Service, for its EndpointSlices.
     Service(String, String),
     /// An object is gone: what it owned may have to go too.
@@ -22,13 +29,13 @@ pub(super) enum Key {
     },
     /// An object with owners: they may be gone already.
     Dependent {
-        resource: &'static ResourceRef,
+        resource: ResourceRef,
         namespace: String,
         name: String,
     },
     /// An object that waits for the garbage collector before it goes.
     Leaving {
-        resource: &'static ResourceRef,
+        resource: ResourceRef,
         namespace: String,
         name: String,
     },
@@ -43,6 +50,10 @@ impl fmt::Display for Key {
             Self::StatefulSet(namespace, name) => write!(formatter, "statefulset {namespace}/{name}"),
             Self::DaemonSet(namespace, name) => write!(formatter, "daemonset {namespace}/{name}"),
             Self::Job(namespace, name) => write!(formatter, "job {namespace}/{name}"),
+            Self::Claim(namespace, name) => write!(formatter, "persistentvolumeclaim {namespace}/{name}"),
+            Self::Limits(namespace) => write!(formatter, "quotas and disruption budgets of {namespace}"),
+            Self::Volume(name) => write!(formatter, "persistentvolume {name}"),
+            Self::CronJob(namespace, name) => write!(formatter, "cronjob {namespace}/{name}"),
             Self::Service(namespace, name) => write!(formatter, "endpoints of service {namespace}/{name}"),
             Self::OwnerGone { namespace, uid } => write!(formatter, "dependents of {uid} in {namespace:?}"),
             Self::Dependent { resource, namespace, name } => {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, controller_reference, number, seconds_since, text};
 use crate::api_client::{ApiError, ResourceRef};
+use crate::events::Event;
 
 /// A pod of `owner` from its template. With `name` it is called so, else by a prefix and letters of the server's.
 pub(super) fn pod(
@@ -40,20 +41,54 @@ pub(super) fn pod(
     pod
 }
 
-/// Creates pods side by side; the first failure is returned after all were tried.
-pub(super) async fn create_all(context: &Context, pods: Vec<Value>) -> Result<(), ApiError> {
+/// Creates the owner's pods side by side and tells of it; the first failure is returned after all were tried.
+pub(super) async fn create_all(
+    context: &Context,
+    resource: &ResourceRef,
+    owner: &Value,
+    pods: Vec<Value>,
+) -> Result<(), ApiError> {
     let created = pods.into_iter().map(|pod| {
         let namespace = text(&pod, "/metadata/namespace").to_owned();
-        async move { context.api.create(&ResourceRef::PODS, &namespace, pod).await }
+        async move {
+            let created = context.api.create(&ResourceRef::PODS, &namespace, pod).await;
+            tell(
+                context,
+                resource,
+                owner,
+                match &created {
+                    Ok(pod) => Event::normal(
+                        "SuccessfulCreate",
+                        format!("Created pod: {}", text(pod, "/metadata/name")),
+                    ),
+                    Err(error) => Event::warning("FailedCreate", format!("Error creating: {error}")),
+                },
+            );
+            created
+        }
     });
     let outcomes = futures::future::join_all(created).await;
     outcomes.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }
 
-/// Deletes pods side by side.
-pub(super) async fn delete_all(context: &Context, pods: &[Arc<Value>]) -> Result<(), ApiError> {
+fn tell(context: &Context, resource: &ResourceRef, owner: &Value, event: Event) {
+    let component = format!("{}-controller", resource.kind.to_ascii_lowercase());
+    context.events.record(&component, resource, owner, event);
+}
+
+/// Deletes the owner's pods side by side and tells of it.
+pub(super) async fn delete_all(
+    context: &Context,
+    resource: &ResourceRef,
+    owner: &Value,
+    pods: &[Arc<Value>],
+) -> Result<(), ApiError> {
     let kind = ResourceRef::PODS;
     let deleted = futures::future::join_all(pods.iter().map(|pod| context.delete(&kind, pod))).await;
+    for (pod, _) in pods.iter().zip(&deleted).filter(|(_, deleted)| deleted.is_ok()) {
+        let message = format!("Deleted pod: {}", text(pod, "/metadata/name"));
+        tell(context, resource, owner, Event::normal("SuccessfulDelete", message));
+    }
     deleted.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }
 

@@ -30,10 +30,10 @@ async fn scale(context: &Context, set: &Value, pods: &mut [Arc<Value>]) -> Resul
     let wanted = usize::try_from(number(set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
     if pods.len() < wanted {
         let missing = (pods.len()..wanted).map(|_| pod(&ResourceRef::REPLICA_SETS, set, None, &[])).collect();
-        return create_all(context, missing).await;
+        return create_all(context, &ResourceRef::REPLICA_SETS, set, missing).await;
     }
     by_worth(pods);
-    delete_all(context, &pods[..pods.len() - wanted]).await
+    delete_all(context, &ResourceRef::REPLICA_SETS, set, &pods[..pods.len() - wanted]).await
 }
 
 fn status(set: &Value, replicas: usize, ready: usize, available: usize, failure: Option<&ApiError>) -> Value {

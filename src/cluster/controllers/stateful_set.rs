@@ -1,5 +1,7 @@
 //! StatefulSets: pods with names that stay, one after the other.
 
+mod claims;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -67,6 +69,7 @@ async fn step(context: &Context, set: &Value, pods: &[Arc<Value>], hash: &str) -
                 let mut pod = pod(&ResourceRef::STATEFUL_SETS, set, Some(&pod_name), &labels);
                 pod["spec"]["hostname"] = json!(pod_name);
                 pod["spec"]["subdomain"] = set["spec"]["serviceName"].clone();
+                claims::give(context, set, &mut pod).await?;
                 missing.push(pod);
                 if !parallel {
                     break;
@@ -75,7 +78,7 @@ async fn step(context: &Context, set: &Value, pods: &[Arc<Value>], hash: &str) -
         }
     }
     if !missing.is_empty() {
-        return create_all(context, missing).await;
+        return create_all(context, &ResourceRef::STATEFUL_SETS, set, missing).await;
     }
     let ordinal = |pod: &Value| {
         text(pod, "/metadata/name")
@@ -87,7 +90,13 @@ async fn step(context: &Context, set: &Value, pods: &[Arc<Value>], hash: &str) -
         pods.iter().filter(|pod| !(start..start + wanted).contains(&ordinal(pod))).cloned().collect();
     extra.sort_by_key(|pod| std::cmp::Reverse(ordinal(pod)));
     if !extra.is_empty() {
-        return delete_all(context, if parallel { &extra } else { &extra[..1] }).await;
+        return delete_all(
+            context,
+            &ResourceRef::STATEFUL_SETS,
+            set,
+            if parallel { &extra } else { &extra[..1] },
+        )
+        .await;
     }
     if text(set, "/spec/updateStrategy/type") == "OnDelete" {
         return Ok(());

@@ -1,5 +1,7 @@
 //! The controllers on a real API server; the test plays the node.
 
+mod kinds;
+
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -31,7 +33,12 @@ impl Cluster {
         };
         let server = ApiServer::start(config).await.expect("an API server");
         let stop = tokio_util::sync::CancellationToken::new();
-        tokio::spawn(run(server.client.clone(), "the CA".to_owned(), stop.clone()));
+        tokio::spawn(run(
+            server.client.clone(),
+            "the CA".to_owned(),
+            folder.path().join("volumes"),
+            stop.clone(),
+        ));
         Self { server, stop, _folder: folder }
     }
 

@@ -29,10 +29,14 @@ pub(super) const WATCHED: &[&ResourceRef] = &[
     &ResourceRef::DAEMON_SETS,
     &ResourceRef::JOBS,
     &ResourceRef::CRON_JOBS,
+    &ResourceRef::PERSISTENT_VOLUMES,
+    &ResourceRef::PERSISTENT_VOLUME_CLAIMS,
+    &ResourceRef::STORAGE_CLASSES,
     &ResourceRef::ENDPOINT_SLICES,
     &ResourceRef::NODES,
     &ResourceRef::HORIZONTAL_POD_AUTOSCALERS,
     &ResourceRef::POD_DISRUPTION_BUDGETS,
+    &ResourceRef::RESOURCE_QUOTAS,
     &ResourceRef::INGRESSES,
 ];
 
@@ -115,6 +119,12 @@ async fn changed(
     if let (Some(service), "EndpointSlice") = (slice_of, resource.kind.as_ref()) {
         queue.add(Key::Service(namespace.clone(), service.to_owned()));
     }
+    for counting in super::limits::COUNTING {
+        if !namespace.is_empty() && !context.list(&counting, &namespace).await?.is_empty() {
+            queue.add(Key::Limits(namespace.clone()));
+        }
+    }
+    storage_keys(context, queue, resource, object).await?;
     if resource.kind == "Node" {
         for set in context.list(&ResourceRef::DAEMON_SETS, "").await? {
             own_key(
@@ -129,6 +139,7 @@ async fn changed(
     Ok(())
 }
 
+/// An object that comes with owners which are gone already, or the end of something in a namespace that waits for it.
 fn garbage_keys(
     queue: &Queue,
     resource: &'static ResourceRef,
@@ -137,22 +148,43 @@ fn garbage_keys(
     name: &str,
     gone: bool,
 ) {
-    let names = || (namespace.to_owned(), name.to_owned());
     if gone {
-        queue.add(Key::OwnerGone {
-            namespace: namespace.to_owned(),
-            uid: text(object, "/metadata/uid").to_owned(),
-        });
         if !namespace.is_empty() {
             queue.add(Key::Namespace(namespace.to_owned()));
         }
-    } else if object["metadata"]["deletionTimestamp"].is_string() {
-        let (namespace, name) = names();
-        queue.add(Key::Leaving { resource, namespace, name });
     } else if object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| !owners.is_empty()) {
-        let (namespace, name) = names();
+        let (resource, namespace, name) = (resource.clone(), namespace.to_owned(), name.to_owned());
         queue.add(Key::Dependent { resource, namespace, name });
     }
+}
+
+/// A claim's volume hears of its claim; claims that wait hear of volumes and classes.
+async fn storage_keys(
+    context: &Context,
+    queue: &Queue,
+    resource: &ResourceRef,
+    object: &Value,
+) -> Result<(), ApiError> {
+    let volume = text(object, "/spec/volumeName");
+    match resource.kind.as_ref() {
+        "PersistentVolumeClaim" if !volume.is_empty() => queue.add(Key::Volume(volume.to_owned())),
+        "PersistentVolume" | "StorageClass" => {
+            for claim in context.list(&ResourceRef::PERSISTENT_VOLUME_CLAIMS, "").await? {
+                if text(&claim, "/status/phase") != "Bound"
+                    || claim["spec"]["volumeName"] == object["metadata"]["name"]
+                {
+                    own_key(
+                        queue,
+                        &ResourceRef::PERSISTENT_VOLUME_CLAIMS,
+                        text(&claim, "/metadata/namespace"),
+                        text(&claim, "/metadata/name"),
+                    );
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn own_key(queue: &Queue, resource: &ResourceRef, namespace: &str, name: &str) {
@@ -164,6 +196,9 @@ fn own_key(queue: &Queue, resource: &ResourceRef, namespace: &str, name: &str) {
         "StatefulSet" => queue.add(Key::StatefulSet(space, name)),
         "DaemonSet" => queue.add(Key::DaemonSet(space, name)),
         "Job" => queue.add(Key::Job(space, name)),
+        "PersistentVolumeClaim" => queue.add(Key::Claim(space, name)),
+        "PersistentVolume" => queue.add(Key::Volume(name)),
+        "CronJob" => queue.add(Key::CronJob(space, name)),
         "Service" => queue.add(Key::Service(space, name)),
         _ => {}
     }
@@ -176,6 +211,7 @@ fn owner_key(queue: &Queue, namespace: &str, kind: &str, name: &str) {
         &ResourceRef::STATEFUL_SETS,
         &ResourceRef::DAEMON_SETS,
         &ResourceRef::JOBS,
+        &ResourceRef::CRON_JOBS,
     ];
     if let Some(resource) = known.into_iter().find(|resource| resource.kind == kind) {
         own_key(queue, resource, namespace, name);

@@ -2,18 +2,16 @@
 
 use std::str::FromStr;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, SRV};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use sagene_base::dns_message::{refusal, reply};
 
 use super::names::{ClusterNames, DOMAIN, Entry};
 
 /// How long, in seconds, clients may keep an answer: as long as the cluster DNS of Kubernetes says for Services.
 const TTL: u32 = 5;
-/// Largest UDP answer to a client that does not say what it can take (RFC 1035).
-const PLAIN_UDP_BYTES: u16 = 512;
-/// Largest UDP answer whatever the client says, so that none is fragmented.
-const LARGEST_UDP_BYTES: u16 = 1232;
 /// Reverse zones of the cluster's own ranges; nobody else knows them.
 const REVERSE_ZONES: [&str; 2] = [".244.10.in-addr.arpa", ".96.10.in-addr.arpa"];
 
@@ -117,26 +115,6 @@ fn record(owner: &Name, data: RData) -> Record {
     Record::from_rdata(owner.clone(), TTL, data)
 }
 
-/// An answer without records.
-pub(super) fn refusal(question: &Message, code: ResponseCode) -> Message {
-    let mut message = reply(question);
-    message.metadata.response_code = code;
-    message
-}
-
-fn reply(question: &Message) -> Message {
-    let mut message = Message::response(question.metadata.id, question.metadata.op_code);
-    message.metadata.recursion_desired = question.metadata.recursion_desired;
-    message.metadata.recursion_available = true;
-    message.add_queries(question.queries.iter().cloned());
-    if question.edns.is_some() {
-        let mut edns = Edns::new();
-        edns.set_max_payload(LARGEST_UDP_BYTES);
-        message.set_edns(edns);
-    }
-    message
-}
-
 /// A question of our own for the target of an alias.
 pub(super) fn question_about(target: &Name, kind: RecordType, id: u16) -> Message {
     let mut message = Message::query();
@@ -144,19 +122,4 @@ pub(super) fn question_about(target: &Name, kind: RecordType, id: u16) -> Messag
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(target.clone(), kind));
     message
-}
-
-/// Bytes for UDP: cut short, and marked so, when the client could not take all of it.
-pub(super) fn udp_bytes(answer: &Message, question: &Message) -> Option<Vec<u8>> {
-    let limit = question
-        .edns
-        .as_ref()
-        .map_or(PLAIN_UDP_BYTES, |edns| edns.max_payload().clamp(PLAIN_UDP_BYTES, LARGEST_UDP_BYTES));
-    let bytes = answer.to_vec().ok()?;
-    if bytes.len() <= usize::from(limit) {
-        return Some(bytes);
-    }
-    let mut short = refusal(question, answer.metadata.response_code);
-    short.metadata.truncation = true;
-    short.to_vec().ok()
 }

@@ -12,6 +12,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::ClusterNames;
+use sagene_base::dns_message;
+
 use super::answer::{self, Verdict};
 use super::upstream::{Upstream, read_framed, write_framed};
 use crate::network::HostNetwork;
@@ -68,7 +70,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
         // Answered at once when nobody else has to be asked.
         let names = shared.names.borrow().clone();
         if let Verdict::Answer(message) = answer::decide(&question, &names) {
-            if let Some(bytes) = answer::udp_bytes(&message, &question) {
+            if let Some(bytes) = dns_message::udp_bytes(&message, &question) {
                 let _ = socket.send_to(&bytes, client).await;
             }
             continue;
@@ -114,15 +116,15 @@ impl Shared {
     /// The bytes of the answer. A server that does not answer is a failure, never an absent name.
     async fn ask(&self, bytes: &[u8], question: &Message, tcp: bool) -> Option<Vec<u8>> {
         let names = self.names.borrow().clone();
-        let failed = || answer::refusal(question, ResponseCode::ServFail).to_vec().ok();
+        let failed = || dns_message::refusal(question, ResponseCode::ServFail).to_vec().ok();
         match answer::decide(question, &names) {
             Verdict::Ignore => None,
             Verdict::Answer(message) if tcp => message.to_vec().ok(),
-            Verdict::Answer(message) => answer::udp_bytes(&message, question),
+            Verdict::Answer(message) => dns_message::udp_bytes(&message, question),
             Verdict::Forward => self.forward(bytes, tcp).await.or_else(failed),
             Verdict::Follow(message, target) => match self.follow(*message, &target, question).await {
                 Some(message) if tcp => message.to_vec().ok(),
-                Some(message) => answer::udp_bytes(&message, question),
+                Some(message) => dns_message::udp_bytes(&message, question),
                 None => failed(),
             },
         }

@@ -83,13 +83,18 @@ impl StateDirectory {
         self.root.join("pods")
     }
 
+    /// PersistentVolumes that were made on demand, a folder for each.
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
     /// Mount point of the node's private tmpfs; empty as seen from outside.
     pub fn node(&self) -> PathBuf {
         self.root.join("node")
     }
 
     /// Every name a cluster creates here.
-    pub(super) const NAMES: [&'static str; 9] = [
+    pub(super) const NAMES: [&'static str; 10] = [
         "cluster.lock",
         "node.lock",
         "cluster.json",
@@ -98,6 +103,7 @@ impl StateDirectory {
         "daemon.log.1",
         "apiserver",
         "pods",
+        "volumes",
         "node",
     ];
 }

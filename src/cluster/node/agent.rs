@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::events::EventRecorder;
 use super::pod::{self, NodeServices, PodContext, Stop};
 use super::pod_spec::PodSpec;
 use super::reaper::Reaper;
@@ -15,6 +14,7 @@ use super::{NODE_NAME, registration, scheduler, service_feed};
 use crate::api_client::resource::uid_of;
 use crate::api_client::{ApiClient, ResourceRef, WatchEvent, WatchEventType, WatchOptions};
 use crate::dns::ClusterNames;
+use crate::events::EventRecorder;
 use crate::launcher::StateDirectory;
 use crate::network::{HostNetwork, LoadBalancer, NodeNetwork, ServiceProxy};
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 pub(crate) use container::{Container, EnvFromSource, EnvVarSource, LifecycleHandler, VolumeMount};
 pub(crate) use probe::{ExecAction, HttpGetAction, PortReference, Probe};
 pub(crate) use volume::{
-    ConfigMapVolume, DownwardItem, HostPathVolume, KeyToPath, ProjectedSource, SecretVolume, TokenSource,
-    Volume,
+    ClaimVolume, ConfigMapVolume, DownwardItem, HostPathVolume, KeyToPath, ProjectedSource, SecretVolume,
+    TokenSource, Volume,
 };
 
 /// `spec` of a Pod.

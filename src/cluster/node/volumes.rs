@@ -3,6 +3,7 @@
 //! What is kept in memory (contents of ConfigMaps, Secrets and tokens, memory-backed emptyDirs) lies in the node's private tmpfs and
 //! is invisible outside; disk-backed emptyDirs lie in the state directory and go with their pod.
 
+mod claim;
 mod content;
 mod error;
 mod host_path;
@@ -29,6 +30,8 @@ pub(crate) struct PodVolumes {
     memory: PathBuf,
     /// What was last written, by volume.
     written: HashMap<String, Files>,
+    /// Where the volumes of claims are, by volume.
+    claimed: HashMap<String, PathBuf>,
     tokens: TokenCache,
     /// Whether files can be given to other users and groups.
     rootless: bool,
@@ -37,7 +40,14 @@ pub(crate) struct PodVolumes {
 impl PodVolumes {
     /// `disk` and `memory` are the pod's own folders; neither has to exist.
     pub(crate) fn new(disk: PathBuf, memory: PathBuf, rootless: bool) -> Self {
-        Self { disk, memory, written: HashMap::new(), tokens: TokenCache::default(), rootless }
+        Self {
+            disk,
+            memory,
+            written: HashMap::new(),
+            claimed: HashMap::new(),
+            tokens: TokenCache::default(),
+            rootless,
+        }
     }
 
     /// Makes what is missing and rewrites what has changed in the API. Called again from time to time.
@@ -49,6 +59,13 @@ impl PodVolumes {
         pod_address: &str,
     ) -> Result<(), VolumeError> {
         for volume in &spec.volumes {
+            if let Some(claim) = &volume.persistent_volume_claim {
+                let path =
+                    claim::find(api, pod, claim).await.map_err(|error| error.in_volume(&volume.name))?;
+                self.give_to_group(&path, spec)?;
+                self.claimed.insert(volume.name.clone(), path);
+                continue;
+            }
             let mut source = ContentSource { api, pod, spec, pod_address, tokens: &mut self.tokens };
             let files =
                 content::of(volume, &mut source).await.map_err(|error| error.in_volume(&volume.name))?;
@@ -64,6 +81,9 @@ impl PodVolumes {
     pub(crate) fn source(&self, volume: &Volume) -> PathBuf {
         if let Some(host_path) = &volume.host_path {
             return PathBuf::from(&host_path.path);
+        }
+        if let Some(path) = self.claimed.get(&volume.name) {
+            return path.clone();
         }
         match &volume.empty_dir {
             Some(empty) if empty.medium != "Memory" => self.disk.join("volumes").join(&volume.name),

@@ -53,6 +53,7 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     let controllers = controllers::run(
         server.client.clone(),
         server.admin.ca_certificate.clone(),
+        process.directory.volumes(),
         controllers_stop.clone(),
     );
     sagene_base::task::spawn("controllers", controllers);

@@ -255,14 +255,40 @@ fn pods(user_namespace: bool) {
     });
     assert!(waiting["message"].as_str().unwrap().contains("Set `command`"), "{waiting}");
 
+    claims(&api);
     api.delete(&format!("{PODS}/hello"));
     until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
+}
+
+/// What one pod writes into a claim's volume, another reads.
+fn claims(api: &Api) {
+    api.create(
+        "/api/v1/namespaces/default/persistentvolumeclaims",
+        &json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }),
+    );
+    for (name, command) in [("writer", "echo kept > /data/file"), ("reader", "cat /data/file")] {
+        api.create(PODS, &json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {
+                "restartPolicy": "Never", "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+                "containers": [{"name": "c", "image": "any", "command": ["sh", "-c", command],
+                    "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+            },
+        }));
+        until("a pod that used the claim", || {
+            (api.get(&format!("{PODS}/{name}"))?["status"]["phase"] == "Succeeded").then_some(())
+        });
+    }
+    assert_eq!(api.text(&format!("{PODS}/reader/log")).unwrap(), "kept\n");
 }
 
 fn server_pod_without_volumes() -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "later"},
-        "spec": {"containers": [{"name": "web", "image": "helloworld-v1"}]},
+        "spec": {"containers": [{"name": "web", "image": "docker.io/istio/examples-helloworld-v1:1.0"}]},
     })
 }
 

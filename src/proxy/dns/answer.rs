@@ -3,18 +3,16 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use sagene_base::dns_message::{refusal, reply};
 
 use super::NameTable;
 
 /// How long, in seconds, a client may keep an answer of ours; endpoints move, so not long.
 const TTL: u32 = 30;
-/// Largest UDP answer to a client that does not say what it can take (RFC 1035).
-const PLAIN_UDP_BYTES: u16 = 512;
-/// Largest UDP answer whatever the client says, so that none is fragmented.
-const LARGEST_UDP_BYTES: u16 = 1232;
 
 /// What to do with a message that came in.
 #[derive(Debug)]
@@ -76,40 +74,4 @@ fn answer(question: &Message, query: &Query, table: &NameTable, search: &[String
     }
     message.add_answers(addresses.into_iter().map(|data| Record::from_rdata(owner.clone(), TTL, data)));
     Some(message)
-}
-
-/// An answer without records.
-pub(super) fn refusal(question: &Message, code: ResponseCode) -> Message {
-    let mut message = reply(question);
-    message.metadata.response_code = code;
-    message
-}
-
-fn reply(question: &Message) -> Message {
-    let mut message = Message::response(question.metadata.id, question.metadata.op_code);
-    message.metadata.recursion_desired = question.metadata.recursion_desired;
-    message.metadata.recursion_available = true;
-    message.add_queries(question.queries.iter().cloned());
-    if question.edns.is_some() {
-        let mut edns = Edns::new();
-        edns.set_max_payload(LARGEST_UDP_BYTES);
-        message.set_edns(edns);
-    }
-    message
-}
-
-/// The answer's bytes for UDP: cut short, and marked so, when the client could not take all of it.
-pub(super) fn udp_bytes(answer: &Message, question: &Message) -> Option<Vec<u8>> {
-    let limit = question
-        .edns
-        .as_ref()
-        .map_or(PLAIN_UDP_BYTES, |edns| edns.max_payload().clamp(PLAIN_UDP_BYTES, LARGEST_UDP_BYTES));
-    let bytes = answer.to_vec().ok()?;
-    if bytes.len() <= usize::from(limit) {
-        return Some(bytes);
-    }
-    let mut short = reply(question);
-    short.metadata.response_code = answer.metadata.response_code;
-    short.metadata.truncation = true;
-    short.to_vec().ok()
 }

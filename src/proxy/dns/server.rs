@@ -11,7 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::answer::{Verdict, decide, refusal, udp_bytes};
+use sagene_base::dns_message::{refusal, udp_bytes};
+
+use super::answer::{Verdict, decide};
 use super::upstream::{Upstream, read_framed, write_framed};
 use super::{DnsStatistics, NameTable, ResolvConf};
 use crate::capture::PROXY_MARK;

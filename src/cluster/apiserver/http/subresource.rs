@@ -88,12 +88,13 @@ impl Api {
         Ok(json_response(StatusCode::CREATED, &success()))
     }
 
-    /// Graceful removal; disruption budgets are accepted without effect in this cluster.
+    /// Graceful removal, unless a disruption budget still needs the pod.
     async fn eviction(&self, call: &Call, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
         let content_type = body::content_type(request.headers());
         let eviction = body::decode(&content_type, &body::read(request).await?)?;
         let mut target = call.target.clone();
         target.subresource = String::new();
+        self.operations.check_eviction(&*self.operations.read(&target)?)?;
         let options = DeleteRequest {
             grace_period_seconds: eviction["deleteOptions"]["gracePeriodSeconds"].as_i64(),
             ..DeleteRequest::default()

@@ -86,6 +86,14 @@ impl Operations {
         }
         self.refuse_invalid(&target, validation::validate_create(self, &target, &object))?;
         self.call_validating_webhooks(&review, Some(&object), warnings).await?;
+        // Held until the object counts, so that two cannot both be the last that fits.
+        let _counted = if self.has_quota(&target.namespace) {
+            let guard = self.quota_lock.lock().await;
+            self.check_quota(&target, &object)?;
+            Some(guard)
+        } else {
+            None
+        };
         self.allocate_for_create(&target, &mut object)?;
         if options.dry_run {
             return match self.store.get(&target.definition.table, &target.key()) {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::context::{Context, number, text};
 use crate::api_client::{ApiError, ResourceRef};
+use crate::events::Event;
 
 pub(super) async fn step(
     context: &Context,
@@ -15,7 +16,7 @@ pub(super) async fn step(
 ) -> Result<(), ApiError> {
     let wanted = number(deployment, "/spec/replicas").unwrap_or(1).max(0);
     if text(deployment, "/spec/strategy/type") == "Recreate" {
-        return recreate(context, newest, old, wanted).await;
+        return recreate(context, deployment, newest, old, wanted).await;
     }
     let surge = share(&deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"], wanted, true);
     let mut missing =
@@ -27,7 +28,7 @@ pub(super) async fn step(
     for (set, replicas) in
         std::iter::once((newest, plan.newest)).chain(old.iter().map(AsRef::as_ref).zip(plan.old))
     {
-        scale(context, set, replicas).await?;
+        scale(context, deployment, set, replicas).await?;
     }
     Ok(())
 }
@@ -75,24 +76,31 @@ fn plan(wanted: i64, surge: i64, missing: i64, newest: &Value, old: &[Arc<Value>
 
 async fn recreate(
     context: &Context,
+    deployment: &Value,
     newest: &Value,
     old: &[Arc<Value>],
     wanted: i64,
 ) -> Result<(), ApiError> {
     for set in old {
-        scale(context, set, 0).await?;
+        scale(context, deployment, set, 0).await?;
     }
     let running = old.iter().map(|set| number(set, "/status/replicas").unwrap_or(0)).sum::<i64>();
-    if running == 0 { scale(context, newest, wanted).await } else { Ok(()) }
+    if running == 0 { scale(context, deployment, newest, wanted).await } else { Ok(()) }
 }
 
-async fn scale(context: &Context, set: &Value, replicas: i64) -> Result<(), ApiError> {
+async fn scale(context: &Context, deployment: &Value, set: &Value, replicas: i64) -> Result<(), ApiError> {
     if number(set, "/spec/replicas") == Some(replicas) {
         return Ok(());
     }
     let patch = json!({ "spec": { "replicas": replicas } });
     let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
-    context.api.merge_patch(&ResourceRef::REPLICA_SETS, namespace, name, "", patch).await.map(|_| ())
+    context.api.merge_patch(&ResourceRef::REPLICA_SETS, namespace, name, "", patch).await?;
+    let before = self::replicas(set);
+    let direction = if before < replicas { "up" } else { "down" };
+    let message = format!("Scaled {direction} replica set {name} from {before} to {replicas}");
+    let event = Event::normal("ScalingReplicaSet", message);
+    context.events.record("deployment-controller", &ResourceRef::DEPLOYMENTS, deployment, event);
+    Ok(())
 }
 
 /// A count, or a percentage of `whole`; 25 % where nothing is said.

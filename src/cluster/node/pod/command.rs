@@ -118,7 +118,11 @@ async fn volume_mounts(
         }
         let source = inside(volumes.source(volume), mount, environment)?;
         // What the API owns is not the container's to change.
-        let read_only = mount.read_only || !(volume.is_empty_dir() || volume.host_path.is_some());
+        let claim = volume.persistent_volume_claim.as_ref();
+        let writable = volume.is_empty_dir()
+            || volume.host_path.is_some()
+            || claim.is_some_and(|claim| !claim.read_only);
+        let read_only = mount.read_only || !writable;
         mounts.push(MountSpec { source, target: PathBuf::from(&mount.mount_path), read_only });
     }
     let log = volumes.termination_log(container).map_err(config_error)?;

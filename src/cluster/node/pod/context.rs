@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use super::sandbox::Sandbox;
 use crate::api_client::ApiClient;
 use crate::api_client::resource::uid_of;
+use crate::events::EventRecorder;
 use crate::launcher::StateDirectory;
 use crate::network::{NodeNetwork, ServiceProxy};
 use crate::node::container_state::{ContainerRecord, State, StatusBoard, Terminated};
-use crate::node::events::{EventRecorder, PodEvents};
+use crate::node::events::PodEvents;
 use crate::node::pod_spec::{Container, PodSpec};
 use crate::node::reaper::Reaper;
 use crate::node::volumes::PodVolumes;
@@ -88,7 +89,7 @@ impl PodContext {
         let disk = node.directory.pods().join(&uid);
         let memory = node.directory.node().join("volumes").join(&uid);
         let board = Arc::new(StatusBoard::new(records(&pod, &spec)));
-        let events = node.events.about(&pod);
+        let events = PodEvents::new(node.events.clone(), &pod);
         let volumes = tokio::sync::Mutex::new(PodVolumes::new(disk, memory, node.rootless));
         let started_at = pod["status"]["startTime"]
             .as_str()

@@ -17,7 +17,8 @@ pub(crate) struct Volume {
     #[serde(rename = "downwardAPI")]
     pub(crate) downward_api: Option<DownwardApiVolume>,
     pub(crate) host_path: Option<HostPathVolume>,
-    /// Claims and everything that needs a storage driver.
+    pub(crate) persistent_volume_claim: Option<ClaimVolume>,
+    /// Everything that needs a storage driver.
     #[serde(flatten)]
     pub(crate) other: serde_json::Map<String, Value>,
 }
@@ -31,6 +32,7 @@ impl Volume {
                 && self.projected.is_none()
                 && self.downward_api.is_none()
                 && self.host_path.is_none()
+                && self.persistent_volume_claim.is_none()
                 && self.other.is_empty())
     }
 
@@ -41,13 +43,14 @@ impl Volume {
             || self.secret.is_some()
             || self.projected.is_some()
             || self.downward_api.is_some()
-            || self.host_path.is_some();
+            || self.host_path.is_some()
+            || self.persistent_volume_claim.is_some();
         // A volume that names no kind is an emptyDir.
         if known || self.other.is_empty() {
             return None;
         }
         Some(
-            "the embedded cluster has emptyDir, configMap, secret, projected, downwardAPI and hostPath volumes only",
+            "the embedded cluster has emptyDir, configMap, secret, projected, downwardAPI, hostPath and persistentVolumeClaim volumes only",
         )
     }
 }
@@ -139,6 +142,14 @@ pub(crate) struct DownwardItem {
     pub(crate) field_ref: Option<FieldReference>,
     pub(crate) resource_field_ref: Option<ResourceFieldReference>,
     pub(crate) mode: Option<u32>,
+}
+
+/// `persistentVolumeClaim`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ClaimVolume {
+    pub(crate) claim_name: String,
+    pub(crate) read_only: bool,
 }
 
 /// `hostPath`.

@@ -9,6 +9,14 @@ pub(crate) enum VolumeError {
     /// An object is missing.
     #[error("{kind} \"{name}\" not found")]
     ObjectMissing { kind: &'static str, name: String },
+    /// A claim has no volume yet.
+    #[error("persistentvolumeclaim \"{0}\" is not bound to a volume yet")]
+    Unbound(String),
+    /// A volume is of a kind that needs a storage driver.
+    #[error(
+        "persistentvolume \"{0}\" is neither a hostPath nor a local volume; the embedded cluster has no others"
+    )]
+    VolumeKind(String),
     /// An object lacks a key.
     #[error("{kind} \"{name}\" has no key {key:?}")]
     KeyMissing { kind: &'static str, name: String, key: String },
