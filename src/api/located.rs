@@ -180,7 +180,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
 impl Reader<'_> {
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let Value::Number(number) = &self.value else { return Err(mismatch(&self.value, &visitor)) };
+        // The JSON form of protobuf takes numbers in quotes, and Istio's guides write ports so.
+        let quoted = self.value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok());
+        let Some(number) = quoted.as_ref().or(match &self.value {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }) else {
+            return Err(mismatch(&self.value, &visitor));
+        };
         match (number.as_u64(), number.as_i64(), number.as_f64()) {
             (Some(number), _, _) => visitor.visit_u64(number),
             (_, Some(number), _) => visitor.visit_i64(number),
@@ -339,6 +346,12 @@ mod tests {
     fn shapes_are_read_as_serde_json_reads_them() {
         let value = json!({"name": "a", "routes": [{"weight": 7}], "weights": {"b": -1}, "mode": "Strict", "c": [null, 1.5, true]});
         assert_eq!(read::<Shape>(value.clone()).unwrap(), serde_json::from_value::<Shape>(value).unwrap());
+    }
+
+    #[test]
+    fn numbers_may_stand_in_quotes() {
+        assert_eq!(read::<Route>(json!({"weight": "7"})).unwrap(), Route { weight: 7 });
+        assert!(read::<Route>(json!({"weight": "700"})).is_err());
     }
 
     #[test]
