@@ -27,7 +27,7 @@ pub(crate) fn apply(kind: (&str, &str), object: &mut Value) {
         }
         ("", "persistentvolumeclaims") => put(&mut object["spec"], "volumeMode", json!("Filesystem")),
         ("", "replicationcontrollers") | ("apps" | "batch", _) => workload::apply(kind.1, object),
-        ("autoscaling", _) => put(&mut object["spec"], "minReplicas", json!(1)),
+        ("autoscaling", _) => autoscaler(&mut object["spec"]),
         ("discovery.k8s.io", "endpointslices") => service::endpoint_slice(object),
         ("networking.k8s.io", "networkpolicies") => service::network_policy(object),
         ("admissionregistration.k8s.io", "mutatingwebhookconfigurations") => {
@@ -71,6 +71,14 @@ pub(super) fn put(object: &mut Value, field: &str, value: Value) {
 /// The items of a list field.
 pub(super) fn items<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
     object.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+fn autoscaler(spec: &mut Value) {
+    put(spec, "minReplicas", json!(1));
+    if spec["metrics"].as_array().is_none_or(Vec::is_empty) {
+        let target = json!({"type": "Utilization", "averageUtilization": 80});
+        spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]);
+    }
 }
 
 fn role_binding(object: &mut Value) {

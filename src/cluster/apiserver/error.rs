@@ -170,6 +170,16 @@ impl ApiError {
         error
     }
 
+    /// 422 about the parameters of a request: `kind` is `ListOptions`, `PatchOptions`, …
+    pub fn invalid_options(kind: &str, cause: Cause) -> Self {
+        let message = format!("{kind}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
+        let mut error = Self::new(422, "Invalid", message);
+        error.details.group = "meta.k8s.io".to_owned();
+        error.details.kind = kind.to_owned();
+        error.details.causes = vec![cause];
+        error
+    }
+
     /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         self.reason == "NotFound"
@@ -200,11 +210,14 @@ impl ApiError {
             }
         }
         if !known.causes.is_empty() {
-            let causes = known
-                .causes
-                .iter()
-                .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}));
-            details.insert("causes".to_owned(), causes.collect());
+            let cause = |cause: &Cause| {
+                let mut shown = json!({"reason": cause.reason, "message": cause.message});
+                if !cause.field.is_empty() {
+                    shown["field"] = json!(cause.field);
+                }
+                shown
+            };
+            details.insert("causes".to_owned(), known.causes.iter().map(cause).collect());
         }
         if let Some(seconds) = known.retry_after_seconds {
             details.insert("retryAfterSeconds".to_owned(), json!(seconds));
@@ -213,6 +226,11 @@ impl ApiError {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
+        if self.reason.is_empty()
+            && let Some(status) = status.as_object_mut()
+        {
+            status.remove("reason");
+        }
         if !details.is_empty() {
             status["details"] = Value::Object(details);
         }

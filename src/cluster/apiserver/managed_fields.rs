@@ -168,8 +168,9 @@ pub(crate) fn apply(
     force: bool,
 ) -> Result<Applied, ApiError> {
     if manager.is_empty() || manager.len() > 128 {
-        return Err(ApiError::bad_request(
-            "fieldManager: Required value: is required for apply patch, at most 128 bytes",
+        return Err(ApiError::invalid_options(
+            "PatchOptions",
+            Cause::required("fieldManager", "is required for apply patch"),
         ));
     }
     if config["metadata"]["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
@@ -240,7 +241,7 @@ fn resolve_conflicts(
         if !other.subresource.is_empty() {
             message.push_str(&format!(" with subresource {:?}", other.subresource));
         }
-        if !other.api_version.is_empty() {
+        if !other.api_version.is_empty() && other.operation == "Update" {
             message.push_str(&format!(" using {}", other.api_version));
         }
         for path in conflicts.paths() {

@@ -188,11 +188,12 @@ pub(crate) fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<
             field: "metadata.annotations".to_owned(),
         });
     }
-    for (at, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+    validate_finalizers(metadata, &mut causes);
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().unwrap_or("").is_empty() {
                 causes.push(Cause::invalid(
-                    format!("metadata.ownerReferences[{at}].{field}"),
+                    format!("metadata.ownerReferences.{field}"),
                     &json!(""),
                     "must not be empty",
                 ));
@@ -200,6 +201,22 @@ pub(crate) fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<
         }
     }
     causes
+}
+
+/// Finalizers that need no domain: Kubernetes' own.
+const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+
+fn validate_finalizers(metadata: &Value, causes: &mut Vec<Cause>) {
+    for (at, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
+        let name = finalizer.as_str().unwrap_or("");
+        let path = format!("metadata.finalizers[{at}]");
+        if let Some(detail) = wrong_qualified_name(name) {
+            causes.push(Cause::invalid(path, finalizer, &detail));
+        } else if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(path, finalizer, detail));
+        }
+    }
 }
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end \

@@ -120,11 +120,18 @@ fn parse_label_requirement(part: &str) -> Result<LabelRequirement, ApiError> {
     {
         return Ok(LabelRequirement::Absent(key_of(key)?));
     }
+    let value_of = |value: &str| {
+        let value = value.trim();
+        match super::object_meta::wrong_label_value(value) {
+            None => Ok(vec![value.to_owned()]),
+            Some(_) => Err(wrong()),
+        }
+    };
     if let Some((key, value)) = part.split_once("!=") {
-        return Ok(LabelRequirement::NotIn(key_of(key)?, vec![value.trim().to_owned()]));
+        return Ok(LabelRequirement::NotIn(key_of(key)?, value_of(value)?));
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Ok(LabelRequirement::In(key_of(key)?, vec![value.trim().to_owned()]));
+        return Ok(LabelRequirement::In(key_of(key)?, value_of(value)?));
     }
     if let Some(listed) = part.strip_suffix(')')
         && let Some((head, values)) = listed.split_once('(')

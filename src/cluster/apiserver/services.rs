@@ -112,13 +112,16 @@ impl Taken {
                 text.to_owned()
             }
         };
+        // A headless service without a selector belongs to whoever writes its endpoints, of either family.
+        let selects = spec["selector"].as_object().is_some_and(|selector| !selector.is_empty());
+        let open = address == "None" && !selects;
         spec["clusterIP"] = json!(address);
         spec["clusterIPs"] = json!([address]);
         if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
-            spec["ipFamilies"] = json!(["IPv4"]);
+            spec["ipFamilies"] = if open { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) };
         }
         if spec["ipFamilyPolicy"].is_null() {
-            spec["ipFamilyPolicy"] = json!("SingleStack");
+            spec["ipFamilyPolicy"] = json!(if open { "RequireDualStack" } else { "SingleStack" });
         }
         Ok(())
     }

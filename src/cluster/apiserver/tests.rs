@@ -74,8 +74,7 @@ impl TestServer {
             Err(error) if !error.is_already_exists() => panic!("{error}"),
             _ => {}
         }
-        let pod =
-            json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "main", "image": "app"}]}});
+        let pod = json!({"metadata": {"name": name}, "spec": {"nodeName": "sagene", "containers": [{"name": "main", "image": "app"}]}});
         self.running.client.create(&ResourceRef::PODS, "default", pod).await.unwrap()
     }
 }

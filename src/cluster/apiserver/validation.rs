@@ -87,6 +87,8 @@ fn validate_body(
         ("apiextensions.k8s.io", "customresourcedefinitions") => custom::validate(operations, object, causes),
         ("admissionregistration.k8s.io", _) => core::validate_webhooks(object, causes),
         ("rbac.authorization.k8s.io", _) => core::validate_rbac(object, causes),
+        ("policy", "poddisruptionbudgets") => core::validate_budget(object, causes),
+        ("coordination.k8s.io", "leases") => core::validate_lease(object, causes),
         _ => {}
     }
     if causes.len() == before {

@@ -76,12 +76,10 @@ fn job(spec: &mut Value) {
     }
     put(spec, "parallelism", json!(1));
     put(spec, "manualSelector", json!(false));
-    if let Some(map) = spec.as_object_mut() {
-        for field in ["completions", "manualSelector"] {
-            if map.get(field).is_some_and(|value| value.is_null() || *value == false) {
-                map.remove(field);
-            }
-        }
+    if let Some(map) = spec.as_object_mut()
+        && map.get("completions").is_some_and(Value::is_null)
+    {
+        map.remove("completions");
     }
 }
 

@@ -88,7 +88,14 @@ fn subresources(definition: &ResourceDefinition, version: &str) -> Vec<Subresour
 }
 
 fn verbs(definition: &ResourceDefinition) -> Value {
-    if definition.create_only { json!(["create"]) } else { json!(ALL_VERBS) }
+    if definition.create_only {
+        return json!(["create"]);
+    }
+    // Namespaces go one by one.
+    let reference = &definition.reference;
+    let single = reference.group.is_empty() && reference.plural == "namespaces";
+    let kept = |verb: &&&str| !(single && **verb == "deletecollection");
+    json!(ALL_VERBS.iter().filter(kept).collect::<Vec<_>>())
 }
 
 /// `/api/v1`, `/apis/GROUP/VERSION`.
@@ -115,7 +122,8 @@ pub(super) fn resources(resources: &Resources, group: &str, version: &str) -> Op
                 "name": format!("{}/{}", reference.plural, one.name), "singularName": "", "namespaced": reference.namespaced,
                 "kind": kind, "verbs": one.verbs,
             });
-            if !version.is_empty() {
+            // What is of the resource's own group and version says so by saying nothing.
+            if !version.is_empty() && !group.is_empty() {
                 entry["group"] = json!(group);
                 entry["version"] = json!(version);
             }

@@ -16,7 +16,7 @@ use super::body::Form;
 use super::table::{self, IncludeObject};
 use super::{Api, Call, bytes_response};
 use crate::api_client::resource::{name_of, namespace_of};
-use crate::apiserver::error::ApiError;
+use crate::apiserver::error::{ApiError, Cause};
 use crate::apiserver::kinds;
 use crate::apiserver::object_meta;
 use crate::apiserver::watch::{ObjectWatch, WatchEvent};
@@ -48,7 +48,10 @@ impl Api {
         }
         let limit = call.query.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
         if limit > 0 && objects.len() > limit {
-            metadata["remainingItemCount"] = json!(objects.len() - limit);
+            // With a selector the count would need the rest to be filtered: Kubernetes leaves it out.
+            if call.query.get("labelSelector").is_empty() && call.query.get("fieldSelector").is_empty() {
+                metadata["remainingItemCount"] = json!(objects.len() - limit);
+            }
             objects.truncate(limit);
             if let Some(last) = objects.last() {
                 metadata["continue"] = json!(write_continue(namespace_of(last), name_of(last)));
@@ -60,6 +63,11 @@ impl Api {
     /// A revision that this server has not reached yet cannot be served.
     fn check_revision(&self, call: &Call) -> Result<(), ApiError> {
         let wanted = call.query.get("resourceVersion");
+        if wanted.is_empty() && !call.query.get("resourceVersionMatch").is_empty() {
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            let cause = Cause::forbidden("resourceVersionMatch", why);
+            return Err(ApiError::invalid_options("ListOptions", cause));
+        }
         let Ok(wanted) = (if wanted.is_empty() { "0" } else { wanted }).parse::<u64>() else {
             return Err(ApiError::bad_request(format!(
                 "resourceVersion: Invalid value: {wanted:?}: strconv.ParseUint: invalid syntax"
@@ -70,6 +78,11 @@ impl Api {
             let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
             let mut error = ApiError::new(504, "Timeout", message);
             error.details.retry_after_seconds = Some(1);
+            error.details.causes.push(Cause {
+                reason: "ResourceVersionTooLarge".to_owned(),
+                message: "Too large resource version".to_owned(),
+                field: String::new(),
+            });
             return Err(error);
         }
         if call.query.get("resourceVersionMatch") == "Exact" && wanted != 0 && wanted != current {
@@ -108,7 +121,8 @@ impl Api {
             }
             let written = match call.accept.form {
                 Form::PartialMetadata => serde_json::to_writer(&mut bytes, &table::partial_metadata(object)),
-                _ => serde_json::to_writer(&mut bytes, &**object),
+                _ if call.target.definition.custom => serde_json::to_writer(&mut bytes, &**object),
+                _ => serde_json::to_writer(&mut bytes, &WithoutType(object)),
             };
             debug_assert!(written.is_ok(), "writing JSON to memory cannot fail");
         }
@@ -143,6 +157,16 @@ impl Api {
         let mut response = Response::new(body);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
+    }
+}
+
+/// An object as it stands in a list of a built-in kind: what the list says of the type is not repeated.
+struct WithoutType<'a>(&'a Value);
+
+impl serde::Serialize for WithoutType<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.0.as_object().into_iter().flatten();
+        serializer.collect_map(fields.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind")))
     }
 }
 

@@ -11,7 +11,7 @@ use super::body::{self, Form};
 use super::path::Query;
 use super::{Api, Call, json_response, table, with_warnings};
 use crate::api_client::{PatchKind, Propagation};
-use crate::apiserver::error::ApiError;
+use crate::apiserver::error::{ApiError, Cause};
 use crate::apiserver::kinds;
 use crate::apiserver::operations::{
     Change, DeleteRequest, FieldValidation, Outcome, PatchBody, WriteOptions,
@@ -89,8 +89,9 @@ impl Api {
         let content_type = body::content_type(request.headers());
         let apply = content_type == "application/apply-patch+yaml";
         if apply && options.manager.is_empty() {
-            return Err(ApiError::bad_request(
-                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+            return Err(ApiError::invalid_options(
+                "PatchOptions",
+                Cause::required("fieldManager", "is required for apply patch"),
             ));
         }
         options.force &= apply;

@@ -74,7 +74,6 @@ pub(super) fn columns(target: &Target) -> Vec<Column> {
                     | "Current"
                     | "Up-to-date"
                     | "Available"
-                    | "Data"
                     | "Secrets"
                     | "Webhooks"
                     | "Count"

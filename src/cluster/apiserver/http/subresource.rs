@@ -11,7 +11,7 @@ use super::{Api, Call, body, json_response};
 use crate::api_client::PatchKind;
 use crate::apiserver::error::ApiError;
 use crate::apiserver::kinds::kind_key;
-use crate::apiserver::operations::{Change, DeleteRequest, Operations, PatchBody};
+use crate::apiserver::operations::{Change, DeleteRequest, Operations, PatchBody, Target};
 use crate::apiserver::registry::ScalePaths;
 use crate::apiserver::{object_meta, patch};
 use crate::pod_runtime::{LogOptions, PodRuntimeError};
@@ -141,10 +141,23 @@ impl Api {
         Ok(json_response(StatusCode::OK, &scale_of(&outcome.object, paths)))
     }
 
+    fn pod_of(call: &Call) -> Target {
+        let mut target = call.target.clone();
+        target.subresource = String::new();
+        target
+    }
+
     async fn log(&self, call: &Call) -> Result<Response<Body>, ApiError> {
         let runtime =
             self.pod_runtime.get().ok_or_else(|| ApiError::internal("the node agent has not started"))?;
         let container = self.container(call)?;
+        // A pod that waits for a node has nothing to say, which is no error.
+        let pod = self.operations.read(&Self::pod_of(call))?;
+        if pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(response);
+        }
         let query = &call.query;
         let unsigned = |name: &str| query.number(name).and_then(|number| u64::try_from(number).ok());
         let now = jiff::Timestamp::now();
@@ -234,13 +247,16 @@ fn at_path<'a>(object: &'a Value, path: &str) -> &'a Value {
 
 fn scale_of(object: &Value, paths: &ScalePaths) -> Value {
     let metadata = &object["metadata"];
+    // Zero is what an absent number means.
+    let replicas = at_path(object, &paths.spec_replicas).as_i64().unwrap_or(0);
+    let spec = if replicas == 0 { json!({}) } else { json!({"replicas": replicas}) };
     let selector =
         paths.selector.as_deref().map(|path| selector_text(at_path(object, path))).unwrap_or_default();
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"]},
-        "spec": {"replicas": at_path(object, &paths.spec_replicas).as_i64().unwrap_or(0)},
+        "spec": spec,
         "status": {"replicas": at_path(object, &paths.status_replicas).as_i64().unwrap_or(0), "selector": selector},
     })
 }

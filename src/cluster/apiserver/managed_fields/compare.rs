@@ -131,14 +131,24 @@ fn mark_containers(schema: &Schema, value: &Value, set: &mut FieldSet) {
     match shape(schema, value) {
         Shape::Leaf => {}
         Shape::Fields(map) => {
-            set.owned |= matches!(schema.resolved().kind, SchemaKind::Map(_));
+            let node = schema.resolved();
+            // In a custom resource every object was absent before; built-in kinds have their structures from the start.
+            let custom =
+                matches!(node.kind, SchemaKind::Object { .. } | SchemaKind::Any) && node.rules.is_some();
+            set.owned |= custom || matches!(node.kind, SchemaKind::Map(_));
             for (name, value) in map {
                 if let Some(below) = set.children.get_mut(&format!("f:{name}")) {
                     mark_containers(child(schema, name), value, below);
+                    // A list that must be there is never new.
+                    let list = matches!(shape(child(schema, name), value), Shape::Items(_));
+                    if list && !custom && node.required.contains(name) && !below.children.is_empty() {
+                        below.owned = false;
+                    }
                 }
             }
         }
         Shape::Items(items) => {
+            set.owned = true;
             for (element, value) in items {
                 if let Some(below) = set.children.get_mut(&element) {
                     mark_containers(item_schema(schema), value, below);

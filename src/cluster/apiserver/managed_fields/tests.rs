@@ -59,10 +59,7 @@ fn apply_owns_merges_and_drops_fields() {
 fn a_conflict_names_manager_and_field_and_force_takes_over() {
     let live = applied(None, &config(Some(2), &[]), "one", false).unwrap();
     let error = applied(Some(&live), &config(Some(3), &[]), "two", false).unwrap_err();
-    assert_eq!(
-        error.message,
-        "Apply failed with 1 conflict: conflict with \"one\" using apps/v1: .spec.replicas"
-    );
+    assert_eq!(error.message, "Apply failed with 1 conflict: conflict with \"one\": .spec.replicas");
     let taken = applied(Some(&live), &config(Some(3), &[]), "two", true).unwrap();
     let entries = taken["metadata"]["managedFields"].as_array().unwrap();
     assert!(entries[0]["fieldsV1"]["f:spec"].get("f:replicas").is_none());

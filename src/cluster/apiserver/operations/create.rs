@@ -45,7 +45,7 @@ impl Operations {
         mut warnings: Vec<String>,
         ownership: Ownership,
     ) -> Result<Outcome, ApiError> {
-        self.check_namespace(target)?;
+        self.check_namespace(target, object["metadata"]["name"].as_str().unwrap_or(""))?;
         let generate = object["metadata"]["name"].as_str().unwrap_or("").is_empty();
         let mut result = Err(ApiError::internal("no free name found"));
         for _ in 0..if generate { NAME_TRIES } else { 1 } {
@@ -133,7 +133,7 @@ impl Operations {
     }
 
     /// Nothing is created in a namespace that is missing or ending.
-    fn check_namespace(&self, target: &Target) -> Result<(), ApiError> {
+    fn check_namespace(&self, target: &Target, name: &str) -> Result<(), ApiError> {
         if !target.definition.reference.namespaced {
             return Ok(());
         }
@@ -146,7 +146,7 @@ impl Operations {
                 "unable to create new content in namespace {} because it is being terminated",
                 target.namespace
             );
-            let mut error = ApiError::forbidden(&target.definition.reference, &target.name, &why);
+            let mut error = ApiError::forbidden(&target.definition.reference, name, &why);
             error.details.causes.push(crate::apiserver::error::Cause {
                 reason: "NamespaceTerminating".to_owned(),
                 message: format!("namespace {} is being terminated", target.namespace),
@@ -164,6 +164,29 @@ pub(super) enum Ownership {
     Update,
     /// Server-side apply computed it.
     Applied(Value),
+}
+
+/// What is applied names its fields: one that the type does not have is an error, not a warning.
+pub(super) fn decode_applied(
+    target: &Target,
+    object: &mut Value,
+    options: &WriteOptions,
+) -> Result<Vec<String>, ApiError> {
+    let mut probe = object.clone();
+    let unknown = schema::check_fields(&target.version_definition().schema, &mut probe).unknown;
+    if let Some(field) = unknown.first() {
+        let named = format!("{}/{}", target.namespace, target.name);
+        let kind = &target.definition.reference.kind;
+        return Err(ApiError::new(
+            500,
+            "",
+            format!(
+                "failed to create typed patch object ({named}; {}, Kind={kind}): .{field}: field not declared in schema",
+                target.api_version()
+            ),
+        ));
+    }
+    decode(target, object, options)
 }
 
 /// Field validation: drops what the schema does not know and returns warnings, or refuses.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::create::{Ownership, decode};
+use super::create::{Ownership, decode, decode_applied};
 use super::{Operations, Outcome, Target, WriteOptions};
 use crate::api_client::PatchKind;
 use crate::api_client::resource::is_deleting;
@@ -87,7 +87,7 @@ impl Operations {
         let mut object = object.clone();
         object_meta::check_type(target, &mut object)?;
         object_meta::check_identity(target, &mut object)?;
-        let warnings = decode(target, &mut object, options)?;
+        let warnings = decode_applied(target, &mut object, options)?;
         if !object["metadata"]["resourceVersion"].is_null() {
             return Err(target.not_found());
         }
@@ -198,6 +198,7 @@ impl Operations {
         };
         object_meta::check_type(target, &mut object)?;
         object_meta::check_identity(target, &mut object)?;
+        let decode = if apply { decode_applied } else { decode };
         let mut warnings = decode(target, &mut object, options)?;
         if matches!(change, Change::Patch(_)) && options.field_validation == super::FieldValidation::Ignore {
             warnings.clear();

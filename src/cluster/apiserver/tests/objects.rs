@@ -26,7 +26,7 @@ async fn a_kube_client_applies_watches_and_meets_conflicts() {
     let mut other = map.clone();
     other["data"]["k"] = json!("2");
     let refused = maps.patch("a", &PatchParams::apply("two"), &Patch::Apply(&other)).await.unwrap_err();
-    assert!(refused.to_string().contains("conflict with \"one\" using v1: .data.k"), "{refused}");
+    assert!(refused.to_string().contains("conflict with \"one\": .data.k"), "{refused}");
 
     let params = WatchParams::default().labels("app=x");
     let mut watch = Box::pin(maps.watch(&params, &revision).await.unwrap());

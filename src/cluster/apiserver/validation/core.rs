@@ -150,3 +150,22 @@ pub(super) fn validate_rbac(object: &Value, causes: &mut Vec<Cause>) {
         }
     }
 }
+
+pub(super) fn validate_budget(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+        causes.push(Cause::invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"));
+    }
+}
+
+pub(super) fn validate_lease(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    if spec["leaseDurationSeconds"].as_i64().is_some_and(|seconds| seconds <= 0) {
+        let value = &spec["leaseDurationSeconds"];
+        causes.push(Cause::invalid("spec.leaseDurationSeconds", value, "must be greater than 0"));
+    }
+    if spec["leaseTransitions"].as_i64().is_some_and(|count| count < 0) {
+        let value = &spec["leaseTransitions"];
+        causes.push(Cause::invalid("spec.leaseTransitions", value, "must be greater than or equal to 0"));
+    }
+}

@@ -27,12 +27,8 @@ pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
     let policy = template["spec"]["restartPolicy"].as_str().unwrap_or("Always");
     let job = matches!(plural, "jobs" | "cronjobs");
     if job && policy == "Always" {
-        let supported = ["OnFailure".to_owned(), "Never".to_owned()];
-        causes.push(Cause::not_supported(
-            format!("{path}.spec.restartPolicy"),
-            &Value::from(policy),
-            &supported,
-        ));
+        let detail = "valid values: \"OnFailure\", \"Never\"";
+        causes.push(Cause::required(format!("{path}.spec.restartPolicy"), detail));
     }
     if !job && policy != "Always" {
         let supported = ["Always".to_owned()];
@@ -52,13 +48,11 @@ fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
     };
     if !selector.is_object() {
         causes.push(Cause::required("spec.selector", ""));
-        return;
-    }
-    if !has("matchLabels") && !has("matchExpressions") {
+    } else if !has("matchLabels") && !has("matchExpressions") {
         causes.push(Cause::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    if !LabelSelector::from_object(selector).matches(labels) {
+    if !selector.is_object() || !LabelSelector::from_object(selector).matches(labels) {
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             labels,
