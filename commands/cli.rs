@@ -11,7 +11,7 @@ use crate::exit::{Exit, Outcome};
 use crate::output::Color;
 use crate::{
     analyze, completion, console, dashboard, experimental, explain, install, kube_inject, kubectl, manifest,
-    profile, proxy_config, proxy_status, tag, uninstall, validate, version,
+    multicluster, profile, proxy_config, proxy_status, tag, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -122,6 +122,10 @@ enum Command {
     /// Commands that may still change: precheck, check-inject, injector
     #[command(aliases = ["x", "exp"])]
     Experimental(experimental::ExperimentalCommand),
+    /// Make a secret that lets another cluster's control plane read this one
+    CreateRemoteSecret(multicluster::create_remote_secret::CreateRemoteSecret),
+    /// List the clusters that the control plane reads from
+    RemoteClusters(multicluster::remote_clusters::RemoteClusters),
     /// Show the versions of client, control plane and data plane
     Version(version::VersionCommand),
     /// Print a shell completion script
@@ -187,7 +191,7 @@ impl Cli {
     pub(crate) fn run(self) -> Outcome {
         self.globals.color.install();
         let context = Context::new(self.globals);
-        match self.command {
+        let outcome = match self.command {
             Command::Install(command) | Command::Upgrade(command) => command.run(&context),
             Command::Uninstall(command) => command.run(&context),
             Command::Experimental(command) => command.run(&context),
@@ -203,12 +207,15 @@ impl Cli {
             Command::ProxyStatus(command) => command.run(&context),
             Command::Dashboard(command) => command.run(&context),
             Command::ProxyConfig(command) => command.run(&context),
+            Command::CreateRemoteSecret(command) => command.run(&context),
+            Command::RemoteClusters(command) => command.run(&context),
             Command::Version(command) => command.run(&context),
             Command::Completion(command) => command.run(),
             Command::Cluster(arguments) => crate::roles::after_globals("cluster", arguments.arguments),
             Command::Sample(arguments) => crate::roles::after_globals("sample", arguments.arguments),
             Command::Proxy(arguments) => crate::roles::after_globals("proxy", arguments.arguments),
-        }
+        };
+        outcome.map_err(|failure| context.explain(failure))
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) use source::Source;
 pub(crate) struct Context {
     /// The flags as given.
     pub(crate) globals: Globals,
+    /// What was connected to, for messages.
+    reached: std::sync::OnceLock<String>,
 }
 
 /// A cluster to talk to.
@@ -36,7 +38,16 @@ pub(crate) struct Cluster {
 impl Context {
     /// Remembers the flags; touches nothing.
     pub(crate) const fn new(globals: Globals) -> Self {
-        Self { globals }
+        Self { globals, reached: std::sync::OnceLock::new() }
+    }
+
+    /// Adds to a failure to connect what it was that could not be reached.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        let connecting = format!("{:#}", failure.error).contains("Unable to connect to the server");
+        match self.reached.get().filter(|_| connecting) {
+            Some(cluster) => failure.hint(format!("the server is {cluster}")),
+            None => failure,
+        }
     }
 
     /// Connects to the cluster that flags and environment name. Nothing is started.
@@ -64,6 +75,7 @@ impl Context {
             config.headers.push((name, http::HeaderValue::from_str(uid)?));
         }
         let description = source.description(&config.cluster_url);
+        let _first = self.reached.set(description.clone());
         resolve_host(&mut config).await?;
         let default_namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| {

@@ -1,5 +1,7 @@
 //! `sagene control-plane`: the control plane's role, with the flags of istiod's `discovery` that the installation sets.
 
+mod request;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +10,7 @@ use sagene_base::logging::{LogFormat, LogTarget, LoggingOptions};
 use sagene_control::{ControlPlaneOptions, Ports};
 
 use crate::exit::{self, Exit, Failure, Outcome};
+pub(crate) use request::request;
 
 /// Flags of the role.
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod apply;
 mod difference;
 mod next_steps;
+pub(crate) mod preflight;
 mod progress;
 mod readiness;
 pub(crate) mod settings;
@@ -68,7 +69,13 @@ impl InstallCommand {
             let source = source.ok_or_else(|| Failure::new("no cluster"))?;
             context.connect(&source).await?
         };
-        self.apply(&cluster, &installation, &progress).await?;
+        preflight::warn(&cluster, &installation).await?;
+        self.apply(&cluster, &installation, &progress).await.map_err(|failure| {
+            if self.dry_run {
+                return failure;
+            }
+            failure.hint("what was applied stays; the same command continues where this one ended")
+        })?;
         if self.dry_run {
             progress.done("Nothing was changed (--dry-run)");
             return Ok(Exit::Success);

@@ -21,6 +21,7 @@ mod install;
 mod kube_inject;
 mod kubectl;
 mod manifest;
+mod multicluster;
 mod profile;
 mod proxy_config;
 mod proxy_status;

@@ -1,4 +1,4 @@
-//! `profile list` and `profile dump`: what the profiles set.
+//! `profile list`, `profile dump` and `profile diff`: what the profiles set.
 
 use clap::{Args, Subcommand};
 use sagene_manifest::profile::{self, InstallRequest};
@@ -20,6 +20,16 @@ enum Subcommands {
     List,
     /// Print what a profile sets, with any files and settings over it
     Dump(Dump),
+    /// Show how two profiles differ; exits with 1 when they do
+    Diff(Diff),
+}
+
+#[derive(Debug, Args)]
+struct Diff {
+    /// Name of the first profile
+    left: String,
+    /// Name of the second profile
+    right: String,
 }
 
 #[derive(Debug, Args)]
@@ -41,8 +51,26 @@ impl ProfileCommand {
                 Ok(Exit::Success)
             }
             Subcommands::Dump(dump) => dump.run(),
+            Subcommands::Diff(diff) => diff.run(),
         }
     }
+}
+
+impl Diff {
+    fn run(self) -> Outcome {
+        let spec = |name: &str| -> Result<String, Failure> { to_yaml(&profile::profile(name)?) };
+        let difference = unified(&self.left, &spec(&self.left)?, &self.right, &spec(&self.right)?);
+        output::data(&difference);
+        Ok(if difference.is_empty() { Exit::Success } else { Exit::Failure })
+    }
+}
+
+/// A unified diff of two texts under their names; empty when they are equal.
+pub(crate) fn unified(left_name: &str, left: &str, right_name: &str, right: &str) -> String {
+    if left == right {
+        return String::new();
+    }
+    similar::TextDiff::from_lines(left, right).unified_diff().header(left_name, right_name).to_string()
 }
 
 impl Dump {

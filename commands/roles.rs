@@ -53,7 +53,7 @@ struct Sample {
 pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
     let program = arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
     match program {
-        Some("pilot-agent") => return role("pilot-agent", &arguments[1..]),
+        Some(name @ ("pilot-agent" | "pilot-discovery")) => return role(name, &arguments[1..]),
         // Pods of an image with curl find this program by that name; what follows is curl's, `--help` too.
         Some(name @ ("curl" | "sleep")) => return Some(run_sample(name, text_of(&arguments[1..]))),
         _ => {}
@@ -73,9 +73,9 @@ pub(crate) fn after_globals(name: &str, arguments: Vec<OsString>) -> Outcome {
 fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
     match name {
         "cluster" => Some(parsed("sagene cluster", arguments, |cluster: Cluster| cluster.command.run())),
-        "control-plane" => {
-            Some(parsed("sagene control-plane", arguments, |control: ControlPlane| control.arguments.run()))
-        }
+        "control-plane" => Some(control_plane(arguments)),
+        // Istio's name of the control plane's program: `pilot-discovery discovery --domain …`, `pilot-discovery request GET …`.
+        "pilot-discovery" => Some(pilot_discovery(arguments)),
         "sample" => Some(parsed("sagene sample", arguments, sample)),
         "proxy" => Some(proxy(arguments.to_vec())),
         "pilot-agent" => {
@@ -87,6 +87,22 @@ fn role(name: &str, arguments: &[OsString]) -> Option<ExitCode> {
             Some(proxy([OsString::from("init")].into_iter().chain(arguments.iter().cloned()).collect()))
         }
         _ => None,
+    }
+}
+
+fn control_plane(arguments: &[OsString]) -> ExitCode {
+    parsed("sagene control-plane", arguments, |control: ControlPlane| control.arguments.run())
+}
+
+/// `discovery` serves; `request` asks the control plane of this container, as tools do by `kubectl exec`.
+fn pilot_discovery(arguments: &[OsString]) -> ExitCode {
+    match arguments.first().and_then(|first| first.to_str()) {
+        Some("request") => {
+            let text = text_of(&arguments[1..]);
+            exit::report(crate::runtime::block_on(crate::control_plane::request(text)))
+        }
+        Some("discovery") => control_plane(&arguments[1..]),
+        _ => control_plane(arguments),
     }
 }
 

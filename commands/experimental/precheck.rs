@@ -8,11 +8,9 @@ use serde_json::{Value, json};
 
 use crate::context::{Cluster, Context};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::install::preflight::MINIMUM_MINOR;
 use crate::kubernetes::{Discovery, Objects, Resource, server_failure, text};
 use crate::output::{self, to_json, to_yaml};
-
-/// Oldest minor version of Kubernetes that is supported.
-const MINIMUM_MINOR: u32 = 32;
 
 /// What an installation creates: group, resource.
 const CREATED: [(&str, &str); 11] = [

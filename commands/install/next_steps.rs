@@ -20,6 +20,21 @@ pub(super) async fn print(cluster: &Cluster, installation: &Installation) {
     output::line(&format!("  sagene{flag} kubectl apply -f <your manifests>"));
     output::line(&format!("  sagene{flag} analyze"));
     output::line(&format!("  sagene{flag} dashboard kiali"));
+    if !has_gateway_api(cluster).await {
+        output::line("The cluster does not have the Gateway API, which is optional:");
+        output::line(&format!(
+            "  sagene{flag} kubectl apply --server-side -f standard-install.yaml   # from {GATEWAY_API}"
+        ));
+    }
+}
+
+/// Where the types of the Gateway API are published.
+const GATEWAY_API: &str = "https://github.com/kubernetes-sigs/gateway-api/releases";
+
+/// Whether the cluster knows the types; when it cannot be asked, nothing is said about them.
+async fn has_gateway_api(cluster: &Cluster) -> bool {
+    let answer = Objects::new(cluster.client.clone()).get_path("/apis/gateway.networking.k8s.io", None).await;
+    !matches!(answer, Err(kube::Error::Api(status)) if status.code == 404)
 }
 
 async fn addresses(cluster: &Cluster, installation: &Installation) -> Vec<(String, String)> {

@@ -129,6 +129,14 @@ pub enum InjectError {
         /// The name as written.
         name: String,
     },
+    /// Interception mode that the proxy's init container would refuse, which a user would learn from a pod that never starts.
+    #[error(
+        "interception mode {mode:?} is not supported: use REDIRECT or NONE (annotation sidecar.istio.io/interceptionMode, or meshConfig.defaultConfig.interceptionMode)"
+    )]
+    UnsupportedInterception {
+        /// The mode as written.
+        mode: String,
+    },
     /// A template of Istio that this version does not carry.
     #[error("injection template {name:?} is not supported yet; use one of {known}", known = crate::inject::KNOWN_TEMPLATES.join(", "))]
     UnsupportedTemplate {
@@ -164,6 +172,10 @@ pub fn injected_pod(request: &PodRequest<'_>, config: &InjectConfig) -> Result<V
     let (stripped, earlier) = reinjection::strip(request.pod)?;
     let scope = Scope::new(&stripped, request, config)?;
     volumes::check_annotations(&scope)?;
+    let mode = scope.interception_mode();
+    if !matches!(mode.as_str(), "REDIRECT" | "NONE") {
+        return Err(InjectError::UnsupportedInterception { mode });
+    }
     let (mut pod, own) = overrides::take(&stripped, &earlier);
     let before = pod.clone();
     for template in templates(&scope, config)? {

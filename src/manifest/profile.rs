@@ -17,6 +17,7 @@ pub use builtin::{UNSUPPORTED_PROFILES, names, profile};
 pub use error::ProfileError;
 pub use installation::{Installation, resolve};
 pub(crate) use overlay::merge;
+pub(crate) use path::assign;
 pub use path::{PathError, set};
 
 /// What the user asked for, before anything is merged.

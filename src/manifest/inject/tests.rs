@@ -184,3 +184,12 @@ fn webhook_paths_carry_cluster_and_network() {
     assert_eq!(WebhookParameters::parse("/inject/:ENV=cluster=c:ENV=A=b").environment["A"], "b");
     assert_eq!(WebhookParameters::parse("/inject"), WebhookParameters::default());
 }
+
+#[test]
+fn an_interception_mode_that_cannot_be_is_refused_when_the_pod_is_made() {
+    let mut pod = pod();
+    pod["metadata"]["annotations"]["sidecar.istio.io/interceptionMode"] = json!("TPROXY");
+    let request = PodRequest { pod: &pod, namespace: "default", parameters: &WebhookParameters::default() };
+    let error = inject(&request, &config()).expect_err("refused").to_string();
+    assert!(error.contains("\"TPROXY\" is not supported: use REDIRECT or NONE"), "{error}");
+}

@@ -74,6 +74,7 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
         revision => revision.to_owned(),
     };
     check_revision(&revision)?;
+    warnings.extend(notices(&spec, &values));
     let namespace = text("/global/istioNamespace");
     let mesh = mesh(&spec, &values, &namespace, &revision);
     Ok(Installation { profile, revision, namespace, spec, values, mesh, warnings })
@@ -161,6 +162,7 @@ fn check(spec: &Value) -> Result<(), ProfileError> {
             reason: "profile remote needs the address of the control plane that serves this cluster".into(),
         });
     }
+    check_ports(spec)?;
     for kind in ["ingressGateways", "egressGateways"] {
         let gateways = spec.pointer(&format!("/components/{kind}")).and_then(Value::as_array);
         for (index, gateway) in gateways.into_iter().flatten().enumerate() {
@@ -171,6 +173,56 @@ fn check(spec: &Value) -> Result<(), ProfileError> {
         }
     }
     Ok(())
+}
+
+/// Gateways run without the right to bind the ports below 1024.
+fn check_ports(spec: &Value) -> Result<(), ProfileError> {
+    let low = |port: &Value| {
+        let target = port.get("targetPort").or_else(|| port.get("port")).and_then(Value::as_u64);
+        target.is_some_and(|target| (1..1024).contains(&target))
+    };
+    let refuse = |path: String| ProfileError::Invalid {
+        path,
+        reason: "gateways do not run as root and cannot listen below 1024: give a targetPort above".into(),
+    };
+    for (name, gateway) in spec.pointer("/values/gateways").and_then(Value::as_object).into_iter().flatten() {
+        if gateway["ports"].as_array().into_iter().flatten().any(low) {
+            return Err(refuse(format!("values.gateways.{name}.ports")));
+        }
+    }
+    for kind in ["ingressGateways", "egressGateways"] {
+        let gateways = spec.pointer(&format!("/components/{kind}")).and_then(Value::as_array);
+        for (index, gateway) in gateways.into_iter().flatten().enumerate() {
+            let ports = gateway.pointer("/k8s/service/ports").and_then(Value::as_array);
+            if ports.into_iter().flatten().any(low) {
+                return Err(refuse(format!("components.{kind}[{index}].k8s.service.ports")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is accepted and does not do what one might expect.
+fn notices(spec: &Value, values: &Value) -> Vec<String> {
+    let mut notices = Vec::new();
+    let given = |root: &Value, pointer: &str| {
+        root.pointer(pointer).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+    };
+    if given(spec, "/compatibilityVersion") || given(values, "/compatibilityVersion") {
+        notices.push("compatibilityVersion has no effect: this version has one set of defaults".to_owned());
+    }
+    if given(values, "/global/variant") {
+        notices.push("values.global.variant has no effect: there is one image, without a shell".to_owned());
+    }
+    let fixed = spec.pointer("/components/pilot/k8s/replicaCount").is_some()
+        || values.pointer("/pilot/replicaCount").and_then(Value::as_u64).is_some_and(|count| count > 1);
+    if fixed && values.pointer("/pilot/autoscaleEnabled").and_then(Value::as_bool) == Some(true) {
+        notices.push(
+            "values.pilot.autoscaleEnabled is on: the autoscaler decides how many replicas there are, replicaCount is the least"
+                .to_owned(),
+        );
+    }
+    notices
 }
 
 fn check_revision(revision: &str) -> Result<(), ProfileError> {
@@ -219,9 +271,18 @@ fn mesh(spec: &Value, values: &Value, namespace: &str, revision: &str) -> Value 
     );
     let trust_domain =
         values.pointer("/global/trustDomain").and_then(Value::as_str).filter(|domain| !domain.is_empty());
+    let off = |pointer: &str| values.pointer(pointer).and_then(Value::as_bool) == Some(false);
+    let metrics = if ["/telemetry/enabled", "/telemetry/v2/enabled", "/telemetry/v2/prometheus/enabled"]
+        .into_iter()
+        .any(off)
+    {
+        json!([])
+    } else {
+        json!(["prometheus"])
+    };
     let mut mesh = json!({
         "defaultConfig": {"discoveryAddress": discovery},
-        "defaultProviders": {"metrics": ["prometheus"]},
+        "defaultProviders": {"metrics": metrics},
         "enablePrometheusMerge": true,
         "rootNamespace": namespace,
         "trustDomain": trust_domain.unwrap_or("cluster.local"),

@@ -56,6 +56,54 @@ pub fn set(root: &mut Value, assignment: &str) -> Result<String, PathError> {
     Ok(path.to_owned())
 }
 
+/// Puts a value at a path of any tree, or with `None` removes what is there. Removing what is not there changes nothing.
+pub(crate) fn assign(root: &mut Value, path: &str, value: Option<Value>) -> Result<(), PathError> {
+    let steps = parse(path)?;
+    let Some(value) = value else {
+        remove(root, &steps);
+        return Ok(());
+    };
+    let mut slot = root;
+    for step in &steps {
+        slot = descend(slot, step, path)?;
+    }
+    *slot = value;
+    Ok(())
+}
+
+fn remove(root: &mut Value, steps: &[Step]) -> Option<Value> {
+    let (last, before) = steps.split_last()?;
+    let mut slot = root;
+    for step in before {
+        slot = match step {
+            Step::Key(key) => slot.get_mut(key)?,
+            step => {
+                let index = position(slot, step)?;
+                slot.get_mut(index)?
+            }
+        };
+    }
+    match last {
+        Step::Key(key) => slot.as_object_mut()?.remove(key),
+        step => {
+            let index = position(slot, step)?;
+            Some(slot.as_array_mut()?.remove(index))
+        }
+    }
+}
+
+/// Where in a list an element is.
+fn position(list: &Value, step: &Step) -> Option<usize> {
+    let list = list.as_array()?;
+    match step {
+        Step::Key(_) => None,
+        Step::Index(index) => (*index < list.len()).then_some(*index),
+        Step::Element(key, value) => {
+            list.iter().position(|entry| entry.get(key).and_then(Value::as_str) == Some(value))
+        }
+    }
+}
+
 fn value(path: &str, text: &str) -> Value {
     let text = text.replace("\\,", ",");
     if always_text(path) {

@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 const COMPONENT: [&str; 7] = ["enabled", "namespace", "hub", "tag", "name", "label", "k8s"];
 
 /// Settings below `components.<name>.k8s`.
-const KUBERNETES: [&str; 18] = [
+const KUBERNETES: [&str; 19] = [
     "affinity",
     "env",
     "hpaSpec",
     "imagePullPolicy",
     "nodeSelector",
+    "overlays",
     "podAnnotations",
     "podDisruptionBudget",
     "priorityClassName",
@@ -44,7 +45,7 @@ const TOP: [&str; 9] = [
 ];
 
 /// Values that may be set although the default profile does not list them.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 18] = [
     "profile",
     "meshConfig",
     "compatibilityVersion",
@@ -58,6 +59,8 @@ const OPTIONAL: [&str; 16] = [
     "istiodRemote.enabled",
     "istiodRemote.injectionURL",
     "istiodRemote.injectionPath",
+    "telemetry.v2.enabled",
+    "telemetry.v2.prometheus.enabled",
     "pilot.hub",
     "pilot.tag",
     "base.enableCRDTemplates",

@@ -113,3 +113,15 @@ fn settings_of_the_mesh_are_those_of_mesh_config() {
     assert!(error.to_string().contains("did you mean \"meshConfig.accessLogFile\""), "{error}");
     assert!(resolve(&request(&["values.meshConfig.defaultConfig.tracin.sampling=1"])).is_err());
 }
+
+#[test]
+fn what_has_no_effect_or_cannot_work_is_said() {
+    assert!(resolved(&["compatibilityVersion=1.25"]).warnings[0].contains("no effect"));
+    assert_eq!(
+        resolved(&["values.telemetry.v2.enabled=false"]).mesh["defaultProviders"]["metrics"],
+        json!([])
+    );
+    let error =
+        resolve(&request(&["components.ingressGateways[0].k8s.service.ports[0].port=80"])).expect_err("low");
+    assert!(error.to_string().contains("below 1024"), "{error}");
+}

@@ -11,19 +11,25 @@ pub(super) fn objects(installation: &Installation) -> Vec<Value> {
         return Vec::new();
     }
     let mut objects = crds();
-    let reader =
+    let wanted =
         installation.values.pointer("/global/enableReaderRBAC").and_then(Value::as_bool).unwrap_or(true);
-    if reader {
-        let namespace = &installation.namespace;
-        let labels = json!({"app": "istio-reader", "release": "istio-base"});
-        let account = "istio-reader-service-account";
-        objects.push(access::service_account(namespace, account, labels.clone()));
-        let name = format!("istio-reader-clusterrole{}-{namespace}", installation.suffix());
-        objects.extend(access::cluster_role(&name, access::reader_rules(), namespace, account, labels));
+    if wanted {
+        objects.extend(reader(installation, "istio-reader-service-account"));
     }
     if webhook::validates(installation) && installation.revision.is_empty() {
         objects.push(webhook::default_validator(installation));
     }
+    objects
+}
+
+/// The account that control planes of other clusters use, and what it may read.
+#[must_use]
+pub fn reader(installation: &Installation, account: &str) -> Vec<Value> {
+    let namespace = &installation.namespace;
+    let labels = json!({"app": "istio-reader", "release": "istio-base"});
+    let mut objects = vec![access::service_account(namespace, account, labels.clone())];
+    let name = format!("istio-reader-clusterrole{}-{namespace}", installation.suffix());
+    objects.extend(access::cluster_role(&name, access::reader_rules(), namespace, account, labels));
     objects
 }
 

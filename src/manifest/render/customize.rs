@@ -1,5 +1,7 @@
 //! `components.<name>.k8s`: what Kubernetes lets one tune, laid over the rendered objects.
 
+mod overlays;
+
 use serde_json::{Value, json};
 
 use super::RenderError;
@@ -50,13 +52,15 @@ pub(super) fn apply(objects: &mut [Value], settings: &Settings<'_>) -> Result<()
             "serviceAnnotations" => {
                 update(objects, "Service", settings.service, &json!({"metadata": {"annotations": value}}));
             }
+            // After everything else: they see the finished objects.
+            "overlays" => {}
             other => {
                 let reason = format!("k8s.{other} is not supported");
                 return Err(RenderError::Component { component: settings.component.to_owned(), reason });
             }
         }
     }
-    Ok(())
+    overlays::apply(objects, settings.component, &kubernetes["overlays"])
 }
 
 fn image(objects: &mut [Value], settings: &Settings<'_>) {

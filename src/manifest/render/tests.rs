@@ -118,3 +118,38 @@ fn the_rendered_config_maps_configure_injection() {
     assert_eq!(config.values["sidecarInjectorWebhook"]["rewriteAppHTTPProbe"], false);
     assert_eq!(config.mesh["rootNamespace"], "istio-system");
 }
+
+#[test]
+fn overlays_change_add_and_delete_single_fields() {
+    let file = crate::profile::SourceFile {
+        name: "operator.yaml".into(),
+        text: r#"
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec:
+  components:
+    pilot:
+      k8s:
+        overlays:
+          - kind: Deployment
+            name: istiod
+            patches:
+              - {path: "spec.template.spec.containers.[name:discovery].readinessProbe.periodSeconds", value: 7}
+              - {path: "spec.template.metadata.annotations.prometheus\\.io/scrape"}
+              - {path: "spec.template.spec.hostAliases", value: [{ip: 192.0.2.1, hostnames: [a]}]}
+"#
+        .into(),
+    };
+    let request = InstallRequest { files: vec![file.clone()], ..InstallRequest::default() };
+    let installation = resolve(&request).expect("resolvable");
+    let objects: Vec<Value> =
+        render(&installation).expect("renderable").into_iter().flat_map(|part| part.objects).collect();
+    let template = &find(&objects, "Deployment", "istiod").expect("istiod")["spec"]["template"];
+    assert_eq!(template["spec"]["containers"][0]["readinessProbe"]["periodSeconds"], 7);
+    assert!(template["metadata"]["annotations"].get("prometheus.io/scrape").is_none());
+    assert_eq!(template["spec"]["hostAliases"][0]["ip"], "192.0.2.1");
+    let text = file.text.replace("name: istiod", "name: other");
+    let files = vec![crate::profile::SourceFile { text, ..file }];
+    let other = resolve(&InstallRequest { files, ..InstallRequest::default() }).expect("resolvable");
+    assert!(render(&other).expect_err("no such object").to_string().contains("no Deployment \"other\""));
+}
