@@ -30,7 +30,7 @@ fn run(input: &Input) -> Vec<Message> {
     {
         let Some((_, minimum)) = MINIMUM.iter().find(|(name, _)| *name == object.name) else { continue };
         let version = value["metadata"]["annotations"][BUNDLE_VERSION].as_str().unwrap_or_default();
-        if !parse(version).is_some_and(|version| version < *minimum) {
+        if parse(version).is_none_or(|version| version >= *minimum) {
             continue;
         }
         let text = format!(

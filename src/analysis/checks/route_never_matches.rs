@@ -66,10 +66,11 @@ fn run(input: &Input) -> Vec<Message> {
 
 /// Conditions that contradict themselves or HTTP.
 fn impossible(condition: &HttpMatchRequest) -> Option<(&'static str, String)> {
-    if let Some(StringMatch::Exact(path) | StringMatch::Prefix(path)) = &condition.uri {
-        if !path.is_empty() && !path.starts_with(['/', '*']) {
-            return Some(("uri", format!("paths begin with a slash, {path:?} does not")));
-        }
+    if let Some(StringMatch::Exact(path) | StringMatch::Prefix(path)) = &condition.uri
+        && !path.is_empty()
+        && !path.starts_with(['/', '*'])
+    {
+        return Some(("uri", format!("paths begin with a slash, {path:?} does not")));
     }
     if let Some(StringMatch::Exact(method)) = &condition.method {
         let upper = method.to_ascii_uppercase();

@@ -76,7 +76,7 @@ mod tests {
         let none = Shares { random: 0, ..SHARES };
         assert_eq!(decided(forced.as_bytes(), None, none), (true, forced));
         let off = Shares { overall: 0, ..SHARES };
-        assert_eq!(decided(low, None, off).0, false);
+        assert!(!decided(low, None, off).0);
         assert_eq!(decided(b"mine", None, SHARES), (false, "mine".into()));
     }
 }
