@@ -54,6 +54,7 @@ pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::{AttemptFailure, RetryPolicy};
 pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};
+pub(crate) use route_overrides::Overrides;
 pub use route_table::RouteTable;
 pub(crate) use route_table::{
     Action, Forward, HashSource, HostRewrite, Redirect, Route, VirtualHost, without_port,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::access_log::format::Facts;
 use crate::config::{
-    Action, HttpFilter, HttpManager, Redirect, Route, RouteQuery, VirtualHost, apply_mutations, split_query,
+    Action, HttpFilter, HttpManager, Overrides, Redirect, Route, RouteQuery, VirtualHost, apply_mutations,
+    split_query,
 };
 use crate::filter::cel::CelFacts;
 use crate::filter::fault::Abort;
@@ -164,9 +165,7 @@ impl Exchange {
         for filter in &scene.manager.filters {
             let passed = match filter {
                 HttpFilter::ExtAuthz(check) => {
-                    let overrides = self.route.as_ref().and_then(|(vhost, route)| {
-                        route.overrides.ext_authz.clone().or_else(|| vhost.overrides.ext_authz.clone())
-                    });
+                    let overrides = self.special(|overrides| &overrides.ext_authz);
                     self.authorize(check, overrides.as_ref(), body, replier).await
                 }
                 other => self.filter(other).await,
@@ -261,10 +260,14 @@ impl Exchange {
         }
     }
 
+    /// What the route, else its host, says about a filter.
+    fn special<T: Clone>(&self, pick: impl Fn(&Overrides) -> &Option<T>) -> Option<T> {
+        let (vhost, route) = self.route.as_ref()?;
+        pick(&route.overrides).clone().or_else(|| pick(&vhost.overrides).clone())
+    }
+
     /// Runs one filter on the request.
     async fn filter(&mut self, filter: &HttpFilter) -> bool {
-        let overrides =
-            || self.route.as_ref().map(|(vhost, route)| (route.overrides.clone(), vhost.overrides.clone()));
         match filter {
             HttpFilter::PeerMetadata(options) if options.discover_downstream => {
                 self.downstream_peer = self.scene.worker.peer(&self.request.headers);
@@ -273,7 +276,7 @@ impl Exchange {
                 true
             }
             HttpFilter::Rbac(rbac) => {
-                let special = overrides().and_then(|(route, vhost)| route.rbac.or(vhost.rbac));
+                let special = self.special(|overrides| &overrides.rbac);
                 match special {
                     Some(None) => true,
                     Some(Some(special)) => self.judge(&special),
@@ -281,20 +284,19 @@ impl Exchange {
                 }
             }
             HttpFilter::Fault(fault) => {
-                let special = overrides().and_then(|(route, vhost)| route.fault.or(vhost.fault));
+                let special = self.special(|overrides| &overrides.fault);
                 self.fault(special.as_deref().unwrap_or(fault)).await
             }
             HttpFilter::LocalRateLimit(limit) => {
-                let special =
-                    overrides().and_then(|(route, vhost)| route.local_ratelimit.or(vhost.local_ratelimit));
+                let special = self.special(|overrides| &overrides.local_ratelimit);
                 self.limit_rate(special.as_ref().unwrap_or(limit))
             }
             HttpFilter::JwtAuthn(jwt) => {
-                let special = overrides().and_then(|(route, vhost)| route.jwt.or(vhost.jwt));
+                let special = self.special(|overrides| &overrides.jwt);
                 self.authenticate(jwt, special.as_ref())
             }
             HttpFilter::Cors => {
-                let Some(cors) = overrides().and_then(|(route, vhost)| route.cors.or(vhost.cors)) else {
+                let Some(cors) = self.special(|overrides| &overrides.cors) else {
                     return true;
                 };
                 if cors.preflight(&self.request.method, &self.request.headers, &mut self.response.headers) {
