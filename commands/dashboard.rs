@@ -59,9 +59,16 @@ enum What {
 /// The port of a dashboard in its pod.
 #[derive(Debug, Args)]
 struct UiPort<const DEFAULT: u16> {
-    /// Port of the dashboard in the pod
-    #[arg(long, value_name = "PORT", default_value_t = DEFAULT)]
-    ui_port: u16,
+    /// Port of the dashboard in the pod; default the one it usually has
+    #[arg(long, value_name = "PORT")]
+    ui_port: Option<u16>,
+}
+
+// A default in the attribute would be one for all these types: it is kept once, whatever the parameter.
+impl<const DEFAULT: u16> UiPort<DEFAULT> {
+    fn number(&self) -> u16 {
+        self.ui_port.unwrap_or(DEFAULT)
+    }
 }
 
 /// A page of a pod that is named.
@@ -73,9 +80,9 @@ struct PodPage<const DEFAULT: u16> {
     /// Label selector; the first pod is taken
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
-    /// Port of the page in the pod
-    #[arg(long, alias = "ctrlz_port", value_name = "PORT", default_value_t = DEFAULT)]
-    ui_port: u16,
+    /// Port of the page in the pod; default the one it usually has
+    #[arg(long, alias = "ctrlz_port", value_name = "PORT")]
+    ui_port: Option<u16>,
 }
 
 /// A page in a pod.
@@ -91,30 +98,32 @@ impl DashboardCommand {
             let cluster = context.cluster().await?;
             let page = match &self.what {
                 What::Kiali(port) => match addon(context, &cluster, "app=kiali").await? {
-                    Some(pod) => Page { pod, port: port.ui_port, path: "/kiali" },
+                    Some(pod) => Page { pod, port: port.number(), path: "/kiali" },
                     None => {
                         return self
-                            .built_in(&cluster, "Kiali", "the built-in console", port.ui_port, "/kiali/")
+                            .built_in(&cluster, "Kiali", "the built-in console", port.number(), "/kiali/")
                             .await;
                     }
                 },
-                What::Prometheus(port) => match named(context, &cluster, "prometheus", port.ui_port).await? {
+                What::Prometheus(port) => {
+                    match named(context, &cluster, "prometheus", port.number()).await? {
+                        Some(page) => page,
+                        None => return self.own_metrics(&cluster, "Prometheus", port.number()).await,
+                    }
+                }
+                What::Grafana(port) => match named(context, &cluster, "grafana", port.number()).await? {
                     Some(page) => page,
-                    None => return self.own_metrics(&cluster, "Prometheus", port.ui_port).await,
+                    None => return self.own_metrics(&cluster, "Grafana", port.number()).await,
                 },
-                What::Grafana(port) => match named(context, &cluster, "grafana", port.ui_port).await? {
+                What::Jaeger(port) => match named(context, &cluster, "jaeger", port.number()).await? {
                     Some(page) => page,
-                    None => return self.own_metrics(&cluster, "Grafana", port.ui_port).await,
+                    None => return self.own_traces(&cluster, "Jaeger", port.number()).await,
                 },
-                What::Jaeger(port) => match named(context, &cluster, "jaeger", port.ui_port).await? {
+                What::Zipkin(port) => match named(context, &cluster, "zipkin", port.number()).await? {
                     Some(page) => page,
-                    None => return self.own_traces(&cluster, "Jaeger", port.ui_port).await,
+                    None => return self.own_traces(&cluster, "Zipkin", port.number()).await,
                 },
-                What::Zipkin(port) => match named(context, &cluster, "zipkin", port.ui_port).await? {
-                    Some(page) => page,
-                    None => return self.own_traces(&cluster, "Zipkin", port.ui_port).await,
-                },
-                What::Skywalking(port) => required(context, &cluster, "skywalking-ui", port.ui_port).await?,
+                What::Skywalking(port) => required(context, &cluster, "skywalking-ui", port.number()).await?,
                 What::Proxy(page) => {
                     let namespace = context.namespace(&cluster);
                     page.find(&cluster, &namespace, None, "").await?
@@ -203,7 +212,7 @@ impl<const DEFAULT: u16> PodPage<DEFAULT> {
             (None, None) => return Err(Failure::usage("specify a pod or --selector")),
         };
         let pod = pods.into_iter().next().ok_or_else(|| Failure::new("no pods found"))?;
-        Ok(Page { pod, port: self.ui_port, path })
+        Ok(Page { pod, port: self.ui_port.unwrap_or(DEFAULT), path })
     }
 }
 

@@ -31,7 +31,7 @@ pub async fn serve(listeners: Vec<TcpListener>, end: impl Future<Output = ()>) -
         .route("/kiali/assets/{name}", get(crate::server::asset_of))
         .route("/healthz", get(|| async { "ok" }))
         .merge(receive::router(store.clone()))
-        .nest("/kiali/api/traces", query::router(store.clone()))
+        .merge(query::router(store.clone()))
         .merge(Router::new().nest("/api/v2", query::zipkin(store)));
     let mut servers = tokio::task::JoinSet::new();
     for listener in listeners {

@@ -63,6 +63,8 @@ fn spans_of_every_form_join() {
         serde_json::from_str(found.split_once("\r\n\r\n").map_or("", |(_, body)| body)).expect("spans");
     let ids: Vec<_> = spans.iter().map(|span| (span.id.as_str(), span.parent_id.as_deref())).collect();
     assert_eq!(ids, [("00000000000000aa", None), ("00000000000000bb", Some("00000000000000aa"))]);
+    let listed = talk(address, "GET /kiali/api/traces/?limit=5 HTTP/1.1\r\n", b"");
+    assert!(listed.contains(TRACE), "{listed}");
     let services = talk(address, "GET /api/v2/services HTTP/1.1\r\n", b"");
     assert!(services.ends_with(r#"["cart.shop","web.shop"]"#), "{services}");
     assert!(talk(address, "GET /kiali/traces HTTP/1.1\r\n", b"").contains("assets/traces.js"));

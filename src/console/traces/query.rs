@@ -21,9 +21,12 @@ pub(crate) struct Wanted {
     service_name: Option<String>,
 }
 
-/// The page's own paths: `/` lists, `/{id}` is one.
+/// The page's own paths.
 pub fn router(store: Arc<TraceStore>) -> Router {
-    Router::new().route("/", get(list)).route("/{id}", get(one)).with_state(store)
+    Router::new()
+        .route("/kiali/api/traces/", get(list))
+        .route("/kiali/api/traces/{id}", get(one))
+        .with_state(store)
 }
 
 /// Zipkin's paths.
