@@ -41,7 +41,24 @@ fn pretty(resources: &[Value]) -> Result<String, Failure> {
     Ok(format!("{}\n", serde_json::to_string_pretty(resources)?))
 }
 
+/// Whole numbers without a fraction: one proxy writes `100`, another `100.0`.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let found = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+            // Beyond this a float is no longer exact.
+            if let Some(float) = found.filter(|float| float.abs() < 9e15) {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
 fn sorted(mut resources: Vec<Value>) -> Vec<Value> {
+    resources.iter_mut().for_each(whole_numbers);
     resources.sort_by_cached_key(|resource| text(resource, &["name"]).to_owned());
     resources
 }

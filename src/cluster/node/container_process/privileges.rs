@@ -1,7 +1,10 @@
 //! User, groups, capabilities and terminal of a container's process.
 
+use std::os::fd::AsFd;
+
 use nix::sys::prctl;
-use nix::unistd::{Gid, Uid, setgid, setgroups, setsid, setuid};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::{Gid, Uid, fchown, setgid, setgroups, setsid, setuid};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use super::StartError;
@@ -28,12 +31,25 @@ pub(super) fn drop(program: &ProgramSpec) -> Result<(), StartError> {
         setgid(Gid::from_raw(group)).map_err(StartError::step(format!("run as group {group}")))?;
     }
     if let Some(user) = program.user {
+        own_streams(Uid::from_raw(user));
         setuid(Uid::from_raw(user)).map_err(StartError::step(format!("run as user {user}")))?;
     }
     if program.no_new_privileges {
         prctl::set_no_new_privs().map_err(StartError::step("forbid new privileges"))?;
     }
     Ok(())
+}
+
+/// Gives the program the pipes it was started with, so that it may open `/dev/stdout` by name as well.
+fn own_streams(user: Uid) {
+    for stream in [std::io::stdin().as_fd(), std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+        let pipe =
+            fstat(stream).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFIFO));
+        if pipe {
+            // The open descriptors work in any case.
+            let _ = fchown(stream, Some(user), None);
+        }
+    }
 }
 
 /// Starts a session whose controlling terminal is the one on the standard streams.

@@ -23,6 +23,12 @@ pub(super) fn expression(text: &str) -> StringMatcher {
     string_matcher(MatchPattern::SafeRegex(regex(text)))
 }
 
+/// The same for any case of letters. Envoy refuses that of an expression, where it would have no effect.
+pub(super) fn any_case(wanted: StringMatcher) -> StringMatcher {
+    let ignore_case = !matches!(wanted.match_pattern, Some(MatchPattern::SafeRegex(_)));
+    StringMatcher { ignore_case, ..wanted }
+}
+
 /// A value as part of a regular expression: `*` is any text, everything else itself.
 pub(super) fn escaped(value: &str) -> String {
     let mut made = String::with_capacity(value.len() + 8);

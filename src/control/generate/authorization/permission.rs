@@ -4,7 +4,7 @@ use sagene_api::istio::security::authorization_policy::Operation;
 
 use super::super::proto::matcher::{PathMatcher, StringMatcher, path_matcher};
 use super::super::proto::{any, core, rbac, route};
-use super::matching::generic;
+use super::matching::{any_case, generic};
 use super::rule::Context;
 use envoy_types::pb::envoy::extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig;
 use rbac::Permission;
@@ -65,7 +65,7 @@ pub(super) fn conditions(operation: &Operation, context: Context<'_>) -> Option<
         return context.denies.then_some(made);
     }
     pair(&mut made, &operation.hosts, &operation.not_hosts, &|value| {
-        let wanted = StringMatcher { ignore_case: true, ..generic(value, "") };
+        let wanted = any_case(generic(value, ""));
         Some(header(":authority", wanted))
     });
     pair(&mut made, &operation.methods, &operation.not_methods, &|value| {

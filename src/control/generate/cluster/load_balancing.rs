@@ -70,8 +70,11 @@ fn slow_start(settings: &LoadBalancerSettings) -> Option<SlowStartConfig> {
     (window > Duration::ZERO).then(|| SlowStartConfig {
         slow_start_window: Some(duration(window)),
         min_weight_percent: percent.map(|value| types::Percent { value }),
-        aggression: aggression
-            .map(|default_value| core::RuntimeDouble { default_value, runtime_key: String::new() }),
+        aggression: aggression.map(|default_value| core::RuntimeDouble {
+            default_value,
+            // Envoy refuses one without a key.
+            runtime_key: "upstream.slow_start.aggression".to_owned(),
+        }),
     })
 }
 
