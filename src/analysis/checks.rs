@@ -30,6 +30,7 @@ mod mesh_gateway_hosts;
 mod mesh_networks;
 mod mtls_conflict;
 mod multi_cluster_service;
+mod not_yet_effective;
 mod plaintext_client;
 mod policy_contradiction;
 mod policy_hosts;
@@ -83,6 +84,7 @@ pub const ALL: &[Check] = &[
     deprecation::CHECK,
     server_verification::CHECK,
     destination_rule_pods::CHECK,
+    not_yet_effective::CHECK,
     envoy_filter::CHECK,
     external_control_plane::CHECK,
     gateway_certificate::CHECK,

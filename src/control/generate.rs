@@ -25,7 +25,7 @@ pub mod type_url;
 
 pub mod not_yet_effective;
 
-pub use not_yet_effective::{NotYetEffective, not_yet_effective};
+pub use not_yet_effective::not_yet_effective;
 pub use proxy::{Proxy, ProxyError, ProxyType};
 pub use resource::{Resource, ResourceSet};
 pub use settings::Settings;

@@ -10,6 +10,7 @@ pub mod gateway_api;
 pub mod hostname;
 pub mod labels;
 pub mod mesh;
+pub mod not_yet_effective;
 pub mod peer_authentication;
 pub mod protocol;
 pub mod service;

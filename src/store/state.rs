@@ -27,6 +27,8 @@ pub struct Rejected {
     pub message: String,
     /// Whether an older version is still in force.
     pub last_good: bool,
+    /// Its `metadata.generation`.
+    pub generation: i64,
 }
 
 /// Published state, shared between the writer and readers.
@@ -85,7 +87,9 @@ impl Writer {
         let change = candidate.change();
         match candidate.object {
             Ok(object) => {
-                lock(&self.shared.rejected).remove(&change);
+                if lock(&self.shared.rejected).remove(&change).is_some() {
+                    self.changes.add(change, Scope::MetadataOnly);
+                }
                 if let Some((change, scope)) = self.snapshot.insert(Arc::new(object)) {
                     self.changes.add(change, scope);
                 }
@@ -98,12 +102,15 @@ impl Writer {
                     name: change.name.clone(),
                     message: error.to_string(),
                     last_good,
+                    generation: candidate.generation,
                 };
                 tracing::warn!(
                     kind = S::KIND, namespace = %rejected.namespace, name = %rejected.name,
                     error = %rejected.message, last_good, "object cannot be read"
                 );
-                lock(&self.shared.rejected).insert(change, rejected);
+                lock(&self.shared.rejected).insert(change.clone(), rejected);
+                // Nothing to push, but its status has to be told.
+                self.changes.add(change, Scope::MetadataOnly);
             }
         }
     }
@@ -147,6 +154,7 @@ impl Writer {
 pub(crate) struct Candidate<S: Collected> {
     pub(crate) namespace: String,
     pub(crate) name: String,
+    pub(crate) generation: i64,
     pub(crate) object: Result<Object<S>, ParseError>,
 }
 
@@ -157,7 +165,8 @@ impl<S: Collected> Candidate<S> {
             found.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let (namespace, name) = (text("namespace"), text("name"));
-        Self { namespace, name, object: Object::from_value(value) }
+        let generation = value.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+        Self { namespace, name, generation, object: Object::from_value(value) }
     }
 
     fn change(&self) -> Change {

@@ -93,11 +93,16 @@ fn of_istio(status: &Value) -> bool {
     conditions.is_some_and(|list| list.iter().any(|one| one["type"] == EFFECTIVE))
 }
 
+fn condition(name: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": name, "status": status, "reason": reason, "message": message})
+}
+
+fn istio_status(generation: i64, reconciled: &Value, effect: &Value) -> Value {
+    json!({"observedGeneration": generation, "conditions": [reconciled, effect]})
+}
+
 fn effective() -> Value {
-    json!({"conditions": [
-        {"type": RECONCILED, "status": "True", "reason": "", "message": ""},
-        {"type": EFFECTIVE, "status": "True", "reason": "", "message": ""},
-    ]})
+    json!({"conditions": [condition(RECONCILED, "True", "", ""), condition(EFFECTIVE, "True", "", "")]})
 }
 
 fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
@@ -106,25 +111,24 @@ fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
     for report in index.statuses() {
         wanted.insert((report.kind, report.namespace.clone(), report.name.clone()), report.status.clone());
     }
-    let mut parts: BTreeMap<Name, Vec<String>> = BTreeMap::new();
+    let mut parts: BTreeMap<Name, (i64, Vec<String>)> = BTreeMap::new();
     for one in not_yet_effective(&discovery.store.snapshot()) {
-        let name = (one.kind, one.namespace, one.name);
-        parts.entry(name).or_default().push(format!("{}: {}", one.field, one.what));
+        let (_, parts) =
+            parts.entry((one.kind, one.namespace, one.name)).or_insert((one.generation, Vec::new()));
+        parts.push(format!("{}: {}", one.field, one.what));
     }
-    for (name, parts) in parts {
-        let status = json!({"conditions": [
-            {"type": RECONCILED, "status": "True", "reason": "", "message": ""},
-            {"type": EFFECTIVE, "status": "False", "reason": "NotYetImplemented", "message": parts.join("; ")},
-        ]});
-        wanted.insert(name, status);
+    for (name, (generation, parts)) in parts {
+        // The Gateway API's own objects say the same in their own words.
+        let message = parts.join("; ");
+        let effect = condition(EFFECTIVE, "False", "NotYetImplemented", &message);
+        let status = istio_status(generation, &condition(RECONCILED, "True", "", ""), &effect);
+        wanted.entry(name).or_insert(status);
     }
     for one in discovery.store.rejected() {
         let kept = if one.last_good { "the last good version stays in force" } else { "it has no effect" };
         let message = format!("{}; {kept}", one.message);
-        let status = json!({"conditions": [
-            {"type": RECONCILED, "status": "False", "reason": "Invalid", "message": message},
-            {"type": EFFECTIVE, "status": "False", "reason": "Invalid", "message": message},
-        ]});
+        let conditions = [RECONCILED, EFFECTIVE].map(|name| condition(name, "False", "Invalid", &message));
+        let status = istio_status(one.generation, &conditions[0], &conditions[1]);
         wanted.insert((one.kind, one.namespace, one.name), status);
     }
     wanted
@@ -140,6 +144,9 @@ async fn patch(client: &Client, (kind, namespace, name): &Name, wanted: &Value) 
     let Some(current) = api.get_opt(name).await? else { return Ok(()) };
     let before = current.data.get("status").cloned().unwrap_or_default();
     let mut status = wanted.clone();
+    if of_istio(&status) && status.get("observedGeneration").is_none() {
+        status["observedGeneration"] = json!(current.metadata.generation.unwrap_or_default());
+    }
     timed(&mut status, &before);
     if contains(&before, &status) {
         return Ok(());

@@ -1,0 +1,184 @@
+//! What is accepted and has no effect yet: told by `analyze` and by the objects' statuses, so that nobody waits for it.
+//!
+//! Patches of an EnvoyFilter are not among it: whether they apply is known to those who apply them.
+
+use sagene_api::istio::networking::gateway::ServerTlsMode;
+use sagene_api::istio::security::AuthorizationPolicy;
+use sagene_api::{Object, Resource};
+
+use crate::snapshot::{Collection, Kind};
+use crate::{Protocol, Snapshot};
+
+/// An object, or a part of it, without effect.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NotYetEffective {
+    /// Kind of the object.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The field, such as `spec.servers[0].tls.mode`; `spec` where it is the whole object.
+    pub field: String,
+    /// What has no effect, in a few words.
+    pub what: String,
+    /// The object's `metadata.generation`.
+    pub generation: i64,
+}
+
+/// Everything in the snapshot that has no effect yet.
+pub fn find(snapshot: &Snapshot) -> Vec<NotYetEffective> {
+    let mut found = Vec::new();
+    whole(&snapshot.proxy_configs, Kind::ProxyConfig, &mut found);
+    whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
+    each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
+    whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);
+    each(&snapshot.gateways, Kind::Gateway, &mut found, gateway);
+    each(&snapshot.destination_rules, Kind::DestinationRule, &mut found, destination_rule);
+    each(&snapshot.service_entries, Kind::ServiceEntry, &mut found, service_entry);
+    each(&snapshot.sidecars, Kind::Sidecar, &mut found, sidecar);
+    each(&snapshot.virtual_services, Kind::VirtualService, &mut found, virtual_service);
+    found.sort();
+    found
+}
+
+/// A field and what has no effect there.
+type Parts = Vec<(String, &'static str)>;
+
+fn whole<S: Resource>(collection: &Collection<S>, kind: Kind, found: &mut Vec<NotYetEffective>) {
+    each(collection, kind, found, |_| vec![("spec".to_owned(), "objects of this kind have no effect yet")]);
+}
+
+fn each<S: Resource>(
+    collection: &Collection<S>,
+    kind: Kind,
+    found: &mut Vec<NotYetEffective>,
+    read: impl Fn(&Object<S>) -> Parts,
+) {
+    for object in collection.iter() {
+        found.extend(read(object).into_iter().map(|(field, what)| NotYetEffective {
+            kind,
+            namespace: object.metadata.namespace.clone(),
+            name: object.metadata.name.clone(),
+            field,
+            what: what.to_owned(),
+            generation: object.metadata.generation,
+        }));
+    }
+}
+
+fn gateway(object: &Object<sagene_api::istio::networking::Gateway>) -> Parts {
+    let mut parts = Parts::new();
+    for (index, server) in object.spec.servers.iter().enumerate() {
+        let at = |field: &str| format!("spec.servers[{index}].{field}");
+        let Some(tls) = &server.tls else { continue };
+        if tls.mode == ServerTlsMode::AutoPassthrough {
+            parts.push((at("tls.mode"), "AUTO_PASSTHROUGH serves nothing yet"));
+        }
+        if !tls.verify_certificate_spki.is_empty() || !tls.verify_certificate_hash.is_empty() {
+            parts.push((at("tls"), "verifyCertificateSpki and verifyCertificateHash are not checked yet"));
+        }
+        if !tls.ca_crl.is_empty() {
+            parts.push((at("tls.caCrl"), "revocation lists from files are not read yet"));
+        }
+        if Protocol::parse(&server.port.protocol) == Protocol::Unspecified {
+            parts.push((at("port.protocol"), "unknown protocol: the server is served as TCP"));
+        }
+    }
+    parts
+}
+
+fn destination_rule(object: &Object<sagene_api::istio::networking::DestinationRule>) -> Parts {
+    let own = object.spec.traffic_policy.iter().map(|policy| ("spec.trafficPolicy".to_owned(), policy));
+    let subsets = object.spec.subsets.iter().enumerate().filter_map(|(index, subset)| {
+        Some((format!("spec.subsets[{index}].trafficPolicy"), subset.traffic_policy.as_ref()?))
+    });
+    let mut parts = Parts::new();
+    for (path, policy) in own.chain(subsets) {
+        let mut add = |field: &str, what: &'static str| parts.push((format!("{path}.{field}"), what));
+        if policy.tunnel.is_some() {
+            add("tunnel", "connections are not sent through the tunnel yet");
+        }
+        let Some(balancer) = &policy.load_balancer else { continue };
+        if balancer.backend_utilization.is_some() {
+            add("loadBalancer.backendUtilization", "has no effect, as in Istio");
+        }
+        if balancer.zone_aware_lb_setting.is_some() {
+            add("loadBalancer.zoneAwareLbSetting", "has no effect yet");
+        }
+        let locality = balancer.locality_lb_setting.as_ref();
+        if locality.is_some_and(|setting| {
+            !setting.distribute.is_empty()
+                || !setting.failover.is_empty()
+                || !setting.failover_priority.is_empty()
+        }) {
+            add(
+                "loadBalancer.localityLbSetting",
+                "distribute, failover and failoverPriority have no effect yet",
+            );
+        }
+    }
+    parts
+}
+
+fn authorization_policy(object: &Object<AuthorizationPolicy>) -> Parts {
+    let mut parts = Parts::new();
+    if object.spec.target_ref.is_some() || !object.spec.target_refs.is_empty() {
+        parts.push(("spec.targetRefs".to_owned(), "policies attached to objects have no effect yet"));
+    }
+    parts
+}
+
+fn service_entry(object: &Object<sagene_api::istio::networking::ServiceEntry>) -> Parts {
+    use sagene_api::istio::networking::service_entry::Resolution;
+    if object.spec.resolution == Resolution::DynamicDns {
+        return vec![("spec.resolution".to_owned(), "DYNAMIC_DNS is not resolved yet")];
+    }
+    Parts::new()
+}
+
+fn sidecar(object: &Object<sagene_api::istio::networking::Sidecar>) -> Parts {
+    let mut parts = Parts::new();
+    if !object.spec.ingress.is_empty() {
+        parts.push((
+            "spec.ingress".to_owned(),
+            "ports are those of the workload's services; ingress has no effect yet",
+        ));
+    }
+    if object.spec.inbound_connection_pool.is_some() {
+        parts.push(("spec.inboundConnectionPool".to_owned(), "has no effect yet"));
+    }
+    for (index, listener) in object.spec.egress.iter().enumerate() {
+        if listener.port.is_some() {
+            parts.push((
+                format!("spec.egress[{index}].port"),
+                "hosts count on every port; listeners of their own are not made yet",
+            ));
+        }
+    }
+    if object.spec.outbound_traffic_policy.as_ref().is_some_and(|policy| policy.egress_proxy.is_some()) {
+        parts.push(("spec.outboundTrafficPolicy.egressProxy".to_owned(), "has no effect yet"));
+    }
+    parts
+}
+
+fn virtual_service(object: &Object<sagene_api::istio::networking::VirtualService>) -> Parts {
+    let mut parts = Parts::new();
+    for (index, route) in object.spec.tcp.iter().enumerate() {
+        if route.r#match.iter().any(|condition| !condition.destination_subnets.is_empty()) {
+            parts.push((
+                format!("spec.tcp[{index}].match"),
+                "conditions on destinationSubnets match nothing yet",
+            ));
+        }
+        if route.r#match.iter().any(|condition| !condition.source_subnet.is_empty()) {
+            parts.push((format!("spec.tcp[{index}].match"), "sourceSubnet has no effect yet"));
+        }
+    }
+    for (index, route) in object.spec.tls.iter().enumerate() {
+        if route.r#match.iter().any(|condition| !condition.destination_subnets.is_empty()) {
+            parts.push((format!("spec.tls[{index}].match"), "destinationSubnets has no effect yet"));
+        }
+    }
+    parts
+}
