@@ -7,11 +7,11 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Color;
 use crate::{
-    analyze, completion, console, dashboard, experimental, explain, install, kube_inject, kubectl, manifest,
-    multicluster, profile, proxy_config, proxy_status, tag, uninstall, validate, version,
+    admin, analyze, completion, console, dashboard, experimental, explain, install, kube_inject, kubectl,
+    manifest, multicluster, profile, proxy_config, proxy_status, tag, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -114,6 +114,15 @@ enum Command {
     /// Show what a proxy really runs
     #[command(alias = "pc")]
     ProxyConfig(proxy_config::ProxyConfigCommand),
+    /// Work on a running control plane: log
+    #[command(alias = "istiod")]
+    Admin(admin::AdminCommand),
+    /// Ambient mode is out of scope
+    #[command(hide = true, alias = "zc", disable_help_flag = true)]
+    ZtunnelConfig(Passthrough),
+    /// Ambient mode is out of scope
+    #[command(hide = true, disable_help_flag = true)]
+    Waypoint(Passthrough),
     /// Open a dashboard in the browser
     #[command(aliases = ["dash", "d"])]
     Dashboard(dashboard::DashboardCommand),
@@ -186,6 +195,14 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     std::time::Duration::try_from_secs_f64(seconds).map_err(|_| bad())
 }
 
+/// Commands of a mode that this mesh does not have.
+fn ambient(what: &str) -> Failure {
+    Failure::new(format!(
+        "ambient mode is out of scope of this mesh: it has sidecars and gateways, and no {what}"
+    ))
+    .hint("sagene proxy-status lists the proxies, sagene proxy-config shows what one runs")
+}
+
 impl Cli {
     /// Runs the chosen command.
     pub(crate) fn run(self) -> Outcome {
@@ -205,6 +222,9 @@ impl Cli {
             Command::Validate(command) => command.run(),
             Command::Console(command) => command.run(&context),
             Command::ProxyStatus(command) => command.run(&context),
+            Command::Admin(command) => command.run(&context),
+            Command::ZtunnelConfig(_) => Err(ambient("ztunnel")),
+            Command::Waypoint(_) => Err(ambient("waypoints")),
             Command::Dashboard(command) => command.run(&context),
             Command::ProxyConfig(command) => command.run(&context),
             Command::CreateRemoteSecret(command) => command.run(&context),

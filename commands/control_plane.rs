@@ -4,10 +4,11 @@ mod request;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use sagene_base::logging::{LogFormat, LogTarget, LoggingOptions};
-use sagene_control::{ControlPlaneOptions, Ports};
+use sagene_control::{ControlPlaneOptions, Ports, ScopesPort};
 
 use crate::exit::{self, Exit, Failure, Outcome};
 pub(crate) use request::request;
@@ -33,6 +34,9 @@ pub(crate) struct ControlPlaneArguments {
     /// Address of the webhooks
     #[arg(long = "httpsAddr", default_value = ":15017", value_name = "HOST:PORT")]
     webhook: String,
+    /// Port of ControlZ on the loopback address; 0 for none
+    #[arg(long = "ctrlz_port", default_value_t = 9876, value_name = "PORT")]
+    ctrlz_port: u16,
     /// Kubeconfig to use instead of the pod's service account
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -51,12 +55,14 @@ impl ControlPlaneArguments {
     }
 
     fn serve(self) -> Outcome {
-        sagene_base::logging::init(&LoggingOptions {
+        let log = sagene_base::logging::init(&LoggingOptions {
             levels: self.log_output_level.clone(),
             target: LogTarget::Stdout,
             format: if self.log_as_json { LogFormat::Json } else { LogFormat::Text },
         })?;
-        let options = self.options()?;
+        let mut options = self.options()?;
+        options.scopes =
+            (self.ctrlz_port != 0).then(|| ScopesPort { port: self.ctrlz_port, log: Arc::new(log) });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

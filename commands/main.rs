@@ -9,6 +9,7 @@ mod output;
 mod roles;
 mod runtime;
 
+mod admin;
 mod analyze;
 mod cluster;
 mod completion;

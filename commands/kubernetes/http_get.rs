@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 
 use super::error::server_failure;
+use super::target::PodName;
 use crate::exit::Failure;
 
 /// GET, expecting 200.
@@ -31,6 +32,20 @@ pub(crate) async fn http_request(
     method: &str,
     path: &str,
 ) -> Result<String, Failure> {
+    let pod = PodName { name: pod.to_owned(), namespace: namespace.to_owned() };
+    http_send(client, &pod, port, method, path, String::new()).await
+}
+
+/// Any method with a JSON body, expecting success.
+pub(crate) async fn http_send(
+    client: &Client,
+    pod: &PodName,
+    port: u16,
+    method: &str,
+    path: &str,
+    body: String,
+) -> Result<String, Failure> {
+    let PodName { name: pod, namespace } = pod;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let mut forwarder = pods.portforward(pod, &[port]).await.map_err(server_failure)?;
     let stream = forwarder.take_stream(port).ok_or_else(|| Failure::new("the port-forward has no stream"))?;
@@ -43,7 +58,8 @@ pub(crate) async fn http_request(
         .uri(path)
         .header(http::header::HOST, "localhost")
         .header(http::header::CONNECTION, "close")
-        .body(Full::new(Bytes::new()))?;
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))?;
     let response = sender.send_request(request).await.with_context(at)?;
     let status = response.status();
     let body = response.into_body().collect().await.with_context(at)?.to_bytes();

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +15,7 @@ use axum::Router;
 use kube::Client;
 use sagene_base::{
     drain,
+    logging::LogHandle,
     readiness::{Readiness, ReadinessGate},
     task::Supervisor,
 };
@@ -31,7 +32,10 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::{
-    debug::http::{Monitor, local, monitoring},
+    debug::{
+        http::{Monitor, local, monitoring},
+        scopes,
+    },
     discovery::{Discovery, push},
     index::{Affected, Index},
     key_sets, mesh_settings,
@@ -110,6 +114,7 @@ struct Listeners {
     secure_grpc: TcpListener,
     monitoring: TcpListener,
     webhook: TcpListener,
+    scopes: Option<(TcpListener, Arc<LogHandle>)>,
 }
 
 /// Addresses that were bound.
@@ -201,6 +206,11 @@ impl ControlPlane {
         ] {
             let server = Server { name, listener, router, tls, drain: drain.clone() };
             supervisor.spawn(name, server.run());
+        }
+        if let Some((listener, log)) = listeners.scopes {
+            let router = scopes::router(log);
+            let server = Server { name: "controlz", listener, router, tls: None, drain: drain.clone() };
+            supervisor.spawn("controlz", server.run());
         }
         drop(drain);
         supervisor.spawn("serving certificate", endless(tls.renew()));
@@ -367,6 +377,19 @@ impl Listeners {
             secure_grpc: bind(ports.secure_grpc).await?,
             monitoring: bind(ports.monitoring).await?,
             webhook: bind(ports.webhook).await?,
+            scopes: bind_scopes(options).await,
         })
+    }
+}
+
+/// A port that serves nobody but who debugs: without it everything else still works.
+async fn bind_scopes(options: &ControlPlaneOptions) -> Option<(TcpListener, Arc<LogHandle>)> {
+    let wanted = options.scopes.as_ref()?;
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.port)).await {
+        Ok(listener) => Some((listener, wanted.log.clone())),
+        Err(error) => {
+            tracing::warn!(port = wanted.port, %error, "no ControlZ: the port cannot be had");
+            None
+        }
     }
 }

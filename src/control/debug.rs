@@ -15,6 +15,7 @@ use crate::discovery::{Discovery, Peer};
 
 mod config_dump;
 pub(crate) mod http;
+pub(crate) mod scopes;
 mod state;
 mod syncz;
 

@@ -18,5 +18,5 @@ mod webhook;
 mod writers;
 
 pub use control_plane::{Addresses, ControlPlane, ControlPlaneError};
-pub use options::{ControlPlaneOptions, Ports};
+pub use options::{ControlPlaneOptions, Ports, ScopesPort};
 pub use run::run;

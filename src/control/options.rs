@@ -1,7 +1,8 @@
 //! What the control plane is told by flags and environment; names of environment variables are istiod's where those exist.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use sagene_base::logging::LogHandle;
 use sagene_identity::authority::Lifetimes;
 use thiserror::Error;
 
@@ -40,8 +41,19 @@ pub struct ControlPlaneOptions {
     pub debug_endpoint_auth: bool,
     /// Further namespaces whose identities see every debug view (`DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`).
     pub debug_namespaces: Vec<String>,
+    /// Where log scopes are read and set; nowhere by default.
+    pub scopes: Option<ScopesPort>,
     /// Time that streams get to end after a stop signal.
     pub drain: Duration,
+}
+
+/// ControlZ: log scopes over HTTP, on the loopback address alone.
+#[derive(Debug, Clone)]
+pub struct ScopesPort {
+    /// The port (`--ctrlz_port`). istiod's is 9876.
+    pub port: u16,
+    /// The log of this process.
+    pub log: Arc<LogHandle>,
 }
 
 /// Ports the control plane listens on; 0 picks a free one.
@@ -84,6 +96,7 @@ impl Default for ControlPlaneOptions {
             token_audiences: vec!["istio-ca".to_owned()],
             debug_endpoint_auth: true,
             debug_namespaces: Vec::new(),
+            scopes: None,
             drain: Duration::from_secs(5),
         }
     }

@@ -10,7 +10,7 @@ use super::syncz::display_id;
 use crate::discovery::{Discovery, Peer};
 
 /// Every view, sorted; `list` itself is not among them.
-pub(super) const VIEWS: [&str; 18] = [
+pub(super) const VIEWS: [&str; 20] = [
     "adsz",
     "authorizationz",
     "clusterz",
@@ -28,7 +28,9 @@ pub(super) const VIEWS: [&str; 18] = [
     "push_status",
     "registryz",
     "resourcesz",
+    "sidecarz",
     "syncz",
+    "telemetryz",
 ];
 
 /// The connection of a proxy, by `pod.namespace`, node id or connection id; the newest if there are several.
@@ -59,6 +61,8 @@ pub(super) fn view(discovery: &Discovery, name: &str) -> Option<Value> {
         "instancesz" => objects(&snapshot.pods),
         "mesh" => serde_json::to_value(&**discovery.mesh_config.load()).unwrap_or_default(),
         "resourcesz" => json!(sagene_xds::type_url::PUSH_ORDER),
+        "sidecarz" => objects(&snapshot.sidecars),
+        "telemetryz" => objects(&snapshot.telemetries),
         "inject" => inject(discovery, &snapshot),
         "push_status" => push_status(discovery),
         _ => return None,
