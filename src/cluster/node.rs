@@ -24,6 +24,7 @@ mod registration;
 mod runtime;
 mod scheduler;
 mod service_feed;
+mod standard_input;
 mod terminal;
 mod volumes;
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::logs::ContainerLog;
+use super::standard_input::StandardInput;
 
 /// How a run of a container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(crate) struct ContainerRecord {
     /// First process, while it runs.
     pub(crate) process: Option<i32>,
     pub(crate) log: Option<Arc<ContainerLog>>,
+    /// Its standard input, where it wants one.
+    pub(crate) input: Option<Arc<StandardInput>>,
     /// Variables it was started with, for commands that join it.
     pub(crate) program: Option<Arc<super::container_spec::ProgramSpec>>,
 }
@@ -62,6 +65,7 @@ impl ContainerRecord {
             container_id: String::new(),
             process: None,
             log: None,
+            input: None,
             program: None,
         }
     }

@@ -9,6 +9,11 @@ use super::pod_spec::Container;
 /// Names whose image is this program.
 const OWN_IMAGES: [&str; 5] = ["sagene", "proxyv2", "pilot", "istio-proxy", "install-cni"];
 
+/// Images without an entry point: their containers' `args` are the command, or else this shell is.
+const SHELL_IMAGES: [&str; 8] =
+    ["alpine", "busybox", "centos", "debian", "fedora", "netshoot", "rockylinux", "ubuntu"];
+const SHELL: &str = "sh";
+
 /// `PATH` of containers, as images have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -54,6 +59,8 @@ pub(crate) fn resolve(container: &Container) -> Result<Image, UnknownImage> {
         arguments
     } else if OWN_IMAGES.contains(&last_part(&container.image)) {
         own(&[]).into_iter().chain(container.args.iter().cloned()).collect()
+    } else if SHELL_IMAGES.contains(&last_part(&container.image)) {
+        if container.args.is_empty() { vec![SHELL.to_owned()] } else { container.args.clone() }
     } else {
         return Err(UnknownImage { image: container.image.clone() });
     };
@@ -101,6 +108,11 @@ mod tests {
             ["/.sagene", "proxy", "sidecar"]
         );
         assert_eq!(arguments(container("busybox", &["sh", "-c"], &["true"])), ["sh", "-c", "true"]);
+        assert_eq!(
+            arguments(container("docker.io/library/busybox:1.36", &[], &["echo", "a"])),
+            ["echo", "a"]
+        );
+        assert_eq!(arguments(container("alpine", &[], &[])), ["sh"]);
         assert_eq!(
             arguments(container("curlimages/curl", &["/bin/sleep", "infinity"], &[])),
             ["/bin/sleep", "infinity"]

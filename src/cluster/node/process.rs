@@ -46,20 +46,37 @@ impl Streams {
     }
 }
 
+/// What a container's standard streams are.
+pub(crate) enum StandardStreams {
+    /// Pipes or `/dev/null`.
+    Pipes(Streams),
+    /// All three are this terminal, which becomes the controlling one.
+    Terminal(OwnedFd),
+}
+
 /// Starts a container's first process with mounts and process ids of its own.
 pub(crate) fn start_container(
     reaper: &Reaper,
     namespaces: &PodNamespaces,
     program_file: &Path,
     specification: &Path,
-    streams: Streams,
+    streams: StandardStreams,
 ) -> io::Result<Process> {
     let child = on_new_thread(|| {
         namespaces.enter()?;
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
         let mut command = Command::new(program_file);
-        command.args(["cluster", run::CONTAINER]).arg(specification).env_clear().process_group(0);
-        streams.configure(&mut command);
+        command.args(["cluster", run::CONTAINER]).arg(specification).env_clear();
+        match streams {
+            StandardStreams::Pipes(streams) => {
+                command.process_group(0);
+                streams.configure(&mut command);
+            }
+            // It makes a session, which a group's leader may not.
+            StandardStreams::Terminal(terminal) => {
+                command.stdin(terminal.try_clone()?).stdout(terminal.try_clone()?).stderr(terminal);
+            }
+        }
         command.spawn()
     })?;
     adopt(reaper, child)

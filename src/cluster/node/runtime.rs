@@ -16,6 +16,7 @@ use super::container_state::{ContainerRecord, State};
 use super::logs::{self, ContainerLog, OutputStream};
 use super::pod::PodContext;
 use super::process::{self, Process, Streams};
+use super::standard_input::StandardInput;
 use super::terminal::Terminal;
 use crate::pod_runtime::{
     ExecExit, ExecOptions, ExecSession, LogOptions, LogStream, PodRuntime, PodRuntimeError, PortStream,
@@ -77,12 +78,16 @@ impl PodRuntime for NodeAgent {
             let log = record.log.filter(|_| record.process.is_some());
             let log =
                 log.ok_or_else(|| PodRuntimeError::BadState(format!("container not running ({container})")))?;
-            if options.stdin || options.tty {
+            if options.stdin && record.input.is_none() {
                 let message =
-                    "attaching to standard input is not supported by the embedded cluster; use exec";
-                return Err(PodRuntimeError::BadState(message.to_owned()));
+                    format!("container {container} has no standard input: set stdin: true, or use exec");
+                return Err(PodRuntimeError::BadState(message));
             }
-            Ok(attach_to(pod, container.to_owned(), &log, &options))
+            let mut session = attach_to(pod, container.to_owned(), &log, &options);
+            if let Some(input) = record.input.filter(|_| options.stdin) {
+                attach_input(&input, &mut session);
+            }
+            Ok(session)
         }
         .boxed()
     }
@@ -235,6 +240,22 @@ fn watch_exit(command: Process) -> oneshot::Receiver<ExecExit> {
         });
     });
     receiver
+}
+
+/// Lets a session write the container's standard input, and resize its terminal.
+fn attach_input(input: &Arc<StandardInput>, session: &mut ExecSession) {
+    let (client, container_end) = tokio::io::duplex(ATTACH_BUFFER_BYTES);
+    let fed = input.clone();
+    sagene_base::task::spawn("attach-input", async move { fed.feed(container_end).await });
+    session.stdin = Some(Box::pin(client));
+    let (resize, mut sizes) = mpsc::channel::<TerminalSize>(RESIZE_QUEUE);
+    let resized = input.clone();
+    sagene_base::task::spawn("terminal-size", async move {
+        while let Some(size) = sizes.recv().await {
+            resized.resize(size);
+        }
+    });
+    session.resize = Some(resize);
 }
 
 fn attach_to(

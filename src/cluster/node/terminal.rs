@@ -18,7 +18,7 @@ use crate::pod_runtime::TerminalSize;
 
 /// A terminal's master side. Clones share it; its end is when the last clone is gone.
 #[derive(Clone)]
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     master: Arc<AsyncFd<OwnedFd>>,
 }
 
@@ -29,28 +29,42 @@ impl Terminal {
         let (master, peer) = on_new_thread(|| {
             unshare(CloneFlags::CLONE_FS)?;
             setns(mounts, CloneFlags::CLONE_NEWNS)?;
-            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-            grantpt(&master)?;
-            unlockpt(&master)?;
-            let peer =
-                ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-            Ok((master, peer))
+            open_pair()
         })?;
+        Ok((Self::of(master)?, peer))
+    }
+
+    /// Opens a new terminal among those of the machine, for a container that has no mounts yet; also returns its other side.
+    pub(super) fn open() -> io::Result<(Self, OwnedFd)> {
+        let (master, peer) = open_pair()?;
+        Ok((Self::of(master)?, peer))
+    }
+
+    fn of(master: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&master, true)?;
         // The newer constructor is unsafe, for file types that could be exchanged behind its back; an `OwnedFd` that nobody else has
         // cannot be.
         #[allow(deprecated)]
         let master = AsyncFd::new(master)?;
-        Ok((Self { master: Arc::new(master) }, peer))
+        Ok(Self { master: Arc::new(master) })
     }
 
     /// Tells programs on the terminal its new size.
-    pub(super) fn resize(&self, size: TerminalSize) {
+    pub(crate) fn resize(&self, size: TerminalSize) {
         let size = Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
         if let Err(error) = tcsetwinsize(self.master.get_ref(), size) {
             tracing::debug!(%error, "cannot resize a terminal");
         }
     }
+}
+
+fn open_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let peer = ioctl_tiocgptpeer(&master, flags)?;
+    Ok((master, peer))
 }
 
 impl AsyncRead for Terminal {

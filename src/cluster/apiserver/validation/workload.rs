@@ -1,6 +1,8 @@
 //! Kinds with a pod template.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
 
 use super::{immutable, pod};
 use crate::apiserver::error::Cause;
@@ -23,7 +25,7 @@ pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
         causes.push(Cause::invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));
     }
-    pod::validate(&template["spec"], &format!("{path}.spec"), causes);
+    pod::validate(&with_claims(&template["spec"], spec), &format!("{path}.spec"), causes);
     let policy = template["spec"]["restartPolicy"].as_str().unwrap_or("Always");
     let job = matches!(plural, "jobs" | "cronjobs");
     if job && policy == "Always" {
@@ -38,6 +40,23 @@ pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
             &supported,
         ));
     }
+}
+
+/// The pods of a StatefulSet mount its claims, too, under the names of their templates.
+fn with_claims<'a>(pod: &'a Value, spec: &Value) -> Cow<'a, Value> {
+    let claims = spec["volumeClaimTemplates"].as_array().into_iter().flatten();
+    let claims: Vec<Value> = claims
+        .map(|claim| json!({"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}}))
+        .collect();
+    if claims.is_empty() {
+        return Cow::Borrowed(pod);
+    }
+    let mut pod = pod.clone();
+    let own = pod["volumes"].as_array().cloned().unwrap_or_default();
+    // A claim stands in for a volume of its name.
+    let own = own.into_iter().filter(|volume| claims.iter().all(|claim| claim["name"] != volume["name"]));
+    pod["volumes"] = own.chain(claims.iter().cloned()).collect();
+    Cow::Owned(pod)
 }
 
 fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {

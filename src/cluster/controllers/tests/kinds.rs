@@ -123,3 +123,25 @@ async fn quotas_limits_and_budgets_hold() {
     cluster.until(ResourceRef::POD_DISRUPTION_BUDGETS, NAMESPACE, "one may go", allowed).await;
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_of_a_stateful_set_have_claims_of_their_own() {
+    let cluster = Cluster::start().await;
+    let set = json!({"metadata": {"name": "db"}, "spec": {
+        "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+        "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [
+            {"name": "c", "image": "i", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}},
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}],
+    }});
+    create(&cluster, &ResourceRef::STATEFUL_SETS, set).await;
+    let mounts = |pods: &[Value]| {
+        let volumes =
+            pods.first().and_then(|pod| pod["spec"]["volumes"].as_array().cloned()).unwrap_or_default();
+        volumes.iter().any(|volume| volume["persistentVolumeClaim"]["claimName"] == "data-db-0")
+    };
+    cluster.until(ResourceRef::PODS, NAMESPACE, "a pod with its claim", mounts).await;
+    let bound = |claims: &[Value]| claims.len() == 1 && claims[0]["status"]["phase"] == "Bound";
+    cluster.until(ResourceRef::PERSISTENT_VOLUME_CLAIMS, NAMESPACE, "the claim is bound", bound).await;
+    cluster.end().await;
+}

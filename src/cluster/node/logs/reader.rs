@@ -186,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = ContainerLog::create(folder.path(), 0).unwrap();
         let (mut sender, receiver) = tokio::net::unix::pipe::pipe().unwrap();
-        let recording = tokio::spawn(log.clone().record(Some(receiver), None));
+        let recording = tokio::spawn(log.clone().record(Some(Box::pin(receiver)), None));
         tokio::io::AsyncWriteExt::write_all(&mut sender, b"one\ntwo\nthree\n").await.unwrap();
         log.progress().wait_for(|progress| progress.lines == 3).await.unwrap();
 

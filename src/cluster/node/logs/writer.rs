@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::sync::{broadcast, watch};
+
+use crate::pod_runtime::ByteReader;
 
 /// A log of this size is moved to `NAME.log.1`, replacing an older one.
 const ROTATE_BYTES: u64 = 10 << 20;
@@ -95,11 +96,7 @@ impl ContainerLog {
     }
 
     /// Writes both outputs until they are closed, which happens when the last process that has them ends.
-    pub(crate) async fn record(
-        self: Arc<Self>,
-        stdout: Option<pipe::Receiver>,
-        stderr: Option<pipe::Receiver>,
-    ) {
+    pub(crate) async fn record(self: Arc<Self>, stdout: Option<ByteReader>, stderr: Option<ByteReader>) {
         tokio::join!(
             self.record_one(stdout, OutputStream::Stdout),
             self.record_one(stderr, OutputStream::Stderr)
@@ -107,7 +104,7 @@ impl ContainerLog {
         self.progress.send_modify(|progress| progress.ended = true);
     }
 
-    async fn record_one(&self, pipe: Option<pipe::Receiver>, stream: OutputStream) {
+    async fn record_one(&self, pipe: Option<ByteReader>, stream: OutputStream) {
         let Some(mut pipe) = pipe else { return };
         let mut buffer = vec![0; MAX_LINE_BYTES];
         let mut line: Vec<u8> = Vec::new();

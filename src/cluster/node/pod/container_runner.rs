@@ -18,8 +18,11 @@ use crate::node::logs::ContainerLog;
 use crate::node::pod_spec::{Container, RestartPolicy};
 use crate::node::probe::ProbeTarget;
 use crate::node::prober::{Prober, Unhealthy};
-use crate::node::process::{self, Process, Streams};
+use crate::node::process::{self, Process, StandardStreams, Streams};
 use crate::node::reaper::ProcessExit;
+use crate::node::standard_input::StandardInput;
+use crate::node::terminal::Terminal;
+use crate::pod_runtime::ByteReader;
 
 /// Pauses between restarts: none, then 10 s, doubling up to 5 min; forgotten after 10 min of running.
 const BACKOFF_START: Duration = Duration::from_secs(10);
@@ -48,6 +51,25 @@ struct Running {
     specification: ContainerSpec,
     recording: JoinHandle<()>,
     target: ProbeTarget,
+}
+
+/// A process with the ends of its streams.
+struct Spawned {
+    process: Process,
+    stdout: Option<ByteReader>,
+    stderr: Option<ByteReader>,
+    input: Option<StandardInput>,
+}
+
+/// The specification of a container that takes the terminal on its standard streams.
+fn on_terminal(specification: &ContainerSpec) -> ContainerSpec {
+    let mut specification = specification.clone();
+    let program = &mut specification.program;
+    program.terminal = true;
+    if !program.environment.iter().any(|(name, _)| name == "TERM") {
+        program.environment.push(("TERM".to_owned(), "xterm".to_owned()));
+    }
+    specification
 }
 
 impl ContainerRunner {
@@ -167,9 +189,9 @@ impl ContainerRunner {
             &format!("Created container: {}", self.name()),
             self.name(),
         );
-        let process = self.spawn(&specification).await.map_err(failed)?;
+        let Spawned { process, stdout, stderr, input } = self.spawn(&specification).await.map_err(failed)?;
         let started_at = Timestamp::now();
-        let recording = tokio::spawn(log.clone().record(process.stdout, process.stderr));
+        let recording = tokio::spawn(log.clone().record(stdout, stderr));
         let container_id = format!("sagene://{}/{}/{run}", self.pod.uid, self.name());
         let program = Arc::new(specification.program.clone());
         let probed = self.container.startup_probe.is_some();
@@ -178,6 +200,7 @@ impl ContainerRunner {
             record.container_id = container_id;
             record.process = Some(process.id);
             record.log = Some(log);
+            record.input = input.map(Arc::new);
             record.program = Some(program);
             record.started = !probed;
             record.ready = false;
@@ -198,21 +221,44 @@ impl ContainerRunner {
         Ok(Running { id: process.id, exit: process.exit, started_at, specification, recording, target })
     }
 
-    async fn spawn(&self, specification: &ContainerSpec) -> std::io::Result<Process> {
+    async fn spawn(&self, specification: &ContainerSpec) -> std::io::Result<Spawned> {
         let sandbox = self.pod.sandbox().ok_or_else(|| std::io::Error::other("the pod's sandbox is gone"))?;
         let file = specification.error_file.with_extension("json");
-        std::fs::write(&file, serde_json::to_vec(specification)?)?;
+        let terminal = if self.container.tty { Some(Terminal::open()?) } else { None };
+        let written = match &terminal {
+            Some(_) => serde_json::to_vec(&on_terminal(specification))?,
+            None => serde_json::to_vec(specification)?,
+        };
+        std::fs::write(&file, written)?;
         let _ = std::fs::remove_file(&specification.error_file);
         let program = specification.root.program_file.clone();
         let reaper = self.pod.node.reaper.clone();
-        let streams = Streams { stdin: false, stdout: true, stderr: true };
+        let (terminal, streams) = match terminal {
+            Some((terminal, peer)) => (Some(terminal), StandardStreams::Terminal(peer)),
+            None => {
+                let streams = Streams { stdin: self.container.stdin, stdout: true, stderr: true };
+                (None, StandardStreams::Pipes(streams))
+            }
+        };
         // Some milliseconds, mostly the kernel's: not on the threads that serve the API.
         let handle = tokio::runtime::Handle::current();
         let spawned = tokio::task::spawn_blocking(move || {
             let _guard = handle.enter();
             process::start_container(&reaper, sandbox.namespaces(), &program, &file, streams)
         });
-        spawned.await.map_err(std::io::Error::other)?
+        let mut process = spawned.await.map_err(std::io::Error::other)??;
+        let once = self.container.stdin_once;
+        if let Some(terminal) = terminal {
+            let input = self
+                .container
+                .stdin
+                .then(|| StandardInput::new(Box::pin(terminal.clone()), once, Some(terminal.clone())));
+            return Ok(Spawned { process, stdout: Some(Box::pin(terminal)), stderr: None, input });
+        }
+        let input = process.stdin.take().map(|stdin| StandardInput::new(Box::pin(stdin), once, None));
+        let stdout = process.stdout.take().map(|stream| Box::pin(stream) as ByteReader);
+        let stderr = process.stderr.take().map(|stream| Box::pin(stream) as ByteReader);
+        Ok(Spawned { process, stdout, stderr, input })
     }
 
     /// Until the container has ended, by itself, by its probes or because it was asked to. Returns its exit code.
@@ -307,6 +353,7 @@ impl ContainerRunner {
             record.last = Some(ended.clone());
             record.state = State::Terminated(ended);
             record.process = None;
+            record.input = None;
             record.ready = false;
             record.started = false;
         });

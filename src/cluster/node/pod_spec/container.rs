@@ -29,6 +29,7 @@ pub(crate) struct Container {
     /// `Always` on an init container makes it a sidecar.
     pub(crate) restart_policy: Option<String>,
     pub(crate) stdin: bool,
+    pub(crate) stdin_once: bool,
     pub(crate) tty: bool,
     pub(crate) termination_message_path: String,
     pub(crate) termination_message_policy: String,
