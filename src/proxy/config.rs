@@ -25,6 +25,7 @@ mod raw;
 mod retry;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod route_condition;
+mod route_hash;
 mod route_overrides;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod route_table;
@@ -54,11 +55,10 @@ pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::{AttemptFailure, RetryPolicy};
 pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};
+pub(crate) use route_hash::HashSource;
 pub(crate) use route_overrides::Overrides;
 pub use route_table::RouteTable;
-pub(crate) use route_table::{
-    Action, Forward, HashSource, HostRewrite, Redirect, Route, VirtualHost, without_port,
-};
+pub(crate) use route_table::{Action, Forward, HostRewrite, Redirect, Route, VirtualHost, without_port};
 pub(crate) use san::SanMatch;
 pub use snapshot::{ClusterView, Snapshot};
 pub use store::ConfigStore;

@@ -13,6 +13,7 @@ use super::proto::{self, route};
 use super::rate_limit::RateLimitRule;
 use super::retry::RetryPolicy;
 use super::route_condition::{RouteCondition, RouteQuery, split_query};
+use super::route_hash::HashRule;
 use super::route_overrides::Overrides;
 use crate::filter::cors::CorsPolicy;
 
@@ -108,21 +109,6 @@ pub(crate) struct Mirror {
     pub(crate) cluster: Arc<str>,
     pub(crate) fraction: Fraction,
     pub(crate) shadow_suffix: bool,
-}
-
-/// Where a request's hash comes from.
-#[derive(Debug)]
-pub(crate) enum HashSource {
-    Header(Box<[u8]>),
-    Cookie { name: String, ttl: Option<Duration>, path: String },
-    SourceIp,
-    Query(Box<[u8]>),
-}
-
-#[derive(Debug)]
-pub(crate) struct HashRule {
-    pub(crate) source: HashSource,
-    pub(crate) terminal: bool,
 }
 
 #[derive(Debug)]
@@ -542,33 +528,6 @@ impl Mirror {
             fraction: from.runtime_fraction.as_ref().map_or(Fraction::ALL, Fraction::of_runtime),
             shadow_suffix: !from.disable_shadow_host_suffix_append,
         })
-    }
-}
-
-impl HashRule {
-    fn compile(from: &route::route_action::HashPolicy) -> Result<Self, FieldError> {
-        use route::route_action::hash_policy::PolicySpecifier;
-        let source = match &from.policy_specifier {
-            Some(PolicySpecifier::Header(header)) => {
-                HashSource::Header(header.header_name.to_ascii_lowercase().into_bytes().into())
-            }
-            Some(PolicySpecifier::Cookie(cookie)) => HashSource::Cookie {
-                name: cookie.name.clone(),
-                ttl: cookie.ttl.as_ref().map(proto::duration),
-                path: cookie.path.clone(),
-            },
-            Some(PolicySpecifier::ConnectionProperties(_)) => HashSource::SourceIp,
-            Some(PolicySpecifier::QueryParameter(query)) => {
-                HashSource::Query(query.name.clone().into_bytes().into())
-            }
-            _ => {
-                return Err(FieldError::new(
-                    "policy_specifier",
-                    "only header, cookie, source_ip and query_parameter are supported",
-                ));
-            }
-        };
-        Ok(Self { source, terminal: from.terminal })
     }
 }
 
