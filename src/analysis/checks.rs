@@ -1,6 +1,6 @@
 //! The checks, one file each: what it looks for, how it reads in Istio's documentation, and its tests.
 
-mod annotations;
+pub(crate) mod annotations;
 mod application_uid;
 mod authorization_policy_targets;
 mod blocked_cidrs;

@@ -29,6 +29,11 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
+/// The names of the annotations that Istio knows.
+pub(crate) fn names() -> Vec<&'static str> {
+    Annotation::names()
+}
+
 fn run(input: &Input) -> Vec<Message> {
     let mut messages = Vec::new();
     each::<Namespace>(input, KubernetesKind::Namespace, &mut messages);

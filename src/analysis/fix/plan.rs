@@ -36,9 +36,9 @@ pub fn plan(
     namespace: &str,
     analyze: &dyn Fn(&Input) -> Vec<Message>,
 ) -> (Vec<FileChange>, Vec<Message>) {
-    let reported: BTreeSet<Key> = messages.iter().map(key).collect();
+    let reported: BTreeSet<Key> = messages.iter().flat_map(keys).collect();
     let mut last = analyze(input);
-    let mut known: BTreeSet<Key> = last.iter().map(key).collect();
+    let mut known: BTreeSet<Key> = last.iter().flat_map(keys).collect();
     let mut state = State { input: input.clone(), changes: BTreeMap::new(), namespace };
     let mut open: Vec<Message> = messages.to_vec();
     for _ in 0..MOST_ROUNDS {
@@ -57,18 +57,23 @@ pub fn plan(
                 found
             }
         };
-        known = found.iter().map(key).collect();
-        open = found.iter().filter(|message| reported.contains(&key(message))).cloned().collect();
+        known = found.iter().flat_map(keys).collect();
+        open = found.iter().filter(|message| is_among(&reported, message)).cloned().collect();
         last = found;
     }
     (state.changes.into_values().filter(|change| change.before != change.after).collect(), last)
 }
 
-/// What makes two findings the same; the object alone where a fix changes the words.
+/// What makes two findings the same: the words, which stay where elements move, or the field, which stays where the words change.
 type Key = (crate::Code, crate::ObjectRef, String);
 
-fn key(message: &Message) -> Key {
-    (message.code, message.object.clone(), message.text.clone())
+fn keys(message: &Message) -> [Key; 2] {
+    let key = |what: String| (message.code, message.object.clone(), what);
+    [key(message.text.clone()), key(format!("\u{0}{}", message.path))]
+}
+
+fn is_among(known: &BTreeSet<Key>, message: &Message) -> bool {
+    keys(message).iter().any(|key| known.contains(key))
 }
 
 /// The answer to one finding, if there is a safe one.
@@ -120,7 +125,7 @@ impl<'n> State<'n> {
     ) -> Option<(Self, Vec<Message>)> {
         let next = self.changed(fixes)?;
         let found = analyze(&next.input);
-        let is_new = |message: &Message| !known.contains(&key(message));
+        let is_new = |message: &Message| !is_among(known, message);
         if found.iter().any(is_new) { None } else { Some((next, found)) }
     }
 

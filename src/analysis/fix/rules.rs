@@ -37,12 +37,11 @@ pub(super) fn answer_to(input: &Input, message: &Message, site: &Site<'_>) -> Op
         Code::NamespaceNotInjected => inject(site),
         Code::PortNameIsNotUnderNamingConvention => protocol(message, site),
         Code::VirtualServiceIneffectiveMatch => duplicate(message, site),
-        code => match code.id() {
-            "IST0002" => successor(message, site),
-            "IST0123" => one_label(site),
-            "IST0174" => rename(input, message, site),
-            _ => None,
-        },
+        Code::Deprecated => successor(message, site),
+        Code::UnknownAnnotation => annotation(message, site),
+        Code::NamespaceMultipleInjectionLabels => one_label(site),
+        Code::UnknownDestinationRuleHost => rename(input, message, site),
+        _ => None,
     }
 }
 
@@ -131,4 +130,14 @@ fn successor(message: &Message, site: &Site<'_>) -> Option<Answer> {
     }
     let written = format!("{{value: {value}}}");
     answer(format!("{new} in place of {key}"), site.replace_entry(path, new, &written))
+}
+
+/// An annotation's name with exactly one near match.
+fn annotation(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let Some(Step::Key(written)) = message.path.steps().last() else { return None };
+    let meant = crate::near::nearest(written, &crate::checks::annotations::names())?;
+    if site.has(&message.path.parent()?.key(meant)) {
+        return None;
+    }
+    answer(format!("{written} → {meant}"), site.rename(&message.path, meant))
 }

@@ -92,6 +92,13 @@ impl<'d> Site<'d> {
         }
     }
 
+    /// Another name for a key.
+    pub(super) fn rename(&self, path: &FieldPath, new: &str) -> Option<Edit> {
+        let (_, entries, index) = self.entry(path)?;
+        let place = entries[index].place.clone();
+        Some(Edit::new(place.clone(), self.quoted_like(&self.text[place], new)?))
+    }
+
     /// Another entry with a value as it is to be written, in place of one whose value is a scalar.
     pub(super) fn replace_entry(&self, path: &FieldPath, key: &str, value: &str) -> Option<Edit> {
         self.scalar(path)?;

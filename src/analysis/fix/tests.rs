@@ -90,6 +90,18 @@ fn labels_protocols_and_duplicates() {
 }
 
 #[test]
+fn annotations_and_labels_that_contradict() {
+    let pod = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    {name}: \"200m\" # much\nspec: {{containers: [{{name: app}}]}}\n"
+        )
+    };
+    assert_eq!(fixed(&pod("sidecar.istio.io/proxyCpuu")), pod("sidecar.istio.io/proxyCPU"));
+    let both = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels:\n    istio-injection: enabled\n    istio.io/rev: canary # next\n";
+    assert_eq!(fixed(both), both.replace("    istio.io/rev: canary # next\n", ""));
+}
+
+#[test]
 fn json_stays_json() {
     let mut input = Input::default();
     let text = "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"shop\"}}\n";

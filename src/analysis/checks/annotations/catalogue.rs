@@ -61,6 +61,13 @@ impl Annotation {
         Some(Self { kinds, deprecated: false, instead: "" })
     }
 
+    /// The names of those that are not deprecated.
+    pub(super) fn names() -> Vec<&'static str> {
+        let groups = [OF_ANY, OF_POD, OF_SERVICE, OF_GATEWAY, OF_WORKLOAD_ENTRY];
+        let others = OTHERS.iter().map(|(name, _)| *name);
+        groups.into_iter().flatten().copied().chain(others).collect()
+    }
+
     /// True where it means something on a kind.
     pub(super) fn belongs_to(&self, kind: KubernetesKind) -> bool {
         self.kinds.iter().any(|known| *known == "Any" || *known == kind.name())
