@@ -1,8 +1,9 @@
 //! `validate`: checks manifests against the schemas and rules of their kinds, with no cluster.
 
 use clap::Args;
-use sagene_analysis::input::load;
-use sagene_analysis::{Code, Input, Level, Message};
+use sagene_analysis::input::{LoadError, load};
+use sagene_analysis::{Input, Level, Message, ObjectRef};
+use sagene_manifest::profile::{InstallRequest, SourceFile, resolve};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files;
@@ -11,63 +12,128 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(crate) struct ValidateCommand {
     /// File, directory or - for stdin; may be repeated
-    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    #[arg(short, long = "filename", value_name = "FILE", required = true, value_delimiter = ',')]
     filename: Vec<String>,
 }
 
 impl ValidateCommand {
     pub(crate) fn run(&self) -> Outcome {
-        let mut failed = false;
+        let mut failed = 0;
         for path in &self.filename {
             for file in files::read(path, true)? {
-                let mut input = Input::default();
-                let unreadable = load(&mut input, &file.name, file.text, "default");
-                let mut messages = sagene_analysis::analyze(&input);
-                messages.retain(|it| matches!(it.code, Code::SchemaValidationError | Code::SchemaWarning));
-                let errors: Vec<String> = unreadable
-                    .iter()
-                    .map(ToString::to_string)
-                    .chain(
-                        messages
-                            .iter()
-                            .filter(|it| it.level() == Level::Error)
-                            .map(|it| sentence(it, &input)),
-                    )
-                    .collect();
-                let warnings: Vec<String> = messages
-                    .iter()
-                    .filter(|it| it.level() != Level::Error)
-                    .map(|it| sentence(it, &input))
-                    .collect();
-                failed |= !errors.is_empty();
-                report(&file.name, &errors, &warnings);
+                let findings = Findings::of(&file.name, file.text);
+                findings.report(&file.name);
+                failed += findings.errors.len();
             }
         }
-        if failed { Err(Failure::new("validation failed")) } else { Ok(Exit::Success) }
+        match failed {
+            0 => Ok(Exit::Success),
+            1 => Err(Failure::new("validation failed: 1 error")),
+            many => Err(Failure::new(format!("validation failed: {many} errors"))),
+        }
     }
 }
 
-/// `VirtualService/default/x: … (file:line)`.
+/// What a file breaks, line by line.
+struct Findings {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Findings {
+    fn of(name: &str, text: String) -> Self {
+        let mut input = Input::default();
+        let mut errors: Vec<String> =
+            load(&mut input, name, text, "default").iter().map(LoadError::to_string).collect();
+        let mut warnings = Vec::new();
+        for message in sagene_analysis::validate(&input) {
+            let into = if message.level() == Level::Error { &mut errors } else { &mut warnings };
+            into.push(sentence(&message, &input));
+        }
+        errors.extend(operators(&input));
+        Self { errors, warnings }
+    }
+
+    /// All of it goes to stderr, as istioctl does.
+    fn report(&self, file: &str) {
+        self.errors.iter().for_each(|error| output::progress(error));
+        if !self.warnings.is_empty() {
+            output::progress(&format!("{file:?} has warnings:"));
+            self.warnings.iter().for_each(|warning| output::progress(&format!("  {warning}")));
+        } else if self.errors.is_empty() {
+            output::progress(&if file == "-" {
+                "validation succeed".to_owned()
+            } else {
+                format!("{file:?} is valid")
+            });
+        }
+    }
+}
+
+/// `file:line:column: Kind/namespace/name: field: message`.
 fn sentence(message: &Message, input: &Input) -> String {
-    let object = &message.object;
-    let place =
-        input.location(message).map(|place| format!(" ({}:{})", place.file, place.line)).unwrap_or_default();
-    format!("{}/{}/{}: {}{place}", object.kind, object.namespace, object.name, message.text)
+    let place = input
+        .location(message)
+        .map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column))
+        .unwrap_or_default();
+    let text = ["Schema validation error: ", "Schema validation warning: "]
+        .iter()
+        .find_map(|prefix| message.text.strip_prefix(prefix))
+        .unwrap_or(&message.text);
+    format!("{place}{}: {text}", named(&message.object))
 }
 
-/// All of it goes to stderr, as istioctl does.
-fn report(file: &str, errors: &[String], warnings: &[String]) {
-    for error in errors {
-        output::progress(error);
-    }
-    if !warnings.is_empty() {
-        output::progress(&format!("{file:?} has warnings:"));
-        warnings.iter().for_each(|warning| output::progress(&format!("  {warning}")));
-    } else if errors.is_empty() {
-        output::progress(&if file == "-" {
-            "validation succeed".to_owned()
-        } else {
-            format!("{file:?} is valid")
-        });
+fn named(object: &ObjectRef) -> String {
+    [&object.kind, &object.namespace, &object.name]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+/// What is wrong with the IstioOperators among the documents: they are resolved as `install` would.
+fn operators(input: &Input) -> Vec<String> {
+    let operators = input.sources.iter().filter(|(object, _)| object.kind == "IstioOperator");
+    let wrong = operators.filter_map(|(object, document)| {
+        let source = SourceFile { name: document.file.name.clone(), text: document.text().to_owned() };
+        let request =
+            InstallRequest { files: vec![source], default_tag: "0".to_owned(), ..InstallRequest::default() };
+        let error = resolve(&request).err()?;
+        let place = format!("{}:{}", document.file.name, document.first_line());
+        let words = sagene_base::task::error_chain(&error);
+        let words = words.strip_prefix(&format!("{}: ", document.file.name)).unwrap_or(&words).to_owned();
+        Some(format!("{place}:1: {}: {words}", named(object)))
+    });
+    wrong.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_names_file_place_object_and_field() {
+        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: networking.istio.io/v1\n  kind: Gateway\n  metadata: {name: g}\n  spec:\n    servrs: []\n---\napiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {profle: demo}\n---\na: [\n";
+        let found = Findings::of("f.yaml", text.to_owned());
+        assert_eq!(found.errors.len(), 4, "{:#?}", found.errors);
+        assert!(found.errors[0].starts_with("f.yaml:1"), "{:#?}", found.errors);
+        assert!(
+            found.errors.contains(&"f.yaml:8:13: Gateway/default/g: spec.servrs: unknown field \"servrs\"; did you mean \"servers\"?".to_owned()),
+            "{:#?}",
+            found.errors
+        );
+        assert!(
+            found.errors[3].contains("IstioOperator: unknown setting")
+                && found.errors[3].contains("did you mean \"profile\""),
+            "{:#?}",
+            found.errors
+        );
+        let fine = Findings::of(
+            "f.yaml",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, name: http}]}\n"
+                .to_owned(),
+        );
+        assert!(fine.errors.is_empty() && fine.warnings.is_empty());
     }
 }

@@ -41,7 +41,7 @@ mod request_authentication_alone;
 mod retries_exceed_timeout;
 mod route_never_matches;
 mod route_weights;
-mod schema;
+pub(crate) mod schema;
 mod server_first_port;
 mod server_verification;
 mod service_entry_addresses;
@@ -130,6 +130,9 @@ pub const ALL: &[Check] = &[
     jwt_claim_route::CHECK,
     webhook::CHECK,
 ];
+
+/// What no request reaches in VirtualServices.
+pub(crate) use unreachable_routes::CHECK as UNREACHABLE_ROUTES;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -80,3 +80,16 @@ fn sort(messages: &mut Vec<Message>) {
     messages.sort_unstable_by(Message::compare);
     messages.dedup();
 }
+
+/// What `validate` finds: broken rules of single objects, in the order of files and lines; nothing that needs other objects.
+pub fn validate(input: &Input) -> Vec<Message> {
+    let checks = [checks::schema::CHECK, checks::UNREACHABLE_ROUTES];
+    let mut messages: Vec<Message> = checks.iter().flat_map(|check| (check.run)(input)).collect();
+    messages.extend(validation::kubernetes::problems(input));
+    messages.extend(input.problems.iter().cloned());
+    messages.sort_by(Message::compare);
+    messages.dedup();
+    messages
+        .sort_by_key(|message| input.location(message).map(|place| (place.file, place.line, place.column)));
+    messages
+}

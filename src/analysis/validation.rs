@@ -1,22 +1,34 @@
-//! The rules of each kind beyond its shape: the one implementation that the webhook, `validate` and `analyze` share.
+//! The rules of each kind: the one implementation that the webhook, `validate` and `analyze` share.
 //!
-//! Source of the rules: Istio's API documentation and what its webhook rejects.
+//! Source of the rules: Istio's CustomResourceDefinitions ([`shape`]), its API documentation and what its webhook rejects (one file per
+//! kind).
 
 mod authorization_policy;
 mod common;
 mod destination_rule;
 mod envoy_filter;
+mod extensions;
 mod gateway;
+pub mod kubernetes;
+pub mod mesh_config;
+mod nearest;
+mod object;
 mod peer_authentication;
 mod request_authentication;
 mod service_entry;
+pub(crate) mod shape;
 mod sidecar;
+mod telemetry;
 mod virtual_service;
 mod workload_entry;
 
 use sagene_api::{Object, Resource};
 
+use crate::code::Code;
 use crate::path::FieldPath;
+
+pub use object::problems_of;
+pub(crate) use virtual_service::unreachable::unreachable;
 
 /// Whether a broken rule rejects the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +48,18 @@ pub struct Problem {
     pub message: String,
     /// Whether it rejects the object.
     pub severity: Severity,
+    /// What `analyze` reports it as.
+    pub code: Code,
+}
+
+impl std::fmt::Display for Problem {
+    /// `path: message`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.path.is_empty() {
+            return formatter.write_str(&self.message);
+        }
+        write!(formatter, "{}: {}", self.path, self.message)
+    }
 }
 
 /// A kind with rules of its own.
@@ -64,6 +88,7 @@ impl Report {
             path: path.clone(),
             message: message.into(),
             severity: Severity::Error,
+            code: Code::SchemaValidationError,
         });
     }
 
@@ -72,6 +97,7 @@ impl Report {
             path: path.clone(),
             message: message.into(),
             severity: Severity::Warning,
+            code: Code::SchemaWarning,
         });
     }
 

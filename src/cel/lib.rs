@@ -98,5 +98,13 @@ impl Program {
     }
 }
 
+/// Checks the form of an expression alone: whatever its names and functions mean, it can be read.
+pub fn check_syntax(text: &str) -> Result<(), CompileError> {
+    if text.len() > LENGTH_LIMIT {
+        return Err(CompileError { reason: format!("it is longer than {LENGTH_LIMIT} bytes") });
+    }
+    parse::check(text).map_err(|reason| CompileError { reason })
+}
+
 #[cfg(test)]
 mod tests;

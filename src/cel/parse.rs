@@ -55,12 +55,23 @@ struct Parser {
     depth: u32,
     /// What names may be used here, innermost last.
     variables: Vec<String>,
+    /// Whether any name and any function will do.
+    open: bool,
 }
 
 /// Reads a whole expression.
 pub(crate) fn parse(text: &str, variables: &[&str]) -> Result<Expression, String> {
+    read(text, variables, false)
+}
+
+/// Reads a whole expression whose names and functions are not known.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    read(text, &[], true).map(drop)
+}
+
+fn read(text: &str, variables: &[&str], open: bool) -> Result<Expression, String> {
     let variables = variables.iter().map(|name| (*name).to_owned()).collect();
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, variables };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, variables, open };
     let made = parser.expression()?;
     match parser.peek() {
         None => Ok(made),
@@ -217,7 +228,7 @@ impl Parser {
                 "false" => Expression::Boolean(false),
                 "null" => Expression::Null,
                 _ if self.take_sign("(") => self.function(&name)?,
-                _ if self.variables.contains(&name) => Expression::Name(name),
+                _ if self.open || self.variables.contains(&name) => Expression::Name(name),
                 "optional" => self.optional()?,
                 "cel" | "sets" | "math" | "strings" => {
                     return Err(format!("the functions of {name:?} are not supported"));
@@ -234,7 +245,7 @@ impl Parser {
         let name = format!("optional.{}", self.name()?);
         self.expect("(")?;
         let arguments = self.list(")")?;
-        call(&name, false, arguments)
+        self.call(&name, false, arguments)
     }
 
     fn list(&mut self, end: &str) -> Result<Vec<Expression>, String> {
@@ -275,7 +286,7 @@ impl Parser {
                 _ => Err("has() takes a field, as in has(self.field)".to_owned()),
             };
         }
-        call(name, false, arguments)
+        self.call(name, false, arguments)
     }
 
     fn method(&mut self, target: Expression, name: &str) -> Result<Expression, String> {
@@ -296,7 +307,15 @@ impl Parser {
             return Ok(Expression::Matches(Box::new(target), Box::new(regex)));
         }
         arguments.insert(0, target);
-        call(name, true, arguments)
+        self.call(name, true, arguments)
+    }
+
+    fn call(&self, name: &str, method: bool, arguments: Vec<Expression>) -> Result<Expression, String> {
+        if self.open {
+            return Ok(Expression::List(arguments));
+        }
+        let function = functions::find(name, method, arguments.len())?;
+        Ok(Expression::Call { function, arguments })
     }
 
     /// The arguments of `all`, `exists` and the like: one or two names, then one or two expressions.
@@ -325,11 +344,6 @@ impl Parser {
         self.variables.push(name);
         self.expect(",")
     }
-}
-
-fn call(name: &str, method: bool, arguments: Vec<Expression>) -> Result<Expression, String> {
-    let function = functions::find(name, method, arguments.len())?;
-    Ok(Expression::Call { function, arguments })
 }
 
 /// The field's own name behind Kubernetes' spelling for names that CEL cannot spell.

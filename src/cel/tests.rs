@@ -78,6 +78,12 @@ fn work_is_bounded() {
 }
 
 #[test]
+fn form_alone() {
+    assert!(check_syntax("response.code >= 400 && any.thing(1, 'a') in {}").is_ok());
+    assert!(check_syntax("response.code >=").is_err() && check_syntax("a b").is_err());
+}
+
+#[test]
 fn which_variables_are_used() {
     let program = Program::compile("self.all(x, x in oldSelf)", &["self", "oldSelf"]).expect("a rule");
     assert!(program.uses("oldSelf") && !program.uses("x.y"));

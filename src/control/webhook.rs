@@ -152,9 +152,12 @@ async fn validate_object(State(webhooks): State<Arc<Webhooks>>, body: Bytes) -> 
     };
     let labels = validation_labels(&review);
     match validate::check(&review.request) {
-        Ok(()) => {
+        Ok(warnings) => {
             webhooks.metrics.count("galley_validation_passed", &labels);
-            review.answer(json!({"allowed": true}))
+            if warnings.is_empty() {
+                return review.answer(json!({"allowed": true}));
+            }
+            review.answer(json!({"allowed": true, "warnings": warnings}))
         }
         Err(message) => {
             webhooks
@@ -178,3 +181,6 @@ fn validation_labels(review: &Review) -> String {
     };
     format!("group=\"{}\",version=\"{}\",resource=\"{}\"", of("group"), of("version"), of("resource"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Input;
 use super::document::Document;
+use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
@@ -140,6 +141,9 @@ fn typed<S: Collected>(input: &mut Input, document: Option<Document>, value: Val
     if let Some(document) = document {
         input.sources.insert(reference.clone(), document);
     }
+    let shape = crate::validation::shape::problems(&value);
+    let told = !shape.is_empty();
+    input.problems.extend(shape.into_iter().map(|problem| schema::message(reference.clone(), problem)));
     match Object::<S>::from_value(value) {
         Ok(mut object) => {
             object.metadata.namespace = place;
@@ -152,6 +156,7 @@ fn typed<S: Collected>(input: &mut Input, document: Option<Document>, value: Val
             }
             input.snapshot.insert(Arc::new(object));
         }
+        Err(_) if told => {}
         Err(error) => input.problems.push(shape_problem(reference, &error)),
     }
 }

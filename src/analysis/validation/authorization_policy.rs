@@ -6,7 +6,7 @@ use sagene_api::istio::security::authorization_policy::{
     AuthorizationAction, Condition, Operation, Rule, Source,
 };
 
-use super::common::is_subnet;
+use super::common::{Attachment, is_label, is_subnet};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -33,6 +33,12 @@ impl Validate for AuthorizationPolicy {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
+        let attachment = Attachment {
+            selector: spec.selector.as_ref(),
+            target: spec.target_ref.as_ref(),
+            targets: &spec.target_refs,
+        };
+        attachment.check(&mut report);
         let custom = spec.action == AuthorizationAction::Custom;
         if custom {
             let named = spec.provider.as_ref().is_some_and(|provider| !provider.name.is_empty());
@@ -106,6 +112,17 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
         .into_iter()
         .any(|values| !values.is_empty());
     report.require(!accounts || !others, path, "cannot set serviceAccounts with namespaces or principals");
+    for (field, values) in
+        [("serviceAccounts", &source.service_accounts), ("notServiceAccounts", &source.not_service_accounts)]
+    {
+        for (index, value) in values.iter().enumerate() {
+            report.require(
+                is_account(value),
+                &path.key(field).index(index),
+                &format!("{value:?} is no service account; want NAME or NAMESPACE/NAME, without wildcards"),
+            );
+        }
+    }
     let blocks = [
         ("ipBlocks", &source.ip_blocks),
         ("notIpBlocks", &source.not_ip_blocks),
@@ -121,6 +138,13 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
             );
         }
     }
+}
+
+/// `[namespace/]name`.
+fn is_account(text: &str) -> bool {
+    let (namespace, name) =
+        text.split_once('/').map_or((None, text), |(namespace, name)| (Some(namespace), name));
+    namespace.is_none_or(is_label) && !name.is_empty() && name.split('.').all(is_label)
 }
 
 fn operation(report: &mut Report, path: &FieldPath, operation: &Operation) {
@@ -196,8 +220,29 @@ fn condition(report: &mut Report, path: &FieldPath, condition: &Condition, custo
         &path.key("key"),
         "identities and tokens are not known yet when a CUSTOM policy is evaluated",
     );
-    filled(report, &path.key("values"), &condition.values);
-    filled(report, &path.key("notValues"), &condition.not_values);
+    for (field, values) in [("values", &condition.values), ("notValues", &condition.not_values)] {
+        filled(report, &path.key(field), values);
+        condition_values(report, &path.key(field), key, values);
+    }
+}
+
+/// Addresses and ports must be some; other keys take any text.
+fn condition_values(report: &mut Report, path: &FieldPath, key: &str, values: &[String]) {
+    for (index, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
+        match key {
+            "source.ip" | "remote.ip" | "destination.ip" => report.require(
+                is_subnet(value),
+                &path.index(index),
+                &format!("{value:?} is no IP address and no CIDR range"),
+            ),
+            "destination.port" => report.require(
+                value.parse::<u16>().is_ok_and(|number| number != 0),
+                &path.index(index),
+                &format!("invalid port {value:?}; want a number from 1 to 65535"),
+            ),
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +272,23 @@ mod tests {
             ("{rules: [{to: [{operation: {paths: ['/a{*}']}}]}]}", "spec.rules[0].to[0].operation.paths[0]"),
             ("{rules: [{when: [{key: request.header, values: [a]}]}]}", "spec.rules[0].when[0].key"),
             ("{rules: [{when: [{key: 'request.headers[x]'}]}]}", "spec.rules[0].when[0]"),
+            ("{rules: [{when: [{key: source.ip, values: [a]}]}]}", "spec.rules[0].when[0].values[0]"),
+            (
+                "{rules: [{when: [{key: destination.port, notValues: ['0']}]}]}",
+                "spec.rules[0].when[0].notValues[0]",
+            ),
+            (
+                "{rules: [{from: [{source: {serviceAccounts: ['a/b/c']}}]}]}",
+                "spec.rules[0].from[0].source.serviceAccounts[0]",
+            ),
+            (
+                "{rules: [{from: [{source: {serviceAccounts: [a], namespaces: [b]}}]}]}",
+                "spec.rules[0].from[0].source",
+            ),
+            ("{selector: {matchLabels: {a: 'b*'}}}", "spec.selector.matchLabels.a"),
+            ("{selector: {matchLabels: {a: b}}, targetRefs: [{kind: Service, name: a}]}", "spec"),
+            ("{targetRefs: [{kind: Pod, name: a}]}", "spec.targetRefs[0].kind"),
+            ("{targetRefs: [{kind: Service, name: a, namespace: b}]}", "spec.targetRefs[0].namespace"),
             (
                 "{action: CUSTOM, provider: {name: x}, rules: [{from: [{source: {principals: [a]}}]}]}",
                 "spec.rules[0].from[0].source.principals",
@@ -237,6 +299,8 @@ mod tests {
         for good in [
             "{}",
             "{action: DENY, rules: [{}]}",
+            "{targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: a}]}",
+            "{rules: [{from: [{source: {serviceAccounts: [a, n/b]}}], when: [{key: remote.ip, values: [10.0.0.0/8, '::1']}]}]}",
             "{rules: [{to: [{operation: {paths: ['/a/{*}/b/{**}', '/x*']}}], when: [{key: 'request.auth.claims[iss]', values: ['*']}]}]}",
         ] {
             assert!(problems(good).is_empty(), "{good} → {:?}", problems(good));

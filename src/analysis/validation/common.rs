@@ -1,31 +1,71 @@
 //! Rules that several kinds share: hosts, ports, labels, regular expressions, durations.
 
+use std::net::IpAddr;
+
 use sagene_api::Duration;
-use sagene_api::istio::types::StringMatch;
+use sagene_api::istio::networking::common::LabelSelector;
+use sagene_api::istio::types::{PolicyTargetReference, StringMatch, WorkloadSelector};
 
 use super::Report;
 use crate::path::FieldPath;
 
 /// Longest regular expression, in characters.
 const LONGEST_REGEX: usize = 1024;
+/// Longest host name, in characters.
+const LONGEST_HOST: usize = 255;
+/// Protocols a port may have.
+pub(super) const PROTOCOLS: &[&str] = &[
+    "HTTP",
+    "HTTPS",
+    "GRPC",
+    "GRPC-WEB",
+    "HTTP2",
+    "MONGO",
+    "TCP",
+    "TLS",
+    "MYSQL",
+    "REDIS",
+    "HBONE",
+    "UDP",
+    "HTTP_PROXY",
+];
 
-/// A DNS name of labels of letters, digits, `-` and `_`; with `wildcard`, its first label may be `*`.
-pub(super) fn host(report: &mut Report, path: &FieldPath, text: &str, wildcard: bool) {
-    let name = if wildcard && text == "*" { return } else { text };
-    let name = if wildcard { name.strip_prefix("*.").unwrap_or(name) } else { name };
-    let is_label = |label: &str| {
-        let allowed = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        !label.is_empty() && label.len() <= 63 && allowed && !label.starts_with('-') && !label.ends_with('-')
-    };
-    if name.is_empty() || name.len() > 253 || !name.trim_end_matches('.').split('.').all(is_label) {
-        report.error(
-            path,
-            format!(
-                "{text:?} is no host name{}",
-                if wildcard { " and no wildcard like *.example.com" } else { "" }
-            ),
-        );
+/// What is wrong with a host name, where something is. With `wildcard`, its first label may begin with `*`.
+pub(super) fn host_problem(text: &str, wildcard: bool) -> Option<String> {
+    let kind =
+        if wildcard { "host name and no wildcard like *.example.com" } else { "fully qualified host name" };
+    if text.is_empty() {
+        return Some("host name must not be empty".to_owned());
     }
+    if text.len() > LONGEST_HOST {
+        return Some(format!("{text:?} is longer than {LONGEST_HOST} characters"));
+    }
+    let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
+    let first = labels.next().unwrap_or_default();
+    let first_fits = match first.strip_prefix('*') {
+        Some(rest) if wildcard => rest.is_empty() || is_label(rest.strip_prefix('-').unwrap_or(rest)),
+        _ => is_label(first),
+    };
+    let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
+    match () {
+        () if !first_fits || !labels.all(is_label) => Some(format!("{text:?} is no {kind}")),
+        () if numeric && text != "*" => Some(format!("{text:?} is no {kind}: its last label is a number")),
+        () => None,
+    }
+}
+
+/// A host name of labels of letters, digits and `-`; with `wildcard`, its first label may begin with `*`.
+pub(super) fn host(report: &mut Report, path: &FieldPath, text: &str, wildcard: bool) {
+    if let Some(problem) = host_problem(text, wildcard) {
+        report.error(path, problem);
+    }
+}
+
+/// A label of a host name: letters, digits and `-`, at most 63.
+pub(super) fn is_label(text: &str) -> bool {
+    let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    !text.is_empty() && text.len() <= 63 && allowed && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// A port number from 1 to 65535.
@@ -35,26 +75,24 @@ pub(super) fn port(report: &mut Report, path: &FieldPath, number: u32) {
     }
 }
 
-/// A label of DNS: lower-case letters, digits and `-`, at most 63.
+/// A name in Kubernetes: lower-case letters, digits and `-`, at most 63.
 pub(super) fn is_dns_label(text: &str) -> bool {
-    let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    !text.is_empty() && text.len() <= 63 && allowed && !text.starts_with('-') && !text.ends_with('-')
+    is_label(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// A regular expression that compiles and is not too long.
 pub(super) fn regex(report: &mut Report, path: &FieldPath, text: &str) {
     if text.chars().count() > LONGEST_REGEX {
         report.error(path, format!("regex is too large, max length allowed is {LONGEST_REGEX}"));
-    } else if let Err(error) = regex::Regex::new(text) {
-        let reason = error.to_string();
-        report.error(
-            path,
-            format!(
-                "{text:?} is no RE2 expression: {}",
-                reason.lines().last().unwrap_or_default().trim_start_matches("error: ")
-            ),
-        );
+    } else if let Some(reason) = regex_problem(text) {
+        report.error(path, format!("{text:?} is no RE2 expression: {reason}"));
     }
+}
+
+/// Why a text is no regular expression.
+pub(super) fn regex_problem(text: &str) -> Option<String> {
+    let error = regex::Regex::new(text).err()?.to_string();
+    Some(error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
 /// The regular expression in a match, if it is one.
@@ -74,18 +112,23 @@ pub(super) fn duration(report: &mut Report, path: &FieldPath, duration: Option<D
     }
 }
 
+/// Whole percents, or none of them.
+pub(super) fn percent(report: &mut Report, path: &FieldPath, value: i64) {
+    report.require((0..=100).contains(&value), path, &format!("percentage {value} is not in range 0..100"));
+}
+
 /// `exportTo`: namespaces, `.`, `*` or `~`; `*` and `~` stand alone.
-pub(super) fn export_to(report: &mut Report, entries: &[String]) {
+pub(super) fn export_to(report: &mut Report, entries: &[String], namespace: &str) {
     let path = FieldPath::parse("spec.exportTo");
     for (index, entry) in entries.iter().enumerate() {
         let path = path.index(index);
         let is_sign = matches!(entry.as_str(), "*" | "." | "~");
         report.require(is_sign || is_dns_label(entry), &path, "want a namespace, \".\", \"*\" or \"~\"");
-        report.require(
-            entries[..index].iter().all(|other| other != entry),
-            &path,
-            "duplicate entries in exportTo",
-        );
+        let meaning = |entry: &str| if entry == "." { namespace.to_owned() } else { entry.to_owned() };
+        let repeated = entries[..index]
+            .iter()
+            .any(|other| other == entry || (!namespace.is_empty() && meaning(other) == meaning(entry)));
+        report.require(!repeated, &path, "duplicate entries in exportTo");
     }
     let alone = entries.len() > 1 && entries.iter().any(|entry| entry == "*" || entry == "~");
     report.require(!alone, &path, "\"*\" and \"~\" must stand alone");
@@ -94,10 +137,153 @@ pub(super) fn export_to(report: &mut Report, entries: &[String]) {
 /// An IP address, or a range of them.
 pub(super) fn is_subnet(text: &str) -> bool {
     let (address, length) = text.split_once('/').unwrap_or((text, "0"));
-    let most = match address.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(_)) => 32,
-        Ok(std::net::IpAddr::V6(_)) => 128,
+    let most = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
     length.parse::<u8>().is_ok_and(|length| length <= most)
+}
+
+/// An IP address or `unix://` with the path of a socket; empty is fine.
+pub(super) fn bind(report: &mut Report, path: &FieldPath, text: &str) {
+    if let Some(socket) = text.strip_prefix("unix://") {
+        unix_socket(report, path, socket);
+    } else if !text.is_empty() {
+        report.require(
+            text.parse::<IpAddr>().is_ok(),
+            path,
+            &format!("{text:?} is no IP address and no unix:// path"),
+        );
+    }
+}
+
+/// The path of a socket behind `unix://`.
+pub(super) fn unix_socket(report: &mut Report, path: &FieldPath, socket: &str) {
+    report.require(
+        socket.starts_with('/') || socket.starts_with('@'),
+        path,
+        &format!("{socket:?} is not an absolute path; write unix:///path or unix://@name"),
+    );
+    report.require(!socket.ends_with('/'), path, "a socket cannot be a folder");
+}
+
+/// Labels as Kubernetes has them.
+pub(super) fn labels<'l>(
+    report: &mut Report,
+    path: &FieldPath,
+    labels: impl IntoIterator<Item = (&'l String, &'l String)>,
+) {
+    for (key, value) in labels {
+        let path = path.key(key);
+        report.require(is_label_key(key), &path, &format!("{key:?} is no label key; want [prefix/]name"));
+        report.require(
+            value.is_empty() || is_label_value(value),
+            &path,
+            &format!("{value:?} is no label value; want at most 63 letters, digits, '-', '_' and '.'"),
+        );
+    }
+}
+
+fn is_label_value(text: &str) -> bool {
+    let ends = |character: char| character.is_ascii_alphanumeric();
+    let allowed = text.chars().all(|character| ends(character) || "-_.".contains(character));
+    text.len() <= 63 && allowed && text.starts_with(ends) && text.ends_with(ends)
+}
+
+fn is_label_key(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let prefix_fits = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_label));
+    !name.is_empty() && is_label_value(name) && prefix_fits
+}
+
+/// Keys and values of a selector: no wildcards, no empty keys.
+fn selector_entries<'l>(
+    report: &mut Report,
+    path: &FieldPath,
+    entries: impl IntoIterator<Item = (&'l String, &'l String)>,
+) {
+    for (key, value) in entries {
+        report.require(!key.is_empty(), path, "empty key is not supported in selector");
+        let wild = key.contains('*') || value.contains('*');
+        report.require(
+            !wild,
+            &path.key(key),
+            &format!("wildcard is not supported in selector: {key}={value}"),
+        );
+    }
+}
+
+/// `workloadSelector.labels`.
+pub(super) fn label_selector(report: &mut Report, path: &FieldPath, selector: Option<&LabelSelector>) {
+    let Some(selector) = selector else { return };
+    let path = path.key("workloadSelector");
+    if selector.labels.is_empty() {
+        report.warning(
+            &path,
+            "workload selector specified without labels applies to all workloads of the namespace",
+        );
+    }
+    selector_entries(report, &path.key("labels"), &selector.labels);
+}
+
+/// `selector.matchLabels`, under whatever name.
+pub(super) fn workload_selector(report: &mut Report, path: &FieldPath, selector: Option<&WorkloadSelector>) {
+    let Some(selector) = selector else { return };
+    selector_entries(report, &path.key("matchLabels"), &selector.match_labels);
+}
+
+/// What a policy is attached to: by labels or by reference, not by both.
+pub(super) struct Attachment<'a> {
+    pub(super) selector: Option<&'a WorkloadSelector>,
+    pub(super) target: Option<&'a PolicyTargetReference>,
+    pub(super) targets: &'a [PolicyTargetReference],
+}
+
+impl Attachment<'_> {
+    pub(super) fn check(&self, report: &mut Report) {
+        let path = FieldPath::parse("spec");
+        let ways = usize::from(self.selector.is_some())
+            + usize::from(self.target.is_some())
+            + usize::from(!self.targets.is_empty());
+        report.require(ways <= 1, &path, "only one of targetRefs or selector can be set");
+        workload_selector(report, &path.key("selector"), self.selector);
+        if let Some(target) = self.target {
+            target_reference(report, &path.key("targetRef"), target);
+        }
+        target_references(report, &path, self.targets);
+    }
+}
+
+/// `targetRefs`.
+pub(super) fn target_references(report: &mut Report, path: &FieldPath, targets: &[PolicyTargetReference]) {
+    for (index, target) in targets.iter().enumerate() {
+        target_reference(report, &path.key("targetRefs").index(index), target);
+    }
+}
+
+/// Kinds a policy can be attached to, by group.
+const TARGETS: &[(&str, &str)] = &[
+    ("gateway.networking.k8s.io", "Gateway"),
+    ("gateway.networking.k8s.io", "GatewayClass"),
+    ("", "Service"),
+    ("core", "Service"),
+    ("networking.istio.io", "ServiceEntry"),
+    ("inference.networking.k8s.io", "InferencePool"),
+];
+
+fn target_reference(report: &mut Report, path: &FieldPath, target: &PolicyTargetReference) {
+    report.require(!target.name.is_empty(), &path.key("name"), "targetRef name must be set");
+    report.require(
+        target.namespace.is_empty(),
+        &path.key("namespace"),
+        "cross namespace referencing is not currently supported",
+    );
+    let known = TARGETS.contains(&(target.group.as_str(), target.kind.as_str()));
+    let words = "targetRef must be a Gateway or GatewayClass (gateway.networking.k8s.io), a Service (\"\") or a ServiceEntry (networking.istio.io)";
+    report.require(
+        known,
+        &path.key("kind"),
+        &format!("{words}, not {:?} of {:?}", target.kind, target.group),
+    );
 }

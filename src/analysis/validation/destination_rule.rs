@@ -1,19 +1,22 @@
 //! Rules of DestinationRule.
 
+mod load_balancer;
+
 use sagene_api::Object;
 use sagene_api::istio::networking::DestinationRule;
-use sagene_api::istio::networking::traffic_policy::load_balancer::LocalityLoadBalancerSetting;
+use sagene_api::istio::networking::traffic_policy::connection_pool::H2UpgradePolicy;
 use sagene_api::istio::networking::traffic_policy::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection,
-    PortTrafficPolicy, TrafficPolicy,
+    PortTrafficPolicy, TrafficPolicy, TunnelSettings,
 };
 
-use super::common::{duration, export_to, host, is_dns_label, port};
+use super::common::{
+    duration, export_to, host, host_problem, is_label, labels, percent, port, workload_selector,
+};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
-/// Largest Maglev table.
-const LARGEST_TABLE: u64 = 5_000_011;
+pub(super) use load_balancer::locality_rules;
 
 impl Validate for DestinationRule {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
@@ -24,15 +27,25 @@ impl Validate for DestinationRule {
         for (index, subset) in spec.subsets.iter().enumerate() {
             let path = path.key("subsets").index(index);
             report.require(
-                is_dns_label(&subset.name.to_ascii_lowercase()),
+                is_label(&subset.name),
                 &path.key("name"),
                 "subset name is invalid: want letters, digits and '-'",
             );
             let repeated = spec.subsets[..index].iter().any(|other| other.name == subset.name);
             report.require(!repeated, &path.key("name"), &format!("duplicate subset name {:?}", subset.name));
+            labels(&mut report, &path.key("labels"), &subset.labels);
             policy(&mut report, &path.key("trafficPolicy"), subset.traffic_policy.as_ref());
         }
-        export_to(&mut report, &spec.export_to);
+        workload_selector(&mut report, &path.key("workloadSelector"), spec.workload_selector.as_ref());
+        export_to(&mut report, &spec.export_to, &object.metadata.namespace);
+        if spec.workload_selector.is_some() {
+            let own = |entry: &String| entry == "." || *entry == object.metadata.namespace;
+            report.require(
+                spec.export_to.iter().all(own),
+                &path.key("exportTo"),
+                "a destination rule with a workload selector counts in its own namespace alone; leave exportTo out or set [\".\"]",
+            );
+        }
         report.finish()
     }
 }
@@ -40,14 +53,13 @@ impl Validate for DestinationRule {
 fn policy(report: &mut Report, path: &FieldPath, policy: Option<&TrafficPolicy>) {
     let Some(policy) = policy else { return };
     report.require(*policy != TrafficPolicy::default(), path, "traffic policy must have at least one field");
-    blocks(
-        report,
-        path,
-        policy.load_balancer.as_ref(),
-        policy.connection_pool.as_ref(),
-        policy.outlier_detection.as_ref(),
-        policy.tls.as_ref(),
-    );
+    Blocks {
+        balancer: policy.load_balancer.as_ref(),
+        pool: policy.connection_pool.as_ref(),
+        outlier: policy.outlier_detection.as_ref(),
+        tls: policy.tls.as_ref(),
+    }
+    .check(report, path);
     for (index, settings) in policy.port_level_settings.iter().enumerate() {
         let path = path.key("portLevelSettings").index(index);
         match &settings.port {
@@ -55,100 +67,61 @@ fn policy(report: &mut Report, path: &FieldPath, policy: Option<&TrafficPolicy>)
             None => report.error(&path, "portLevelSettings must name a port"),
         }
         let PortTrafficPolicy { load_balancer, connection_pool, outlier_detection, tls, .. } = settings;
-        blocks(
-            report,
-            &path,
-            load_balancer.as_ref(),
-            connection_pool.as_ref(),
-            outlier_detection.as_ref(),
-            tls.as_ref(),
-        );
-    }
-}
-
-fn blocks(
-    report: &mut Report,
-    path: &FieldPath,
-    balancer: Option<&LoadBalancerSettings>,
-    pool: Option<&ConnectionPoolSettings>,
-    outlier: Option<&OutlierDetection>,
-    tls: Option<&ClientTlsSettings>,
-) {
-    if let Some(balancer) = balancer {
-        load_balancer(report, &path.key("loadBalancer"), balancer);
-    }
-    if let Some(pool) = pool {
-        connection_pool(report, &path.key("connectionPool"), pool);
-    }
-    if let Some(outlier) = outlier {
-        outlier_detection(report, &path.key("outlierDetection"), outlier);
-    }
-    if let Some(tls) = tls {
-        client_tls(report, &path.key("tls"), tls);
-    }
-}
-
-fn load_balancer(report: &mut Report, path: &FieldPath, settings: &LoadBalancerSettings) {
-    if let Some(hash) = &settings.consistent_hash {
-        let path = path.key("consistentHash");
-        if let Some(cookie) = &hash.http_cookie {
-            report.require(
-                !cookie.name.is_empty(),
-                &path.key("httpCookie").key("name"),
-                "name required for HttpCookie",
-            );
-            report.require(
-                cookie.ttl.is_some(),
-                &path.key("httpCookie").key("ttl"),
-                "ttl required for HttpCookie",
-            );
+        Blocks {
+            balancer: load_balancer.as_ref(),
+            pool: connection_pool.as_ref(),
+            outlier: outlier_detection.as_ref(),
+            tls: tls.as_ref(),
         }
-        if let Some(maglev) = &hash.maglev {
-            let size = maglev.table_size;
-            let good = size == 0 || (size < LARGEST_TABLE && is_prime(size));
-            report.require(
-                good,
-                &path.key("maglev").key("tableSize"),
-                &format!("tableSize must be a prime number below {LARGEST_TABLE}"),
-            );
+        .check(report, &path);
+    }
+    if let Some(settings) = &policy.tunnel {
+        tunnel(report, &path.key("tunnel"), settings);
+    }
+}
+
+/// What policies of a destination and of a port have in common.
+struct Blocks<'a> {
+    balancer: Option<&'a LoadBalancerSettings>,
+    pool: Option<&'a ConnectionPoolSettings>,
+    outlier: Option<&'a OutlierDetection>,
+    tls: Option<&'a ClientTlsSettings>,
+}
+
+impl Blocks<'_> {
+    fn check(&self, report: &mut Report, path: &FieldPath) {
+        if let Some(balancer) = self.balancer {
+            load_balancer::rules(report, &path.key("loadBalancer"), balancer, self.outlier.is_some());
+        }
+        if let Some(pool) = self.pool {
+            connection_pool(report, &path.key("connectionPool"), pool);
+        }
+        if let Some(outlier) = self.outlier {
+            outlier_detection(report, &path.key("outlierDetection"), outlier);
+        }
+        if let Some(tls) = self.tls {
+            client_tls(report, &path.key("tls"), tls);
         }
     }
-    if let Some(locality) = &settings.locality_lb_setting {
-        locality_rules(report, &path.key("localityLbSetting"), locality);
-    }
 }
 
-fn is_prime(number: u64) -> bool {
-    number > 1
-        && (2..)
-            .take_while(|divisor| divisor * divisor <= number)
-            .all(|divisor| !number.is_multiple_of(divisor))
+fn tunnel(report: &mut Report, path: &FieldPath, settings: &TunnelSettings) {
+    report.require(
+        matches!(settings.protocol.as_str(), "" | "CONNECT" | "POST"),
+        &path.key("protocol"),
+        "tunnel protocol must be \"CONNECT\" or \"POST\"",
+    );
+    let name = &settings.target_host;
+    let fits = host_problem(name, false).is_none() || name.parse::<std::net::IpAddr>().is_ok();
+    report.require(
+        fits,
+        &path.key("targetHost"),
+        "tunnel target host must be a fully qualified host name or an IP address",
+    );
+    port(report, &path.key("targetPort"), settings.target_port);
 }
 
-fn locality_rules(report: &mut Report, path: &FieldPath, setting: &LocalityLoadBalancerSetting) {
-    let exclusive = !setting.distribute.is_empty()
-        && (!setting.failover.is_empty() || !setting.failover_priority.is_empty());
-    report.require(!exclusive, path, "can not specify distribute together with failover or failoverPriority");
-    for (index, distribute) in setting.distribute.iter().enumerate() {
-        let path = path.key("distribute").index(index);
-        let total: u32 = distribute.to.values().sum();
-        report.require(total == 100, &path.key("to"), &format!("total locality weight {total} != 100"));
-        report.require(
-            distribute.to.values().all(|weight| *weight > 0),
-            &path.key("to"),
-            "locality weight must not be 0",
-        );
-    }
-    for (index, failover) in setting.failover.iter().enumerate() {
-        report.require(
-            failover.from != failover.to,
-            &path.key("failover").index(index),
-            "locality lb failover from and to must be different regions",
-        );
-    }
-}
-
-fn connection_pool(report: &mut Report, path: &FieldPath, pool: &ConnectionPoolSettings) {
+pub(super) fn connection_pool(report: &mut Report, path: &FieldPath, pool: &ConnectionPoolSettings) {
     report.require(
         pool.tcp.is_some() || pool.http.is_some(),
         path,
@@ -174,25 +147,33 @@ fn connection_pool(report: &mut Report, path: &FieldPath, pool: &ConnectionPoolS
             ("maxConcurrentStreams", http.max_concurrent_streams),
         ];
         for (field, count) in counts {
-            report.require(count >= 0, &path.key(field), "must be non-negative");
+            report.require(count >= 0, &path.key(field), &format!("{field} must be non-negative"));
         }
         duration(report, &path.key("idleTimeout"), http.idle_timeout);
+        report.require(
+            !(http.use_client_protocol && http.h2_upgrade_policy == H2UpgradePolicy::Upgrade),
+            &path.key("useClientProtocol"),
+            "use client protocol must not be true when h2UpgradePolicy is UPGRADE",
+        );
     }
 }
 
-fn outlier_detection(report: &mut Report, path: &FieldPath, outlier: &OutlierDetection) {
+pub(super) fn outlier_detection(report: &mut Report, path: &FieldPath, outlier: &OutlierDetection) {
     duration(report, &path.key("interval"), outlier.interval);
     duration(report, &path.key("baseEjectionTime"), outlier.base_ejection_time);
-    for (field, value) in [
-        ("maxEjectionPercent", outlier.max_ejection_percent),
-        ("minHealthPercent", outlier.min_health_percent),
-    ] {
-        report.require(
-            (0..=100).contains(&value),
-            &path.key(field),
-            &format!("percentage {value} is not in range 0..100"),
+    percent(report, &path.key("maxEjectionPercent"), outlier.max_ejection_percent.into());
+    percent(report, &path.key("minHealthPercent"), outlier.min_health_percent.into());
+    if outlier.consecutive_errors != 0 {
+        report.warning(
+            &path.key("consecutiveErrors"),
+            "outlier detection consecutive errors is deprecated, use consecutiveGatewayErrors or consecutive5xxErrors instead",
         );
     }
+    report.require(
+        outlier.split_external_local_origin_errors || outlier.consecutive_local_origin_failures.unwrap_or(0) == 0,
+        &path.key("consecutiveLocalOriginFailures"),
+        "outlier detection consecutive local origin failures is specified, but split external local origin errors is set to false",
+    );
 }
 
 fn client_tls(report: &mut Report, path: &FieldPath, tls: &ClientTlsSettings) {
@@ -200,19 +181,24 @@ fn client_tls(report: &mut Report, path: &FieldPath, tls: &ClientTlsSettings) {
         ("clientCertificate", &tls.client_certificate),
         ("privateKey", &tls.private_key),
         ("caCertificates", &tls.ca_certificates),
-        ("credentialName", &tls.credential_name),
+        ("caCrl", &tls.ca_crl),
     ];
+    let none_of = |report: &mut Report, words: &str| {
+        for (field, _) in files.iter().filter(|(_, value)| !value.is_empty()) {
+            report.error(&path.key(field), words);
+        }
+    };
+    let by_credential = !tls.credential_name.is_empty();
     match tls.mode {
         ClientTlsMode::IstioMutual => {
-            for (field, value) in files {
-                report.require(
-                    value.is_empty(),
-                    &path.key(field),
-                    "must not be set in ISTIO_MUTUAL mode: the mesh brings its own certificates",
-                );
-            }
+            let words = "must not be set in ISTIO_MUTUAL mode: the mesh brings its own certificates";
+            none_of(report, words);
+            report.require(!by_credential, &path.key("credentialName"), words);
         }
-        ClientTlsMode::Mutual if tls.credential_name.is_empty() => {
+        ClientTlsMode::Mutual | ClientTlsMode::Simple if by_credential => {
+            none_of(report, "cannot be set together with credentialName; remove one of them");
+        }
+        ClientTlsMode::Mutual => {
             for (field, value) in &files[..2] {
                 report.require(
                     !value.is_empty(),
@@ -221,63 +207,22 @@ fn client_tls(report: &mut Report, path: &FieldPath, tls: &ClientTlsSettings) {
                 );
             }
         }
-        ClientTlsMode::Mutual => {
-            for (field, value) in &files[..3] {
-                report.require(
-                    value.is_empty(),
-                    &path.key(field),
-                    "cannot be set together with credentialName",
-                );
-            }
-        }
         ClientTlsMode::Simple | ClientTlsMode::Disable => {}
+    }
+    if tls.insecure_skip_verify == Some(true) {
+        for (field, set) in [
+            ("caCertificates", !tls.ca_certificates.is_empty()),
+            ("caCrl", !tls.ca_crl.is_empty()),
+            ("subjectAltNames", !tls.subject_alt_names.is_empty()),
+        ] {
+            report.require(
+                !set,
+                &path.key(field),
+                &format!("cannot specify {field} when insecureSkipVerify is set true"),
+            );
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problems(spec: &str) -> Vec<String> {
-        let spec: DestinationRule = serde_yaml::from_str(spec).expect("a spec");
-        DestinationRule::problems(&Object::new("n", "d", spec))
-            .iter()
-            .map(|problem| problem.path.to_string())
-            .collect()
-    }
-
-    #[test]
-    fn every_rule_names_its_field() {
-        for (spec, path) in [
-            ("host: ''", "spec.host"),
-            ("{host: a, trafficPolicy: {}}", "spec.trafficPolicy"),
-            ("{host: a, subsets: [{name: v1}, {name: v1}]}", "spec.subsets[1].name"),
-            ("{host: a, trafficPolicy: {tls: {mode: MUTUAL}}}", "spec.trafficPolicy.tls"),
-            (
-                "{host: a, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, privateKey: k}}}",
-                "spec.trafficPolicy.tls.privateKey",
-            ),
-            (
-                "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x, maglev: {tableSize: 100}}}}}",
-                "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize",
-            ),
-            (
-                "{host: a, trafficPolicy: {outlierDetection: {interval: 0.5ms}}}",
-                "spec.trafficPolicy.outlierDetection.interval",
-            ),
-            (
-                "{host: a, trafficPolicy: {portLevelSettings: [{tls: {mode: SIMPLE}}]}}",
-                "spec.trafficPolicy.portLevelSettings[0]",
-            ),
-            ("{host: a, exportTo: ['*', b]}", "spec.exportTo"),
-        ] {
-            assert!(problems(spec).contains(&path.to_owned()), "{spec} → {:?}", problems(spec));
-        }
-        for good in [
-            "{host: '*.a.com'}",
-            "{host: a, subsets: [{name: v1, labels: {version: v1}}], trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, loadBalancer: {simple: RANDOM}}}",
-        ] {
-            assert!(problems(good).is_empty(), "{good}");
-        }
-    }
-}
+mod tests;

@@ -2,55 +2,90 @@
 
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
-use sagene_api::istio::networking::gateway::{Server, ServerTlsMode, ServerTlsSettings};
+use sagene_api::istio::networking::gateway::{Server, ServerTlsMode, ServerTlsSettings, TlsProtocol};
 
-use super::common::{host, is_dns_label, port};
+use super::common::{bind, host, is_dns_label, is_label, labels, port};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
 const PROTOCOLS: &[&str] =
     &["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "MYSQL", "REDIS", "HBONE"];
+/// Cipher suites that the proxy has.
+const CIPHER_SUITES: &[&str] = &[
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "ECDHE-PSK-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-RSA-AES128-SHA",
+    "ECDHE-PSK-AES128-CBC-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+    "ECDHE-RSA-AES256-SHA",
+    "ECDHE-PSK-AES256-CBC-SHA",
+    "AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-SHA",
+    "AES256-SHA",
+    "PSK-AES128-CBC-SHA",
+    "PSK-AES256-CBC-SHA",
+    "DES-CBC3-SHA",
+];
 
 impl Validate for Gateway {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let mut report = Report::new();
-        let path = FieldPath::parse("spec.servers");
+        let (spec, name) = (FieldPath::parse("spec"), object.metadata.name.as_str());
+        // A name that the API server is yet to make is no matter of ours.
         report.require(
-            !object.spec.servers.is_empty(),
-            &FieldPath::parse("spec"),
-            "gateway must have at least one server",
+            name.is_empty() || is_label(name),
+            &FieldPath::parse("metadata.name"),
+            &format!("invalid gateway name {name:?}: want at most 63 letters, digits and '-', without dots"),
         );
+        let path = spec.key("servers");
+        report.require(!object.spec.servers.is_empty(), &spec, "gateway must have at least one server");
         for (index, of) in object.spec.servers.iter().enumerate() {
-            server(&mut report, &path.index(index), of);
+            let path = path.index(index);
+            server(&mut report, &path, of);
             let others = &object.spec.servers[..index];
             let repeated = !of.name.is_empty() && others.iter().any(|other| other.name == of.name);
             report.require(
                 !repeated,
-                &path.index(index).key("name"),
+                &path.key("name"),
                 &format!("server names must be unique: {:?}", of.name),
             );
             let port_name = &of.port.name;
             let taken = others.iter().any(|other| other.port.name == *port_name && !port_name.is_empty());
             report.require(
                 !taken,
-                &path.index(index).key("port").key("name"),
+                &path.key("port").key("name"),
                 &format!("port names in servers must be unique: duplicate name {port_name}"),
             );
         }
+        labels(&mut report, &spec.key("selector"), &object.spec.selector);
         report.finish()
     }
 }
 
 fn server(report: &mut Report, path: &FieldPath, server: &Server) {
     let (port_path, protocol) = (path.key("port"), server.port.protocol.to_ascii_uppercase());
-    port(report, &port_path.key("number"), server.port.number);
-    report.require(!server.port.name.is_empty(), &port_path, "port name must be set");
+    if server.port.number != 0 || !server.bind.starts_with("unix://") {
+        port(report, &port_path.key("number"), server.port.number);
+    }
+    report.require(!server.port.name.is_empty(), &port_path.key("name"), "port name must be set");
     report.require(
         PROTOCOLS.contains(&protocol.as_str()),
         &port_path.key("protocol"),
         &format!("invalid protocol {protocol:?}; want one of {}", PROTOCOLS.join(", ")),
     );
-    report.require(!server.hosts.is_empty(), path, "server config must contain at least one host");
+    bind(report, &path.key("bind"), &server.bind);
+    report.require(
+        !server.hosts.is_empty(),
+        &path.key("hosts"),
+        "server config must contain at least one host",
+    );
     for (index, text) in server.hosts.iter().enumerate() {
         let path = path.key("hosts").index(index);
         let name = match text.split_once('/') {
@@ -71,55 +106,97 @@ fn server(report: &mut Report, path: &FieldPath, server: &Server) {
 
 fn tls_of_server(report: &mut Report, path: &FieldPath, protocol: &str, tls: Option<&ServerTlsSettings>) {
     let secured = matches!(protocol, "HTTPS" | "TLS");
+    let path = path.key("tls");
     match tls {
-        None => {
-            report.require(!secured, path, &format!("server must have TLS settings for {protocol} protocol"))
-        }
+        None => report.require(
+            !secured,
+            &path,
+            &format!(
+                "server must have TLS settings for {protocol} protocol; set tls.mode and tls.credentialName"
+            ),
+        ),
         Some(tls) if !secured && (protocol.starts_with("HTTP") || protocol.starts_with("GRPC")) => {
             let only_redirect =
                 ServerTlsSettings { https_redirect: tls.https_redirect, ..ServerTlsSettings::default() };
             report.require(
                 *tls == only_redirect,
-                &path.key("tls"),
+                &path,
                 &format!(
-                    "server cannot have TLS settings other than httpsRedirect for plain text {protocol} ports"
+                    "server cannot have TLS settings other than httpsRedirect for plain text {protocol} ports; set protocol HTTPS"
                 ),
             );
         }
-        Some(tls) => certificates(report, &path.key("tls"), tls),
+        Some(tls) => {
+            if tls.https_redirect {
+                report.warning(
+                    &path.key("httpsRedirect"),
+                    "tls.httpsRedirect should only be used with http servers",
+                );
+            }
+            tls_options(report, &path, tls);
+        }
     }
 }
 
-fn certificates(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) {
-    let by_credential = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
-    let by_file =
-        !tls.server_certificate.is_empty() && !tls.private_key.is_empty() || !tls.tls_certificates.is_empty();
-    match tls.mode {
-        ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough | ServerTlsMode::IstioMutual => {
-            let none = !by_credential
-                && tls.server_certificate.is_empty()
-                && tls.private_key.is_empty()
-                && tls.ca_certificates.is_empty();
-            report.require(
-                none,
-                path,
-                &format!("{} mode does not use certificates; it cannot name any", tls.mode),
-            );
+/// Rules of the TLS of a server, at the edge or in a sidecar.
+pub(super) fn tls_options(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) {
+    for (index, suite) in tls.cipher_suites.iter().enumerate() {
+        let path = path.key("cipherSuites").index(index);
+        if !CIPHER_SUITES.contains(&suite.as_str()) {
+            report.warning(&path, format!("ignoring invalid cipher suite {suite:?}"));
+        } else if tls.cipher_suites[..index].contains(suite) {
+            report.warning(&path, format!("ignoring duplicate cipher suite {suite:?}"));
         }
-        ServerTlsMode::Simple => report.require(
-            by_credential || by_file,
+    }
+    let old = matches!(tls.min_protocol_version, TlsProtocol::TlsV1_0 | TlsProtocol::TlsV1_1);
+    if old && tls.cipher_suites.is_empty() {
+        report.warning(
+            &path.key("minProtocolVersion"),
+            "TLS version below TLSV1_2 require setting compatible ciphers as by default they no longer include compatible ciphers",
+        );
+    }
+    certificates(report, path, tls);
+}
+
+fn certificates(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) {
+    let files = [
+        ("serverCertificate", &tls.server_certificate),
+        ("privateKey", &tls.private_key),
+        ("caCertificates", &tls.ca_certificates),
+        ("caCrl", &tls.ca_crl),
+    ];
+    let by_credential = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
+    let named = by_credential || files.iter().any(|(_, value)| !value.is_empty());
+    let need = |report: &mut Report, field: &str, value: &str, words: &str| {
+        report.require(
+            !value.is_empty(),
             path,
-            "SIMPLE TLS requires a server certificate: credentialName, or serverCertificate and privateKey",
-        ),
-        ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
-            let complete = by_credential
-                || (by_file && !tls.ca_certificates.is_empty())
-                || !tls.tls_certificates.is_empty();
-            report.require(
-                complete,
-                path,
-                "MUTUAL TLS requires credentialName, or serverCertificate, privateKey and caCertificates",
-            );
+            &format!("{} TLS requires {words}; set {field}, or credentialName", tls.mode),
+        );
+    };
+    match tls.mode {
+        ServerTlsMode::IstioMutual => {
+            let words = "ISTIO_MUTUAL TLS uses the workload's own certificate and cannot name another";
+            for (field, _) in files.iter().filter(|(_, value)| !value.is_empty()) {
+                report.error(&path.key(field), words);
+            }
+            report.require(!by_credential, &path.key("credentialName"), words);
+        }
+        ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough => {
+            if named {
+                report.warning(
+                    path,
+                    format!("{} mode does not use certificates, they will be ignored", tls.mode),
+                );
+            }
+        }
+        _ if by_credential || !tls.tls_certificates.is_empty() => {}
+        ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
+            need(report, "serverCertificate", &tls.server_certificate, "a server certificate");
+            need(report, "privateKey", &tls.private_key, "a private key");
+            if tls.mode != ServerTlsMode::Simple && tls.ca_cert_credential_name.is_empty() {
+                need(report, "caCertificates", &tls.ca_certificates, "a client CA bundle");
+            }
         }
     }
 }
@@ -127,47 +204,78 @@ fn certificates(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::validation::Severity;
 
     fn problems(server: &str) -> Vec<String> {
         let spec: Gateway = serde_yaml::from_str(&format!("servers: [{server}]")).expect("a spec");
+        let sign = |it: &Problem| if it.severity == Severity::Warning { "warning " } else { "" };
         Gateway::problems(&Object::new("n", "g", spec))
             .iter()
-            .map(|problem| problem.path.to_string())
+            .map(|problem| {
+                format!("{}{}", sign(problem), problem.path.to_string().trim_start_matches("spec.servers[0]"))
+            })
             .collect()
+    }
+
+    #[test]
+    fn names_and_uniqueness() {
+        let found = |name: &str, servers: &str| -> Vec<String> {
+            let spec: Gateway = serde_yaml::from_str(servers).expect("a spec");
+            Gateway::problems(&Object::new("n", name, spec)).iter().map(|it| it.path.to_string()).collect()
+        };
+        let server = "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*'], name: a}";
+        assert_eq!(found("a.b", &format!("servers: [{server}]")), ["metadata.name"]);
+        assert_eq!(
+            found("a", &format!("servers: [{server}, {server}]")),
+            ["spec.servers[1].name", "spec.servers[1].port.name"]
+        );
+        assert_eq!(found("a", "{}"), ["spec"]);
     }
 
     #[test]
     fn ports_protocols_and_certificates() {
         for good in [
             "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*'], tls: {httpsRedirect: true}}",
+            "{port: {number: 80, name: http, protocol: http}, hosts: ['ns/*.a.com', '*/b.com'], bind: 10.0.0.1}",
+            "{port: {name: http, protocol: http}, hosts: ['*'], bind: 'unix:///var/run/a'}",
             "{port: {number: 443, name: https, protocol: HTTPS}, hosts: [./a.com], tls: {mode: SIMPLE, credentialName: c}}",
+            "{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.com], tls: {mode: MUTUAL, serverCertificate: a, privateKey: b, caCertificates: c}}",
             "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH}}",
+            "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: ISTIO_MUTUAL}}",
             "{port: {number: 9000, name: tcp, protocol: tcp}, hosts: ['*']}",
         ] {
             assert_eq!(problems(good), Vec::<String>::new(), "{good}");
         }
+        let https = "port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*']";
+        let http = "port: {number: 80, name: http, protocol: HTTP}";
         for (bad, path) in [
-            ("{port: {number: 0, name: http, protocol: HTTP}, hosts: ['*']}", "spec.servers[0].port.number"),
+            ("{port: {number: 0, name: http, protocol: HTTP}, hosts: ['*']}".to_owned(), ".port.number"),
+            ("{port: {number: 80, protocol: HTTP}, hosts: ['*']}".to_owned(), ".port.name"),
+            ("{port: {number: 80, name: http, protocol: QUIC}, hosts: ['*']}".to_owned(), ".port.protocol"),
+            (format!("{{{http}}}"), ".hosts"),
+            (format!("{{{http}, hosts: ['a/b/c']}}"), ".hosts[0]"),
+            (format!("{{{http}, hosts: ['~/a.com']}}"), ".hosts[0]"),
+            (format!("{{{http}, hosts: ['*'], bind: here}}"), ".bind"),
+            (format!("{{{http}, hosts: ['*'], tls: {{mode: SIMPLE, credentialName: c}}}}"), ".tls"),
+            (format!("{{{https}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: SIMPLE}}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: MUTUAL, serverCertificate: a, privateKey: b}}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: ISTIO_MUTUAL, credentialName: a}}}}"), ".tls.credentialName"),
+            (format!("{{{https}, tls: {{mode: PASSTHROUGH, credentialName: c}}}}"), "warning .tls"),
             (
-                "{port: {number: 80, name: http, protocol: QUIC}, hosts: ['*']}",
-                "spec.servers[0].port.protocol",
+                format!("{{{https}, tls: {{mode: SIMPLE, credentialName: c, httpsRedirect: true}}}}"),
+                "warning .tls.httpsRedirect",
             ),
-            ("{port: {number: 80, name: http, protocol: HTTP}}", "spec.servers[0]"),
-            ("{port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*']}", "spec.servers[0]"),
             (
-                "{port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE}}",
-                "spec.servers[0].tls",
+                format!("{{{https}, tls: {{mode: SIMPLE, credentialName: c, cipherSuites: [RC4]}}}}"),
+                "warning .tls.cipherSuites[0]",
             ),
             (
-                "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH, credentialName: c}}",
-                "spec.servers[0].tls",
-            ),
-            (
-                "{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}",
-                "spec.servers[0].tls",
+                format!("{{{https}, tls: {{mode: SIMPLE, credentialName: c, minProtocolVersion: TLSV1_0}}}}"),
+                "warning .tls.minProtocolVersion",
             ),
         ] {
-            assert!(problems(bad).contains(&path.to_owned()), "{bad} → {:?}", problems(bad));
+            assert!(problems(&bad).contains(&path.to_owned()), "{bad} → {:?}", problems(&bad));
         }
     }
 }

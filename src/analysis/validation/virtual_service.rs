@@ -1,15 +1,20 @@
 //! Rules of VirtualService.
 
+mod fault;
+mod header;
 mod http;
+pub(crate) mod unreachable;
 
 use sagene_api::Object;
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::common::Destination;
 use sagene_api::istio::networking::virtual_service::{RouteDestination, TcpRoute, TlsRoute};
 
-use super::common::{export_to, host, is_dns_label, is_subnet, port};
+use super::common::{export_to, host, host_problem, is_dns_label, is_label, is_subnet, labels, port};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
+
+pub(super) use http::retries;
 
 impl Validate for VirtualService {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
@@ -19,39 +24,34 @@ impl Validate for VirtualService {
             delegate_rules(&mut report, spec, &path);
         }
         hosts(&mut report, spec, &path);
+        gateways(&mut report, &path.key("gateways"), &spec.gateways);
         let routes = spec.http.len() + spec.tls.len() + spec.tcp.len();
         report.require(routes > 0, &path, "http, tcp or tls must be provided in virtual service");
         for (index, route) in spec.http.iter().enumerate() {
             http::route(&mut report, &path.key("http").index(index), route, spec.hosts.is_empty());
         }
         for (index, route) in spec.tls.iter().enumerate() {
-            tls(&mut report, &path.key("tls").index(index), route);
+            tls(&mut report, &path.key("tls").index(index), route, &spec.hosts);
         }
         for (index, route) in spec.tcp.iter().enumerate() {
             tcp(&mut report, &path.key("tcp").index(index), route);
         }
-        export_to(&mut report, &spec.export_to);
+        export_to(&mut report, &spec.export_to, &object.metadata.namespace);
         report.finish()
     }
 }
 
 /// Without hosts it can only be delegated to.
 fn delegate_rules(report: &mut Report, spec: &VirtualService, path: &FieldPath) {
-    report.require(
-        spec.gateways.is_empty(),
-        &path.key("gateways"),
-        "delegate virtual service must have no gateways specified",
-    );
-    report.require(
-        spec.tls.is_empty(),
-        &path.key("tls"),
-        "delegate virtual service must have no tls route specified",
-    );
-    report.require(
-        spec.tcp.is_empty(),
-        &path.key("tcp"),
-        "delegate virtual service must have no tcp route specified",
-    );
+    for (field, empty) in
+        [("gateways", spec.gateways.is_empty()), ("tls", spec.tls.is_empty()), ("tcp", spec.tcp.is_empty())]
+    {
+        report.require(
+            empty,
+            &path.key(field),
+            &format!("a virtual service without hosts is a delegate and must have no {field}; set hosts, or remove {field}"),
+        );
+    }
 }
 
 fn hosts(report: &mut Report, spec: &VirtualService, path: &FieldPath) {
@@ -64,69 +64,111 @@ fn hosts(report: &mut Report, spec: &VirtualService, path: &FieldPath) {
         report.require(
             !(of_mesh && name == "*"),
             &path,
-            "wildcard host * is not allowed for virtual services bound to the mesh gateway",
+            "wildcard host * is not allowed for virtual services bound to the mesh gateway; name a gateway, or the hosts",
         );
-        report.require(
-            !spec.hosts[..index].contains(name),
-            &path,
-            &format!("duplicate hosts in virtual service: {name}"),
-        );
+        if let Some(other) = spec.hosts[..index].iter().find(|other| overlap(other, name)) {
+            report.error(&path, format!("duplicate hosts in virtual service: {name} and {other}"));
+        }
     }
-    for (index, gateway) in spec.gateways.iter().enumerate() {
-        let path = path.key("gateways").index(index);
+}
+
+/// Whether some name is meant by both.
+fn overlap(left: &str, right: &str) -> bool {
+    let covers = |wild: &str, name: &str| wild.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix));
+    left == right || covers(left, right) || covers(right, left)
+}
+
+/// `[namespace/]name`.
+fn gateways(report: &mut Report, path: &FieldPath, names: &[String]) {
+    for (index, gateway) in names.iter().enumerate() {
         let parts: Vec<&str> = gateway.split('/').collect();
         let good = match parts[..] {
-            [name] => !name.is_empty(),
-            [namespace, name] => is_dns_label(namespace) && !name.is_empty(),
+            [name] => host_problem(name, false).is_none(),
+            [namespace, name] => {
+                (namespace == "." || is_dns_label(namespace)) && host_problem(name, false).is_none()
+            }
             _ => false,
         };
         report.require(
             good,
-            &path,
-            "config namespace and gateway name cannot be empty; want GATEWAY or NAMESPACE/GATEWAY",
+            &path.index(index),
+            &format!("{gateway:?} is no gateway name; want GATEWAY or NAMESPACE/GATEWAY"),
         );
     }
 }
 
-fn tls(report: &mut Report, path: &FieldPath, route: &TlsRoute) {
+fn tls(report: &mut Report, path: &FieldPath, route: &TlsRoute, hosts: &[String]) {
     report.require(!route.r#match.is_empty(), path, "TLS route must have at least one match condition");
     for (index, condition) in route.r#match.iter().enumerate() {
         let path = path.key("match").index(index);
         report.require(!condition.sni_hosts.is_empty(), &path, "TLS match must have at least one SNI host");
         for (position, name) in condition.sni_hosts.iter().enumerate() {
-            host(report, &path.key("sniHosts").index(position), name, true);
+            let path = path.key("sniHosts").index(position);
+            host(report, &path, name, true);
+            let inside = |of: &String| {
+                name == of || of == "*" || of.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix))
+            };
+            report.require(
+                hosts.iter().any(inside),
+                &path,
+                &format!("SNI host {name:?} is not a compatible subset of any of the virtual service hosts: {hosts:?}"),
+            );
         }
-        subnets(report, &path, &condition.destination_subnets);
-        if condition.port != 0 {
-            port(report, &path.key("port"), condition.port);
-        }
+        let of = L4 {
+            subnets: &condition.destination_subnets,
+            port: condition.port,
+            source_labels: &condition.source_labels,
+            gateways: &condition.gateways,
+        };
+        of.check(report, &path);
     }
-    destinations(report, path, &route.route);
+    destinations(report, path, &route.route, "TLS");
 }
 
 fn tcp(report: &mut Report, path: &FieldPath, route: &TcpRoute) {
     for (index, condition) in route.r#match.iter().enumerate() {
         let path = path.key("match").index(index);
-        subnets(report, &path, &condition.destination_subnets);
-        if condition.port != 0 {
-            port(report, &path.key("port"), condition.port);
+        let of = L4 {
+            subnets: &condition.destination_subnets,
+            port: condition.port,
+            source_labels: &condition.source_labels,
+            gateways: &condition.gateways,
+        };
+        of.check(report, &path);
+        if !condition.source_subnet.is_empty() {
+            subnet(report, &path.key("sourceSubnet"), &condition.source_subnet);
         }
     }
-    destinations(report, path, &route.route);
+    destinations(report, path, &route.route, "TCP");
 }
 
-fn subnets(report: &mut Report, path: &FieldPath, subnets: &[String]) {
-    for (index, subnet) in subnets.iter().enumerate() {
-        report.require(
-            is_subnet(subnet),
-            &path.key("destinationSubnets").index(index),
-            &format!("{subnet:?} is no address and no CIDR range"),
-        );
+/// What conditions on TLS and on TCP connections have in common.
+struct L4<'a> {
+    subnets: &'a [String],
+    port: u32,
+    source_labels: &'a std::collections::BTreeMap<String, String>,
+    gateways: &'a [String],
+}
+
+impl L4<'_> {
+    fn check(&self, report: &mut Report, path: &FieldPath) {
+        for (index, text) in self.subnets.iter().enumerate() {
+            subnet(report, &path.key("destinationSubnets").index(index), text);
+        }
+        if self.port != 0 {
+            port(report, &path.key("port"), self.port);
+        }
+        labels(report, &path.key("sourceLabels"), self.source_labels);
+        gateways(report, &path.key("gateways"), self.gateways);
     }
 }
 
-fn destinations(report: &mut Report, path: &FieldPath, routes: &[RouteDestination]) {
-    report.require(!routes.is_empty(), path, "TCP and TLS routes must have a route");
+fn subnet(report: &mut Report, path: &FieldPath, text: &str) {
+    report.require(is_subnet(text), path, &format!("{text:?} is no IP address and no CIDR range"));
+}
+
+fn destinations(report: &mut Report, path: &FieldPath, routes: &[RouteDestination], kind: &str) {
+    report.require(!routes.is_empty(), path, &format!("{kind} route is required: it has no destination"));
     for (index, route) in routes.iter().enumerate() {
         destination(report, &path.key("route").index(index).key("destination"), &route.destination);
     }
@@ -135,15 +177,15 @@ fn destinations(report: &mut Report, path: &FieldPath, routes: &[RouteDestinatio
 }
 
 /// Rules of a destination.
-fn destination(report: &mut Report, path: &FieldPath, destination: &Destination) {
+pub(super) fn destination(report: &mut Report, path: &FieldPath, destination: &Destination) {
     if destination.host == "*" {
-        report.error(&path.key("host"), "invalid destination host \"*\"");
+        report.error(&path.key("host"), "invalid destination host \"*\"; name a service");
     } else {
         host(report, &path.key("host"), &destination.host, true);
     }
     if !destination.subset.is_empty() {
         report.require(
-            is_dns_label(&destination.subset.to_ascii_lowercase()),
+            is_label(&destination.subset),
             &path.key("subset"),
             "subset name is invalid: want letters, digits and '-'",
         );
@@ -159,73 +201,12 @@ fn weight_rules(report: &mut Report, path: &FieldPath, weights: &[i32]) {
         report.require(*weight >= 0, &path.index(index).key("weight"), &format!("weight {weight} < 0"));
     }
     let total: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
-    report.require(weights.len() < 2 || total != 0, path, "total destination weight = 0");
+    report.require(
+        weights.len() < 2 || total != 0,
+        path,
+        "total destination weight = 0; give one of them a weight",
+    );
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problems(spec: &str) -> Vec<String> {
-        let spec: VirtualService = serde_yaml::from_str(spec).expect("a spec");
-        let problems = VirtualService::problems(&Object::new("n", "v", spec));
-        problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
-    }
-
-    fn one(spec: &str, path: &str) {
-        let found = problems(spec);
-        assert!(found.iter().any(|problem| problem.starts_with(&format!("{path}: "))), "{spec} → {found:?}");
-    }
-
-    const ROUTE: &str = "http: [{route: [{destination: {host: a}}]}]";
-
-    #[test]
-    fn what_is_fine_is_fine() {
-        for good in [
-            format!("hosts: [a, '*.b.com']\n{ROUTE}"),
-            format!("hosts: ['*']\ngateways: [g]\n{ROUTE}"),
-            "http: [{route: [{destination: {host: a}}]}]".to_owned(),
-            "hosts: [a]\nhttp: [{redirect: {uri: /x}}]".to_owned(),
-            "hosts: [a]\nhttp: [{match: [{uri: {regex: '/a(b|c)+'}}], timeout: 5s, retries: {attempts: 3, retryOn: '5xx,503', perTryTimeout: 2s}, route: [{destination: {host: a}, weight: 0}, {destination: {host: b, port: {number: 80}}, weight: 100}]}]".to_owned(),
-            "hosts: [a]\ntcp: [{match: [{port: 9000}], route: [{destination: {host: a}}]}]".to_owned(),
-        ] {
-            assert_eq!(problems(&good), Vec::<String>::new(), "{good}");
-        }
-    }
-
-    #[test]
-    fn every_rule_names_its_field() {
-        one(&format!("hosts: ['*']\n{ROUTE}"), "spec.hosts[0]");
-        one(&format!("hosts: [a, a]\n{ROUTE}"), "spec.hosts[1]");
-        one(&format!("hosts: [a_b.-c]\n{ROUTE}"), "spec.hosts[0]");
-        one(&format!("gateways: [g]\n{ROUTE}"), "spec.gateways");
-        one("hosts: [a]", "spec");
-        one(
-            "hosts: [a]\nhttp: [{route: [{destination: {host: a}, weight: 0}, {destination: {host: b}, weight: 0}]}]",
-            "spec.http[0].route",
-        );
-        one(
-            "hosts: [a]\nhttp: [{match: [{uri: {regex: '('}}], route: [{destination: {host: a}}]}]",
-            "spec.http[0].match[0].uri.regex",
-        );
-        one("hosts: [a]\nhttp: [{route: [{destination: {host: a}}], redirect: {uri: /}}]", "spec.http[0]");
-        one(
-            "hosts: [a]\nhttp: [{redirect: {uri: /, redirectCode: 200}}]",
-            "spec.http[0].redirect.redirectCode",
-        );
-        one(
-            "hosts: [a]\nhttp: [{fault: {abort: {httpStatus: 20}}, route: [{destination: {host: a}}]}]",
-            "spec.http[0].fault.abort.httpStatus",
-        );
-        one(
-            "hosts: [a]\nhttp: [{timeout: 0.1ms, route: [{destination: {host: a}}]}]",
-            "spec.http[0].timeout",
-        );
-        one(
-            "hosts: [a]\nhttp: [{route: [{destination: {host: a, port: {number: 99999}}}]}]",
-            "spec.http[0].route[0].destination.port.number",
-        );
-        one("hosts: [a]\nhttp: [{directResponse: {status: 99}}]", "spec.http[0].directResponse.status");
-        one("hosts: [a]\ntls: [{match: [{}], route: [{destination: {host: a}}]}]", "spec.tls[0].match[0]");
-    }
-}
+mod tests;

@@ -1,9 +1,12 @@
-//! Rules of WorkloadEntry.
+//! Rules of WorkloadEntry and WorkloadGroup.
+
+use std::net::IpAddr;
 
 use sagene_api::Object;
-use sagene_api::istio::networking::WorkloadEntry;
+use sagene_api::istio::networking::workload_group::ReadinessProbe;
+use sagene_api::istio::networking::{WorkloadEntry, WorkloadGroup};
 
-use super::common::port;
+use super::common::{host_problem, is_label, labels, port, unix_socket};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -16,21 +19,150 @@ impl Validate for WorkloadEntry {
             &path,
             "address or network must be set",
         );
-        if let Some(socket) = spec.address.strip_prefix("unix://") {
-            report.require(
-                socket.starts_with('/') || socket.starts_with('@'),
-                &path.key("address"),
-                "unix domain socket must be an absolute path or abstract",
-            );
-            report.require(
-                spec.ports.is_empty(),
-                &path.key("ports"),
-                "unix domain sockets may not have ports",
-            );
+        entry(&mut report, &path, spec);
+        report.finish()
+    }
+}
+
+/// What holds of an entry and of the template of a group.
+fn entry(report: &mut Report, path: &FieldPath, spec: &WorkloadEntry) {
+    if let Some(socket) = spec.address.strip_prefix("unix://") {
+        unix_socket(report, &path.key("address"), socket);
+        report.require(spec.ports.is_empty(), &path.key("ports"), "unix domain sockets may not have ports");
+    } else {
+        let address = spec.address.as_str();
+        let fits =
+            address.is_empty() || address.parse::<IpAddr>().is_ok() || host_problem(address, false).is_none();
+        report.require(
+            fits,
+            &path.key("address"),
+            &format!("endpoint address {address:?} is not a valid FQDN or an IP address"),
+        );
+    }
+    for (name, number) in &spec.ports {
+        let path = path.key("ports").key(name);
+        report.require(
+            is_label(name),
+            &path,
+            &format!("{name:?} is no port name; want letters, digits and '-'"),
+        );
+        port(report, &path, *number);
+    }
+    labels(report, &path.key("labels"), &spec.labels);
+}
+
+impl Validate for WorkloadGroup {
+    fn problems(object: &Object<Self>) -> Vec<Problem> {
+        let (spec, mut report) = (&object.spec, Report::new());
+        let path = FieldPath::parse("spec");
+        entry(&mut report, &path.key("template"), &spec.template);
+        if let Some(metadata) = &spec.metadata {
+            labels(&mut report, &path.key("metadata").key("labels"), &metadata.labels);
         }
-        for (name, number) in &spec.ports {
-            port(&mut report, &path.key("ports").key(name), *number);
+        if let Some(of) = &spec.probe {
+            probe(&mut report, &path.key("probe"), of);
         }
         report.finish()
+    }
+}
+
+fn probe(report: &mut Report, path: &FieldPath, probe: &ReadinessProbe) {
+    for (field, value) in [
+        ("initialDelaySeconds", probe.initial_delay_seconds),
+        ("timeoutSeconds", probe.timeout_seconds),
+        ("periodSeconds", probe.period_seconds),
+        ("successThreshold", probe.success_threshold),
+        ("failureThreshold", probe.failure_threshold),
+    ] {
+        report.require(value >= 0, &path.key(field), &format!("{field} must be non-negative"));
+    }
+    let ways =
+        [probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.exec.is_some(), probe.grpc.is_some()];
+    report.require(
+        ways.iter().filter(|set| **set).count() == 1,
+        path,
+        "a probe needs exactly one of httpGet, tcpSocket, exec and grpc",
+    );
+    if let Some(http) = &probe.http_get {
+        let path = path.key("httpGet");
+        port(report, &path.key("port"), http.port);
+        report.require(
+            matches!(http.scheme.as_str(), "" | "HTTP" | "HTTPS"),
+            &path.key("scheme"),
+            "scheme must be HTTP or HTTPS",
+        );
+        report.require(
+            http.path.is_empty() || http.path.starts_with('/'),
+            &path.key("path"),
+            "path must begin with \"/\"",
+        );
+    }
+    if let Some(tcp) = &probe.tcp_socket {
+        port(report, &path.key("tcpSocket").key("port"), tcp.port);
+    }
+    if let Some(exec) = &probe.exec {
+        report.require(
+            !exec.command.is_empty(),
+            &path.key("exec").key("command"),
+            "command must not be empty",
+        );
+    }
+    if let Some(grpc) = probe.grpc.as_ref().filter(|grpc| grpc.port != 0) {
+        port(report, &path.key("grpc").key("port"), grpc.port);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_entry(spec: &str) -> Vec<String> {
+        let spec: WorkloadEntry = serde_yaml::from_str(spec).expect("a spec");
+        WorkloadEntry::problems(&Object::new("n", "w", spec)).iter().map(|it| it.path.to_string()).collect()
+    }
+
+    fn of_group(spec: &str) -> Vec<String> {
+        let spec: WorkloadGroup = serde_yaml::from_str(spec).expect("a spec");
+        WorkloadGroup::problems(&Object::new("n", "w", spec)).iter().map(|it| it.path.to_string()).collect()
+    }
+
+    #[test]
+    fn entries() {
+        for (bad, path) in [
+            ("{}", "spec"),
+            ("{address: 'a b'}", "spec.address"),
+            ("{address: 1.2.3.4.5}", "spec.address"),
+            ("{address: 'unix://a'}", "spec.address"),
+            ("{address: 'unix:///a', ports: {http: 80}}", "spec.ports"),
+            ("{address: 1.1.1.1, ports: {http: 0}}", "spec.ports.http"),
+            ("{address: 1.1.1.1, labels: {a: 'b c'}}", "spec.labels.a"),
+        ] {
+            assert!(of_entry(bad).contains(&path.to_owned()), "{bad} → {:?}", of_entry(bad));
+        }
+        for good in [
+            "{network: n}",
+            "{address: '::1', ports: {http: 80}, labels: {app: a}}",
+            "{address: vm.a.com}",
+            "{address: 'unix://@a'}",
+        ] {
+            assert!(of_entry(good).is_empty(), "{good} → {:?}", of_entry(good));
+        }
+    }
+
+    #[test]
+    fn groups() {
+        for (bad, path) in [
+            ("{template: {ports: {a: 70000}}}", "spec.template.ports.a"),
+            ("{template: {}, probe: {}}", "spec.probe"),
+            ("{template: {}, probe: {periodSeconds: -1, exec: {command: [a]}}}", "spec.probe.periodSeconds"),
+            ("{template: {}, probe: {httpGet: {port: 0}}}", "spec.probe.httpGet.port"),
+            ("{template: {}, probe: {exec: {command: []}}}", "spec.probe.exec.command"),
+            ("{template: {}, metadata: {labels: {'a b': c}}}", "spec.metadata.labels.a b"),
+        ] {
+            assert!(of_group(bad).contains(&path.to_owned()), "{bad} → {:?}", of_group(bad));
+        }
+        assert!(
+            of_group("{template: {serviceAccount: a}, probe: {httpGet: {port: 80, path: /a}}}").is_empty()
+        );
     }
 }

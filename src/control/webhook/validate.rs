@@ -1,19 +1,21 @@
-//! What the validation webhook refuses: Istio objects that do not have the shape of their kind, fields it does not have, and
-//! annotations that are reserved.
+//! What the validation webhook refuses: Istio objects that break a rule of their kind, and annotations that are reserved.
 
-use sagene_store::Store;
-use sagene_store::memory::Memory;
+use sagene_analysis::validation::{Problem, Severity, problems_of};
+use sagene_api::Object;
+use sagene_api::istio::networking::EnvoyFilter;
 use serde_json::Value;
 
-use crate::generate::envoy_filter::problems;
+use crate::generate::envoy_filter::problems as patch_problems;
 
 /// Annotations only the control plane itself may set.
 const INTERNAL: &str = "internal.istio.io/";
+/// Longest warning that is shown whole; API servers cut what goes beyond.
+const LONGEST_WARNING: usize = 240;
 
-/// Checks the object of an admission request; the message names the field.
-pub(super) fn check(request: &Value) -> Result<(), String> {
+/// Checks the object of an admission request. Accepted objects come with warnings; the words of a refusal name the fields.
+pub(super) fn check(request: &Value) -> Result<Vec<String>, String> {
     if request.get("operation").and_then(Value::as_str) == Some("DELETE") {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let Some(object) = request.get("object").filter(|object| object.is_object()) else {
         return Err("the admission request carries no object".to_owned());
@@ -24,53 +26,111 @@ pub(super) fn check(request: &Value) -> Result<(), String> {
     {
         return Err(format!("metadata.annotations: {key} is reserved for the control plane"));
     }
-    let store = Store::new();
-    let mut memory = Memory::new(&store);
-    if memory.apply(object.clone()).is_err() {
-        // A kind that is served but not read here has its CRD's schema as its only rule.
-        return Ok(());
+    let (errors, warnings): (Vec<Problem>, Vec<Problem>) =
+        problems_of(object).into_iter().partition(|problem| problem.severity == Severity::Error);
+    let mut errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if errors.is_empty() {
+        errors.extend(patch_values(object));
     }
-    if let Some(rejected) = store.rejected().first() {
-        return Err(rejected.message.clone());
+    if errors.is_empty() { Ok(warnings.iter().map(warning).collect()) } else { Err(refusal(&errors)) }
+}
+
+/// Values of patches that fit nothing in Envoy; what Envoy has and is not patched here is told of elsewhere.
+fn patch_values(object: &Value) -> Vec<String> {
+    if object.get("kind").and_then(Value::as_str) != Some("EnvoyFilter") {
+        return Vec::new();
     }
-    memory.publish();
-    match store.snapshot().envoy_filters.iter().flat_map(|filter| problems(&filter.spec)).next() {
-        // What Envoy has and is not patched here is told of elsewhere; a value that fits nothing is a mistake.
-        Some(problem) if problem.field.ends_with(".patch.value") => Err(problem.to_string()),
-        _ => Ok(()),
+    let Ok(filter) = Object::<EnvoyFilter>::from_value(object.clone()) else { return Vec::new() };
+    let problems = patch_problems(&filter.spec).into_iter();
+    problems
+        .filter(|problem| problem.field.ends_with(".patch.value"))
+        .map(|problem| problem.to_string())
+        .collect()
+}
+
+fn refusal(errors: &[String]) -> String {
+    match errors {
+        [only] => format!("configuration is invalid: {only}"),
+        several => {
+            let listed: String = several.iter().map(|error| format!("\n\t* {error}")).collect();
+            format!("configuration is invalid: {} errors occurred:{listed}\n\n", several.len())
+        }
     }
+}
+
+fn warning(problem: &Problem) -> String {
+    let text = problem.to_string();
+    if text.chars().count() <= LONGEST_WARNING {
+        return text;
+    }
+    text.chars().take(LONGEST_WARNING).chain("...".chars()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::check;
+    use super::*;
+
+    fn virtual_service(metadata: Value, spec: Value) -> Value {
+        json!({"operation": "CREATE", "object": {
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec,
+        }})
+    }
 
     #[test]
     fn names_the_field_that_is_wrong() {
-        let request = |metadata: serde_json::Value, spec: serde_json::Value| {
-            json!({"operation": "CREATE", "object": {
-                "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec,
-            }})
-        };
-        assert_eq!(check(&request(json!({"name": "a"}), json!({"hosts": ["a"]}))), Ok(()));
-        let wrong = check(&request(json!({"name": "a"}), json!({"hosts": 1}))).unwrap_err();
-        assert!(wrong.contains("spec.hosts"), "{wrong}");
+        let named = || json!({"name": "a"});
+        let route = json!({"route": [{"destination": {"host": "a"}}]});
+        assert_eq!(
+            check(&virtual_service(named(), json!({"hosts": ["a"], "http": [route]}))),
+            Ok(Vec::new())
+        );
+        assert_eq!(
+            check(&virtual_service(named(), json!({"hosts": 1, "http": [route]}))),
+            Err("configuration is invalid: spec.hosts: must be a list, not a number; begin each element with \"- \"".to_owned())
+        );
+        let two = check(&virtual_service(named(), json!({"hosts": ["*"], "http": [{"redirect": {}}]})));
+        assert_eq!(
+            two,
+            Err("configuration is invalid: 2 errors occurred:\n\t* spec.hosts[0]: wildcard host * is not allowed for virtual services bound to the mesh gateway; name a gateway, or the hosts\n\t* spec.http[0].redirect: redirect must specify uri, authority, scheme or port\n\n".to_owned())
+        );
         let internal = json!({"name": "a", "annotations": {"internal.istio.io/parents": "x"}});
-        assert!(check(&request(internal, json!({}))).unwrap_err().contains("internal.istio.io/parents"));
+        assert!(
+            check(&virtual_service(internal, json!({}))).unwrap_err().contains("internal.istio.io/parents")
+        );
+        let deleted = json!({"operation": "DELETE", "object": null});
+        assert_eq!(check(&deleted), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_accepted_may_be_warned_of() {
+        let route = json!({"route": [{"destination": {"host": "a"}}]});
+        let warnings =
+            check(&virtual_service(json!({"name": "a"}), json!({"hosts": ["a"], "http": [route, route]})));
+        assert_eq!(
+            warnings,
+            Ok(vec![
+                "spec.http[1]: VirtualService rule #1 not used (only the last rule can have no matches)."
+                    .to_owned()
+            ])
+        );
     }
 
     #[test]
     fn a_patch_whose_value_fits_nothing_is_refused() {
-        let request = |value: serde_json::Value| {
+        let request = |value: Value| {
             json!({"operation": "CREATE", "object": {
                 "apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": {"name": "a", "namespace": "b"},
                 "spec": {"configPatches": [{"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": value}}]},
             }})
         };
-        assert_eq!(check(&request(json!({"connect_timeout": "1s"}))), Ok(()));
+        assert_eq!(check(&request(json!({"connect_timeout": "1s"}))), Ok(Vec::new()));
         let wrong = check(&request(json!({"conect_timeout": "1s"}))).unwrap_err();
-        assert!(wrong.starts_with("spec.configPatches[0].patch.value: conect_timeout: "), "{wrong}");
+        assert!(
+            wrong
+                .starts_with("configuration is invalid: spec.configPatches[0].patch.value: conect_timeout: "),
+            "{wrong}"
+        );
     }
 }

@@ -1,14 +1,15 @@
 //! Rules of an HTTP route.
 
-use sagene_api::istio::networking::common::Percent;
 use sagene_api::istio::networking::virtual_service::{
-    CorsPolicy, HeaderOperations, Headers, HttpDirectResponse, HttpFaultInjection, HttpMatchRequest,
-    HttpRedirect, HttpRetry, HttpRewrite, HttpRoute,
+    CorsPolicy, HttpDirectResponse, HttpMatchRequest, HttpRedirect, HttpRetry, HttpRewrite, HttpRoute,
 };
+use sagene_api::istio::types::StringMatch;
 
 use super::super::Report;
-use super::super::common::{duration, port, regex, string_match};
-use super::{destination, weight_rules};
+use super::super::common::{duration, is_dns_label, labels, port, regex, string_match};
+use super::fault::{faults, share};
+use super::header::{CLAIM, header_name, headers};
+use super::{destination, gateways, weight_rules};
 use crate::path::FieldPath;
 
 /// Largest body of a direct response, in bytes.
@@ -34,11 +35,15 @@ const RETRY_ON: &[&str] = &[
     "resource-exhausted",
     "unavailable",
 ];
+/// Methods a CORS policy may allow.
+const METHODS: &[&str] =
+    &["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "*"];
 
 pub(super) fn route(report: &mut Report, path: &FieldPath, route: &HttpRoute, is_delegate: bool) {
     actions(report, path, route, is_delegate);
+    let delegates = is_delegate || route.delegate.is_some();
     for (index, condition) in route.r#match.iter().enumerate() {
-        matches(report, &path.key("match").index(index), condition);
+        matches(report, &path.key("match").index(index), condition, delegates);
     }
     for (index, weighted) in route.route.iter().enumerate() {
         let path = path.key("route").index(index);
@@ -73,48 +78,56 @@ pub(super) fn route(report: &mut Report, path: &FieldPath, route: &HttpRoute, is
 /// Exactly one of route, redirect, directResponse, delegate.
 fn actions(report: &mut Report, path: &FieldPath, route: &HttpRoute, is_delegate: bool) {
     let chosen = [
-        !route.route.is_empty(),
-        route.redirect.is_some(),
-        route.direct_response.is_some(),
-        route.delegate.is_some(),
+        ("route", !route.route.is_empty()),
+        ("redirect", route.redirect.is_some()),
+        ("directResponse", route.direct_response.is_some()),
+        ("delegate", route.delegate.is_some()),
     ];
-    match chosen.iter().filter(|chosen| **chosen).count() {
-        0 => report.error(path, "HTTP route, redirect, direct_response or delegate is required"),
-        1 => {}
-        _ => report.error(
-            path,
-            "HTTP route cannot contain more than one of route, redirect, direct_response and delegate",
-        ),
+    let chosen: Vec<&str> = chosen.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
+    match chosen.as_slice() {
+        [] => report.error(path, "HTTP route, redirect, directResponse or delegate is required"),
+        [_] => {}
+        several => {
+            report.error(path, format!("HTTP route cannot contain both {}; keep one", several.join(" and ")));
+        }
     }
-    if route.delegate.is_some() {
+    if let Some(delegate) = &route.delegate {
+        let path = path.key("delegate");
+        report.require(!is_delegate, &path, "delegate virtual service must not delegate further");
+        report.require(!delegate.name.is_empty(), &path.key("name"), "delegate name must not be empty");
+        let namespace = delegate.namespace.as_str();
         report.require(
-            !is_delegate,
-            &path.key("delegate"),
-            "delegate virtual service must not delegate further",
+            namespace.is_empty() || is_dns_label(namespace),
+            &path.key("namespace"),
+            &format!("{namespace:?} is no namespace"),
         );
     }
     if route.redirect.is_some() || route.direct_response.is_some() {
-        report.require(
-            route.fault.is_none(),
-            &path.key("fault"),
-            "HTTP route cannot contain both a redirect or direct response and a fault",
-        );
-        report.require(
-            route.rewrite.is_none(),
-            &path.key("rewrite"),
-            "HTTP route rule cannot contain both rewrite and redirect",
-        );
+        for (field, set) in [("fault", route.fault.is_some()), ("rewrite", route.rewrite.is_some())] {
+            report.require(
+                !set,
+                &path.key(field),
+                &format!("HTTP route cannot contain both {field} and a redirect or direct response"),
+            );
+        }
     }
 }
 
-fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest) {
+fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, delegates: bool) {
+    let one = |report: &mut Report, path: &FieldPath, text: Option<&StringMatch>| {
+        string_match(report, path, text);
+        if delegates && matches!(text, Some(StringMatch::Regex(_))) {
+            report
+                .error(path, "regex match is not supported where routes are delegated; use exact or prefix");
+        }
+    };
     for (field, text) in [
         ("uri", &condition.uri),
         ("scheme", &condition.scheme),
         ("method", &condition.method),
         ("authority", &condition.authority),
     ] {
-        string_match(report, &path.key(field), text.as_ref());
+        one(report, &path.key(field), text.as_ref());
     }
     for (field, map) in [
         ("headers", &condition.headers),
@@ -123,57 +136,23 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest) 
     ] {
         for (name, text) in map {
             let path = path.key(field).key(name);
-            if field != "queryParams" && !name.starts_with('@') {
+            if field != "queryParams" && !name.starts_with(CLAIM) {
                 header_name(report, &path, name);
             }
-            string_match(report, &path, Some(text));
+            one(report, &path, Some(text));
         }
     }
     if condition.port != 0 {
         port(report, &path.key("port"), condition.port);
     }
-}
-
-fn header_name(report: &mut Report, path: &FieldPath, name: &str) {
-    let allowed =
-        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte));
+    labels(report, &path.key("sourceLabels"), &condition.source_labels);
+    gateways(report, &path.key("gateways"), &condition.gateways);
+    let namespace = condition.source_namespace.as_str();
     report.require(
-        !name.is_empty() && allowed,
-        path,
-        &format!("header name {name:?} is not a valid header name"),
+        namespace.is_empty() || is_dns_label(namespace),
+        &path.key("sourceNamespace"),
+        &format!("{namespace:?} is no namespace"),
     );
-}
-
-fn headers(report: &mut Report, path: &FieldPath, headers: Option<&Headers>) {
-    let Some(headers) = headers else { return };
-    for (side, operations) in [("request", &headers.request), ("response", &headers.response)] {
-        let Some(HeaderOperations { set, add, remove }) = operations else { continue };
-        let path = path.key("headers").key(side);
-        for (field, names) in [("set", set.keys().collect::<Vec<_>>()), ("add", add.keys().collect())] {
-            for name in names {
-                header_name(report, &path.key(field).key(name), name);
-            }
-        }
-        for (index, name) in remove.iter().enumerate() {
-            let path = path.key("remove").index(index);
-            header_name(report, &path, name);
-            report.require(
-                !name.starts_with(':') && !name.eq_ignore_ascii_case("host"),
-                &path,
-                &format!("header name {name:?} cannot be removed"),
-            );
-        }
-    }
-}
-
-fn percent(report: &mut Report, path: &FieldPath, percent: Option<&Percent>) {
-    if let Some(percent) = percent {
-        report.require(
-            (0.0..=100.0).contains(&percent.value),
-            &path.key("value"),
-            &format!("percentage {} is not in range 0..100", percent.value),
-        );
-    }
 }
 
 fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
@@ -182,77 +161,79 @@ fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
         report.require(
             route.mirrors.is_empty(),
             &path.key("mirrors"),
-            "HTTP route cannot contain both mirror and mirrors",
+            "HTTP route cannot contain both mirror and mirrors; move it into mirrors",
         );
     }
-    percent(report, &path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
+    for (field, percent) in
+        [("mirrorPercent", route.mirror_percent), ("mirror_percent", route.mirror_percent_snake)]
+    {
+        let percent = percent.unwrap_or(0);
+        report.require(
+            percent <= 100,
+            &path.key(field),
+            &format!("mirror percent must have a max value of 100 (it has {percent})"),
+        );
+    }
+    share(report, &path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
     for (index, mirror) in route.mirrors.iter().enumerate() {
         let path = path.key("mirrors").index(index);
         destination(report, &path.key("destination"), &mirror.destination);
-        percent(report, &path.key("percentage"), mirror.percentage.as_ref());
+        share(report, &path.key("percentage"), mirror.percentage.as_ref());
     }
 }
 
-fn retries(report: &mut Report, path: &FieldPath, retry: &HttpRetry) {
+/// Rules of retries, of a route and of the mesh.
+pub(in crate::validation) fn retries(report: &mut Report, path: &FieldPath, retry: &HttpRetry) {
     report.require(retry.attempts >= 0, &path.key("attempts"), "attempts cannot be negative");
     if retry.attempts == 0 && (retry.per_try_timeout.is_some() || !retry.retry_on.is_empty()) {
-        report.error(path, "http retry policy configured when attempts are set to 0 (disabled)");
+        report.error(path, "http retry policy configured when attempts are set to 0 (disabled); set attempts, or remove the rest");
     }
     duration(report, &path.key("perTryTimeout"), retry.per_try_timeout);
     duration(report, &path.key("backoff"), retry.backoff);
-    for word in retry.retry_on.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let is_code = word.parse::<u16>().is_ok_and(|code| (100..600).contains(&code));
+    let words = retry.retry_on.split(',').map(str::trim).filter(|_| !retry.retry_on.is_empty());
+    for word in words {
         report.require(
-            is_code || RETRY_ON.contains(&word),
+            RETRY_ON.contains(&word) || is_status_code(word),
             &path.key("retryOn"),
-            &format!("{word:?} is not a valid retryOn policy"),
+            &format!(
+                "{word:?} is not a valid retryOn policy; want HTTP status codes or {}",
+                RETRY_ON.join(", ")
+            ),
         );
     }
 }
 
-fn faults(report: &mut Report, path: &FieldPath, fault: &HttpFaultInjection) {
-    report.require(
-        fault.abort.is_some() || fault.delay.is_some(),
-        path,
-        "HTTP fault injection must have an abort and/or a delay",
-    );
-    if let Some(abort) = &fault.abort {
-        let path = path.key("abort");
-        percent(report, &path.key("percentage"), abort.percentage.as_ref());
-        if let Some(status) = abort.http_status {
-            report.require(
-                (200..600).contains(&status),
-                &path.key("httpStatus"),
-                "invalid abort http status; want 200 to 599",
-            );
-        }
-        if let Some(other) = &abort.http2_error {
-            report.error(
-                &path.key("http2Error"),
-                format!("HTTP/2 error {other:?} cannot be injected; use httpStatus or grpcStatus"),
-            );
-        }
-        let named = abort.http_status.is_some() || abort.grpc_status.is_some() || abort.http2_error.is_some();
-        report.require(named, &path, "HTTP fault injection abort must name an httpStatus or a grpcStatus");
-    }
-    if let Some(delay) = &fault.delay {
-        let path = path.key("delay");
-        percent(report, &path.key("percentage"), delay.percentage.as_ref());
-        report.require(
-            (0..=100).contains(&delay.percent),
-            &path.key("percent"),
-            &format!("percentage {} is not in range 0..100", delay.percent),
-        );
-        duration(report, &path.key("fixedDelay"), delay.fixed_delay);
-        if delay.exponential_delay.is_some() {
-            report.error(&path.key("exponentialDelay"), "exponentialDelay not supported yet; use fixedDelay");
-        }
-    }
+/// A status code that HTTP has assigned.
+fn is_status_code(word: &str) -> bool {
+    let Ok(code) = word.parse::<u16>() else { return false };
+    matches!(
+        code,
+        100..=103 | 200..=208 | 226 | 300..=305 | 307 | 308 | 400..=418 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511
+    )
 }
 
 fn cors(report: &mut Report, path: &FieldPath, policy: &CorsPolicy) {
     for (index, origin) in policy.allow_origins.iter().enumerate() {
-        string_match(report, &path.key("allowOrigins").index(index), Some(origin));
+        let path = path.key("allowOrigins").index(index);
+        let empty = match origin {
+            StringMatch::Empty => true,
+            StringMatch::Exact(text) | StringMatch::Prefix(text) | StringMatch::Regex(text) => {
+                text.is_empty()
+            }
+        };
+        report.require(
+            !empty,
+            &path,
+            "'' is not a valid match type for CORS allow origins; want exact, prefix or regex",
+        );
+        string_match(report, &path, Some(origin));
+    }
+    for (index, method) in policy.allow_methods.iter().enumerate() {
+        report.require(
+            METHODS.contains(&method.as_str()),
+            &path.key("allowMethods").index(index),
+            &format!("{method:?} is not a supported HTTP method; want one of {}", METHODS.join(", ")),
+        );
     }
     for (field, names) in [("allowHeaders", &policy.allow_headers), ("exposeHeaders", &policy.expose_headers)]
     {
@@ -260,18 +241,23 @@ fn cors(report: &mut Report, path: &FieldPath, policy: &CorsPolicy) {
             header_name(report, &path.key(field).index(index), name);
         }
     }
-    if let Some(age) = policy.max_age {
-        let whole = age.subsec_nanos() == 0 && age.seconds() >= 0;
-        report.require(whole, &path.key("maxAge"), "max_age duration is accurate only to seconds precision");
-    }
+    duration(report, &path.key("maxAge"), policy.max_age);
+    let whole = policy.max_age.is_none_or(|age| age.subsec_nanos() == 0);
+    report.require(whole, &path.key("maxAge"), "max_age duration is accurate only to seconds precision");
 }
 
 fn rewrite(report: &mut Report, path: &FieldPath, rule: &HttpRewrite) {
     let some = !rule.uri.is_empty() || !rule.authority.is_empty() || rule.uri_regex_rewrite.is_some();
-    report.require(some, path, "rewrite must specify at least one of URI, authority and uriRegexRewrite");
+    report.require(some, path, "rewrite must specify at least one of uri, authority and uriRegexRewrite");
     if let Some(expression) = &rule.uri_regex_rewrite {
-        report.require(rule.uri.is_empty(), path, "rewrite may only contain one of URI and uriRegexRewrite");
-        regex(report, &path.key("uriRegexRewrite").key("match"), &expression.r#match);
+        report.require(rule.uri.is_empty(), path, "rewrite may only contain one of uri and uriRegexRewrite");
+        let path = path.key("uriRegexRewrite");
+        report.require(
+            !expression.r#match.is_empty() && !expression.rewrite.is_empty(),
+            &path,
+            "uriRegexRewrite requires both match and rewrite",
+        );
+        regex(report, &path.key("match"), &expression.r#match);
     }
 }
 
@@ -279,16 +265,18 @@ fn redirect(report: &mut Report, path: &FieldPath, rule: &HttpRedirect) {
     let nothing = rule.uri.is_empty()
         && rule.prefix_rewrite.is_empty()
         && rule.authority.is_empty()
-        && rule.redirect_code == 0
         && rule.port.is_none()
         && rule.derive_port.is_none()
         && rule.scheme.is_empty();
-    report.require(!nothing, path, "redirect must specify URI, authority, scheme, port or redirect code");
+    report.require(!nothing, path, "redirect must specify uri, authority, scheme or port");
     report.require(
         rule.uri.is_empty() || rule.prefix_rewrite.is_empty(),
         path,
         "redirect cannot set both uri and prefixRewrite",
     );
+    if let Some(number) = rule.port {
+        port(report, &path.key("port"), number);
+    }
     let code = rule.redirect_code;
     report.require(
         code == 0 || (300..400).contains(&code),
@@ -298,15 +286,16 @@ fn redirect(report: &mut Report, path: &FieldPath, rule: &HttpRedirect) {
     report.require(
         matches!(rule.scheme.as_str(), "" | "http" | "https"),
         &path.key("scheme"),
-        "scheme must be http or https",
+        "invalid redirect scheme, must be \"http\" or \"https\"",
     );
 }
 
 fn direct_response(report: &mut Report, path: &FieldPath, response: &HttpDirectResponse) {
+    let status = response.status;
     report.require(
-        (100..600).contains(&response.status),
+        (200..600).contains(&status),
         &path.key("status"),
-        &format!("invalid HTTP status {}; want 100 to 599", response.status),
+        &format!("HTTP status {status} is not in range 200-599"),
     );
     let Some(body) = &response.body else { return };
     let size = body.string.as_ref().or(body.bytes.as_ref()).map_or(0, String::len);

@@ -1,0 +1,375 @@
+//! Rules of MeshConfig and MeshNetworks.
+
+mod provider;
+
+use std::net::IpAddr;
+
+use sagene_api::istio::mesh_config::{MeshConfig, MeshNetworks, ProxyConfig};
+use sagene_api::kubernetes::LabelSelector;
+use sagene_api::object::read_at;
+use sagene_api::schema::strict::{PathSegment, field_names, unknown_fields_of};
+use sagene_api::{Duration, ParseError};
+use serde_json::Value;
+
+use super::common::{duration, host_problem, is_dns_label, is_label, is_subnet, port};
+use super::destination_rule::{connection_pool, locality_rules, outlier_detection};
+use super::nearest::hint;
+use super::virtual_service::retries;
+use super::{Problem, Report};
+use crate::path::FieldPath;
+
+/// Longest time to connect.
+const LONGEST_CONNECT: Duration = Duration::from_secs(30);
+
+/// The broken rules of a MeshConfig in YAML, as key `mesh` of ConfigMap `istio` holds it.
+pub fn problems_in_text(yaml: &str) -> Vec<Problem> {
+    in_text(yaml, problems)
+}
+
+/// The broken rules of MeshNetworks in YAML, as key `meshNetworks` of ConfigMap `istio` holds it.
+pub fn network_problems_in_text(yaml: &str) -> Vec<Problem> {
+    in_text(yaml, network_problems)
+}
+
+fn in_text(yaml: &str, problems: fn(&Value) -> Vec<Problem>) -> Vec<Problem> {
+    match serde_yaml::from_str::<Value>(yaml) {
+        Ok(Value::Null) => Vec::new(),
+        Ok(value) => problems(&value),
+        Err(error) => {
+            let mut report = Report::new();
+            report.error(&FieldPath::default(), format!("is not valid YAML: {error}"));
+            report.finish()
+        }
+    }
+}
+
+/// The broken rules of a MeshConfig as it was written.
+pub fn problems(written: &Value) -> Vec<Problem> {
+    let mut report = Report::new();
+    for field in unknown_fields_of::<MeshConfig>(written) {
+        let path = field.0.iter().fold(FieldPath::default(), |path, segment| match segment {
+            PathSegment::Key(key) => path.key(key),
+            PathSegment::Index(index) => path.index(*index),
+        });
+        let name = match field.0.last() {
+            Some(PathSegment::Key(key)) => key.as_str(),
+            _ => "",
+        };
+        let known = if field.0.len() == 1 { field_names::<MeshConfig>() } else { Vec::new() };
+        let near = hint(name, known.iter().map(String::as_str));
+        report.error(&path, format!("unknown field {name:?}{near}"));
+    }
+    match MeshConfig::from_layers([written.clone()]) {
+        Ok(config) => settings(&mut report, &config),
+        Err(error) => unreadable(&mut report, &error),
+    }
+    report.finish()
+}
+
+fn unreadable(report: &mut Report, error: &ParseError) {
+    match error {
+        ParseError::Field { path, message } => report.error(&FieldPath::parse(path), message),
+        ParseError::Kind { .. } => report.error(&FieldPath::default(), error.to_string()),
+    }
+}
+
+fn settings(report: &mut Report, config: &MeshConfig) {
+    let at = FieldPath::parse;
+    port(report, &at("proxyListenPort"), config.proxy_listen_port);
+    port(report, &at("proxyInboundListenPort"), config.proxy_inbound_listen_port);
+    if config.proxy_http_port != 0 {
+        port(report, &at("proxyHttpPort"), config.proxy_http_port);
+    }
+    duration(report, &at("connectTimeout"), Some(config.connect_timeout));
+    report.require(
+        config.connect_timeout <= LONGEST_CONNECT,
+        &at("connectTimeout"),
+        "connect timeout must be in the range 1ms to 30s",
+    );
+    let detection = config.protocol_detection_timeout;
+    report.require(
+        detection >= Duration::ZERO && detection.subsec_nanos() % 1_000_000 == 0,
+        &at("protocolDetectionTimeout"),
+        "protocol detection timeout must be zero or positive, in whole milliseconds",
+    );
+    for (field, entries) in [
+        ("defaultServiceExportTo", &config.default_service_export_to),
+        ("defaultVirtualServiceExportTo", &config.default_virtual_service_export_to),
+        ("defaultDestinationRuleExportTo", &config.default_destination_rule_export_to),
+    ] {
+        for (index, entry) in entries.iter().enumerate() {
+            let fits = matches!(entry.as_str(), "*" | "." | "~") || is_dns_label(entry);
+            report.require(fits, &at(field).index(index), "want a namespace, \".\", \"*\" or \"~\"");
+        }
+    }
+    trust_domain(report, &at("trustDomain"), &config.trust_domain);
+    for (index, alias) in config.trust_domain_aliases.iter().enumerate() {
+        trust_domain(report, &at("trustDomainAliases").index(index), alias);
+    }
+    if let Some(setting) = &config.locality_lb_setting {
+        locality_rules(report, &at("localityLbSetting"), setting);
+    }
+    if let Some(policy) = &config.default_traffic_policy {
+        let path = at("defaultTrafficPolicy");
+        if let Some(pool) = &policy.connection_pool {
+            connection_pool(report, &path.key("connectionPool"), pool);
+        }
+        if let Some(outlier) = &policy.outlier_detection {
+            outlier_detection(report, &path.key("outlierDetection"), outlier);
+        }
+    }
+    for (field, retry) in [
+        ("defaultHttpRetryPolicy", &config.default_http_retry_policy),
+        ("defaultInboundHttpRetryPolicy", &config.default_inbound_http_retry_policy),
+    ] {
+        if let Some(retry) = retry {
+            retries(report, &at(field), retry);
+        }
+    }
+    for (index, certificates) in config.ca_certificates.iter().enumerate() {
+        report.require(
+            certificates.pem.is_some() != certificates.spiffe_bundle_url.is_some(),
+            &at("caCertificates").index(index),
+            "set exactly one of pem and spiffeBundleUrl",
+        );
+    }
+    for (index, settings) in config.service_settings.iter().enumerate() {
+        for (position, name) in settings.hosts.iter().enumerate() {
+            if let Some(problem) = host_problem(name, true) {
+                report.error(&at("serviceSettings").index(index).key("hosts").index(position), problem);
+            }
+        }
+    }
+    for (index, selector) in config.discovery_selectors.iter().enumerate() {
+        label_expressions(report, &at("discoverySelectors").index(index), selector);
+    }
+    provider::rules(report, &config.extension_providers);
+    proxy(report, &at("defaultConfig"), &config.default_config);
+}
+
+fn trust_domain(report: &mut Report, path: &FieldPath, text: &str) {
+    let fits = text.split('.').all(|label| is_label(label.trim_matches('_'))) && text.len() <= 255;
+    report.require(fits, path, &format!("{text:?} is no trust domain; want a name like cluster.local"));
+}
+
+fn label_expressions(report: &mut Report, path: &FieldPath, selector: &LabelSelector) {
+    for (index, expression) in selector.match_expressions.iter().enumerate() {
+        let path = path.key("matchExpressions").index(index);
+        let listed = !expression.values.is_empty();
+        match expression.operator.as_str() {
+            "In" | "NotIn" => {
+                report.require(listed, &path.key("values"), "values must be set with operator In or NotIn")
+            }
+            "Exists" | "DoesNotExist" => {
+                report.require(
+                    !listed,
+                    &path.key("values"),
+                    "values must not be set with operator Exists or DoesNotExist",
+                );
+            }
+            other => report.error(
+                &path.key("operator"),
+                format!("{other:?} is no operator; want In, NotIn, Exists or DoesNotExist"),
+            ),
+        }
+    }
+}
+
+fn proxy(report: &mut Report, path: &FieldPath, proxy: &ProxyConfig) {
+    for (field, value, words) in [
+        ("configPath", &proxy.config_path, "config path must be set"),
+        ("binaryPath", &proxy.binary_path, "binary path must be set"),
+        ("serviceCluster", &proxy.service_cluster, "service cluster must be set"),
+    ] {
+        report.require(!value.is_empty(), &path.key(field), words);
+    }
+    for (field, value) in [
+        ("discoveryAddress", &proxy.discovery_address),
+        ("zipkinAddress", &proxy.zipkin_address),
+        ("statsdUdpAddress", &proxy.statsd_udp_address),
+    ] {
+        if !value.is_empty() {
+            address(report, &path.key(field), value);
+        }
+    }
+    for (field, value) in [
+        ("drainDuration", proxy.drain_duration),
+        ("terminationDrainDuration", proxy.termination_drain_duration),
+    ] {
+        report.require(
+            value > Duration::ZERO && value.subsec_nanos() == 0,
+            &path.key(field),
+            "drain durations must be positive and in whole seconds",
+        );
+    }
+    port(report, &path.key("proxyAdminPort"), proxy.proxy_admin_port);
+    if proxy.status_port != 0 {
+        port(report, &path.key("statusPort"), proxy.status_port);
+    }
+    report.require(
+        proxy.stat_name_length > 0,
+        &path.key("statNameLength"),
+        "stat name length must be positive",
+    );
+    report.require(
+        proxy.concurrency.is_none_or(|threads| threads >= 0),
+        &path.key("concurrency"),
+        "concurrency must be greater than or equal to 0",
+    );
+    let sampling = proxy.tracing.as_ref().and_then(|tracing| tracing.sampling).unwrap_or(0.0);
+    report.require(
+        (0.0..=100.0).contains(&sampling),
+        &path.key("tracing").key("sampling"),
+        &format!("sampling {sampling} is not in range 0..100"),
+    );
+}
+
+/// `host:port`, as proxies are told where to go.
+pub(super) fn address(report: &mut Report, path: &FieldPath, text: &str) {
+    let parts = text.rsplit_once(':');
+    let fits = parts.is_some_and(|(host, number)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let named =
+            host.parse::<IpAddr>().is_ok() || host_problem(host, false).is_none() || host.starts_with("$(");
+        named && number.parse::<u16>().is_ok_and(|number| number != 0)
+    });
+    report.require(fits, path, &format!("{text:?} is no address; want HOST:PORT"));
+}
+
+/// The broken rules of MeshNetworks as they were written.
+pub fn network_problems(written: &Value) -> Vec<Problem> {
+    let mut report = Report::new();
+    match read_at::<MeshNetworks>(written.clone(), "") {
+        Ok(networks) => network_rules(&mut report, &networks),
+        Err(error) => unreadable(&mut report, &error),
+    }
+    report.finish()
+}
+
+fn network_rules(report: &mut Report, networks: &MeshNetworks) {
+    for (name, network) in &networks.networks {
+        let path = FieldPath::parse("networks").key(name);
+        report.require(!name.is_empty(), &path, "a network needs a name");
+        for (index, endpoints) in network.endpoints.iter().enumerate() {
+            let path = path.key("endpoints").index(index);
+            match (&endpoints.from_cidr, &endpoints.from_registry) {
+                (Some(range), None) => {
+                    report.require(
+                        is_subnet(range),
+                        &path.key("fromCidr"),
+                        &format!("{range:?} is no CIDR range"),
+                    );
+                }
+                (None, Some(registry)) => {
+                    report.require(
+                        !registry.is_empty(),
+                        &path.key("fromRegistry"),
+                        "registry name cannot be empty",
+                    );
+                }
+                _ => report.error(&path, "set exactly one of fromCidr and fromRegistry"),
+            }
+        }
+        for (index, gateway) in network.gateways.iter().enumerate() {
+            let path = path.key("gateways").index(index);
+            match (&gateway.registry_service_name, &gateway.address) {
+                (Some(name), None) => {
+                    if let Some(problem) = host_problem(name, false) {
+                        report.error(&path.key("registryServiceName"), problem);
+                    }
+                }
+                (None, Some(address)) => {
+                    let fits = address.parse::<IpAddr>().is_ok() || host_problem(address, false).is_none();
+                    report.require(
+                        fits,
+                        &path.key("address"),
+                        &format!("{address:?} is no IP address and no host name"),
+                    );
+                }
+                _ => report.error(&path, "set exactly one of registryServiceName and address"),
+            }
+            port(report, &path.key("port"), gateway.port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mesh(yaml: &str) -> Vec<String> {
+        problems_in_text(yaml).iter().map(|problem| problem.path.to_string()).collect()
+    }
+
+    #[test]
+    fn every_setting_names_its_field() {
+        for (bad, path) in [
+            ("proxyListenPort: 70000", "proxyListenPort"),
+            ("connectTimeout: 31s", "connectTimeout"),
+            ("trustDomian: a", "trustDomian"),
+            ("trustDomain: 'a b'", "trustDomain"),
+            ("trustDomainAliases: ['']", "trustDomainAliases[0]"),
+            ("defaultServiceExportTo: [A_b]", "defaultServiceExportTo[0]"),
+            ("ingressControllerMode: SOMETIMES", "ingressControllerMode"),
+            ("defaultHttpRetryPolicy: {attempts: -1}", "defaultHttpRetryPolicy.attempts"),
+            ("caCertificates: [{}]", "caCertificates[0]"),
+            ("serviceSettings: [{hosts: ['a b']}]", "serviceSettings[0].hosts[0]"),
+            (
+                "discoverySelectors: [{matchExpressions: [{key: a, operator: In}]}]",
+                "discoverySelectors[0].matchExpressions[0].values",
+            ),
+            (
+                "localityLbSetting: {distribute: [{from: a, to: {b: 1}}]}",
+                "localityLbSetting.distribute[0].to",
+            ),
+            ("extensionProviders: [{name: a}]", "extensionProviders[3]"),
+            (
+                "extensionProviders: [{name: a, zipkin: {service: 'a b', port: 1}}]",
+                "extensionProviders[3].zipkin.service",
+            ),
+            (
+                "extensionProviders: [{name: a, zipkin: {service: n/a.com, port: 0}}]",
+                "extensionProviders[3].zipkin.port",
+            ),
+            (
+                "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.com, port: 1, pathPrefix: a}}]",
+                "extensionProviders[3].envoyExtAuthzHttp.pathPrefix",
+            ),
+            (
+                "extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.com, port: 1, statusOnError: '42'}}]",
+                "extensionProviders[3].envoyExtAuthzGrpc.statusOnError",
+            ),
+            ("defaultConfig: {discoveryAddress: istiod}", "defaultConfig.discoveryAddress"),
+            ("defaultConfig: {drainDuration: 1.5s}", "defaultConfig.drainDuration"),
+            ("defaultConfig: {proxyAdminPort: 0}", "defaultConfig.proxyAdminPort"),
+            ("defaultConfig: {tracing: {sampling: 101}}", "defaultConfig.tracing.sampling"),
+        ] {
+            assert!(mesh(bad).contains(&path.to_owned()), "{bad} → {:?}", mesh(bad));
+        }
+        for good in [
+            "",
+            "accessLogFile: /dev/stdout\ndefaultConfig: {discoveryAddress: 'istiod.istio-system.svc:15012', proxyMetadata: {A: b}}\ntrustDomain: cluster.local",
+            "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: ext-authz.foo.svc.cluster.local, port: 8000, includeRequestHeadersInCheck: [x-a]}}, {name: otel, opentelemetry: {service: a.b, port: 4317}}]",
+            "discoverySelectors: [{matchLabels: {a: b}}, {matchExpressions: [{key: a, operator: Exists}]}]",
+        ] {
+            assert!(mesh(good).is_empty(), "{good} → {:?}", problems_in_text(good));
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let found = |yaml: &str| -> Vec<String> {
+            network_problems_in_text(yaml).iter().map(|problem| problem.path.to_string()).collect()
+        };
+        assert_eq!(
+            found("networks: {a: {endpoints: [{fromCidr: 10.0.0.0/99}]}}"),
+            ["networks.a.endpoints[0].fromCidr"]
+        );
+        assert_eq!(found("networks: {a: {endpoints: [{}]}}"), ["networks.a.endpoints[0]"]);
+        assert_eq!(
+            found("networks: {a: {gateways: [{address: 'a b', port: 0}]}}"),
+            ["networks.a.gateways[0].address", "networks.a.gateways[0].port"]
+        );
+        assert!(found("networks: {a: {endpoints: [{fromRegistry: r}], gateways: [{registryServiceName: gw.istio-system.svc.cluster.local, port: 15443}]}}").is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! The word that was probably meant.
+
+/// The candidate that differs least from `word`, if it differs little.
+pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let wanted = plain(word);
+    let most = (wanted.len() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&wanted, &plain(candidate), most), candidate))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// ` ; did you mean …?`, or nothing.
+pub(crate) fn hint<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+    nearest(word, candidates).map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+}
+
+/// Without case and separators: `connect_timeout` is `connectTimeout`.
+fn plain(word: &str) -> Vec<char> {
+    word.chars()
+        .filter(|character| !matches!(character, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .take(64)
+        .collect()
+}
+
+/// Insertions, deletions and replacements from one word to the other; more than `most` where that is certain early.
+fn distance(left: &[char], right: &[char], most: usize) -> usize {
+    if left.len().abs_diff(right.len()) > most {
+        return most + 1;
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (at, from) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (position, to) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = row[position + 1];
+            row[position + 1] = replaced.min(diagonal + 1).min(row[position] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_differences_only() {
+        let names = ["timeout", "route", "connectTimeout", "mirror", "mirrors"];
+        for (word, near) in [
+            ("timout", Some("timeout")),
+            ("connect_timeout", Some("connectTimeout")),
+            ("mirrorz", Some("mirror")),
+            ("Route", Some("route")),
+            ("foo", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, names), near, "{word}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! All rules of one object as it was written.
+
+use std::collections::BTreeSet;
+
+use sagene_api::{Object, ParseError, Resource};
+use serde_json::Value;
+
+use super::{Problem, Report, Severity, Validate, shape, unreachable};
+use crate::path::FieldPath;
+
+macro_rules! kinds {
+    ($($type:path),+ $(,)?) => {
+        /// The broken rules of an object of Istio as it was written, in the order of shape, rules, reachability; none for other kinds.
+        pub fn problems_of(object: &Value) -> Vec<Problem> {
+            let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+            let kind = text("kind");
+            let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+            $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
+                return typed::<$type>(object);
+            })+
+            shape::problems(object)
+        }
+    };
+}
+
+kinds!(
+    sagene_api::istio::networking::DestinationRule,
+    sagene_api::istio::networking::EnvoyFilter,
+    sagene_api::istio::networking::Gateway,
+    sagene_api::istio::networking::ProxyConfig,
+    sagene_api::istio::networking::ServiceEntry,
+    sagene_api::istio::networking::Sidecar,
+    sagene_api::istio::networking::VirtualService,
+    sagene_api::istio::networking::WorkloadEntry,
+    sagene_api::istio::networking::WorkloadGroup,
+    sagene_api::istio::security::AuthorizationPolicy,
+    sagene_api::istio::security::PeerAuthentication,
+    sagene_api::istio::security::RequestAuthentication,
+    sagene_api::istio::telemetry::Telemetry,
+    sagene_api::istio::extensions::TrafficExtension,
+    sagene_api::istio::extensions::WasmPlugin,
+);
+
+fn typed<S: Validate>(value: &Value) -> Vec<Problem> {
+    let mut problems = shape::problems(value);
+    match Object::<S>::from_value(value.clone()) {
+        Ok(object) => {
+            let told: BTreeSet<FieldPath> = problems.iter().map(|problem| problem.path.clone()).collect();
+            problems.extend(S::problems(&object).into_iter().filter(|problem| !told.contains(&problem.path)));
+            if S::KIND == "VirtualService" {
+                problems.extend(routes(value));
+            }
+        }
+        // The shape tells of the same mistake in better words.
+        Err(_) if problems.iter().any(|problem| problem.severity == Severity::Error) => {}
+        Err(error) => problems.push(unreadable(&error)),
+    }
+    problems
+}
+
+fn routes(value: &Value) -> Vec<Problem> {
+    let service = Object::<sagene_api::istio::networking::VirtualService>::from_value(value.clone());
+    service.map(|service| unreachable(&service.spec)).unwrap_or_default()
+}
+
+/// An object that is not of its kind's shape, in the reader's words.
+fn unreadable(error: &ParseError) -> Problem {
+    let mut report = Report::new();
+    match error {
+        ParseError::Field { path, message } => report.error(&FieldPath::parse(path), message),
+        ParseError::Kind { .. } => report.error(&FieldPath::default(), error.to_string()),
+    }
+    report.finish().remove(0)
+}
+
+#[cfg(test)]
+mod tests;

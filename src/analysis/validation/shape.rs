@@ -1,0 +1,483 @@
+//! The shape of an object of Istio: every rule of its CustomResourceDefinition, and fields that it does not have.
+
+mod compile;
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
+
+use sagene_api::Duration;
+use sagene_cel::Binding;
+use serde_json::{Map, Value};
+
+use super::nearest::hint;
+use super::{Problem, Report};
+use crate::path::{FieldPath, Step};
+use compile::{Check, Kind, Node};
+
+/// Fields of `metadata`.
+const METADATA: &[&str] = &[
+    "name",
+    "generateName",
+    "namespace",
+    "labels",
+    "annotations",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "finalizers",
+    "ownerReferences",
+    "managedFields",
+    "selfLink",
+    "clusterName",
+];
+/// Fields of an object.
+const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
+/// Groups whose kinds are all known.
+const GROUPS: &[&str] =
+    &["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
+
+/// What is known of a kind.
+struct Definition {
+    versions: Vec<String>,
+    schema: Value,
+    spec_required: bool,
+    /// Made when the first object of the kind is seen.
+    node: OnceLock<Node>,
+}
+
+/// By group and kind.
+static DEFINITIONS: LazyLock<BTreeMap<(String, String), Definition>> = LazyLock::new(|| {
+    let all = sagene_api::istio::crd::all();
+    all.iter().filter_map(|crd| Some((key(crd)?, definition(crd)?))).collect()
+});
+
+fn key(crd: &Value) -> Option<(String, String)> {
+    let text = |pointer: &str| crd.pointer(pointer)?.as_str().map(str::to_owned);
+    Some((text("/spec/group")?, text("/spec/names/kind")?))
+}
+
+fn definition(crd: &Value) -> Option<Definition> {
+    let versions = crd["spec"]["versions"].as_array()?;
+    let schema = &versions.first()?["schema"]["openAPIV3Schema"];
+    Some(Definition {
+        versions: versions.iter().filter_map(|version| version["name"].as_str().map(str::to_owned)).collect(),
+        schema: schema["properties"]["spec"].clone(),
+        spec_required: schema["required"].as_array().is_some_and(|required| !required.is_empty()),
+        node: OnceLock::new(),
+    })
+}
+
+/// The broken rules of an object as it was written; none for kinds that are not Istio's.
+pub(crate) fn problems(object: &Value) -> Vec<Problem> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    if !GROUPS.contains(&group) {
+        return Vec::new();
+    }
+    let mut walk = Walk { report: Report::new(), place: Vec::new() };
+    match DEFINITIONS.get(&(group.to_owned(), kind.to_owned())) {
+        Some(definition) => walk.object(object, definition, group, version, kind),
+        None => {
+            let kinds = DEFINITIONS.keys().filter(|(of, _)| of == group).map(|(_, kind)| kind.as_str());
+            walk.place.push(Step::Key("kind"));
+            walk.error(format!("{group} has no kind {kind:?}{}", hint(kind, kinds)));
+        }
+    }
+    walk.report.finish()
+}
+
+struct Walk<'v> {
+    report: Report,
+    place: Vec<Step<'v>>,
+}
+
+impl<'v> Walk<'v> {
+    fn path(&self) -> FieldPath {
+        self.place.iter().fold(FieldPath::default(), |path, step| match step {
+            Step::Key(key) => path.key(key),
+            Step::Index(index) => path.index(*index),
+        })
+    }
+
+    fn error(&mut self, message: impl Into<String>) {
+        let path = self.path();
+        self.report.error(&path, message);
+    }
+
+    fn within(&mut self, step: Step<'v>, check: impl FnOnce(&mut Self)) {
+        self.place.push(step);
+        check(self);
+        self.place.pop();
+    }
+
+    fn object(&mut self, object: &'v Value, of: &Definition, group: &str, version: &str, kind: &str) {
+        if !of.versions.iter().any(|served| served == version) {
+            let known = of.versions.join(", ");
+            self.within(Step::Key("apiVersion"), |walk| {
+                walk.error(format!("{kind} is not served as {group}/{version}; use one of {known}"));
+            });
+        }
+        let Some(fields) = object.as_object() else { return };
+        self.known(fields, TOP);
+        if let Some(metadata) = object.get("metadata").and_then(Value::as_object) {
+            self.within(Step::Key("metadata"), |walk| walk.known(metadata, METADATA));
+        }
+        match object.get("spec") {
+            Some(spec) if !spec.is_null() => {
+                let node = of.node.get_or_init(|| Node::of(&of.schema));
+                self.within(Step::Key("spec"), |walk| walk.node(node, spec));
+            }
+            _ if of.spec_required => self.within(Step::Key("spec"), |walk| walk.error("is required")),
+            _ => {}
+        }
+    }
+
+    fn known(&mut self, fields: &'v Map<String, Value>, known: &[&str]) {
+        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+            self.within(Step::Key(name), |walk| walk.unknown(name, known.iter().copied()));
+        }
+    }
+
+    fn unknown<'c>(&mut self, name: &str, known: impl Iterator<Item = &'c str>) {
+        self.error(format!("unknown field {name:?}{}", hint(name, known)));
+    }
+
+    fn node(&mut self, node: &Node, value: &'v Value) {
+        // `null` means that the field is not there.
+        if value.is_null() {
+            return;
+        }
+        let fits = match (&node.kind, value) {
+            (Kind::Any, _) => true,
+            (Kind::Object { fields, required, open }, Value::Object(map)) => {
+                self.fields(fields, required, *open, map);
+                true
+            }
+            (Kind::Map { item, least, most }, Value::Object(map)) => {
+                self.at_most(map.len(), *most, "entries");
+                if least.is_some_and(|least| (map.len() as u64) < least) {
+                    self.error("must not be empty");
+                }
+                for (name, value) in map {
+                    self.within(Step::Key(name), |walk| walk.node(item, value));
+                }
+                true
+            }
+            (Kind::List { item, least, most, keys }, Value::Array(items)) => {
+                self.list(item, *least, *most, keys, items);
+                true
+            }
+            (Kind::Text { least, most }, Value::String(text)) => self.text(node, text, *least, *most),
+            (Kind::Integer { least, most }, Value::Number(number)) => {
+                self.bounds(number.as_f64(), *least, *most);
+                number.is_i64()
+                    || number.is_u64()
+                    || number.as_f64().is_some_and(|number| number.fract() == 0.0)
+            }
+            (Kind::Number { least, most }, Value::Number(number)) => {
+                self.bounds(number.as_f64(), *least, *most);
+                true
+            }
+            // Protobuf's JSON takes numbers in quotes.
+            (Kind::Integer { least, most } | Kind::Number { least, most }, Value::String(text)) => {
+                let number = text.parse::<f64>().ok();
+                self.bounds(number, *least, *most);
+                number.is_some()
+            }
+            (Kind::Boolean, Value::Bool(_)) | (Kind::IntegerOrText, Value::Number(_) | Value::String(_)) => {
+                true
+            }
+            _ => false,
+        };
+        if !fits {
+            self.error(mismatch(node, value));
+            return;
+        }
+        self.alternatives(node, value);
+        self.rules(node, value);
+    }
+
+    fn fields(
+        &mut self,
+        fields: &BTreeMap<String, Node>,
+        required: &[String],
+        open: bool,
+        map: &'v Map<String, Value>,
+    ) {
+        for (name, value) in map {
+            self.within(Step::Key(name), |walk| match fields.get(name) {
+                Some(node) => walk.node(node, value),
+                None if open => {}
+                None => walk.unknown(name, fields.keys().map(String::as_str)),
+            });
+        }
+        for name in required.iter().filter(|name| map.get(*name).is_none_or(Value::is_null)) {
+            let path = self.path().key(name);
+            self.report.error(&path, format!("{name} is required"));
+        }
+    }
+
+    fn list(
+        &mut self,
+        item: &Node,
+        least: Option<u64>,
+        most: Option<u64>,
+        keys: &[String],
+        items: &'v [Value],
+    ) {
+        self.at_most(items.len(), most, "elements");
+        if least.is_some_and(|least| (items.len() as u64) < least) {
+            self.error(format!("must have at least {} elements", least.unwrap_or_default()));
+        }
+        for (index, value) in items.iter().enumerate() {
+            let same = |other: &Value| keys.iter().all(|key| other.get(key) == value.get(key));
+            let repeated = !keys.is_empty() && items[..index].iter().any(same);
+            self.within(Step::Index(index), |walk| {
+                if repeated {
+                    walk.error(format!("another element has the same {}", keys.join(" and ")));
+                }
+                if value.is_null() {
+                    walk.error("must not be null");
+                }
+                walk.node(item, value);
+            });
+        }
+    }
+
+    fn at_most(&mut self, count: usize, most: Option<u64>, what: &str) {
+        if let Some(most) = most.filter(|most| count as u64 > *most) {
+            self.error(format!("has {count} {what}; at most {most} are allowed"));
+        }
+    }
+
+    fn text(&mut self, node: &Node, text: &str, least: Option<u64>, most: Option<u64>) -> bool {
+        let length = text.chars().count() as u64;
+        if !node.words.is_empty() && !node.words.iter().any(|word| word == text) {
+            let near = hint(text, node.words.iter().map(String::as_str));
+            self.error(format!("{text:?} is not one of {}{near}", node.words.join(", ")));
+        } else if least.is_some_and(|least| length < least) {
+            self.error(if length == 0 { "must not be empty".to_owned() } else { "is too short".to_owned() });
+        } else if let Some(most) = most.filter(|most| length > *most) {
+            self.error(format!("has {length} characters; at most {most} are allowed"));
+        } else if let Some(pattern) = node.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+            self.error(format!("{text:?} does not match {}", pattern.as_str()));
+        }
+        true
+    }
+
+    fn bounds(&mut self, number: Option<f64>, least: Option<f64>, most: Option<f64>) {
+        let Some(number) = number else { return };
+        if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
+            let range = match (least, most) {
+                (Some(least), Some(most)) => format!("from {least} to {most}"),
+                (Some(least), None) => format!("of at least {least}"),
+                (_, most) => format!("of at most {}", most.unwrap_or_default()),
+            };
+            self.error(format!("{number} is out of range; want a number {range}"));
+        }
+    }
+
+    fn alternatives(&mut self, node: &Node, value: &Value) {
+        for group in &node.alternatives {
+            let set: Vec<&str> = group
+                .iter()
+                .map(String::as_str)
+                .filter(|name| value.get(name).is_some_and(|value| !value.is_null()))
+                .collect();
+            if set.len() > 1 {
+                self.error(format!("only one of {} may be set, not {}", group.join(", "), set.join(" and ")));
+            }
+        }
+    }
+
+    fn rules(&mut self, node: &Node, value: &Value) {
+        for rule in &node.rules {
+            match &rule.check {
+                Check::Duration => {
+                    if let Some(problem) = value.as_str().and_then(|text| duration_problem(text)) {
+                        self.error(problem);
+                    }
+                }
+                // A rule that cannot be evaluated is about a field whose own problem is told already.
+                Check::Expression(program) => {
+                    if program.is_true(&[("self", Binding::Value(value))]) == Ok(false) {
+                        self.error(rule.message.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn duration_problem(text: &str) -> Option<String> {
+    match text.parse::<Duration>() {
+        Err(error) => Some(error.to_string()),
+        Ok(duration) if duration < Duration::from_millis(1) => {
+            Some(format!("{text:?} is too short; a duration must be at least 1ms"))
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The value has the wrong type: what is wanted, and how to write it.
+fn mismatch(node: &Node, value: &Value) -> String {
+    let wanted = match &node.kind {
+        Kind::Object { .. } | Kind::Map { .. } => "a mapping",
+        Kind::List { .. } => "a list",
+        Kind::Text { .. } => "a string",
+        Kind::Integer { .. } => "a whole number",
+        Kind::Number { .. } => "a number",
+        Kind::Boolean => "true or false",
+        Kind::IntegerOrText => "a number or a string",
+        Kind::Any => "something else",
+    };
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    };
+    let is_duration = node.rules.iter().any(|rule| matches!(rule.check, Check::Duration));
+    let way_out = match (&node.kind, value) {
+        (Kind::Text { .. }, Value::Number(number)) if is_duration => format!("; add a unit, as in {number}s"),
+        (Kind::Text { .. }, Value::Number(_) | Value::Bool(_)) => format!("; put it in quotes: \"{value}\""),
+        (Kind::List { .. }, _) => "; begin each element with \"- \"".to_owned(),
+        _ => String::new(),
+    };
+    format!("must be {wanted}, not {found}{way_out}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(kind: &str, group: &str, spec: &str) -> Vec<String> {
+        let spec: Value = serde_yaml::from_str(spec).expect("YAML");
+        let version = if kind == "EnvoyFilter" { "v1alpha3" } else { "v1" };
+        let object = serde_json::json!({"apiVersion": format!("{group}.istio.io/{version}"), "kind": kind, "metadata": {"name": "a"}, "spec": spec});
+        problems(&object).iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+    }
+
+    #[test]
+    fn every_rule_of_the_definition_counts() {
+        for (kind, group, spec, wanted) in [
+            (
+                "VirtualService",
+                "networking",
+                "{hots: [a]}",
+                "spec.hots: unknown field \"hots\"; did you mean \"hosts\"?",
+            ),
+            (
+                "VirtualService",
+                "networking",
+                "{hosts: a}",
+                "spec.hosts: must be a list, not a string; begin each element with \"- \"",
+            ),
+            (
+                "VirtualService",
+                "networking",
+                "{http: [{timeout: 5}]}",
+                "spec.http[0].timeout: must be a string, not a number; add a unit, as in 5s",
+            ),
+            (
+                "VirtualService",
+                "networking",
+                "{http: [{timeout: 0.5ms}]}",
+                "spec.http[0].timeout: \"0.5ms\" is too short; a duration must be at least 1ms",
+            ),
+            (
+                "VirtualService",
+                "networking",
+                "{http: [{match: [{uri: {exact: a, prefix: b}}]}]}",
+                "spec.http[0].match[0].uri: only one of exact, prefix, regex may be set, not exact and prefix",
+            ),
+            (
+                "VirtualService",
+                "networking",
+                "{http: [{route: [{weight: 1}]}]}",
+                "spec.http[0].route[0].destination: destination is required",
+            ),
+            (
+                "DestinationRule",
+                "networking",
+                "{host: a, trafficPolicy: {loadBalancer: {simple: ROUNDROBIN}}}",
+                "spec.trafficPolicy.loadBalancer.simple: \"ROUNDROBIN\" is not one of UNSPECIFIED, LEAST_CONN, RANDOM, PASSTHROUGH, ROUND_ROBIN, LEAST_REQUEST; did you mean \"ROUND_ROBIN\"?",
+            ),
+            ("ServiceEntry", "networking", "{hosts: []}", "spec.hosts: must have at least 1 elements"),
+            ("ServiceEntry", "networking", "{hosts: ['*']}", "spec.hosts[0]: hostname cannot be wildcard"),
+            (
+                "WorkloadEntry",
+                "networking",
+                "{address: 'unix:///a', ports: {a: 1}}",
+                "spec: UDS may not include ports",
+            ),
+            (
+                "PeerAuthentication",
+                "security",
+                "{portLevelMtls: {'80': {mode: STRICT}}}",
+                "spec: portLevelMtls requires selector",
+            ),
+            (
+                "AuthorizationPolicy",
+                "security",
+                "{selector: {matchLabels: {a: 'b*'}}}",
+                "spec.selector.matchLabels.a: wildcard not allowed in label value match",
+            ),
+            (
+                "Telemetry",
+                "telemetry",
+                "{tracing: [{randomSamplingPercentage: 101}]}",
+                "spec.tracing[0].randomSamplingPercentage: 101 is out of range; want a number from 0 to 100",
+            ),
+        ] {
+            let all = found(kind, group, spec);
+            assert!(all.contains(&wanted.to_owned()), "{spec}: {all:#?}");
+        }
+    }
+
+    #[test]
+    fn the_envelope_counts_too() {
+        let all = |object: Value| -> Vec<String> {
+            problems(&object).iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+        };
+        let of = |api: &str, kind: &str| serde_json::json!({"apiVersion": api, "kind": kind, "metadata": {"name": "a", "lables": {}}, "spek": {}});
+        assert_eq!(
+            all(of("networking.istio.io/v1", "Gateway")),
+            [
+                "spek: unknown field \"spek\"; did you mean \"spec\"?",
+                "metadata.lables: unknown field \"lables\"; did you mean \"labels\"?"
+            ]
+        );
+        assert_eq!(
+            all(of("networking.istio.io/v1", "Gatway")),
+            ["kind: networking.istio.io has no kind \"Gatway\"; did you mean \"Gateway\"?"]
+        );
+        assert!(
+            all(of("networking.istio.io/v9", "Gateway"))[0]
+                .starts_with("apiVersion: Gateway is not served as networking.istio.io/v9; use one of v1, ")
+        );
+        assert!(all(of("apps/v1", "Deployment")).is_empty() && all(Value::Null).is_empty());
+    }
+
+    #[test]
+    fn null_is_absent_and_free_form_is_free() {
+        assert!(
+            found(
+                "VirtualService",
+                "networking",
+                "{hosts: [a], http: [{timeout: null, route: [{destination: {host: a}}]}], tls: null}"
+            )
+            .is_empty()
+        );
+        assert!(
+            found("EnvoyFilter", "networking", "{configPatches: [{patch: {value: {a: {b: [1, x]}}}}]}")
+                .is_empty()
+        );
+    }
+}
