@@ -9,7 +9,7 @@ async fn post(path: &str, body: &Value) -> (String, Value) {
     let webhooks = Webhooks {
         store: Store::new(),
         options: Arc::new(ControlPlaneOptions::default()),
-        metrics: Arc::new(Metrics::default()),
+        metrics: Arc::new(Metrics::new("test")),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
