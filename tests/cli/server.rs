@@ -43,6 +43,7 @@ impl Server {
         runtime.spawn(controllers::run(
             running.client.clone(),
             running.admin.ca_certificate.clone(),
+            directory.path().join("volumes"),
             controllers_stop.clone(),
         ));
         let data = |pem: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pem);
