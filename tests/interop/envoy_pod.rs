@@ -152,10 +152,8 @@ fn root(mesh: &Mesh) -> String {
 fn objects(app: &str, injected: &Value, folder: &str) -> Value {
     let containers = injected["spec"]["initContainers"].as_array().expect("init containers");
     let capture = containers.iter().find(|container| container["name"] == "istio-init").expect("istio-init");
-    let start = concat!(
-        "until [ -f /interop/bootstrap.json ]; do sleep 0.05; done; \
-         exec /interop/envoy -c /interop/bootstrap.json --concurrency 1 --log-level warning"
-    );
+    let start = "until [ -f /interop/bootstrap.json ]; do sleep 0.05; done; \
+         exec /interop/envoy -c /interop/bootstrap.json --concurrency 1 --log-level warning";
     let token = json!({"serviceAccountToken": {"audience": "istio-ca", "expirationSeconds": 3600, "path": "istio-token"}});
     let mount = json!([{"name": "istio-token", "mountPath": "/var/run/secrets/tokens"}]);
     let labels = json!({
