@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{self, Answer};
-use crate::program::{Output, finish, sagene};
+use crate::program::{Output, finish, sagene_at};
 use crate::skip::skip;
 
 /// Long enough for a machine that is busy with other cases; nothing waits for it to pass.
@@ -40,6 +40,11 @@ impl Mesh {
         }
         let directory =
             tempfile::Builder::new().prefix("sagene-e2e-").tempdir().expect("temporary directory");
+        let program = directory.path().join("sagene");
+        let built = env!("CARGO_BIN_EXE_sagene");
+        std::fs::hard_link(built, &program)
+            .or_else(|_| std::fs::copy(built, &program).map(drop))
+            .expect("a program of this mesh's own");
         let mut mesh = Self { directory, ingress: SocketAddr::from(([127, 0, 0, 1], 0)) };
         if rights == Rights::User && root {
             let started = mesh.run(&["cluster", "start", "--user-namespace"]);
@@ -75,8 +80,13 @@ impl Mesh {
         self.directory.path().join("home")
     }
 
+    /// The file that this mesh's commands run.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.directory.path().join("sagene")
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = sagene();
+        let mut command = sagene_at(self.program());
         command.env("SAGENE_HOME", self.home()).args(arguments);
         command
     }

@@ -55,3 +55,22 @@ fn traffic_goes_on_without_the_control_plane() {
     let ask = || crate::http::get(mesh.ingress, "reviews.example.com", "/reviews/0", &[]);
     mesh.until("a rule made after its return is live", || ask().is_ok_and(|answer| answer.status == 200));
 }
+
+#[test]
+fn containers_start_after_the_program_was_replaced() {
+    let Some(mesh) = Mesh::install("survival::containers_start_after_the_program_was_replaced", Rights::Root)
+    else {
+        return;
+    };
+    mesh.open_shop();
+    let program = mesh.program();
+    std::fs::remove_file(&program).expect("the program's file goes");
+    std::fs::hard_link(env!("CARGO_BIN_EXE_sagene"), &program)
+        .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_sagene"), &program).map(drop))
+        .expect("another takes its name");
+    mesh.succeed(&["kubectl", "delete", "pod", "-l", "app=details"]);
+    mesh.until("a new pod serves", || {
+        let pods = mesh.succeed(&["kubectl", "get", "pods", "-l", "app=details"]);
+        pods.contains("2/2") && mesh.get("/productpage").is_ok_and(|answer| answer.status == 200)
+    });
+}

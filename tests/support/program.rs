@@ -13,7 +13,12 @@ pub(crate) struct Output {
 
 /// The program with nothing of the caller's environment that could lead it to a cluster.
 pub(crate) fn sagene() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sagene"));
+    sagene_at(env!("CARGO_BIN_EXE_sagene"))
+}
+
+/// The same, from a file of its own.
+pub(crate) fn sagene_at(file: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(file);
     command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST").env("NO_COLOR", "1");
     command
 }

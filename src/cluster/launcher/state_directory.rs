@@ -93,8 +93,13 @@ impl StateDirectory {
         self.root.join("node")
     }
 
+    /// The program that containers run: a file that nobody else replaces.
+    pub fn program(&self) -> PathBuf {
+        self.root.join("program")
+    }
+
     /// Every name a cluster creates here.
-    pub(super) const NAMES: [&'static str; 10] = [
+    pub(super) const NAMES: [&'static str; 12] = [
         "cluster.lock",
         "node.lock",
         "cluster.json",
@@ -105,6 +110,8 @@ impl StateDirectory {
         "pods",
         "volumes",
         "node",
+        "program",
+        "program.new",
     ];
 }
 

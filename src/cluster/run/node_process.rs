@@ -127,13 +127,25 @@ fn make_mounts(directory: &StateDirectory) -> Result<(), RunError> {
         let path = node.join(folder);
         std::fs::create_dir(&path).map_err(RunError::system(format!("create {}", path.display())))?;
     }
-    keep_program(&node.join("bin/sagene"))
+    keep_program(directory, &node.join("bin/sagene"))
 }
 
-/// Binds this program's file, so that containers start although it is replaced or removed meanwhile.
-fn keep_program(target: &Path) -> Result<(), RunError> {
+/// Binds a file of this program that only this cluster knows, so that containers start although the one it was started from is
+/// replaced or removed meanwhile: the kernel binds no file without a name.
+fn keep_program(directory: &StateDirectory, target: &Path) -> Result<(), RunError> {
     let program = std::env::current_exe().map_err(RunError::system("find this program's file"))?;
+    let (kept, fresh) = (directory.program(), directory.program().with_extension("new"));
+    let _absent = std::fs::remove_file(&fresh);
+    // A copy where a link cannot be: another file system, or another owner's file.
+    let made = std::fs::hard_link(&program, &fresh)
+        .or_else(|_| std::fs::copy(&program, &fresh).map(drop))
+        .and_then(|()| std::fs::rename(&fresh, &kept));
+    if let Err(error) = made
+        && !kept.exists()
+    {
+        return Err(RunError::system(format!("keep {} as {}", program.display(), kept.display()))(error));
+    }
     std::fs::write(target, []).map_err(RunError::system(format!("create {}", target.display())))?;
-    mount(Some(&program), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .map_err(RunError::system(format!("bind {}", program.display())))
+    mount(Some(&kept), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .map_err(RunError::system(format!("bind {}", kept.display())))
 }
