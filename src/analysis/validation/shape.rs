@@ -298,7 +298,7 @@ impl<'v> Walk<'v> {
         for rule in &node.rules {
             match &rule.check {
                 Check::Duration => {
-                    if let Some(problem) = value.as_str().and_then(|text| duration_problem(text)) {
+                    if let Some(problem) = value.as_str().and_then(duration_problem) {
                         self.error(problem);
                     }
                 }
