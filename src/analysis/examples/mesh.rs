@@ -49,7 +49,7 @@ fn measure(path: &str) -> std::io::Result<()> {
     };
     let text = std::fs::read_to_string(path)?;
     step("read");
-    let mut input = Input::default();
+    let mut input = Input { files_alone: true, ..Input::default() };
     let errors = load(&mut input, path, text, "default");
     step("load");
     let messages = sagene_analysis::analyze(&input);
