@@ -96,7 +96,7 @@ fn named(object: &ObjectRef) -> String {
 fn operators(input: &Input) -> Vec<String> {
     let operators = input.sources.iter().filter(|(object, _)| object.kind == "IstioOperator");
     let wrong = operators.filter_map(|(object, document)| {
-        let source = SourceFile { name: document.file.name.clone(), text: document.text().to_owned() };
+        let source = SourceFile { name: document.file.name.to_string(), text: document.text().to_owned() };
         let request =
             InstallRequest { files: vec![source], default_tag: "0".to_owned(), ..InstallRequest::default() };
         let error = resolve(&request).err()?;
