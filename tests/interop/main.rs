@@ -13,6 +13,7 @@ mod http;
 #[expect(dead_code, reason = "what other suites ask of a mesh")]
 #[path = "../e2e/mesh.rs"]
 mod mesh;
+#[expect(dead_code, reason = "what other suites run without a mesh")]
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/skip.rs"]
