@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(found.errors.len(), 4, "{:#?}", found.errors);
         assert!(found.errors[0].starts_with("f.yaml:1"), "{:#?}", found.errors);
         assert!(
-            found.errors.contains(&"f.yaml:8:13: Gateway/default/g: spec.servrs: unknown field \"servrs\"; did you mean \"servers\"?".to_owned()),
+            found.errors.contains(&"f.yaml:8:5: Gateway/default/g: spec.servrs: unknown field \"servrs\"; did you mean \"servers\"?".to_owned()),
             "{:#?}",
             found.errors
         );

@@ -1,3 +1,5 @@
+//! Expressions as rules of CustomResourceDefinitions use them.
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -98,11 +98,14 @@ fn a_caller_that_decided_is_followed() {
         &format!("x-b3-traceid: {trace}\r\nx-b3-spanid: a2fb4a1d1a96d312\r\nx-b3-sampled: 0\r\n"),
     );
     assert_eq!(header(body(&off), "x-b3-parentspanid"), "a2fb4a1d1a96d312");
+    let asked = client.get("/asked", "x-client-trace-id: mine\r\n");
+    assert_eq!(header(body(&asked), "x-request-id").as_bytes().get(14), Some(&b'b'));
+    // Only the mesh itself may say this, and no address counts as its own here.
     let forced = client.get("/forced", "x-envoy-force-trace: 1\r\n");
-    assert_eq!(header(body(&forced), "x-request-id").as_bytes().get(14), Some(&b'a'));
+    assert_eq!(header(body(&forced), "x-request-id").as_bytes().get(14), Some(&b'4'));
     let found = collector.wait(|asked| Some(spans(asked)).filter(|found| found.len() >= 2));
     let urls: Vec<&str> = found.iter().filter_map(|span| span["tags"]["http.url"].as_str()).collect();
-    assert_eq!(urls, ["http://web.shop/yes", "http://web.shop/forced"]);
+    assert_eq!(urls, ["http://web.shop/yes", "http://web.shop/asked"]);
     assert_eq!((&found[0]["traceId"], &found[0]["parentId"]), (&json!(trace), &json!("a2fb4a1d1a96d312")));
 }
 

@@ -38,11 +38,19 @@ fn run(input: &Input) -> Vec<Message> {
         .flat_map(|object| {
             object.spec.webhooks.iter().enumerate().map(move |(index, hook)| (object.as_ref(), index, hook))
         })
-        .filter(|(_, _, hook)| hook.name.ends_with(INJECTING))
+        .filter(|(_, _, hook)| hook.name.ends_with(INJECTING) && !is_deactivated(hook))
         .collect();
     let mut messages = overlaps(&hooks);
     messages.extend(hooks.iter().filter_map(|hook| without_service(input, hook)));
     messages
+}
+
+/// What an installation leaves of the injector of the default revision, once the tag `default` has taken its place.
+fn is_deactivated(hook: &MutatingWebhook) -> bool {
+    let never = |selector: &LabelSelector| {
+        selector.match_labels.get("istio.io/deactivated").is_some_and(|value| value == "never-match")
+    };
+    never(&hook.namespace_selector) || never(&hook.object_selector)
 }
 
 fn without_service(input: &Input, (object, index, hook): &Hook<'_>) -> Option<Message> {
@@ -139,6 +147,13 @@ mod tests {
 
     const SERVICE: &str =
         "apiVersion: v1\nkind: Service\nmetadata: {name: istiod, namespace: istio-system}\nspec: {}\n";
+
+    #[test]
+    fn a_deactivated_webhook_takes_nothing() {
+        let never = "{matchLabels: {istio.io/deactivated: never-match}}";
+        let input = hook("a", never, never) + &hook("b", "{}", "{}") + &hook("c", never, never) + SERVICE;
+        assert!(findings(&CHECK, &input).is_empty());
+    }
 
     #[test]
     fn pods_that_two_webhooks_take() {

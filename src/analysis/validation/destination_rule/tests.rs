@@ -1,3 +1,5 @@
+//! DestinationRules that are valid, and such that are not.
+
 use super::*;
 
 fn problems(spec: &str) -> Vec<String> {

@@ -1,3 +1,5 @@
+//! What holds for objects of every kind.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! VirtualServices that are valid, and such that are not.
+
 use super::*;
 use crate::validation::Severity;
 
