@@ -67,10 +67,10 @@ fn target_ports(input: &Input, pods: &[PodRef<'_>]) -> BTreeSet<u32> {
             !service.spec.selector.is_empty() && has_all(&pod.metadata.labels, &service.spec.selector)
         });
         for port in of_pod.flat_map(|service| &service.spec.ports) {
+            // A server may also name the Service's own port: the control plane listens on the target port then.
+            targets.insert(u32::from(port.port));
             match &port.target_port {
-                None | Some(IntOrString::Int(0)) => {
-                    targets.insert(u32::from(port.port));
-                }
+                None | Some(IntOrString::Int(0)) => {}
                 Some(IntOrString::Int(number)) => targets.extend(u32::try_from(*number)),
                 Some(IntOrString::String(name)) => targets.extend(named_port(pod, name)),
             }
@@ -109,7 +109,12 @@ mod tests {
     fn ports_that_the_service_does_not_lead_to() {
         let found = |ports: &str| findings(&CHECK, &format!("{GATEWAY}{POD}{}", service(ports)));
         assert_eq!(found("{port: 80, targetPort: 8081}"), ["IST0162 Gateway default/g@8"]);
-        for good in ["{port: 80, targetPort: 8080}", "{port: 8080}", "{port: 80, targetPort: web}"] {
+        for good in [
+            "{port: 80, targetPort: 8080}",
+            "{port: 8080}",
+            "{port: 80, targetPort: web}",
+            "{port: 8080, targetPort: 9080}",
+        ] {
             assert!(found(good).is_empty(), "{good}");
         }
     }
