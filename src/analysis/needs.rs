@@ -62,7 +62,7 @@ pub fn of(check: &Check) -> &'static [Kind] {
         "deprecation.DeprecationAnalyzer" => &[VirtualService, Sidecar],
         "destinationrule.CaCertificateAnalyzer" => &[DestinationRule],
         "destinationrule.SubsetSelectPodAnalyzer" => {
-            &[DestinationRule, Service, ServiceEntry, WorkloadEntry, Pod, Node]
+            &[DestinationRule, VirtualService, Service, ServiceEntry, WorkloadEntry, Pod, Node]
         }
         "envoyfilter.EnvoyPatchAnalyzer" => &[EnvoyFilter],
         "externalcontrolplane.ExternalControlPlaneAnalyzer" | "webhook.Analyzer" => {

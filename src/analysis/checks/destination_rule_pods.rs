@@ -3,16 +3,17 @@
 //! Endpoints of a Service are the pods that its selector finds, with the labels of the place that their node is in; those of a
 //! ServiceEntry are its own or the workloads that it selects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sagene_api::Object;
 use sagene_api::istio::networking::destination_rule::Subset;
-use sagene_api::istio::networking::{DestinationRule, ServiceEntry};
+use sagene_api::istio::networking::{DestinationRule, ServiceEntry, VirtualService};
 use sagene_api::kubernetes::{Pod, Service};
 use sagene_model::Hostname;
 use sagene_model::labels::{Labels, has_all};
 
 use super::Check;
+use super::support::destinations::destinations;
 use super::support::hosts::{Hosts, Source, may_exist_elsewhere};
 use super::support::pods::{PodRef, Pods};
 use super::support::words::refer;
@@ -36,6 +37,7 @@ fn run(input: &Input) -> Vec<Message> {
         .iter()
         .map(|node| (node.metadata.name.as_str(), &node.metadata.labels))
         .collect();
+    let routed = routed(input);
     let mut messages = Vec::new();
     for rule in input.snapshot.destination_rules.iter() {
         let namespace = &rule.metadata.namespace;
@@ -56,13 +58,35 @@ fn run(input: &Input) -> Vec<Message> {
         let selects = |subset: &Subset| {
             sources.iter().any(|source| has_endpoint(input, &pods, &nodes, *source, &subset.labels))
         };
+        let is_routed = |subset: &Subset| {
+            let mut spellings = Hosts::spellings(&rule.spec.host, namespace, &input.mesh);
+            routed
+                .as_ref()
+                .is_none_or(|routed| spellings.any(|host| routed.contains(&(host, subset.name.as_str()))))
+        };
         for (index, subset) in rule.spec.subsets.iter().enumerate() {
-            if !subset.labels.is_empty() && !selects(subset) {
+            if !subset.labels.is_empty() && is_routed(subset) && !selects(subset) {
                 messages.push(empty_subset(rule, index, subset));
             }
         }
     }
     messages
+}
+
+/// The subsets that routes lead to. `None` where only files are known: who routes to their subsets stands elsewhere. A subset of a
+/// live mesh that no route leads to gets no request, so that nothing is wrong with it.
+fn routed(input: &Input) -> Option<HashSet<(Hostname, &str)>> {
+    if input.files_alone || !input.knows::<VirtualService>() {
+        return None;
+    }
+    let mut routed = HashSet::new();
+    for object in input.snapshot.virtual_services.iter() {
+        for (_, destination) in destinations(&object.spec) {
+            let spellings = Hosts::spellings(&destination.host, &object.metadata.namespace, &input.mesh);
+            routed.extend(spellings.map(|host| (host, destination.subset.as_str())));
+        }
+    }
+    Some(routed)
 }
 
 fn unknown_host(rule: &Object<DestinationRule>) -> Message {
@@ -163,10 +187,21 @@ mod tests {
         apiVersion: v1\nkind: Pod\nmetadata: {name: q, namespace: shop, labels: {app: other, version: v2}}\nspec: {containers: [{name: app}]}\n---\n\
         apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: shop}\nspec: {hosts: [a.io], endpoints: [{address: 1.1.1.1, labels: {version: v3}}]}\n---\n";
 
+    const ROUTES: &str = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: shop}\nspec:\n  hosts: [cart]\n  http:\n  - route:\n    - destination: {host: cart, subset: s}\n    - destination: {host: a.io, subset: s}\n";
+
     fn rule(host: &str, labels: &str) -> String {
         format!(
-            "{HEAD}apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: d, namespace: shop}}\nspec:\n  host: {host}\n  subsets:\n  - name: s\n    labels: {labels}\n"
+            "{HEAD}apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: d, namespace: shop}}\nspec:\n  host: {host}\n  subsets:\n  - name: s\n    labels: {labels}\n{ROUTES}"
         )
+    }
+
+    #[test]
+    fn an_empty_subset_that_no_route_leads_to_harms_nobody() {
+        let yaml = rule("cart", "{version: v2}").replace(ROUTES, "");
+        assert!(findings(&CHECK, &yaml).is_empty());
+        let mut input = Input { files_alone: true, ..Input::default() };
+        crate::input::load(&mut input, "test.yaml", yaml, "default");
+        assert_eq!(run(&input).len(), 1, "files do not tell who routes to it");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::input::{Input, load};
 use crate::message::Message;
 
 fn read(text: &str) -> Input {
-    let mut input = Input::default();
+    let mut input = Input { files_alone: true, ..Input::default() };
     let errors = load(&mut input, "f.yaml", text.to_owned(), "default");
     assert!(errors.is_empty(), "{errors:?}: {text}");
     input
