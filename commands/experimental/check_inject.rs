@@ -1,6 +1,7 @@
 //! `check-inject`: which injection webhooks would take a pod, and the reason of each.
 
 use clap::Args;
+use sagene_manifest::render::is_deactivated;
 use serde_json::{Map, Value};
 
 use super::selector::unmet;
@@ -87,7 +88,7 @@ fn verdict(injector: &Injector, namespace: &Map<String, Value>, pod: &Map<String
     let webhooks = injector.object.get("webhooks").and_then(Value::as_array);
     let mut reasons: Vec<String> = Vec::new();
     for webhook in webhooks.into_iter().flatten() {
-        if text(webhook, "/namespaceSelector/matchLabels/istio.io~1deactivated") == "never-match" {
+        if is_deactivated(webhook) {
             return (false, "The injection webhook is deactivated, and will never match labels.".to_owned());
         }
         let of_namespace = unmet(&webhook["namespaceSelector"], namespace);

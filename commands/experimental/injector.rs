@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use sagene_manifest::render::is_deactivated;
 use serde_json::Value;
 
 use crate::context::Context;
@@ -59,7 +60,7 @@ impl InjectorCommand {
         for injector in &injectors {
             let name = if injector.tag.is_empty() { &injector.revision } else { &injector.tag };
             let mut follow = followers(&namespaces, name);
-            if deactivated(injector) {
+            if is_deactivated(&injector.object["webhooks"][0]) {
                 follow.clear();
             }
             let follow = if follow.is_empty() { "DOES NOT AUTOINJECT".to_owned() } else { follow.join(",") };
@@ -73,10 +74,6 @@ impl InjectorCommand {
         output::data(&table.render());
         Ok(Exit::Success)
     }
-}
-
-fn deactivated(injector: &Injector) -> bool {
-    text(&injector.object, "/webhooks/0/namespaceSelector/matchLabels/istio.io~1deactivated") == "never-match"
 }
 
 /// The revision that injects a namespace; `MISSING/<name>` when it names one that is not installed.

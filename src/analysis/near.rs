@@ -40,23 +40,8 @@ fn distance(left: &str, right: &str, limit: usize) -> Option<usize> {
     if left.len() > LONGEST || right.len() > LONGEST || left.len().abs_diff(right.len()) > limit * 4 {
         return None;
     }
-    let left: Vec<char> = left.chars().map(|character| character.to_ascii_lowercase()).collect();
-    let right: Vec<char> = right.chars().map(|character| character.to_ascii_lowercase()).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut previous: Vec<usize> = (0..=right.len()).collect();
-    for (row, letter) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, other) in right.iter().enumerate() {
-            let replaced = previous[column] + usize::from(letter != other);
-            let mut least = replaced.min(previous[column + 1] + 1).min(current[column] + 1);
-            if row > 0 && column > 0 && *letter == right[column - 1] && left[row - 1] == *other {
-                least = least.min(before[column - 1] + 1);
-            }
-            current.push(least);
-        }
-        before = std::mem::replace(&mut previous, current);
-    }
-    previous.last().copied().filter(|distance| *distance <= limit)
+    let found = strsim::osa_distance(&left.to_ascii_lowercase(), &right.to_ascii_lowercase());
+    (found <= limit).then_some(found)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::profile::Installation;
 pub use base::reader;
 pub use labels::{COMPONENT_LABEL, MANAGED_LABEL, OWNER_LABEL, OWNER_NAMESPACE_LABEL, VERSION_LABEL};
 pub use order::sort;
-pub use webhook::{deactivated, default_validator, injector, revision_tag, tag_service};
+pub use webhook::{deactivated, default_validator, injector, is_deactivated, revision_tag, tag_service};
 
 /// A part of an installation, in the order of dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,6 +7,7 @@ pub mod destination_rule;
 pub mod endpoint;
 pub mod gateway;
 pub mod gateway_api;
+pub mod grpc_status;
 pub mod hostname;
 pub mod labels;
 pub mod mesh;

@@ -3,10 +3,10 @@
 /// The candidate that differs least from `word`, if it differs little.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let wanted = plain(word);
-    let most = (wanted.len() / 3).clamp(1, 3);
+    let most = (wanted.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&wanted, &plain(candidate), most), candidate))
+        .map(|candidate| (strsim::levenshtein(&wanted, &plain(candidate)), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -18,30 +18,12 @@ pub(crate) fn hint<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>
 }
 
 /// Without case and separators: `connect_timeout` is `connectTimeout`.
-fn plain(word: &str) -> Vec<char> {
+fn plain(word: &str) -> String {
     word.chars()
         .filter(|character| !matches!(character, '_' | '-'))
         .flat_map(char::to_lowercase)
         .take(64)
         .collect()
-}
-
-/// Insertions, deletions and replacements from one word to the other; more than `most` where that is certain early.
-fn distance(left: &[char], right: &[char], most: usize) -> usize {
-    if left.len().abs_diff(right.len()) > most {
-        return most + 1;
-    }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, from) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (position, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[position + 1];
-            row[position + 1] = replaced.min(diagonal + 1).min(row[position] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

@@ -161,26 +161,11 @@ fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 /// The path, with the nearest known one when it is near enough to be meant.
 fn named<S: AsRef<str>>(path: &str, known: impl Iterator<Item = S>) -> String {
-    let best =
-        known.map(|candidate| (distance(path, candidate.as_ref()), candidate.as_ref().to_owned())).min();
+    let best = known
+        .map(|candidate| (strsim::levenshtein(path, candidate.as_ref()), candidate.as_ref().to_owned()))
+        .min();
     match best {
         Some((distance, candidate)) if distance <= 3 => format!("{path:?} (did you mean {candidate:?}?)"),
         _ => format!("{path:?}"),
     }
-}
-
-/// Edit distance, characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, character) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in right.iter().enumerate() {
-            let substitute = diagonal + usize::from(character != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = substitute.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
 }

@@ -41,6 +41,12 @@ fn deactivate(entry: &mut Value) {
     entry["objectSelector"] = never;
 }
 
+/// Whether a webhook was made to select nothing.
+#[must_use]
+pub fn is_deactivated(webhook: &Value) -> bool {
+    webhook["namespaceSelector"]["matchLabels"]["istio.io/deactivated"] == "never-match"
+}
+
 /// The webhook configuration of the default revision as it is in a cluster, made to select nothing: the tag `default` takes its
 /// place. Without what the server added, so that it can be applied.
 #[must_use]

@@ -2,31 +2,11 @@
 
 use sagene_api::istio::networking::common::Percent;
 use sagene_api::istio::networking::virtual_service::HttpFaultInjection;
+use sagene_model::grpc_status;
 
 use super::super::Report;
 use super::super::common::{duration, percent};
 use crate::path::FieldPath;
-
-/// Names of gRPC's status codes, in their order.
-const GRPC_STATUS: &[&str] = &[
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// A share with decimals.
 pub(super) fn share(report: &mut Report, path: &FieldPath, percent: Option<&Percent>) {
@@ -55,12 +35,15 @@ pub(super) fn faults(report: &mut Report, path: &FieldPath, fault: &HttpFaultInj
             );
         }
         if let Some(status) = &abort.grpc_status {
-            let known = GRPC_STATUS.contains(&status.as_str())
-                || status.parse::<usize>().is_ok_and(|number| number < GRPC_STATUS.len());
+            let known = grpc_status::NAMES.contains(&status.as_str())
+                || status.parse::<usize>().is_ok_and(|number| number < grpc_status::NAMES.len());
             report.require(
                 known,
                 &path.key("grpcStatus"),
-                &format!("gRPC status {status:?} is not supported; use one of {}", GRPC_STATUS.join(", ")),
+                &format!(
+                    "gRPC status {status:?} is not supported; use one of {}",
+                    grpc_status::NAMES.join(", ")
+                ),
             );
         }
         if let Some(other) = &abort.http2_error {

@@ -2,33 +2,13 @@
 
 use sagene_api::istio::networking::common::Percent;
 use sagene_api::istio::networking::virtual_service::HttpFaultInjection;
+use sagene_model::grpc_status;
 
 use super::super::proto::{Any, any, duration, fraction, http, types};
 use envoy_types::pb::envoy::extensions::filters::common::fault::v3::{
     FaultDelay, fault_delay::FaultDelaySecifier,
 };
 use http::fault::v3::{FaultAbort, HttpFault, fault_abort::ErrorType};
-
-/// Names of gRPC's status codes, by number.
-const GRPC_STATUS: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// The fault filter's configuration for a route; `None` where it injects nothing.
 pub(super) fn fault(injection: &HttpFaultInjection) -> Option<Any> {
@@ -61,7 +41,7 @@ pub(super) fn fault(injection: &HttpFaultInjection) -> Option<Any> {
 }
 
 fn grpc_status(text: &str) -> Option<u32> {
-    let by_name = GRPC_STATUS.iter().position(|name| name.eq_ignore_ascii_case(text));
+    let by_name = grpc_status::NAMES.iter().position(|name| name.eq_ignore_ascii_case(text));
     by_name.and_then(|number| u32::try_from(number).ok()).or_else(|| text.parse().ok())
 }
 
