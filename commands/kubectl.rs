@@ -3,6 +3,7 @@
 mod api_resources;
 mod apply;
 mod column;
+mod config;
 mod create;
 mod delete;
 mod describe;
@@ -11,9 +12,11 @@ mod get;
 mod jsonpath;
 mod label;
 mod logs;
+mod patch;
 mod pods;
 mod port_forward;
 mod rollout;
+mod run_pod;
 mod scale;
 mod session;
 mod target;
@@ -89,6 +92,12 @@ enum Command {
     PortForward(port_forward::PortForward),
     /// Create objects from a file, or a namespace
     Create(create::Create),
+    /// Change fields of objects
+    Patch(patch::Patch),
+    /// Run an image in a pod
+    Run(run_pod::Run),
+    /// Contexts of the kubeconfig
+    Config(config::Config),
     /// List the resource types of the server
     ApiResources(api_resources::ApiResources),
     /// Show client and server version
@@ -119,6 +128,9 @@ pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
     globals.impersonate = given.impersonate.or(globals.impersonate);
     globals.embedded |= given.embedded;
     let context = Context::new(globals);
+    if let Command::Config(config) = kubectl.command {
+        return config.run(&context);
+    }
     crate::runtime::block_on(async move {
         let session = Session::open(&context).await?;
         kubectl.command.run(&session).await
@@ -128,6 +140,8 @@ pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
 impl Command {
     async fn run(self, session: &Session) -> Outcome {
         match self {
+            // It needs no session and ran without one.
+            Self::Config(_) => Ok(Exit::Success),
             Self::Apply(command) => command.run(session).await,
             Self::Get(command) => command.run(session).await,
             Self::Delete(command) => command.run(session).await,
@@ -141,6 +155,8 @@ impl Command {
             Self::Scale(command) => command.run(session).await,
             Self::PortForward(command) => command.run(session).await,
             Self::Create(command) => command.run(session).await,
+            Self::Patch(command) => command.run(session).await,
+            Self::Run(command) => command.run(session).await,
             Self::ApiResources(command) => command.run(session).await,
             Self::Version(command) => command.run(session).await,
         }

@@ -55,7 +55,10 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
     match program {
         Some(name @ ("pilot-agent" | "pilot-discovery")) => return role(name, &arguments[1..]),
         // Pods of an image with curl find this program by that name; what follows is curl's, `--help` too.
-        Some(name @ ("curl" | "sleep")) => return Some(run_sample(name, text_of(&arguments[1..]))),
+        Some(name @ ("curl" | "fortio" | "gunicorn" | "nc" | "nginx" | "sleep")) => {
+            return Some(run_sample(name, text_of(&arguments[1..])));
+        }
+        Some("go-httpbin") => return Some(run_sample("httpbin", text_of(&arguments[1..]))),
         _ => {}
     }
     let name = arguments.get(1)?.to_str()?;

@@ -57,6 +57,17 @@ impl Source {
         Ok(embedded::kubeconfig().map(Self::Embedded))
     }
 
+    /// The kubeconfig that commands with these flags use; of several in `KUBECONFIG` the first that exists.
+    pub(crate) fn file(globals: &Globals) -> Option<PathBuf> {
+        if let Some(path) = globals.kubeconfig.as_deref().filter(|path| !path.is_empty()) {
+            return Some(PathBuf::from(path)).filter(|path| path.exists());
+        }
+        match Self::find(globals) {
+            Ok(Some(Self::Embedded(path))) => Some(path),
+            _ => ambient_files().0.into_iter().find(|path| path.exists()),
+        }
+    }
+
     /// This machine's embedded cluster, if it ever ran.
     pub(crate) fn embedded() -> Option<Self> {
         embedded::kubeconfig().map(Self::Embedded)
@@ -88,14 +99,7 @@ impl Source {
 
     /// `KUBECONFIG` (a list of files is merged) or the user's default file. A file without contexts counts as absent.
     fn ambient() -> Result<Option<Self>, Failure> {
-        let (paths, origin): (Vec<PathBuf>, _) =
-            match std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
-                Some(list) => (std::env::split_paths(&list).collect(), "KUBECONFIG"),
-                None => match std::env::home_dir() {
-                    Some(home) => (vec![home.join(".kube/config")], "~/.kube/config"),
-                    None => return Ok(None),
-                },
-            };
+        let (paths, origin) = ambient_files();
         let mut merged: Option<Kubeconfig> = None;
         for path in paths.iter().filter(|path| path.exists()) {
             let next = read(path)?;
@@ -154,6 +158,17 @@ impl Source {
     /// For messages.
     pub(crate) fn description(&self, address: &Uri) -> String {
         format!("{} ({address})", self.name())
+    }
+}
+
+/// Where kubeconfigs are looked for without flags, and how messages call it.
+fn ambient_files() -> (Vec<PathBuf>, &'static str) {
+    match std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
+        Some(list) => (std::env::split_paths(&list).collect(), "KUBECONFIG"),
+        None => (
+            std::env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect(),
+            "~/.kube/config",
+        ),
     }
 }
 

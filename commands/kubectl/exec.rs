@@ -63,7 +63,7 @@ impl Exec {
 }
 
 /// Copies the streams until the program ends.
-async fn attach(mut process: AttachedProcess, tty: bool) -> Result<Option<Status>, Failure> {
+pub(super) async fn attach(mut process: AttachedProcess, tty: bool) -> Result<Option<Status>, Failure> {
     let status = process.take_status();
     if tty && let Some(mut sizes) = process.terminal_size() {
         let (height, width) = super::terminal::size();

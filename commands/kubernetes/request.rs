@@ -130,6 +130,24 @@ impl Objects {
         self.client.request(body(request, serialized(patch)?)?).await
     }
 
+    /// A patch of any kind: its media type and what it says.
+    pub(crate) async fn patch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+        subresource: &str,
+        (media_type, patch): (&str, &Value),
+        query: &[(&str, &str)],
+    ) -> Result<Value, Error> {
+        let mut path = resource.object(namespace, name);
+        if !subresource.is_empty() {
+            path = format!("{path}/{subresource}");
+        }
+        let request = Request::patch(with_query(path, query)).header(header::CONTENT_TYPE, media_type);
+        self.client.request(body(request, serialized(patch)?)?).await
+    }
+
     /// Deletes an object. `Ok(None)` when it was not there.
     pub(crate) async fn delete(
         &self,

@@ -6,12 +6,16 @@
 mod bookinfo;
 mod curl;
 mod ext_authz;
+mod fortio;
 mod headers;
 mod helloworld;
 mod httpbin;
 mod image;
+mod netcat;
+mod nginx;
 mod serve;
 mod tcp_echo;
+mod tornado;
 
 pub use image::{Sample, by_image};
 
@@ -61,6 +65,11 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "helloworld" => helloworld::run(arguments).await?,
         "httpbin" => httpbin::run(arguments).await?,
         "tcp-echo" => tcp_echo::run(arguments).await?,
+        "tornado" => tornado::run(arguments).await?,
+        "nginx" => nginx::run(arguments).await?,
+        "gunicorn" => httpbin::run_by_gunicorn(arguments).await?,
+        "fortio" => return fortio::run(arguments).await,
+        "nc" => return Ok(netcat::run(arguments).await),
         "curl" => return Ok(curl::run(arguments).await),
         "sleep" => serve::stopped().await,
         other => return Err(SampleError::Unknown { name: other.to_owned() }),

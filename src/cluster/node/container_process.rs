@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use super::container_spec::{ContainerSpec, ProgramSpec};
+use super::container_spec::{ContainerSpec, PROGRAM_PATH, ProgramSpec};
 
 /// Exit code of a container whose program could not be started, as container runtimes have it.
 pub(crate) const START_ERROR: u8 = 128;
@@ -114,6 +114,17 @@ fn execute(program: &ProgramSpec) -> StartError {
     }
 }
 
+/// This program under one of the names that the image gives it, where the image has it in another folder: `/usr/bin/fortio`.
+fn own_name(name: &str) -> Option<PathBuf> {
+    let path = Path::new(name);
+    if !path.is_absolute() || path.exists() {
+        return None;
+    }
+    let ours = Path::new(root_filesystem::NAMES_DIRECTORY).join(path.file_name()?);
+    let is_ours = std::fs::read_link(&ours).is_ok_and(|target| target == Path::new(PROGRAM_PATH));
+    is_ours.then_some(ours)
+}
+
 fn prepare(program: &ProgramSpec) -> Result<Command, StartError> {
     let Some((name, arguments)) = program.arguments.split_first() else {
         return Err(StartError::NotFound(String::new()));
@@ -125,7 +136,7 @@ fn prepare(program: &ProgramSpec) -> Result<Command, StartError> {
     std::env::set_current_dir(directory)
         .map_err(StartError::step(format!("change to the working directory {directory}")))?;
     privileges::drop(program)?;
-    let mut command = Command::new(name);
+    let mut command = Command::new(own_name(name).as_deref().unwrap_or(Path::new(name)));
     command.args(arguments).env_clear().envs(program.environment.iter().map(|(name, value)| (name, value)));
     Ok(command)
 }

@@ -70,9 +70,15 @@ pub(crate) fn resolve(container: &Container) -> Result<Image, UnknownImage> {
 /// Names under which this program is found in `/usr/local/bin` of a container of this image.
 pub(crate) fn program_names(container: &Container) -> Vec<String> {
     let mut names: Vec<String> = ["sagene", "pilot-agent", "pilot-discovery"].map(str::to_owned).to_vec();
-    if samples::by_image(&container.image).is_some_and(|sample| sample.applet == "curl") {
-        names.push("curl".to_owned());
-    }
+    let brought: &[&str] = match samples::by_image(&container.image).map(|sample| sample.applet) {
+        Some("curl") => &["curl", "nc"],
+        Some("sleep" | "nc") => &["nc"],
+        Some("fortio") => &["fortio"],
+        Some("httpbin") => &["gunicorn", "go-httpbin"],
+        Some("nginx") => &["nginx"],
+        _ => &[],
+    };
+    names.extend(brought.iter().map(|name| (*name).to_owned()));
     names
 }
 
@@ -117,7 +123,7 @@ mod tests {
             arguments(container("curlimages/curl", &["/bin/sleep", "infinity"], &[])),
             ["/bin/sleep", "infinity"]
         );
-        let error = resolve(&container("nginx:1.27", &[], &[])).unwrap_err();
+        let error = resolve(&container("mongo:7", &[], &[])).unwrap_err();
         assert!(error.to_string().contains("Set `command`"));
     }
 }

@@ -3,6 +3,7 @@
 //! The two differ in one thing: go-httpbin writes every header and parameter as a list, httpbin (`--flat`) as one string.
 
 mod echo;
+mod log;
 mod respond;
 
 use std::sync::Arc;
@@ -25,7 +26,17 @@ pub(super) enum Style {
 pub(super) async fn run(arguments: &[String]) -> Result<(), SampleError> {
     let style =
         if arguments.iter().any(|argument| argument == "--flat") { Style::Flat } else { Style::Lists };
-    serve(port("httpbin", arguments, 8080)?, routes(style)).await
+    serve(port("httpbin", arguments, 8080)?, log::logged(routes(style), style)).await
+}
+
+/// `gunicorn --access-logfile - -b 0.0.0.0:80 httpbin:app`, the command line of the older image.
+pub(super) async fn run_by_gunicorn(arguments: &[String]) -> Result<(), SampleError> {
+    let bind = arguments.windows(2).find(|pair| matches!(pair[0].as_str(), "-b" | "--bind"));
+    let text = bind.and_then(|pair| pair[1].rsplit(':').next()).unwrap_or("8000");
+    let port = port("gunicorn", &[text.to_owned()], 8000)?;
+    let logs = arguments.iter().any(|argument| argument.starts_with("--access-logfile"));
+    let routes = routes(Style::Flat);
+    serve(port, if logs { log::logged(routes, Style::Flat) } else { routes }).await
 }
 
 fn routes(style: Style) -> Router {

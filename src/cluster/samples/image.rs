@@ -8,11 +8,16 @@ pub(super) const APPLETS: &[&str] = &[
     "bookinfo-reviews",
     "curl",
     "ext-authz",
+    "fortio",
+    "gunicorn",
     "helloworld",
     "httpbin",
     "jaeger",
+    "nc",
+    "nginx",
     "sleep",
     "tcp-echo",
+    "tornado",
 ];
 
 /// An applet with what its image would have brought along.
@@ -72,6 +77,10 @@ pub fn by_image(image: &str) -> Option<Sample> {
         "httpbin" => sample("httpbin", &["80", "--flat"], &[]),
         "tcp-echo-server" => sample("tcp-echo", &["9000"], &[]),
         "ext-authz" => sample("ext-authz", &[], &[]),
+        "fortio" => sample("fortio", &["server"], &[]),
+        "nginx" => sample("nginx", &[], &[]),
+        "netcat" => sample("nc", &[], &[]),
+        "tornado-websocket-example" => sample("tornado", &["8888"], &[]),
         "all-in-one" | "jaeger" | "zipkin" | "zipkin-slim" => sample("jaeger", &[], &[]),
         "curl" => sample("curl", &[], &[]),
         "sleep" => sample("sleep", &[], &[]),
@@ -102,7 +111,7 @@ mod tests {
             assert_eq!(sample.applet, "bookinfo-reviews");
             assert!(sample.environment.contains(&("STAR_COLOR", "black")));
         }
-        assert_eq!(by_image("nginx"), None);
-        assert_eq!(by_image("examples-bookinfo-reviews-v2/nginx"), None);
+        assert_eq!(by_image("mongo"), None);
+        assert_eq!(by_image("examples-bookinfo-reviews-v2/mongo"), None);
     }
 }

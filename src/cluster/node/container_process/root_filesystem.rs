@@ -15,7 +15,7 @@ use crate::node::container_spec::{MountSpec, PROGRAM_PATH, RootSpec};
 const OWN: [&str; 4] = ["dev", "proc", "tmp", "run"];
 
 /// Where the names of this program go.
-const NAMES_DIRECTORY: &str = "/usr/local/bin";
+pub(super) const NAMES_DIRECTORY: &str = "/usr/local/bin";
 
 /// Builds the file system and makes it the process's root. The process must be in a mount namespace of its own and be the first of
 /// its PID namespace.
