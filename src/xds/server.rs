@@ -20,8 +20,7 @@ use envoy_types::pb::envoy::{
 };
 use futures::future::BoxFuture;
 use http::{Request, request::Parts};
-use tonic::{Status, Streaming, body::Body, codec::Codec};
-use tonic_prost::ProstCodec;
+use tonic::{Status, body::Body};
 
 use crate::{
     ResourceSet,
@@ -30,9 +29,11 @@ use crate::{
 
 mod body;
 mod connection;
+mod requests;
 mod stream;
 
 pub use connection::{Connection, Connections, TypeStatus};
+use requests::{RequestBody, Requests};
 pub use stream::RemoteAddress;
 
 /// How a control plane fills the protocol with life.
@@ -113,11 +114,7 @@ impl<H: Handler> DiscoveryService<H> {
         Self { handler, connections, limits }
     }
 
-    fn open<B>(&self, request: Request<B>) -> http::Response<Body>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    fn open<B: RequestBody>(&self, request: Request<B>) -> http::Response<Body> {
         let (parts, body) = request.into_parts();
         if self.connections.len() >= self.limits.max_streams {
             return Status::resource_exhausted("too many discovery streams").into_http();
@@ -139,11 +136,11 @@ impl<H: Handler> DiscoveryService<H> {
         let limit = self.limits.max_request;
         let task = match protocol {
             Protocol::Delta => {
-                let requests = decode::<DeltaDiscoveryRequest, B>(body, limit);
+                let requests = Requests::<DeltaDiscoveryRequest, B>::new(body, limit);
                 sagene_base::task::spawn("discovery stream", worker.run(requests))
             }
             Protocol::StateOfTheWorld => {
-                let requests = decode::<DiscoveryRequest, B>(body, limit);
+                let requests = Requests::<DiscoveryRequest, B>::new(body, limit);
                 sagene_base::task::spawn("discovery stream", worker.run(requests))
             }
         };
@@ -157,21 +154,7 @@ impl<H: Handler> DiscoveryService<H> {
     }
 }
 
-fn decode<M, B>(body: B, limit: usize) -> Streaming<M>
-where
-    M: prost::Message + Default + Send + 'static,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let decoder = ProstCodec::<M, M>::default().decoder();
-    Streaming::new_request(decoder, body, None, Some(limit))
-}
-
-impl<H: Handler, B> tower::Service<Request<B>> for DiscoveryService<H>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+impl<H: Handler, B: RequestBody> tower::Service<Request<B>> for DiscoveryService<H> {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;

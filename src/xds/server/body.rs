@@ -92,6 +92,10 @@ impl ResponseBody {
                 self.pieces.push_front(next);
             }
         }
+        if self.pieces.is_empty() {
+            // A response has two pieces for each of its resources; most streams are silent after it for a long time.
+            self.pieces = VecDeque::new();
+        }
         piece.freeze()
     }
 

@@ -11,12 +11,13 @@ use envoy_types::pb::envoy::{
 };
 use http::request::Parts;
 use sagene_base::backoff::random_fraction;
-use tonic::{Status, Streaming};
+use tonic::Status;
 use tracing::debug;
 
 use super::{
     Connection, Connections, Handler, Limits,
     body::{Outgoing, Sender},
+    requests::{RequestBody, Requests},
 };
 use crate::{
     ResourceSet,
@@ -36,7 +37,7 @@ pub(super) struct Worker<H: Handler> {
 }
 
 /// A request of either protocol.
-pub(super) trait AnyRequest: Send + 'static {
+pub(super) trait AnyRequest: prost::Message + Default + 'static {
     fn node(&mut self) -> Option<Node>;
     fn type_url(&self) -> &str;
     fn names(&self) -> &[String];
@@ -81,7 +82,7 @@ impl AnyRequest for DeltaDiscoveryRequest {
 }
 
 impl<H: Handler> Worker<H> {
-    pub(super) async fn run<R: AnyRequest>(self, mut requests: Streaming<R>) {
+    pub(super) async fn run<R: AnyRequest, B: RequestBody>(self, mut requests: Requests<R, B>) {
         let status = match self.admit(&mut requests).await {
             Ok((connection, first)) => {
                 self.connections.add(connection.clone());
@@ -99,9 +100,9 @@ impl<H: Handler> Worker<H> {
         let _ = self.responses.send(Outgoing::End(status)).await;
     }
 
-    async fn admit<R: AnyRequest>(
+    async fn admit<R: AnyRequest, B: RequestBody>(
         &self,
-        requests: &mut Streaming<R>,
+        requests: &mut Requests<R, B>,
     ) -> Result<(Arc<Connection<H::Peer>>, R), Status> {
         let first = tokio::time::timeout(FIRST_REQUEST, requests.message()).await;
         let mut first = first
@@ -116,11 +117,11 @@ impl<H: Handler> Worker<H> {
         Ok((Arc::new(connection), first))
     }
 
-    async fn serve<R: AnyRequest>(
+    async fn serve<R: AnyRequest, B: RequestBody>(
         &self,
         connection: &Arc<Connection<H::Peer>>,
         first: R,
-        requests: &mut Streaming<R>,
+        requests: &mut Requests<R, B>,
     ) -> Result<(), Status> {
         let tag = format!("{:x}", fresh_tag());
         let mut session = Session::new(self.protocol, tag);
