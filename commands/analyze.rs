@@ -4,8 +4,9 @@ mod clusters;
 mod fix;
 mod live;
 mod report;
-mod sources;
+pub(crate) mod sources;
 mod summary;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use sagene_analysis::checks::{self, Check};
 use sagene_analysis::filter::{Filter, Suppression, reaches};
+use sagene_analysis::incremental::Analysis;
 use sagene_analysis::input::LoadError;
 use sagene_analysis::{Code, Input, Level, Message};
 use sagene_model::Kind;
@@ -75,6 +77,9 @@ pub(crate) struct AnalyzeCommand {
     /// How long reading the clusters may take
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::duration)]
     timeout: Duration,
+    /// Go on after the first findings: say which come and which go as the cluster changes
+    #[arg(short, long, conflicts_with_all = ["fix", "remote_contexts"])]
+    watch: bool,
     /// Show how to change the files so that findings with one safe answer are gone
     #[arg(long)]
     fix: bool,
@@ -112,6 +117,12 @@ impl AnalyzeCommand {
         }
         if self.fix && self.files.is_empty() {
             return Err(Failure::usage("--fix changes files: name those to fix"));
+        }
+        if self.watch && !self.use_kube {
+            return Err(Failure::usage("--watch follows a cluster: leave --use-kube=false out"));
+        }
+        if self.watch && self.output.is_some_and(|format| !format.is_for_people()) {
+            return Err(Failure::usage("--watch prints findings as they come: -o log or -o source"));
         }
         if !self.use_kube && self.files.is_empty() {
             return Err(Failure::usage("--use-kube=false needs files to analyze"));
@@ -159,14 +170,20 @@ impl AnalyzeCommand {
         Ok(checks::ALL.iter().filter(wanted).collect())
     }
 
-    async fn analyze(self, context: &Context, mut filter: Filter, checks: &[&Check]) -> Outcome {
+    async fn analyze(self, context: &Context, mut filter: Filter, checks: &[&'static Check]) -> Outcome {
         let mut subject = Subject::default();
+        let mut followed = None;
         let mut namespace = context.globals.namespace.clone().filter(|name| !name.is_empty());
         if self.use_kube {
-            let cluster = context.cluster().await?;
+            let reading = async {
+                let cluster = context.cluster().await?;
+                let listed = clusters::read(context, &cluster, &self, checks, &mut subject).await?;
+                Ok::<_, Failure>((cluster, listed))
+            };
+            let (cluster, listed) =
+                tokio::time::timeout(self.timeout, reading).await.map_err(|_| self.too_slow())??;
             namespace.get_or_insert_with(|| cluster.default_namespace.clone());
-            let reading = clusters::read(context, &cluster, &self, checks, &mut subject);
-            tokio::time::timeout(self.timeout, reading).await.map_err(|_| self.too_slow())??;
+            followed = Some((cluster.client, listed));
         }
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let read = sources::load(&self.files, &mut subject.input, &namespace)?;
@@ -190,7 +207,20 @@ impl AnalyzeCommand {
         report::print(format, &subject.input, &shown)?;
         let summary =
             Summary { subject: &subject, messages: &messages, elsewhere: &elsewhere, namespace: &namespace };
-        Ok(self.verdict(format, &summary))
+        let verdict = self.verdict(format, &summary);
+        match followed.filter(|_| self.watch) {
+            Some((client, listed)) => {
+                let analysis = Analysis::new(subject.input, checks.to_vec());
+                let shows = |message: &Message| message.level() <= self.output_threshold;
+                let left = watch::follow(&client, listed, analysis, &filter, &shows, format).await?;
+                Ok(if reaches(&left, self.failure_threshold) {
+                    Exit::AnalyzerFoundIssues
+                } else {
+                    Exit::Success
+                })
+            }
+            None => Ok(verdict),
+        }
     }
 
     /// Shows the changes, or makes them; the exit code tells of what is found before them, or after.
@@ -238,6 +268,7 @@ impl AnalyzeCommand {
             (data("meshNetworks"), data("mesh"), format!("ConfigMap {name}"));
         if let Some(path) = &self.mesh_config_file {
             mesh = files::read(path, false)?.pop().map(|file| file.text);
+            input.mesh_config_is_of_file = true;
             origin.clone_from(path);
         }
         if let Some(mesh) = mesh {
@@ -345,10 +376,7 @@ impl AnalyzeCommand {
 
 /// By its name, or by its beginning as far as it is a whole part: `schema.ValidationAnalyzer` stands for those of all kinds.
 fn matches(check: &Check, name: &str) -> bool {
-    let whole = |longer: &str, shorter: &str| {
-        longer.strip_prefix(shorter).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    whole(check.name, name) || (check.name.starts_with("schema.") && whole(name, check.name))
+    check.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn list_analyzers() -> Exit {

@@ -1,12 +1,12 @@
 //! `validate`: checks manifests against the schemas and rules of their kinds, with no cluster.
 
 use clap::Args;
-use sagene_analysis::input::{LoadError, load};
+use sagene_analysis::input::{LoadError, load_bytes};
 use sagene_analysis::{Input, Level, Message, ObjectRef};
 use sagene_manifest::profile::{InstallRequest, SourceFile, resolve};
 
+use crate::analyze::sources;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::files;
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -20,9 +20,13 @@ impl ValidateCommand {
     pub(crate) fn run(&self) -> Outcome {
         let mut failed = 0;
         for path in &self.filename {
-            for file in files::read(path, true)? {
-                let findings = Findings::of(&file.name, file.text);
-                findings.report(&file.name);
+            let files = sources::files(path)?.files;
+            if files.is_empty() {
+                return Err(Failure::new(format!("{path} holds no .json, .yaml or .yml file")));
+            }
+            for file in files {
+                let findings = Findings::of(&file, sources::read(&file)?);
+                findings.report(&file);
                 failed += findings.errors.len();
             }
         }
@@ -41,10 +45,10 @@ struct Findings {
 }
 
 impl Findings {
-    fn of(name: &str, text: String) -> Self {
+    fn of(name: &str, text: Vec<u8>) -> Self {
         let mut input = Input::default();
         let mut errors: Vec<String> =
-            load(&mut input, name, text, "default").iter().map(LoadError::to_string).collect();
+            load_bytes(&mut input, name, text, "default").iter().map(LoadError::to_string).collect();
         let mut warnings = Vec::new();
         for message in sagene_analysis::validate(&input) {
             let into = if message.level() == Level::Error { &mut errors } else { &mut warnings };
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn every_line_names_file_place_object_and_field() {
         let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: networking.istio.io/v1\n  kind: Gateway\n  metadata: {name: g}\n  spec:\n    servrs: []\n---\napiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec: {profle: demo}\n---\na: [\n";
-        let found = Findings::of("f.yaml", text.to_owned());
+        let found = Findings::of("f.yaml", text.into());
         assert_eq!(found.errors.len(), 4, "{:#?}", found.errors);
         assert!(found.errors[0].starts_with("f.yaml:1"), "{:#?}", found.errors);
         assert!(
@@ -132,7 +136,7 @@ mod tests {
         let fine = Findings::of(
             "f.yaml",
             "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, name: http}]}\n"
-                .to_owned(),
+                .into(),
         );
         assert!(fine.errors.is_empty() && fine.warnings.is_empty());
     }

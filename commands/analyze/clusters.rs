@@ -5,6 +5,7 @@ use sagene_analysis::Input;
 use sagene_analysis::checks::Check;
 use serde_json::Value;
 
+use super::live::{Listed, Scope};
 use super::{AnalyzeCommand, Subject, live};
 use crate::context::{Cluster, Context, Source};
 use crate::exit::{Failure, chain};
@@ -17,29 +18,34 @@ const OWN_NAME: &str = "Kubernetes";
 /// Most of a Secret's clusters; a bound against mistakes.
 const MOST_CLUSTERS: usize = 64;
 
-/// Reads all clusters into `subject`.
+/// Reads all clusters into `subject`. Answers what was listed of the first, so that its changes can be followed.
 pub(super) async fn read(
     context: &Context,
     cluster: &Cluster,
     command: &AnalyzeCommand,
     checks: &[&Check],
     subject: &mut Subject,
-) -> Result<(), Failure> {
+) -> Result<Vec<Listed>, Failure> {
     let istio_namespace = &context.globals.istio_namespace;
-    let withheld = live::read(&cluster.client, istio_namespace, checks, &mut subject.input).await?;
+    let own = context.namespace(cluster);
+    let namespace = (!command.all_namespaces).then_some(own.as_str());
+    let scope = Scope { istio_namespace, namespace, follow: command.watch };
+    let withheld = live::read(&cluster.client, scope, checks, &mut subject.input).await?;
     subject.notes.extend(withheld.notes(checks, &cluster.description, command.verbose));
     if command.revision.is_none() {
         let revision = default_revision(&subject.input);
         subject.input.retain_revision(&revision);
     }
-    let remotes = if command.remote_contexts.is_empty() {
+    let remotes = if command.watch {
+        Vec::new()
+    } else if command.remote_contexts.is_empty() {
         of_secrets(context, cluster, subject).await?
     } else {
         of_contexts(context, &command.remote_contexts).await?
     };
     for (name, remote) in remotes {
         let mut input = Input { cluster: name.clone(), ..Input::default() };
-        match live::read(&remote.client, istio_namespace, checks, &mut input).await {
+        match live::read(&remote.client, scope, checks, &mut input).await {
             Ok(withheld) => {
                 subject.notes.extend(withheld.notes(checks, &format!("cluster {name}"), command.verbose));
             }
@@ -58,7 +64,7 @@ pub(super) async fn read(
     if !subject.others.is_empty() {
         OWN_NAME.clone_into(&mut subject.input.cluster);
     }
-    Ok(())
+    Ok(withheld.listed)
 }
 
 /// The revision that the tag `default` stands for.

@@ -2,19 +2,21 @@
 //!
 //! Secrets and Nodes are asked for only where some object refers to them; ConfigMaps and CustomResourceDefinitions by name.
 
+mod definitions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use kube::{Client, Error};
 use sagene_analysis::Input;
 use sagene_analysis::checks::Check;
-use sagene_analysis::needs;
+use sagene_analysis::needs::{self, Untyped};
 use sagene_model::Kind;
 use sagene_model::snapshot::Collected;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::kubernetes::{Objects, Resource, server_failure, with_query};
+use crate::kubernetes::{Objects, Resource, server_failure, text, with_query};
 
 /// Lists in flight at once.
 const PARALLEL: usize = 8;
@@ -22,21 +24,41 @@ const PARALLEL: usize = 8;
 const PAGE: &str = "500";
 /// Secrets that hold no certificate: releases of Helm and tokens, which are many and large.
 const SECRETS: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
-/// The CustomResourceDefinitions whose version matters.
-const DEFINITIONS: &[&str] = &[
-    "grpcroutes.gateway.networking.k8s.io",
-    "backendtlspolicies.gateway.networking.k8s.io",
-    "tlsroutes.gateway.networking.k8s.io",
-    "tcproutes.gateway.networking.k8s.io",
-];
+/// Where to look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// Namespace of the control plane.
+    pub(super) istio_namespace: &'a str,
+    /// The namespace whose findings are wanted; `None` for all. What may not be listed in all namespaces is listed here.
+    pub(super) namespace: Option<&'a str>,
+    /// Whether to read also what nothing refers to yet: changes will be followed.
+    pub(super) follow: bool,
+}
+
+/// A kind that was listed, so that its changes can be followed.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    /// What was listed.
+    pub(super) resource: Resource,
+    /// Where; `None` for all namespaces.
+    pub(super) namespace: Option<String>,
+    /// The state of the cluster that was seen.
+    pub(super) version: String,
+}
 
 /// What a cluster would not show.
 #[derive(Default)]
 pub(super) struct Withheld {
-    /// No permission to list them.
+    /// No permission to list them anywhere.
     forbidden: BTreeSet<Kind>,
+    /// Permission to list them in one namespace.
+    partly: BTreeSet<Kind>,
+    /// The same for kinds that are read as they were written.
+    forbidden_untyped: BTreeSet<&'static str>,
     /// Not known to the API server.
     unserved: BTreeSet<Kind>,
+    /// What was listed.
+    pub(super) listed: Vec<Listed>,
 }
 
 /// How to ask for a kind.
@@ -78,7 +100,7 @@ fn resource(kind: Kind) -> Option<Resource> {
 /// Reads what `checks` need into `input`. A kind that may not be read is noted there, so that nobody draws conclusions from its absence.
 pub(super) async fn read(
     client: &Client,
-    istio_namespace: &str,
+    scope: Scope<'_>,
     checks: &[&Check],
     input: &mut Input,
 ) -> Result<Withheld, Failure> {
@@ -86,19 +108,24 @@ pub(super) async fn read(
     let mut withheld = Withheld::default();
     let mut kinds = needs::of_all(checks);
     kinds.insert(Kind::Namespace);
+    // Of ConfigMaps only those of the control plane are asked for, by name.
+    kinds.remove(&Kind::ConfigMap);
     let later = [Kind::Secret, Kind::Node];
     let first: Vec<Kind> = kinds.iter().copied().filter(|kind| !later.contains(kind)).collect();
-    lists(&objects, first, input, &mut withheld).await?;
-    let referred =
-        later.into_iter().filter(|kind| kinds.contains(kind) && is_referred_to(*kind, input)).collect();
-    lists(&objects, referred, input, &mut withheld).await?;
-    if kinds.contains(&Kind::ConfigMap) || !checks.is_empty() {
-        maps(&objects, istio_namespace, input).await?;
+    lists(&objects, scope, first, input, &mut withheld).await?;
+    let referred = later
+        .into_iter()
+        .filter(|kind| kinds.contains(kind) && (scope.follow || is_referred_to(*kind, input)))
+        .collect();
+    lists(&objects, scope, referred, input, &mut withheld).await?;
+    maps(&objects, scope.istio_namespace, input, &mut withheld).await?;
+    let untyped: BTreeSet<Untyped> =
+        checks.iter().flat_map(|check| needs::untyped_of(check)).copied().collect();
+    for kind in untyped {
+        untyped_list(&objects, kind, input, &mut withheld).await?;
     }
-    if checks.iter().any(|check| check.name == "k8sgateway.CRDVersionAnalyzer") {
-        definitions(&objects, input).await;
-    }
-    input.unknown_kinds.extend(withheld.forbidden.iter().copied());
+    definitions::read(&objects, checks, input, &mut withheld).await;
+    input.unknown_kinds.extend(withheld.forbidden.iter().chain(&withheld.partly).copied());
     Ok(withheld)
 }
 
@@ -120,17 +147,24 @@ fn is_referred_to(kind: Kind, input: &Input) -> bool {
 
 async fn lists(
     objects: &Objects,
+    scope: Scope<'_>,
     kinds: Vec<Kind>,
     input: &mut Input,
     withheld: &mut Withheld,
 ) -> Result<(), Failure> {
     let wanted = kinds.into_iter().filter_map(|kind| Some((kind, resource(kind)?)));
     let mut answers = stream::iter(wanted)
-        .map(|(kind, resource)| async move { (kind, list(objects, &resource).await) })
+        .map(|(kind, resource)| async move { (kind, list_allowed(objects, scope, &resource).await) })
         .buffer_unordered(PARALLEL);
     while let Some((kind, answer)) = answers.next().await {
         match answer {
-            Ok(items) => items.into_iter().for_each(|item| input.insert_live(item)),
+            Ok((items, listed)) => {
+                items.into_iter().for_each(|item| input.insert_live(item));
+                if listed.namespace.is_some() {
+                    withheld.partly.insert(kind);
+                }
+                withheld.listed.push(listed);
+            }
             Err(Error::Api(status)) if status.code == 403 => {
                 withheld.forbidden.insert(kind);
             }
@@ -143,19 +177,39 @@ async fn lists(
     Ok(())
 }
 
+/// All objects of a kind or, where only that is allowed, those of the namespace in question.
+async fn list_allowed(
+    objects: &Objects,
+    scope: Scope<'_>,
+    resource: &Resource,
+) -> Result<(Vec<Value>, Listed), Error> {
+    let refused = match list(objects, resource, None).await {
+        Err(Error::Api(status)) if status.code == 403 => Error::Api(status),
+        answer => return answer,
+    };
+    match scope.namespace {
+        Some(namespace) if resource.namespaced => list(objects, resource, Some(namespace)).await,
+        _ => Err(refused),
+    }
+}
+
 /// All objects of a kind, a page at a time. Where the continuation has expired meanwhile, the list is asked for at once.
-async fn list(objects: &Objects, resource: &Resource) -> Result<Vec<Value>, Error> {
-    let fields = if resource.kind == "Secret" { SECRETS } else { "" };
+pub(super) async fn list(
+    objects: &Objects,
+    resource: &Resource,
+    namespace: Option<&str>,
+) -> Result<(Vec<Value>, Listed), Error> {
     let mut items = Vec::new();
-    let mut next = String::new();
+    let (mut next, mut version) = (String::new(), String::new());
+    let mut limit = PAGE;
     loop {
-        let limit = if next == "expired" { "" } else { PAGE };
-        let token = if limit.is_empty() { "" } else { &next };
-        let query = [("limit", limit), ("continue", token), ("fieldSelector", fields)];
-        let mut page = match objects.get_path(&with_query(resource.collection(None), &query), None).await {
+        let query = [("limit", limit), ("continue", &next), ("fieldSelector", fields(resource))];
+        let mut page = match objects.get_path(&with_query(resource.collection(namespace), &query), None).await
+        {
             Err(Error::Api(status)) if status.code == 410 && !limit.is_empty() => {
                 items.clear();
-                "expired".clone_into(&mut next);
+                next.clear();
+                limit = "";
                 continue;
             }
             answer => answer?,
@@ -163,21 +217,35 @@ async fn list(objects: &Objects, resource: &Resource) -> Result<Vec<Value>, Erro
         if let Value::Array(found) = page["items"].take() {
             items.extend(found);
         }
-        match page.pointer("/metadata/continue").and_then(Value::as_str) {
-            Some(token) if !token.is_empty() => token.clone_into(&mut next),
-            _ => break,
+        text(&page, "/metadata/resourceVersion").clone_into(&mut version);
+        match text(&page, "/metadata/continue") {
+            "" => break,
+            token => token.clone_into(&mut next),
         }
     }
-    for item in &mut items {
-        // Lists leave out what every item has in common.
-        item["apiVersion"] = json!(resource.api_version());
-        item["kind"] = json!(resource.kind);
-    }
-    Ok(items)
+    items.iter_mut().for_each(|item| name_type(item, resource));
+    let namespace = namespace.map(str::to_owned);
+    Ok((items, Listed { resource: resource.clone(), namespace, version }))
+}
+
+/// What of a kind is not asked for.
+pub(super) fn fields(resource: &Resource) -> &'static str {
+    if resource.kind == "Secret" { SECRETS } else { "" }
+}
+
+/// Lists leave out what every item has in common.
+pub(super) fn name_type(item: &mut Value, resource: &Resource) {
+    item["apiVersion"] = json!(resource.api_version());
+    item["kind"] = json!(resource.kind);
 }
 
 /// The mesh's settings and the injector's, by name.
-async fn maps(objects: &Objects, istio_namespace: &str, input: &mut Input) -> Result<(), Failure> {
+async fn maps(
+    objects: &Objects,
+    istio_namespace: &str,
+    input: &mut Input,
+    withheld: &mut Withheld,
+) -> Result<(), Failure> {
     let resource = Resource::known("", "v1", "ConfigMap", "configmaps", true);
     let mut revisions: BTreeSet<String> = BTreeSet::from([String::new()]);
     let webhooks = input.snapshot.mutating_webhook_configurations.iter();
@@ -189,7 +257,7 @@ async fn maps(objects: &Objects, istio_namespace: &str, input: &mut Input) -> Re
                 Ok(Some(map)) => input.insert_live(map),
                 Ok(None) => {}
                 Err(Error::Api(status)) if status.code == 403 => {
-                    input.unknown_kinds.insert(Kind::ConfigMap);
+                    withheld.forbidden.insert(Kind::ConfigMap);
                 }
                 Err(error) => {
                     return Err(server_failure(error).context(format!("cannot read ConfigMap {name}")));
@@ -200,22 +268,23 @@ async fn maps(objects: &Objects, istio_namespace: &str, input: &mut Input) -> Re
     Ok(())
 }
 
-/// The definitions whose version matters; what may not be read is left out.
-async fn definitions(objects: &Objects, input: &mut Input) {
-    let resource = Resource::known(
-        "apiextensions.k8s.io",
-        "v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        false,
-    );
-    for name in DEFINITIONS {
-        if let Ok(Some(mut definition)) = objects.get(&resource, None, name).await {
-            // Its schema is large, and nobody reads it.
-            definition["spec"]["versions"] = Value::Null;
-            input.insert_live(definition);
+/// Objects of a kind that are read as they were written. A kind that is not served has none.
+async fn untyped_list(
+    objects: &Objects,
+    kind: Untyped,
+    input: &mut Input,
+    withheld: &mut Withheld,
+) -> Result<(), Failure> {
+    let resource = Resource::known(kind.group, kind.version, kind.kind, kind.plural, kind.namespaced);
+    match list(objects, &resource, None).await {
+        Ok((items, _)) => items.into_iter().for_each(|item| input.insert_live(item)),
+        Err(Error::Api(status)) if status.code == 403 => {
+            withheld.forbidden_untyped.insert(kind.kind);
         }
+        Err(Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(server_failure(error).context(format!("cannot list {}", kind.kind))),
     }
+    Ok(())
 }
 
 impl Withheld {
@@ -224,10 +293,23 @@ impl Withheld {
         let mut notes = Vec::new();
         let mut lacking: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for check in checks {
+            let codes = || check.codes.iter().map(|code| code.id());
             for kind in needs::of(check).iter().filter(|kind| self.forbidden.contains(kind)) {
-                let codes = check.codes.iter().map(|code| code.id());
-                lacking.entry(kind.name()).or_default().extend(codes);
+                lacking.entry(kind.name()).or_default().extend(codes());
             }
+            let untyped = needs::untyped_of(check).iter().map(|untyped| untyped.kind);
+            let definitions = definitions::are_read_by(check).then_some(definitions::KIND);
+            for kind in untyped.chain(definitions).filter(|kind| self.forbidden_untyped.contains(kind)) {
+                lacking.entry(kind).or_default().extend(codes());
+            }
+        }
+        if !self.partly.is_empty() {
+            let kinds: Vec<&str> = self.partly.iter().map(|kind| kind.name()).collect();
+            notes.push(format!(
+                "No permission to list {} in all namespaces of {cluster}: only those of one were read, and nothing was concluded from the \
+                 absence of others.",
+                kinds.join(", ")
+            ));
         }
         for (kind, codes) in lacking {
             let codes: Vec<&str> = codes.into_iter().collect();

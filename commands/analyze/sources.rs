@@ -23,41 +23,59 @@ pub(super) struct Read {
 
 /// Reads all files into `input`. A path that is not there and a directory that cannot be read are errors.
 pub(super) fn load(paths: &[String], input: &mut Input, namespace: &str) -> Result<Read, Failure> {
-    let mut read = Read::default();
+    let mut outcome = Read::default();
     for path in paths {
-        if path == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).context("cannot read stdin")?;
-            read.unreadable.extend(load_bytes(input, "-", bytes, namespace));
-            continue;
+        let found = files(path)?;
+        if found.skipped > 0 {
+            outcome.notes.push(format!(
+                "{path}: {} file(s) with other extensions than .json .yaml .yml were not read.",
+                found.skipped
+            ));
         }
-        for file in files(path, &mut read.notes)? {
-            let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            read.unreadable.extend(load_bytes(input, &file.display().to_string(), bytes, namespace));
+        for file in found.files {
+            outcome.unreadable.extend(load_bytes(input, &file, read(&file)?, namespace));
         }
     }
-    Ok(read)
+    Ok(outcome)
 }
 
-fn files(path: &str, notes: &mut Vec<String>) -> Result<Vec<PathBuf>, Failure> {
+/// The content of a file; `-` is standard input.
+pub(crate) fn read(file: &str) -> Result<Vec<u8>, Failure> {
+    if file != "-" {
+        return Ok(std::fs::read(file).with_context(|| format!("cannot read {file}"))?);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).context("cannot read stdin")?;
+    Ok(bytes)
+}
+
+/// What a path stands for.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Files, in the order of their names; a path that is a file is taken whatever its extension, `-` as it is.
+    pub(crate) files: Vec<String>,
+    /// Files of other extensions.
+    skipped: usize,
+}
+
+/// The files that a path stands for: itself, or all manifests below it.
+pub(crate) fn files(path: &str) -> Result<Found, Failure> {
     if path.starts_with("http://") || path.starts_with("https://") {
         return Err(Failure::new(format!("{path}: reading manifests from URLs is not supported"))
             .hint(format!("curl -sL {path} | sagene analyze -")));
     }
+    if path == "-" {
+        return Ok(Found { files: vec![path.to_owned()], skipped: 0 });
+    }
     let location = Path::new(path);
     let metadata = std::fs::metadata(location).with_context(|| format!("cannot read {path}"))?;
     if !metadata.is_dir() {
-        return Ok(vec![location.to_owned()]);
+        return Ok(Found { files: vec![path.to_owned()], skipped: 0 });
     }
     let mut walk = Walk::default();
     walk.directory(location)?;
-    if walk.skipped > 0 {
-        notes.push(format!(
-            "{path}: {} file(s) with other extensions than .json .yaml .yml were not read.",
-            walk.skipped
-        ));
-    }
-    Ok(walk.files)
+    let files = walk.files.iter().map(|file| file.display().to_string()).collect();
+    Ok(Found { files, skipped: walk.skipped })
 }
 
 #[derive(Default)]

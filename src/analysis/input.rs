@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sagene_api::istio::mesh_config::{MeshConfig, MeshNetworks};
+use sagene_api::kubernetes::ConfigMap;
 use sagene_api::{Object, Resource};
 use sagene_model::snapshot::Collected;
 use sagene_model::{Mesh, Snapshot};
@@ -41,6 +42,8 @@ pub struct Input {
     pub mesh_config: MeshConfig,
     /// The MeshConfig as it was written; `None` where none was read.
     pub mesh_config_written: Option<Value>,
+    /// Whether a file gives it, instead of the ConfigMap.
+    pub mesh_config_is_of_file: bool,
     /// Networks of the mesh; `None` where none were read.
     pub mesh_networks: Option<MeshNetworks>,
     /// Where objects were read; objects of a cluster have no place.
@@ -49,6 +52,8 @@ pub struct Input {
     pub problems: Vec<Message>,
     /// Kinds that were asked for but could not be read (no permission, not served): checks that need them stay silent.
     pub unknown_kinds: BTreeSet<sagene_model::Kind>,
+    /// Only objects of this revision, and those of none, are in the input; `None` for all.
+    pub revision: Option<String>,
     /// Only files were read: of Kubernetes' own kinds there is what was written down, and checks that need all of a kind stay silent where
     /// the files hold none of it.
     pub files_alone: bool,
@@ -65,6 +70,16 @@ impl Input {
     /// Where each of many messages points to. Every document is read once, and large inputs on several threads.
     pub fn locations(&self, messages: &[&Message]) -> Vec<Option<Location>> {
         position::locations(self, messages)
+    }
+
+    /// True where there may be objects of a kind that could not be read: nothing follows from their absence.
+    pub fn is_withheld<S: Collected>(&self) -> bool {
+        self.unknown_kinds.contains(&S::COLLECTED)
+    }
+
+    /// True where the mesh has settings that could not be read.
+    pub fn settings_are_withheld(&self) -> bool {
+        self.mesh_config_written.is_none() && self.is_withheld::<ConfigMap>()
     }
 
     /// True where all of a kind is known, as far as that can be: files that hold some objects of a kind are taken to hold those that

@@ -9,6 +9,7 @@ pub mod code;
 pub mod explain;
 pub mod filter;
 pub mod fix;
+pub mod incremental;
 pub mod input;
 pub mod message;
 pub mod near;
@@ -29,15 +30,13 @@ pub use path::FieldPath;
 /// All findings, most severe first, then by code and object; without duplicates.
 pub fn analyze(input: &Input) -> Vec<Message> {
     let checks: Vec<&Check> = checks::ALL.iter().collect();
-    let mut messages = run(input, &checks);
-    messages.extend(input.problems.iter().cloned());
-    sort(&mut messages);
-    messages
+    analyze_with(input, &checks)
 }
 
 /// The findings of some checks, in the order of output.
 pub fn analyze_with(input: &Input, checks: &[&Check]) -> Vec<Message> {
     let mut messages = run(input, checks);
+    messages.extend(checks::schema::problems_for(input, checks).cloned());
     sort(&mut messages);
     messages
 }
@@ -47,44 +46,59 @@ const OBJECTS_A_THREAD: usize = 256;
 /// Most threads that check at once.
 const MOST_THREADS: usize = 8;
 
-/// Runs checks, on several threads where there is much to check; each takes the next check that nobody has begun.
 fn run(input: &Input, checks: &[&Check]) -> Vec<Message> {
+    run_each(input, checks).into_iter().flatten().collect()
+}
+
+/// What each check finds. Where there is much to check, several threads do it: each takes the next check that nobody has begun.
+fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     let objects: usize = input.counts.values().sum();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
     if threads <= 1 {
-        return checks.iter().flat_map(|check| (check.run)(input)).collect();
+        return checks.iter().map(|check| (check.run)(input)).collect();
     }
     let next = AtomicUsize::new(0);
     let take = || {
-        let mut messages = Vec::new();
-        while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            messages.extend((check.run)(input));
+        let mut taken = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            match checks.get(index) {
+                Some(check) => taken.push((index, (check.run)(input))),
+                None => return taken,
+            }
         }
-        messages
     };
+    let mut found = vec![Vec::new(); checks.len()];
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
-        let mut messages = take();
+        let mut taken = take();
         for other in others {
             match other.join() {
-                Ok(found) => messages.extend(found),
+                Ok(more) => taken.extend(more),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        messages
-    })
+        for (index, messages) in taken {
+            found[index] = messages;
+        }
+    });
+    found
 }
 
 fn sort(messages: &mut Vec<Message>) {
-    messages.sort_unstable_by(Message::compare);
+    // What is found by a check is nearly in order: the stable sort makes use of that.
+    messages.sort_by(Message::compare);
     messages.dedup();
 }
 
 /// What `validate` finds: broken rules of single objects, in the order of files and lines; nothing that needs other objects.
 pub fn validate(input: &Input) -> Vec<Message> {
-    let checks = [checks::schema::CHECK, checks::UNREACHABLE_ROUTES];
-    let mut messages: Vec<Message> = checks.iter().flat_map(|check| (check.run)(input)).collect();
+    let mut messages: Vec<Message> = checks::schema::ALL
+        .iter()
+        .chain([&checks::UNREACHABLE_ROUTES])
+        .flat_map(|check| (check.run)(input))
+        .collect();
     messages.extend(validation::kubernetes::problems(input));
     messages.extend(input.problems.iter().cloned());
     messages.sort_by(Message::compare);

@@ -1,14 +1,19 @@
 //! A finding: what, about which object, at which field.
 
 use std::cmp::Ordering;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::code::{Code, Level};
 use crate::path::FieldPath;
 
-/// The object a message is about.
+/// The object a message is about. Cheap to clone: the messages of an object share its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectRef {
+pub struct ObjectRef(Arc<ObjectName>);
+
+/// What identifies an object of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
     /// Kind.
     pub kind: String,
     /// Namespace; empty for cluster-scoped kinds.
@@ -20,9 +25,20 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// A reference of its parts.
     pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
-        Self { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+        let (kind, namespace, name) = (kind.to_owned(), namespace.to_owned(), name.to_owned());
+        Self(Arc::new(ObjectName { kind, namespace, name }))
     }
+}
 
+impl Deref for ObjectRef {
+    type Target = ObjectName;
+
+    fn deref(&self) -> &ObjectName {
+        &self.0
+    }
+}
+
+impl ObjectName {
     /// Kind, name and namespace: the order of output.
     fn words(&self) -> (&str, &str, &str) {
         (&self.kind, &self.name, &self.namespace)
@@ -39,7 +55,7 @@ impl ObjectRef {
 }
 
 /// A finding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Message {
     /// Which.
     pub code: Code,
@@ -73,7 +89,8 @@ impl Message {
 
     /// Compares by the order of output: cluster, level, code, object, text.
     pub fn compare(&self, other: &Self) -> Ordering {
-        let key = |message: &Self| (message.level(), message.code.id());
+        // The catalogue is in the order of its codes.
+        let key = |message: &Self| (message.level(), message.code);
         self.cluster
             .cmp(&other.cluster)
             .then_with(|| key(self).cmp(&key(other)))

@@ -5,18 +5,11 @@ use sagene_model::Kind;
 use crate::checks::Check;
 
 /// Kinds without a shape of their own that some analyzer reads.
-const READ_AS_WRITTEN: &[&str] = &["CustomResourceDefinition"];
+const READ_AS_WRITTEN: &[&str] =
+    &["CustomResourceDefinition", "ValidatingWebhookConfiguration", "TrafficExtension"];
 
-/// Everything that some analyzer reads.
-const ALL: &[Kind] = &[
-    Kind::Service,
-    Kind::Pod,
-    Kind::Namespace,
-    Kind::Node,
-    Kind::Secret,
-    Kind::ConfigMap,
-    Kind::Deployment,
-    Kind::MutatingWebhookConfiguration,
+/// Istio's kinds, whose status says whether they were taken.
+const WITH_STATUS: &[Kind] = &[
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::Gateway,
@@ -31,24 +24,21 @@ const ALL: &[Kind] = &[
     Kind::AuthorizationPolicy,
     Kind::Telemetry,
     Kind::WasmPlugin,
-    Kind::KubernetesGateway,
-    Kind::HttpRoute,
-    Kind::GrpcRoute,
 ];
 
-/// The kinds an analyzer reads; of one that is not known here, all.
+/// The kinds an analyzer reads.
 pub fn of(check: &Check) -> &'static [Kind] {
     use Kind::{
         AuthorizationPolicy, ConfigMap, Deployment, DestinationRule, EnvoyFilter, Gateway, GrpcRoute,
-        HttpRoute, KubernetesGateway, MutatingWebhookConfiguration, Namespace, Node, Pod,
-        RequestAuthentication, Secret, Service, ServiceEntry, Sidecar, Telemetry, VirtualService, WasmPlugin,
-        WorkloadEntry,
+        HttpRoute, KubernetesGateway, MutatingWebhookConfiguration, Namespace, Node, PeerAuthentication, Pod,
+        ProxyConfig, RequestAuthentication, Secret, Service, ServiceEntry, Sidecar, Telemetry,
+        VirtualService, WasmPlugin, WorkloadEntry, WorkloadGroup,
     };
     match check.name {
         "annotations.K8sAnalyzer" => &[Namespace, Service, Pod, Deployment],
         "applicationUID.Analyzer" => &[Pod, Deployment],
         "authn.BlockedCIDRsAnalyzer" => &[RequestAuthentication, Deployment],
-        "auth.AuthorizationPoliciesAnalyzer" => &[AuthorizationPolicy, Pod, Namespace],
+        "auth.AuthorizationPoliciesAnalyzer" => &[AuthorizationPolicy, Pod, Namespace, ConfigMap],
         "conditions.ConditionAnalyzer" => &[
             Service,
             ServiceEntry,
@@ -58,44 +48,181 @@ pub fn of(check: &Check) -> &'static [Kind] {
             HttpRoute,
             GrpcRoute,
         ],
-        "deployment.MultiServiceAnalyzer" => &[Deployment, Service, Namespace],
+        "deployment.MultiServiceAnalyzer" => &[Deployment, Service, Namespace, ConfigMap],
         "deprecation.DeprecationAnalyzer" => &[VirtualService, Sidecar],
-        "destinationrule.CaCertificateAnalyzer" => &[DestinationRule],
+        "destinationrule.CaCertificateAnalyzer" | "sagene.DestinationRuleUnusedAnalyzer" => {
+            &[DestinationRule]
+        }
         "destinationrule.SubsetSelectPodAnalyzer" => {
             &[DestinationRule, VirtualService, Service, ServiceEntry, WorkloadEntry, Pod, Node]
         }
+        "effect.Analyzer" => &[
+            ProxyConfig,
+            WorkloadGroup,
+            AuthorizationPolicy,
+            WasmPlugin,
+            Gateway,
+            DestinationRule,
+            ServiceEntry,
+            Sidecar,
+            VirtualService,
+        ],
         "envoyfilter.EnvoyPatchAnalyzer" => &[EnvoyFilter],
-        "externalcontrolplane.ExternalControlPlaneAnalyzer" | "webhook.Analyzer" => {
-            &[MutatingWebhookConfiguration, Service]
-        }
+        "externalcontrolplane.ExternalControlPlaneAnalyzer" => &[MutatingWebhookConfiguration],
+        "webhook.Analyzer" => &[MutatingWebhookConfiguration, Service],
         "gateway.CertificateAnalyzer" => &[Gateway],
         "gateway.ConflictingGatewayAnalyzer" => &[Gateway, Pod],
         "gateway.IngressGatewayPortAnalyzer" => &[Gateway, Pod, Service],
         "gateway.SecretAnalyzer" => &[Gateway, Pod, Secret],
-        "injection.Analyzer" => &[Namespace, Pod, ConfigMap],
-        "injection.ImageAnalyzer" => &[Namespace, Pod, ConfigMap],
-        "injection.ImageAutoAnalyzer" => &[Namespace, Pod, Deployment, MutatingWebhookConfiguration],
+        "injection.Analyzer" | "injection.ImageAnalyzer" => &[Namespace, Pod, ConfigMap],
+        "injection.ImageAutoAnalyzer" => {
+            &[Namespace, Pod, Deployment, MutatingWebhookConfiguration, ConfigMap]
+        }
         "k8sgateway.CRDVersionAnalyzer" => &[],
         "k8sgateway.SelectorAnalyzer" => {
-            &[AuthorizationPolicy, RequestAuthentication, Telemetry, WasmPlugin, Pod, KubernetesGateway]
+            &[AuthorizationPolicy, RequestAuthentication, Telemetry, WasmPlugin, Pod]
         }
         "meshnetworks.MeshNetworksAnalyzer" => &[Secret, ConfigMap],
-        "service.PortNameAnalyzer" | "services.MultiClusterServiceAnalyzer" => &[Service],
-        "serviceentry.Analyzer" | "serviceentry.ConflictingServiceEntryProtocolAnalyzer" => &[ServiceEntry],
-        "sidecar.SelectorAnalyzer" => &[Sidecar, Pod, Namespace],
+        "sagene.ConfigurationRejectedAnalyzer" => WITH_STATUS,
+        "sagene.ForeignHostAnalyzer" => &[VirtualService, Service, ServiceEntry],
+        "sagene.MutualTlsConflictAnalyzer" => {
+            &[DestinationRule, PeerAuthentication, Service, ServiceEntry, Pod, Namespace, ConfigMap]
+        }
+        "sagene.PlaintextClientAnalyzer" => {
+            &[PeerAuthentication, Service, ServiceEntry, Pod, Deployment, Namespace, ConfigMap]
+        }
+        "sagene.PolicyHostsAnalyzer" | "sagene.PolicyMatchesNoRequestAnalyzer" => &[AuthorizationPolicy],
+        "sagene.PolicyPlaintextAnalyzer" => &[AuthorizationPolicy, PeerAuthentication],
+        "sagene.PolicyPortsAnalyzer" => &[AuthorizationPolicy, Service, Pod],
+        "sagene.RequestAuthenticationAloneAnalyzer" => {
+            &[RequestAuthentication, AuthorizationPolicy, VirtualService]
+        }
+        "sagene.RouteNeverMatchesAnalyzer" => &[VirtualService, Gateway],
+        "schema.ValidationAnalyzer.AuthorizationPolicy" => &[AuthorizationPolicy],
+        "schema.ValidationAnalyzer.DestinationRule" => &[DestinationRule],
+        "schema.ValidationAnalyzer.EnvoyFilter" => &[EnvoyFilter],
+        "schema.ValidationAnalyzer.Gateway" => &[Gateway],
+        "schema.ValidationAnalyzer.MeshConfig" | "schema.ValidationAnalyzer.MeshNetworks" => &[ConfigMap],
+        "schema.ValidationAnalyzer.PeerAuthentication" => &[PeerAuthentication],
+        "schema.ValidationAnalyzer.ProxyConfig" => &[ProxyConfig],
+        "schema.ValidationAnalyzer.RequestAuthentication" => &[RequestAuthentication],
+        "schema.ValidationAnalyzer.ServiceEntry" => &[ServiceEntry],
+        "schema.ValidationAnalyzer.Sidecar" => &[Sidecar],
+        "schema.ValidationAnalyzer.Telemetry" => &[Telemetry],
+        "schema.ValidationAnalyzer.TrafficExtension" => &[],
+        "schema.ValidationAnalyzer.WasmPlugin" => &[WasmPlugin],
+        "schema.ValidationAnalyzer.WorkloadEntry" => &[WorkloadEntry],
+        "schema.ValidationAnalyzer.WorkloadGroup" => &[WorkloadGroup],
+        "service.PortNameAnalyzer"
+        | "services.MultiClusterServiceAnalyzer"
+        | "sagene.ServerFirstPortAnalyzer" => &[Service],
+        "serviceentry.Analyzer" => &[ServiceEntry, ConfigMap],
+        "serviceentry.ConflictingServiceEntryProtocolAnalyzer" => &[ServiceEntry],
+        "sidecar.SelectorAnalyzer" => &[Sidecar, Pod, Namespace, ConfigMap],
         "telemetry.DefaultSelectorAnalyzer" => &[Telemetry],
         "telemetry.LightstepAnalyzer" | "telemetry.ProviderAnalyzer" => &[Telemetry, ConfigMap],
         "telemetry.SelectorAnalyzer" => &[Telemetry, Pod],
-        "virtualservice.ConflictingMeshGatewayHostsAnalyzer" => &[VirtualService],
-        "virtualservice.DestinationHostAnalyzer" => {
-            &[VirtualService, Service, ServiceEntry, Gateway, DestinationRule]
-        }
+        "sagene.LosingVirtualServiceAnalyzer"
+        | "sagene.RetriesExceedTimeoutAnalyzer"
+        | "sagene.RouteWeightsAnalyzer"
+        | "schema.ValidationAnalyzer.VirtualService"
+        | "schema.ValidationAnalyzer.VirtualService.Routes"
+        | "virtualservice.ConflictingMeshGatewayHostsAnalyzer"
+        | "virtualservice.DestinationHostAnalyzer.IngressSubset" => &[VirtualService],
+        "virtualservice.DestinationHostAnalyzer" => &[VirtualService, Service, ServiceEntry],
         "virtualservice.DestinationRuleAnalyzer" => &[VirtualService, DestinationRule],
         "virtualservice.GatewayAnalyzer" => &[VirtualService, Gateway, KubernetesGateway],
         "virtualservice.JWTClaimRouteAnalyzer" => &[VirtualService, Gateway, RequestAuthentication, Pod],
-        _ => ALL,
+        _ => Kind::ALL,
     }
 }
+
+/// The kinds whose objects an analyzer judges one by one: what it finds about an object depends on that object and on other kinds alone,
+/// and what it finds about other kinds does not depend on these.
+pub fn judged_alone(check: &Check) -> &'static [Kind] {
+    use Kind::{
+        AuthorizationPolicy, Deployment, DestinationRule, Gateway, Pod, RequestAuthentication, ServiceEntry,
+        Telemetry, VirtualService,
+    };
+    match check.name {
+        "annotations.K8sAnalyzer"
+        | "applicationUID.Analyzer"
+        | "conditions.ConditionAnalyzer"
+        | "deprecation.DeprecationAnalyzer"
+        | "destinationrule.CaCertificateAnalyzer"
+        | "effect.Analyzer"
+        | "envoyfilter.EnvoyPatchAnalyzer"
+        | "externalcontrolplane.ExternalControlPlaneAnalyzer"
+        | "sagene.ConfigurationRejectedAnalyzer"
+        | "sagene.PolicyHostsAnalyzer"
+        | "sagene.PolicyMatchesNoRequestAnalyzer"
+        | "sagene.RetriesExceedTimeoutAnalyzer"
+        | "sagene.RouteWeightsAnalyzer"
+        | "sagene.ServerFirstPortAnalyzer"
+        | "service.PortNameAnalyzer" => of(check),
+        name if name.starts_with("schema.") => of(check),
+        "auth.AuthorizationPoliciesAnalyzer"
+        | "sagene.PolicyPlaintextAnalyzer"
+        | "sagene.PolicyPortsAnalyzer" => &[AuthorizationPolicy],
+        "deployment.MultiServiceAnalyzer" => &[Deployment],
+        "destinationrule.SubsetSelectPodAnalyzer" | "sagene.MutualTlsConflictAnalyzer" => &[DestinationRule],
+        "gateway.IngressGatewayPortAnalyzer" | "gateway.SecretAnalyzer" => &[Gateway],
+        "injection.Analyzer" => &[Pod],
+        "injection.ImageAutoAnalyzer" => &[Pod, Deployment],
+        "sagene.RequestAuthenticationAloneAnalyzer" => &[RequestAuthentication],
+        "serviceentry.Analyzer" => &[ServiceEntry],
+        "telemetry.LightstepAnalyzer" | "telemetry.ProviderAnalyzer" => &[Telemetry],
+        "sagene.ForeignHostAnalyzer"
+        | "sagene.RouteNeverMatchesAnalyzer"
+        | "virtualservice.DestinationHostAnalyzer"
+        | "virtualservice.DestinationRuleAnalyzer"
+        | "virtualservice.GatewayAnalyzer"
+        | "virtualservice.JWTClaimRouteAnalyzer" => &[VirtualService],
+        _ => &[],
+    }
+}
+
+/// A kind without a shape of its own that an analyzer reads as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Untyped {
+    /// API group.
+    pub group: &'static str,
+    /// Version to ask for.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// Name of the resource.
+    pub plural: &'static str,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+}
+
+const VALIDATING_WEBHOOKS: Untyped = Untyped {
+    group: "admissionregistration.k8s.io",
+    version: "v1",
+    kind: "ValidatingWebhookConfiguration",
+    plural: "validatingwebhookconfigurations",
+    namespaced: false,
+};
+const TRAFFIC_EXTENSIONS: Untyped = Untyped {
+    group: "extensions.istio.io",
+    version: "v1alpha1",
+    kind: "TrafficExtension",
+    plural: "trafficextensions",
+    namespaced: true,
+};
+
+/// The kinds an analyzer reads as they were written, CustomResourceDefinitions aside: those are asked for by name.
+pub fn untyped_of(check: &Check) -> &'static [Untyped] {
+    match check.name {
+        "externalcontrolplane.ExternalControlPlaneAnalyzer" => &[VALIDATING_WEBHOOKS],
+        "schema.ValidationAnalyzer.TrafficExtension" => &[TRAFFIC_EXTENSIONS],
+        _ => &[],
+    }
+}
+
+/// API groups of kinds that Istio has removed.
+pub const REMOVED_GROUPS: [&str; 3] = ["rbac.istio.io", "authentication.istio.io", "config.istio.io"];
 
 /// The kinds some analyzers read, each once.
 pub fn of_all(checks: &[&Check]) -> std::collections::BTreeSet<Kind> {

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::fmt::Write;
 
-use serde::de::value::StringDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, Expected, IntoDeserializer, MapAccess,
     SeqAccess, Unexpected, Visitor,
@@ -20,44 +20,38 @@ pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, (String, Erro
     T::deserialize(Reader { value, place: &place }).map_err(|error| (place.described(), error))
 }
 
-#[derive(Clone)]
 enum Step {
     Key(String),
     Index(usize),
 }
 
-/// Where the reader is, and where it was when something did not fit.
+/// Where something did not fit, from the innermost step outwards: noted on the way back, because nearly everything fits.
 #[derive(Default)]
 struct Place {
-    now: RefCell<Vec<Step>>,
-    failed: RefCell<Option<Vec<Step>>>,
+    failed: RefCell<Vec<Step>>,
 }
 
 impl Place {
-    fn at<T>(&self, step: Step, read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.enter(step);
-        let result = read();
-        self.leave(result.is_err());
+    /// What was read at a step: where it did not fit, one step further out is noted; where it did, no step below counts.
+    fn noted<T>(&self, result: Result<T, Error>, step: impl FnOnce() -> Step) -> Result<T, Error> {
+        match &result {
+            Ok(_) => self.forget(),
+            Err(_) => self.failed.borrow_mut().push(step()),
+        }
         result
     }
 
-    #[inline(never)]
-    fn enter(&self, step: Step) {
-        self.now.borrow_mut().push(step);
-    }
-
-    #[inline(never)]
-    fn leave(&self, failed: bool) {
-        if failed {
-            // The innermost place is the first to hear of it.
-            self.failed.borrow_mut().get_or_insert_with(|| self.now.borrow().clone());
+    /// A mistake that a shape made good is none.
+    fn forget(&self) {
+        let mut failed = self.failed.borrow_mut();
+        if !failed.is_empty() {
+            failed.clear();
         }
-        self.now.borrow_mut().pop();
     }
 
     fn described(&self) -> String {
         let mut text = String::new();
-        for step in self.failed.borrow().iter().flatten() {
+        for step in self.failed.borrow().iter().rev() {
             // Writing to a String cannot fail.
             let _ = match step {
                 Step::Index(index) => write!(text, "[{index}]"),
@@ -226,7 +220,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let Some(value) = self.items.next() else { return Ok(None) };
         let place = self.place;
-        let element = place.at(Step::Index(self.index), || seed.deserialize(Reader { value, place }))?;
+        let element = place.noted(seed.deserialize(Reader { value, place }), || Step::Index(self.index))?;
         self.index += 1;
         Ok(Some(element))
     }
@@ -248,19 +242,18 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.next = self.fields.next();
         let Some((key, _)) = &self.next else { return Ok(None) };
-        let place = self.place;
-        place.at(Step::Key(key.clone()), || seed.deserialize(Name(key.clone()))).map(Some)
+        self.place.noted(seed.deserialize(Name(key)), || Step::Key(key.clone())).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let (key, value) = self.next.take().ok_or_else(|| Error::custom("a value before its key"))?;
         let place = self.place;
-        place.at(Step::Key(key), || seed.deserialize(Reader { value, place }))
+        place.noted(seed.deserialize(Reader { value, place }), || Step::Key(key))
     }
 }
 
 /// The name of a field. Where a map has numbers for keys, its text is the number: JSON knows no others.
-struct Name(String);
+struct Name<'k>(&'k str);
 
 macro_rules! numeric_names {
     ($($method:ident)*) => {
@@ -268,17 +261,17 @@ macro_rules! numeric_names {
             match (self.0.parse::<u64>(), self.0.parse::<i64>()) {
                 (Ok(number), _) => visitor.visit_u64(number),
                 (_, Ok(number)) => visitor.visit_i64(number),
-                _ => Err(Error::invalid_type(Unexpected::Str(&self.0), &visitor)),
+                _ => Err(Error::invalid_type(Unexpected::Str(self.0), &visitor)),
             }
         })*
     };
 }
 
-impl<'de> Deserializer<'de> for Name {
+impl<'de> Deserializer<'de> for Name<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let read: StringDeserializer<Error> = self.0.into_deserializer();
+        let read: StrDeserializer<'_, Error> = self.0.into_deserializer();
         read.deserialize_any(visitor)
     }
 
@@ -296,7 +289,7 @@ impl<'de> Deserializer<'de> for Name {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let read: StringDeserializer<Error> = self.0.into_deserializer();
+        let read: StrDeserializer<'_, Error> = self.0.into_deserializer();
         read.deserialize_enum(name, variants, visitor)
     }
 

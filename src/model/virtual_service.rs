@@ -124,8 +124,11 @@ fn full_http(route: &mut HttpRoute, namespace: &str, mesh: &Mesh) {
     for weighted in &mut route.route {
         full(&mut weighted.destination, namespace, mesh);
     }
-    for mirror in
-        route.mirror.iter_mut().chain(route.mirrors.iter_mut().map(|mirror| &mut mirror.destination))
+    for mirror in route
+        .mirror
+        .as_deref_mut()
+        .into_iter()
+        .chain(route.mirrors.iter_mut().map(|mirror| &mut mirror.destination))
     {
         full(mirror, namespace, mesh);
     }

@@ -140,6 +140,41 @@ fn what_cannot_be_read_is_named_by_place() {
 }
 
 #[test]
+fn the_rules_of_one_kind_can_be_asked_for_alone() {
+    let gateway =
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {servrs: []}\n---\n";
+    let files =
+        Files::new(&[("a.yaml", format!("{gateway}{}", gateway.replace("Gateway", "Sidecar")).as_bytes())]);
+    let found = |analyzer: &str| analyze(&files.path("a.yaml"), &["--analyzer", analyzer]).stdout;
+    let of_gateway = found("schema.ValidationAnalyzer.Gateway");
+    assert!(of_gateway.contains("spec.servrs") && !of_gateway.contains("Sidecar"), "{of_gateway}");
+    assert!(found("schema.ValidationAnalyzer").contains("(Sidecar default/g "));
+}
+
+#[test]
+fn a_server_that_never_answers_is_left_alone_in_time() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("address");
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{}}}}]\ncurrent-context: c\n"
+    );
+    let files = Files::new(&[("config", kubeconfig.as_bytes())]);
+    let path = files.path("config");
+    let output = run(&["analyze", "--kubeconfig", path.to_str().expect("path")], &["--timeout", "1s"], "");
+    assert!(output.code == 1 && output.stderr.contains("were not read within 1s"), "{output:?}");
+}
+
+#[test]
+fn validate_reads_directories_that_lead_into_themselves() {
+    let files = Files::new(&[("a.yaml", GATEWAY.as_bytes()), ("b.yaml", b"kind: \xff\n")]);
+    std::os::unix::fs::symlink(files.0.path(), files.path("again")).expect("link");
+    let output = run(&["validate", "-f", files.0.path().to_str().expect("path")], &[], "");
+    assert!(output.code == 1 && output.stderr.contains("b.yaml:1:7: is not UTF-8"), "{output:?}");
+    assert_eq!(output.stderr.matches("a.yaml").count(), 1, "{output:?}");
+}
+
+#[test]
 fn fixes_are_shown_and_written_and_keep_the_rest() {
     let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: note}\nspec: {selector: {a: b}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.com]}]}\n";
     let files = Files::new(&[("v.yaml", GATEWAY.as_bytes()), ("g.yaml", gateway.as_bytes())]);

@@ -2,6 +2,7 @@
 
 use sagene_api::kubernetes::Pod;
 use sagene_api::kubernetes::pod::SecurityContext;
+use sagene_model::labels::Labels;
 
 use super::Check;
 use super::support::words::refer;
@@ -24,7 +25,7 @@ const OWN_CONTAINERS: [&str; 3] = ["istio-proxy", "istio-init", "istio-validatio
 fn run(input: &Input) -> Vec<Message> {
     let text = || format!("User ID (UID) {PROXY_USER} is reserved for the sidecar proxy.");
     let mut messages = Vec::new();
-    for pod in input.snapshot.pods.iter() {
+    for pod in input.snapshot.pods.iter().filter(|pod| !is_of_control_plane(&pod.metadata.labels)) {
         if let Some(path) = offending(&pod.spec) {
             let message = Message::new(Code::InvalidApplicationUID, refer(pod.as_ref()), text());
             messages.push(message.at(at(&format!("spec.{path}"))));
@@ -32,13 +33,19 @@ fn run(input: &Input) -> Vec<Message> {
     }
     // Where there are no pods, what pods will be made from counts.
     let templates = input.snapshot.deployments.iter().filter(|_| !input.knows::<Pod>());
-    for deployment in templates {
+    for deployment in templates.filter(|it| !is_of_control_plane(&it.spec.template.metadata.labels)) {
         if let Some(path) = offending(&deployment.spec.template.spec) {
             let message = Message::new(Code::InvalidApplicationUID, refer(deployment.as_ref()), text());
             messages.push(message.at(at(&format!("spec.template.spec.{path}"))));
         }
     }
     messages
+}
+
+/// What Istio's charts install runs as that user on purpose, beside no proxy.
+fn is_of_control_plane(labels: &Labels) -> bool {
+    let is = |key: &str, value: &str| labels.get(key).is_some_and(|own| own == value);
+    labels.contains_key("istio") || is("app", "istiod") || is("release", "istio")
 }
 
 fn offending(pod: &Pod) -> Option<String> {
@@ -82,5 +89,7 @@ mod tests {
         ] {
             assert!(found(good).is_empty(), "{good}");
         }
+        let control_plane = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: istiod, istio: pilot}}\nspec: {containers: [{name: discovery, securityContext: {runAsUser: 1337}}]}\n";
+        assert!(findings(&CHECK, control_plane).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sagene_api::Object;
 use sagene_api::kubernetes::service::ServicePort;
-use sagene_api::kubernetes::{Deployment, IntOrString, Service};
+use sagene_api::kubernetes::{Deployment, IntOrString, Namespace, Service};
 use sagene_model::Protocol;
 use sagene_model::labels::has_all;
 
@@ -29,6 +29,10 @@ pub(super) const CHECK: Check = Check {
 type Declared<'i> = (&'i Object<Service>, &'i ServicePort);
 
 fn run(input: &Input) -> Vec<Message> {
+    // Whether a workload is in the mesh is for its namespace to say.
+    if input.is_withheld::<Namespace>() {
+        return Vec::new();
+    }
     let namespaces = Namespaces::of(input);
     let mut messages = Vec::new();
     for deployment in input.snapshot.deployments.iter() {

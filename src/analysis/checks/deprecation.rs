@@ -5,6 +5,7 @@ use super::support::words::refer;
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
+use crate::needs::REMOVED_GROUPS;
 
 pub(super) const CHECK: Check = Check {
     name: "deprecation.DeprecationAnalyzer",
@@ -12,10 +13,6 @@ pub(super) const CHECK: Check = Check {
     codes: &[Code::Deprecated],
     run,
 };
-
-/// Kinds that Istio no longer reads, by API group; an empty list is all of the group.
-const REMOVED: &[(&str, &[&str])] =
-    &[("rbac.istio.io", &[]), ("authentication.istio.io", &[]), ("config.istio.io", &[])];
 
 fn run(input: &Input) -> Vec<Message> {
     let mut messages = Vec::new();
@@ -51,10 +48,7 @@ fn removed(input: &Input) -> Vec<Message> {
         } else {
             (text("/apiVersion").split('/').next().unwrap_or_default(), text("/kind"), "kind")
         };
-        let is_removed = REMOVED
-            .iter()
-            .any(|(removed, kinds)| *removed == group && (kinds.is_empty() || kinds.contains(&kind)));
-        if is_removed {
+        if REMOVED_GROUPS.contains(&group) {
             let text = format!("Deprecated: Custom resource type {kind} {group} is removed");
             messages.push(Message::new(Code::Deprecated, reference.clone(), text).at(at(path)));
         }

@@ -13,19 +13,15 @@ use sagene_api::istio::networking::common::Destination;
 use super::Check;
 use super::support::destinations::{Place, destinations};
 use super::support::hosts::{Hosts, Source, may_exist_elsewhere};
-use super::support::words::{list, not_found, refer};
+use super::support::words::{list, not_found, not_found_by, refer};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
 
 pub(super) const CHECK: Check = Check {
     name: "virtualservice.DestinationHostAnalyzer",
-    description: "Destinations whose host or port no service has, and subsets without effect at an ingress gateway",
-    codes: &[
-        Code::ReferencedResourceNotFound,
-        Code::VirtualServiceDestinationPortSelectorRequired,
-        Code::IngressRouteRulesNotAffected,
-    ],
+    description: "Destinations whose host or port no service has",
+    codes: &[Code::ReferencedResourceNotFound, Code::VirtualServiceDestinationPortSelectorRequired],
     run,
 };
 
@@ -33,9 +29,10 @@ fn run(input: &Input) -> Vec<Message> {
     let hosts = Hosts::of(input);
     // Many routes name few hosts: each is looked up once for a namespace.
     let mut known: HashMap<(&str, &str), Option<Source<'_>>> = HashMap::new();
-    let mut messages = super::ingress_subset::run(input);
+    let mut messages = Vec::new();
     for object in input.snapshot.virtual_services.iter() {
         let namespace = object.metadata.namespace.as_str();
+        let mut reference = None;
         for (place, destination) in
             destinations(&object.spec).filter(|(_, destination)| !destination.host.is_empty())
         {
@@ -47,8 +44,9 @@ fn run(input: &Input) -> Vec<Message> {
                 Some(source) => messages.extend(of_port(object, place, destination, source)),
                 None if may_exist_elsewhere(&destination.host, input) => {}
                 None => {
-                    messages.push(not_found(
-                        object,
+                    let reference = reference.get_or_insert_with(|| refer(object.as_ref())).clone();
+                    messages.push(not_found_by(
+                        reference,
                         &format!("{mirror}host"),
                         &destination.host,
                         place.path("host"),

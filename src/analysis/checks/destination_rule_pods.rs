@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use sagene_api::Object;
 use sagene_api::istio::networking::destination_rule::Subset;
-use sagene_api::istio::networking::{DestinationRule, ServiceEntry, VirtualService};
+use sagene_api::istio::networking::{DestinationRule, ServiceEntry, VirtualService, WorkloadEntry};
 use sagene_api::kubernetes::{Pod, Service};
 use sagene_model::Hostname;
 use sagene_model::labels::{Labels, has_all};
@@ -29,6 +29,9 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(input: &Input) -> Vec<Message> {
+    if input.snapshot.destination_rules.is_empty() {
+        return Vec::new();
+    }
     let hosts = Hosts::of(input);
     let pods = Pods::of(input);
     let nodes: HashMap<&str, &Labels> = input
@@ -127,7 +130,8 @@ fn of_service(
     service: &Object<Service>,
     labels: &Labels,
 ) -> bool {
-    if !input.knows::<Pod>() || service.spec.selector.is_empty() || service.spec.r#type == "ExternalName" {
+    let may_have_others = !input.knows::<Pod>() || input.is_withheld::<WorkloadEntry>();
+    if may_have_others || service.spec.selector.is_empty() || service.spec.r#type == "ExternalName" {
         return true;
     }
     let namespace = &service.metadata.namespace;
@@ -166,6 +170,7 @@ fn of_entry(input: &Input, pods: &Pods<'_>, entry: &Object<ServiceEntry>, labels
         let namespace = entry.metadata.namespace.as_str();
         let mut entries = input.snapshot.workload_entries.in_namespace(namespace);
         return !input.knows::<Pod>()
+            || input.is_withheld::<WorkloadEntry>()
             || pods
                 .select(Some(namespace), &selector.labels)
                 .any(|pod| carries(pod, &HashMap::new(), labels))

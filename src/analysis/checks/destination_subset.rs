@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sagene_api::istio::networking::DestinationRule;
 use sagene_model::Hostname;
 
 use super::Check;
 use super::support::destinations::destinations;
 use super::support::hosts::{Hosts, suffixes};
-use super::support::words::not_found;
+use super::support::words::{not_found_by, refer};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -50,11 +51,15 @@ impl<'i> Defined<'i> {
 }
 
 fn run(input: &Input) -> Vec<Message> {
+    if input.is_withheld::<DestinationRule>() {
+        return Vec::new();
+    }
     let defined = Defined::of(input);
     let mut messages = Vec::new();
     for object in input.snapshot.virtual_services.iter() {
         let with_subset =
             destinations(&object.spec).filter(|(_, destination)| !destination.subset.is_empty());
+        let mut reference = None;
         for (place, destination) in with_subset {
             let mut spellings = Hosts::spellings(&destination.host, &object.metadata.namespace, &input.mesh);
             if spellings.any(|host| defined.has(&host, &destination.subset)) {
@@ -66,7 +71,8 @@ fn run(input: &Input) -> Vec<Message> {
                 "host+subset in destinationrule"
             };
             let name = format!("{}+{}", destination.host, destination.subset);
-            messages.push(not_found(object, what, &name, place.path("subset")));
+            let reference = reference.get_or_insert_with(|| refer(object.as_ref())).clone();
+            messages.push(not_found_by(reference, what, &name, place.path("subset")));
         }
     }
     messages

@@ -8,13 +8,21 @@ use sagene_api::istio::networking::VirtualService;
 use sagene_model::Hostname;
 use sagene_model::virtual_service::MESH_GATEWAY;
 
+use super::Check;
 use super::support::words::{key, refer};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
 
-/// Runs as a part of `virtualservice.DestinationHostAnalyzer`.
-pub(super) fn run(input: &Input) -> Vec<Message> {
+/// Named after the analyzer of Istio's that it is a part of.
+pub(super) const CHECK: Check = Check {
+    name: "virtualservice.DestinationHostAnalyzer.IngressSubset",
+    description: "Subsets without effect at an ingress gateway",
+    codes: &[Code::IngressRouteRulesNotAffected],
+    run,
+};
+
+fn run(input: &Input) -> Vec<Message> {
     let host = |object: &Object<VirtualService>, text: &str| {
         Hostname::resolve(text, &object.metadata.namespace, &input.mesh.domain)
     };
@@ -69,8 +77,8 @@ fn of_service(
 
 #[cfg(test)]
 mod tests {
-    use super::super::destination_host::CHECK;
     use super::super::testing::{findings, texts};
+    use super::CHECK;
 
     fn yaml(gateways: &str, destination: &str) -> String {
         format!(

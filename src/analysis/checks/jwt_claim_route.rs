@@ -27,6 +27,9 @@ pub(super) const CHECK: Check = Check {
 const CLAIMS: &str = "@request.auth.claims";
 
 fn run(input: &Input) -> Vec<Message> {
+    if input.is_withheld::<RequestAuthentication>() {
+        return Vec::new();
+    }
     let pods = Pods::of(input);
     let mut messages = Vec::new();
     for object in input.snapshot.virtual_services.iter() {

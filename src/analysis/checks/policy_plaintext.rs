@@ -1,6 +1,7 @@
 //! SGN0014: rules that a client escapes by sending plaintext: who a peer is, only mutual TLS says, and where plaintext is taken, too, a
 //! DENY rule on identities does not match it and an ALLOW rule without certain identities does. Source: bulletin ISTIO-SECURITY-2021-004.
 
+use sagene_api::istio::security::PeerAuthentication;
 use sagene_api::istio::security::authorization_policy::{AuthorizationAction, Source};
 use sagene_model::peer_authentication::{Mode, effective};
 
@@ -19,6 +20,9 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(input: &Input) -> Vec<Message> {
+    if input.is_withheld::<PeerAuthentication>() {
+        return Vec::new();
+    }
     let mut messages = Vec::new();
     for policy in input.snapshot.authorization_policies.iter().filter(|policy| !is_attached(&policy.spec)) {
         let find = match policy.spec.action {

@@ -1,80 +1,124 @@
-//! IST0106, IST0133: objects that break a rule of their kind, or come close.
+//! IST0106, IST0133: objects that break a rule of their kind, or come close. One analyzer for each kind, as in Istio.
 
 use std::collections::BTreeSet;
+
+use sagene_api::istio::extensions::WasmPlugin;
+use sagene_api::istio::networking::{
+    DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+    WorkloadGroup,
+};
+use sagene_api::istio::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication};
+use sagene_api::istio::telemetry::Telemetry;
+use sagene_model::snapshot::Collected;
 
 use super::Check;
 use crate::code::Code;
 use crate::input::{Input, reference};
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
-use crate::validation::{Problem, Severity, mesh_config, problems_of, validate};
+use crate::validation::{Problem, Severity, Validate, mesh_config, problems_of, validate};
 
-pub(crate) const CHECK: Check = Check {
-    name: "schema.ValidationAnalyzer",
-    description: "Objects that break the rules of their kind",
-    codes: &[Code::SchemaValidationError, Code::SchemaWarning],
-    run,
-};
+/// Beginning of the analyzers' names; the kind follows.
+pub(crate) const NAME: &str = "schema.ValidationAnalyzer.";
+
+const CODES: &[Code] = &[Code::SchemaValidationError, Code::SchemaWarning];
+
+macro_rules! analyzers {
+    ($($name:ident = $kind:literal, $run:expr;)+) => {
+        $(pub(super) const $name: Check = Check {
+            name: concat!("schema.ValidationAnalyzer.", $kind),
+            description: concat!("Rules of ", $kind),
+            codes: CODES,
+            run: $run,
+        };)+
+
+        /// The analyzers of all kinds.
+        pub(crate) const ALL: &[Check] = &[$($name),+];
+    };
+}
+
+analyzers! {
+    AUTHORIZATION_POLICY = "AuthorizationPolicy", of_kind::<AuthorizationPolicy>;
+    DESTINATION_RULE = "DestinationRule", of_kind::<DestinationRule>;
+    ENVOY_FILTER = "EnvoyFilter", of_kind::<EnvoyFilter>;
+    GATEWAY = "Gateway", of_kind::<Gateway>;
+    MESH_CONFIG = "MeshConfig", mesh;
+    MESH_NETWORKS = "MeshNetworks", networks;
+    PEER_AUTHENTICATION = "PeerAuthentication", of_kind::<PeerAuthentication>;
+    PROXY_CONFIG = "ProxyConfig", of_kind::<ProxyConfig>;
+    REQUEST_AUTHENTICATION = "RequestAuthentication", of_kind::<RequestAuthentication>;
+    SERVICE_ENTRY = "ServiceEntry", of_kind::<ServiceEntry>;
+    SIDECAR = "Sidecar", of_kind::<Sidecar>;
+    TELEMETRY = "Telemetry", of_kind::<Telemetry>;
+    TRAFFIC_EXTENSION = "TrafficExtension", as_written;
+    VIRTUAL_SERVICE = "VirtualService", of_kind::<VirtualService>;
+    WASM_PLUGIN = "WasmPlugin", of_kind::<WasmPlugin>;
+    WORKLOAD_ENTRY = "WorkloadEntry", of_kind::<WorkloadEntry>;
+    WORKLOAD_GROUP = "WorkloadGroup", of_kind::<WorkloadGroup>;
+}
+
+/// The problems of reading that belong to some of the analyzers; those of kinds that have none belong to all of them together.
+pub(crate) fn problems_for<'i>(input: &'i Input, checks: &[&Check]) -> impl Iterator<Item = &'i Message> {
+    let kinds: BTreeSet<&str> = checks.iter().filter_map(|check| check.name.strip_prefix(NAME)).collect();
+    let all = ALL.iter().all(|check| check.name.strip_prefix(NAME).is_some_and(|kind| kinds.contains(kind)));
+    let kinds: BTreeSet<String> = kinds.into_iter().map(str::to_owned).collect();
+    input.problems.iter().filter(move |problem| all || kinds.contains(&problem.object.kind))
+}
 
 /// What the shape of objects breaks is found when they are read, and in [`Input::problems`]; here are the rules beyond it.
-fn run(input: &Input) -> Vec<Message> {
-    let snapshot = &input.snapshot;
+fn of_kind<S: Collected + Validate>(input: &Input) -> Vec<Message> {
+    let problems = input.problems.iter().filter(|message| message.object.kind == S::KIND);
     let told: BTreeSet<(&ObjectRef, &FieldPath)> =
-        input.problems.iter().map(|message| (&message.object, &message.path)).collect();
+        problems.map(|message| (&message.object, &message.path)).collect();
     let mut messages = Vec::new();
-    macro_rules! all {
-        ($($field:ident),+) => {$(
-            for object in snapshot.$field.iter() {
-                let problems = validate(object.as_ref());
-                if problems.is_empty() {
-                    continue;
-                }
-                let object = reference(object);
-                let new = problems.into_iter().filter(|problem| !told.contains(&(&object, &problem.path)));
-                messages.extend(new.map(|problem| message(object.clone(), problem)));
-            }
-        )+};
+    for object in S::collection(&input.snapshot).iter() {
+        let problems = validate(object.as_ref());
+        if problems.is_empty() {
+            continue;
+        }
+        let object = reference(object);
+        let new = problems.into_iter().filter(|problem| !told.contains(&(&object, &problem.path)));
+        messages.extend(new.map(|problem| message(object.clone(), problem)));
     }
-    all!(
-        virtual_services,
-        destination_rules,
-        gateways,
-        service_entries,
-        sidecars,
-        workload_entries,
-        workload_groups,
-        peer_authentications,
-        request_authentications,
-        authorization_policies,
-        envoy_filters,
-        proxy_configs,
-        telemetries,
-        wasm_plugins
-    );
-    for (object, value) in &input.untyped {
-        messages.extend(problems_of(value).into_iter().map(|problem| message(object.clone(), problem)));
-    }
-    messages.extend(mesh(input));
     messages
 }
 
-/// The settings of the mesh, where they were read from ConfigMaps.
+/// Kinds that have no collection, and such that no API group of Istio has.
+fn as_written(input: &Input) -> Vec<Message> {
+    let objects = input.untyped.iter();
+    objects
+        .flat_map(|(object, value)| {
+            problems_of(value).into_iter().map(|problem| message(object.clone(), problem))
+        })
+        .collect()
+}
+
+/// The settings of the mesh: those of ConfigMaps, and those that a file gives instead.
 fn mesh(input: &Input) -> Vec<Message> {
+    let mut messages = in_maps(input, "mesh", mesh_config::problems_in_text);
+    if let Some(written) = input.mesh_config_written.as_ref().filter(|_| input.mesh_config_is_of_file) {
+        let object = ObjectRef::new("MeshConfig", &input.mesh.root_namespace, "meshconfig");
+        let problems = mesh_config::problems(written).into_iter();
+        messages.extend(problems.map(|problem| message(object.clone(), problem)));
+    }
+    messages
+}
+
+fn networks(input: &Input) -> Vec<Message> {
+    in_maps(input, "meshNetworks", mesh_config::network_problems_in_text)
+}
+
+fn in_maps(input: &Input, key: &str, problems: fn(&str) -> Vec<Problem>) -> Vec<Message> {
     let mut messages = Vec::new();
     for map in input.snapshot.config_maps.iter() {
         let name = map.metadata.name.as_str();
         if name != "istio" && !name.starts_with("istio-") {
             continue;
         }
-        let data = |key: &str| map.spec.data.get(key);
-        let found = data("mesh").map(|text| mesh_config::problems_in_text(text));
-        let networks = data("meshNetworks").map(|text| mesh_config::network_problems_in_text(text));
-        for (key, problems) in [("mesh", found), ("meshNetworks", networks)] {
-            for problem in problems.into_iter().flatten() {
-                let text = format!("Schema validation {}: {problem}", word(&problem));
-                let path = FieldPath::parse("data").key(key);
-                messages.push(Message::new(problem.code, reference(map), text).at(path));
-            }
+        for problem in map.spec.data.get(key).map(|text| problems(text)).into_iter().flatten() {
+            let text = format!("Schema validation {}: {problem}", word(&problem));
+            let path = FieldPath::parse("data").key(key);
+            messages.push(Message::new(problem.code, reference(map), text).at(path));
         }
     }
     messages
@@ -105,12 +149,16 @@ mod tests {
     use super::*;
     use crate::input::load;
 
+    fn all(read: fn(&Check, &str) -> Vec<String>, yaml: &str) -> Vec<String> {
+        ALL.iter().flat_map(|check| read(check, yaml)).collect()
+    }
+
     #[test]
     fn the_field_that_breaks_the_rule_is_named() {
         let yaml = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  hosts: [a]\n  http:\n  - route:\n    - destination: {host: a}\n      weight: -1\n    - destination: {host: b}\n";
-        assert_eq!(findings(&CHECK, yaml), ["IST0106 VirtualService default/v@9"]);
+        assert_eq!(all(findings, yaml), ["IST0106 VirtualService default/v@9"]);
         assert_eq!(
-            texts(&CHECK, yaml),
+            all(texts, yaml),
             ["Schema validation error: spec.http[0].route[0].weight: weight -1 < 0"]
         );
     }
@@ -137,8 +185,8 @@ mod tests {
     fn kinds_that_are_not_collected_and_settings_of_the_mesh_count() {
         let yaml = "apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: t}\nspec: {}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    proxyListenPort: 70000\n";
         assert_eq!(
-            findings(&CHECK, yaml),
-            ["IST0106 ConfigMap istio-system/istio@10", "IST0106 TrafficExtension t@4"]
+            all(findings, yaml),
+            ["IST0106 ConfigMap istio-system/istio@10", "IST0106 TrafficExtension default/t@4"]
         );
     }
 }

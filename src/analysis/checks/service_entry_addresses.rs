@@ -26,7 +26,7 @@ fn run(input: &Input) -> Vec<Message> {
         let is_on = |key: &str| metadata.get(key).is_some_and(|value| value == "true");
         is_on("ISTIO_META_DNS_CAPTURE") && is_on("ISTIO_META_DNS_AUTO_ALLOCATE")
     };
-    if proxies_allocate {
+    if proxies_allocate || input.settings_are_withheld() {
         return Vec::new();
     }
     input.snapshot.service_entries.iter().filter_map(|entry| of_entry(entry)).collect()

@@ -28,7 +28,11 @@ fn run(input: &Input) -> Vec<Message> {
     let has_default =
         mesh.default_providers.as_ref().is_some_and(|providers| !providers.access_logging.is_empty());
     // A file named in MeshConfig is a default, too.
-    if has_default || !mesh.access_log_file.is_empty() || mesh.enable_envoy_access_log_service {
+    if has_default
+        || input.settings_are_withheld()
+        || !mesh.access_log_file.is_empty()
+        || mesh.enable_envoy_access_log_service
+    {
         return Vec::new();
     }
     let mut messages = Vec::new();

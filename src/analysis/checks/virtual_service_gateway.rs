@@ -57,8 +57,10 @@ fn of_gateway(
     let full = full_gateway(written, namespace);
     let (place, name) = full.split_once('/').unwrap_or((namespace, &full));
     let Some(gateway) = input.snapshot.get::<Gateway>(place, name) else {
-        let of_gateway_api = input.snapshot.get::<KubernetesGateway>(place, name).is_some();
-        return (!of_gateway_api).then(|| not_found(object, "gateway", written, path()));
+        let may_exist = input.snapshot.get::<KubernetesGateway>(place, name).is_some()
+            || input.is_withheld::<Gateway>()
+            || input.is_withheld::<KubernetesGateway>();
+        return (!may_exist).then(|| not_found(object, "gateway", written, path()));
     };
     let resolve = |host: &String| Hostname::resolve(host, namespace, &input.mesh.domain);
     // Names of gateways are as they are written, those of services in full; either may be meant.

@@ -2,7 +2,7 @@
 //!
 //! `mesh generate COUNT > mesh.yaml` writes COUNT VirtualServices of two routes and three destinations, each of a subset that no
 //! DestinationRule defines. `mesh measure mesh.yaml` reads, analyses, finds the places and writes the messages, and says on stderr
-//! what each step took.
+//! what each step took, and the most memory that was in use.
 
 use std::io::{BufWriter, Write};
 use std::time::Instant;
@@ -64,10 +64,20 @@ fn measure(path: &str) -> std::io::Result<()> {
     out.flush()?;
     step("write");
     eprintln!(
-        "{} messages, {} unreadable, {:.1} ms",
+        "{} messages, {} unreadable, {:.1} ms, {} MB",
         messages.len(),
         errors.len(),
-        begin.elapsed().as_secs_f64() * 1e3
+        begin.elapsed().as_secs_f64() * 1e3,
+        peak_memory()?
     );
     Ok(())
+}
+
+/// The most memory that this process has had in use, in MB.
+fn peak_memory() -> std::io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|word| word.parse::<u64>().ok());
+    Ok(kilobytes.unwrap_or_default() / 1024)
 }

@@ -1,10 +1,11 @@
 //! From values to typed objects. Every kind counts, also those that no check reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sagene_api::{Object, ObjectMeta, ParseError, Resource};
-use sagene_model::snapshot::Collected;
+use sagene_model::Kind;
+use sagene_model::snapshot::{Collected, Collection};
 use serde_json::Value;
 
 use super::Input;
@@ -30,7 +31,7 @@ macro_rules! kinds {
             $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
                 return typed::<$type>(input, document, value, namespace);
             })+
-            untyped(input, document, value);
+            untyped(input, document, value, namespace);
         }
 
         impl Input {
@@ -47,6 +48,7 @@ macro_rules! kinds {
 
             /// Takes out the objects of Istio's kinds that belong to another revision than this.
             pub fn retain_revision(&mut self, revision: &str) {
+                self.revision = Some(revision.to_owned());
                 $(if <$type as Resource>::GROUP.ends_with("istio.io") {
                     let others: Vec<(String, String)> = <$type as Collected>::collection(&self.snapshot)
                         .iter()
@@ -60,19 +62,132 @@ macro_rules! kinds {
             }
         }
 
+        impl Input {
+            /// Takes in what became of an object of the cluster. Answers its kind and name where something that analyzers read is not as
+            /// it was; kinds without a shape, and what a file says otherwise, change nothing.
+            pub(crate) fn change_live(&mut self, value: Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
+                let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+                let kind = text("kind");
+                let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+                $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
+                    return change::<$type>(self, value, is_there);
+                })+
+                None
+            }
+
+            /// Namespaces and names of the objects of a kind.
+            pub(crate) fn names_of(&self, api_version: &str, kind: &str) -> Vec<(String, String)> {
+                let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+                $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
+                    let objects = <$type as Collected>::collection(&self.snapshot).iter();
+                    return objects.map(|it| (it.metadata.namespace.clone(), it.metadata.name.clone())).collect();
+                })+
+                Vec::new()
+            }
+
+            /// The same input with, of some kinds, no other objects than those that changed.
+            pub(crate) fn narrowed(&self, kinds: &[Kind], changes: &BTreeMap<Kind, BTreeSet<ObjectRef>>) -> Self {
+                let mut part = Self {
+                    snapshot: self.snapshot.clone(),
+                    cluster: self.cluster.clone(),
+                    remotes: self.remotes.clone(),
+                    mesh: self.mesh.clone(),
+                    mesh_config: self.mesh_config.clone(),
+                    mesh_config_written: self.mesh_config_written.clone(),
+                    mesh_networks: self.mesh_networks.clone(),
+                    unknown_kinds: self.unknown_kinds.clone(),
+                    files_alone: self.files_alone,
+                    ..Self::default()
+                };
+                let none = BTreeSet::new();
+                $(if kinds.contains(&<$type as Collected>::COLLECTED) {
+                    narrow::<$type>(self, &mut part, changes.get(&<$type as Collected>::COLLECTED).unwrap_or(&none));
+                })+
+                let changed = |problem: &&Message| changes.values().any(|objects| objects.contains(&problem.object));
+                part.problems = self.problems.iter().filter(changed).cloned().collect();
+                part
+            }
+        }
+
         /// Takes in all of `part`, over what is there.
-        pub(super) fn merge(input: &mut Input, part: Input) {
-            $(for object in <$type as Collected>::collection(&part.snapshot).iter() {
-                input.snapshot.insert(object.clone());
-            })+
-            input.sources.extend(part.sources);
-            input.untyped.extend(part.untyped);
+        pub(super) fn merge(input: &mut Input, mut part: Input) {
+            $(take_over::<$type>(input, &mut part);)+
+            // What a file says takes the place of what the cluster has, mistakes included.
+            let (sources, overlaid) = (&input.sources, &part.sources);
+            input
+                .problems
+                .retain(|problem| sources.contains_key(&problem.object) || !overlaid.contains_key(&problem.object));
+            input.sources.append(&mut part.sources);
+            input.untyped.append(&mut part.untyped);
             input.problems.extend(part.problems);
             for (kind, count) in part.counts {
                 *input.counts.entry(kind).or_default() += count;
             }
         }
     };
+}
+
+fn narrow<S: Collected>(whole: &Input, part: &mut Input, changed: &BTreeSet<ObjectRef>) {
+    *S::collection_mut(&mut part.snapshot) = Collection::default();
+    for object in changed.iter().filter_map(|it| whole.snapshot.get::<S>(&it.namespace, &it.name)) {
+        part.snapshot.insert(object.clone());
+    }
+}
+
+fn change<S: Collected>(input: &mut Input, value: Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
+    let text = |key: &str| {
+        let text = value.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
+        text.unwrap_or_default()
+    };
+    let place = if S::NAMESPACED { text("namespace") } else { "" };
+    let object = ObjectRef::new(S::KIND, place, text("name"));
+    if input.sources.contains_key(&object) {
+        return None;
+    }
+    let before = input.snapshot.get::<S>(&object.namespace, &object.name).cloned();
+    let problems = take_problems(input, &object);
+    input.snapshot.remove::<S>(&object.namespace, &object.name);
+    let of_other = input.revision.as_ref().is_some_and(|revision| {
+        let own = value.pointer("/metadata/labels/istio.io~1rev").and_then(Value::as_str);
+        S::GROUP.ends_with("istio.io") && own.is_some_and(|own| !own.is_empty() && own != revision)
+    });
+    if is_there && !of_other {
+        typed::<S>(input, None, value, "");
+    }
+    let now = input.snapshot.get::<S>(&object.namespace, &object.name);
+    let is_same = match (&before, now) {
+        (Some(before), Some(now)) => looks_like(before, now),
+        (None, None) => true,
+        _ => false,
+    };
+    let same_problems = input.problems.iter().filter(|problem| problem.object == object).eq(&problems);
+    (!is_same || !same_problems).then_some((S::COLLECTED, object))
+}
+
+fn take_problems(input: &mut Input, object: &ObjectRef) -> Vec<Message> {
+    let (taken, left) = std::mem::take(&mut input.problems).into_iter().partition(|it| it.object == *object);
+    input.problems = left;
+    taken
+}
+
+/// True where nothing differs that analyzers read.
+fn looks_like<S: Resource>(left: &Object<S>, right: &Object<S>) -> bool {
+    left.spec == right.spec
+        && left.status == right.status
+        && left.metadata.labels == right.metadata.labels
+        && left.metadata.annotations == right.metadata.annotations
+        && left.metadata.creation_timestamp == right.metadata.creation_timestamp
+}
+
+fn take_over<S: Collected>(input: &mut Input, part: &mut Input) {
+    let new = std::mem::take(S::collection_mut(&mut part.snapshot));
+    if S::collection(&input.snapshot).is_empty() {
+        *S::collection_mut(&mut input.snapshot) = new;
+        return;
+    }
+    for object in new.iter() {
+        input.snapshot.insert(object.clone());
+    }
 }
 
 kinds!(
@@ -161,9 +276,12 @@ fn typed<S: Collected>(input: &mut Input, document: Option<Document>, value: Val
     }
 }
 
-fn untyped(input: &mut Input, document: Option<Document>, value: Value) {
+fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let reference = ObjectRef::new(text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+    // Of kinds that are not known, nobody knows whether they live in namespaces.
+    let own = text("/metadata/namespace");
+    let place = if own.is_empty() && crate::validation::shape::is_known(&value) { namespace } else { own };
+    let reference = ObjectRef::new(text("/kind"), place, text("/metadata/name"));
     if let Some(document) = document {
         input.sources.insert(reference.clone(), document);
     }

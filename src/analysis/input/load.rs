@@ -35,7 +35,10 @@ pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(documents.len() / DOCUMENTS_A_THREAD).max(1);
     if threads == 1 {
-        return read_all(input, documents, namespace);
+        let mut part = Input::default();
+        let errors = read_all(&mut part, documents, namespace);
+        kinds::merge(input, part);
+        return errors;
     }
     let share = documents.len().div_ceil(threads);
     let mut documents = documents.into_iter();

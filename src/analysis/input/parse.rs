@@ -12,6 +12,9 @@ use crate::yaml::{self, Content, Node};
 /// Most merges (`<<`) that are followed into one another.
 const DEEPEST_MERGE: usize = 32;
 
+/// Most brackets that may be open at once.
+const DEEPEST_NESTING: usize = 1000;
+
 /// Takes the objects of a document into `input`.
 pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Vec<LoadError> {
     if let Some(items) = items_of(&document) {
@@ -60,6 +63,11 @@ fn extent(document: &Document, item: &Node<'_>) -> std::ops::Range<usize> {
 
 fn slow(document: &Document) -> Result<Value, LoadError> {
     let text = document.text();
+    if let Some(at) = too_deep(text) {
+        let (line, column) = (lines(&text[..at]) + 1, text[..at].rsplit('\n').next().map_or(0, str::len) + 1);
+        let problem = format!("more than {DEEPEST_NESTING} brackets are open; no object is nested so deeply");
+        return Err(problem_at(document, line, column, problem));
+    }
     if document.file.name.ends_with(".json") && text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| json_error(document, &error));
     }
@@ -96,6 +104,20 @@ fn fill(map: &mut Map<String, Value>, source: Value) {
     for (key, value) in source {
         map.entry(key).or_insert(value);
     }
+}
+
+/// Where more brackets are open than any object needs: reading such text costs the square of its depth. Brackets within quotes count
+/// too, which the limit leaves room for.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    text.bytes().position(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > DEEPEST_NESTING
+    })
 }
 
 fn json_error(document: &Document, error: &serde_json::Error) -> LoadError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Input;
 use super::document::Document;
-use crate::message::Message;
+use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
 use crate::yaml::{self, Content, Node};
 
@@ -28,12 +28,28 @@ pub struct Location {
 pub struct Places<'d> {
     document: &'d Document,
     root: Option<Node<'d>>,
+    /// Characters before the document on its first line.
+    before: usize,
 }
 
 impl<'d> Places<'d> {
     /// Reads it.
     pub fn of(document: &'d Document) -> Self {
-        Self { document, root: yaml::tree(&document.file.text, document.range.clone()) }
+        Self::after(document, None)
+    }
+
+    /// The same where an earlier document of the file is at hand: a line may hold thousands of documents.
+    fn after(document: &'d Document, earlier: Option<&Self>) -> Self {
+        let (text, start) = (&document.file.text, document.range.start);
+        let earlier = earlier.filter(|it| Arc::ptr_eq(&it.document.file, &document.file));
+        let (known, count) = earlier
+            .filter(|it| it.document.range.start <= start)
+            .map_or((0, 0), |it| (it.document.range.start, it.before));
+        let before = match text[known..start].rfind('\n') {
+            Some(at) => text[known + at + 1..start].chars().count(),
+            None => count + text[known..start].trim_start_matches('\u{feff}').chars().count(),
+        };
+        Self { document, root: yaml::tree(text, document.range.clone()), before }
     }
 
     /// True where `document` is the same part of the same file.
@@ -49,12 +65,15 @@ impl<'d> Places<'d> {
     /// The same for one of several items of a document.
     fn locate_in(&self, document: &Document, path: &FieldPath) -> Location {
         let (range, exact) = self.range(&path.below(&document.prefix));
-        let text = &self.document.file.text;
-        let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        let text = &self.document.file.text[self.document.range.start..range.start];
+        let before = match text.rfind('\n') {
+            Some(at) => text[at + 1..].chars().count(),
+            None => self.before + text.chars().count(),
+        };
         Location {
             file: self.document.file.name.clone(),
             line: self.document.line_of(range.start),
-            column: text[line_start..range.start].trim_start_matches('\u{feff}').chars().count() + 1,
+            column: before + 1,
             range,
             exact,
         }
@@ -87,13 +106,17 @@ const MOST_THREADS: usize = 8;
 
 /// Where messages point to.
 pub(super) fn locations(input: &Input, messages: &[&Message]) -> Vec<Option<Location>> {
-    let mut by_document: Vec<(usize, &Message, &Document)> = messages
-        .iter()
-        .copied()
-        .enumerate()
-        .filter(|(_, message)| message.cluster.is_none())
-        .filter_map(|(index, message)| Some((index, message, input.sources.get(&message.object)?)))
-        .collect();
+    let mut by_document: Vec<(usize, &Message, &Document)> = Vec::with_capacity(messages.len());
+    // The messages of an object mostly follow one another: it is looked up once.
+    let mut last: Option<(&ObjectRef, Option<&Document>)> = None;
+    for (index, message) in messages.iter().copied().enumerate().filter(|(_, it)| it.cluster.is_none()) {
+        let document = match last {
+            Some((object, document)) if *object == message.object => document,
+            _ => input.sources.get(&message.object),
+        };
+        last = Some((&message.object, document));
+        by_document.extend(document.map(|document| (index, message, document)));
+    }
     by_document.sort_by_key(|(_, _, document)| (Arc::as_ptr(&document.file), document.range.start));
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(messages.len() / MESSAGES_A_THREAD).max(1);
@@ -128,7 +151,7 @@ fn of_sorted(messages: &[(usize, &Message, &Document)]) -> Vec<(usize, Location)
     for (index, message, document) in messages {
         let is_same = places.as_ref().is_some_and(|places| places.is_of(document));
         if !is_same {
-            places = Some(Places::of(document));
+            places = Some(Places::after(document, places.as_ref()));
         }
         found.extend(places.as_ref().map(|places| (*index, places.locate_in(document, &message.path))));
     }

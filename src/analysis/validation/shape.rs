@@ -90,6 +90,13 @@ pub(crate) fn problems(object: &Value) -> Vec<Problem> {
     walk.report.finish()
 }
 
+/// True for an object of a kind that Istio defines; all of them live in namespaces.
+pub(crate) fn is_known(object: &Value) -> bool {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    GROUPS.contains(&group) && DEFINITIONS.contains_key(&(group.to_owned(), text("kind").to_owned()))
+}
+
 struct Walk<'v> {
     report: Report,
     place: Vec<Step<'v>>,

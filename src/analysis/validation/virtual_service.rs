@@ -198,7 +198,9 @@ pub(super) fn destination(report: &mut Report, path: &FieldPath, destination: &D
 /// Weights may not be negative; several may not all be zero.
 fn weight_rules(report: &mut Report, path: &FieldPath, weights: &[i32]) {
     for (index, weight) in weights.iter().enumerate() {
-        report.require(*weight >= 0, &path.index(index).key("weight"), &format!("weight {weight} < 0"));
+        if *weight < 0 {
+            report.error(&path.index(index).key("weight"), format!("weight {weight} < 0"));
+        }
     }
     let total: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
     report.require(

@@ -33,7 +33,9 @@ impl<'t> Reader<'t> {
         if !is_simple(part) {
             return None;
         }
-        let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        // Columns mean nothing in flow style, where a line may be as long as the file.
+        let is_flow = part.trim_start().starts_with(['{', '[']);
+        let line = if is_flow { range.start } else { text[..range.start].rfind('\n').map_or(0, |at| at + 1) };
         Some(Self {
             text,
             bytes: text.as_bytes(),

@@ -284,7 +284,7 @@ fn imported(scope: &SidecarScope, virtual_services: &[Arc<Resolved>]) -> HashSet
 pub(crate) fn destinations(one: &Resolved) -> impl Iterator<Item = &Destination> {
     let http = one.http.iter().flat_map(|route| {
         let weighted = route.route.iter().map(|weighted| &weighted.destination);
-        weighted.chain(&route.mirror).chain(route.mirrors.iter().map(|mirror| &mirror.destination))
+        weighted.chain(route.mirror.as_deref()).chain(route.mirrors.iter().map(|mirror| &mirror.destination))
     });
     let tls = one.tls.iter().flat_map(|route| route.route.iter().map(|weighted| &weighted.destination));
     let tcp = one.tcp.iter().flat_map(|route| route.route.iter().map(|weighted| &weighted.destination));

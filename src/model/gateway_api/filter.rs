@@ -29,10 +29,11 @@ pub(super) fn apply(
                 add_headers(made.headers.get_or_insert_default(), filter);
             }
             "RequestRedirect" => {
-                made.redirect = filter.request_redirect.as_ref().map(|one| redirect(one, &condition));
+                made.redirect =
+                    filter.request_redirect.as_ref().map(|one| Box::new(redirect(one, &condition)));
             }
             "URLRewrite" => {
-                made.rewrite = filter.url_rewrite.as_ref().map(|one| rewrite(one, &condition));
+                made.rewrite = filter.url_rewrite.as_ref().map(|one| Box::new(rewrite(one, &condition)));
             }
             "RequestMirror" => {
                 let Some(mirror) = &filter.request_mirror else { continue };

@@ -184,7 +184,7 @@ impl Conversion<'_, '_> {
         for rule in rules {
             let mut base = Declared {
                 timeout: rule.timeout,
-                retries: rule.retries.clone(),
+                retries: rule.retries.clone().map(Box::new),
                 name: format!("{}.{}", object.metadata.namespace, object.metadata.name),
                 ..Declared::default()
             };
@@ -201,7 +201,7 @@ impl Conversion<'_, '_> {
                 if route.redirect.is_some() {
                     route.route.clear();
                 } else if route.route.is_empty() {
-                    route.direct_response = Some(HttpDirectResponse { status: 500, body: None });
+                    route.direct_response = Some(Box::new(HttpDirectResponse { status: 500, body: None }));
                     (route.rewrite, route.mirrors) = (None, Vec::new());
                 }
                 let rank = rank(condition, object, ranked.len());
@@ -224,7 +224,7 @@ impl Conversion<'_, '_> {
                 Ok(destination) if weight > 0 => made.push(HttpRouteDestination {
                     destination,
                     weight: if backends.len() == 1 { 0 } else { weight },
-                    headers: filter::headers(&backend.filters),
+                    headers: filter::headers(&backend.filters).map(Box::new),
                 }),
                 Ok(_) => {}
                 Err(wrong) => {

@@ -149,7 +149,7 @@ mod tests {
             "inner",
             VirtualService { http: inner, ..VirtualService::default() },
         )));
-        let delegate = Some(Delegate { name: "inner".to_owned(), namespace: "team".to_owned() });
+        let delegate = Some(Box::new(Delegate { name: "inner".to_owned(), namespace: "team".to_owned() }));
         let route = HttpRoute { r#match: vec![at(root_prefix)], delegate, ..HttpRoute::default() };
         let root =
             VirtualService { hosts: vec!["a".to_owned()], http: vec![route], ..VirtualService::default() };

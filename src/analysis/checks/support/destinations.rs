@@ -48,7 +48,7 @@ pub(in crate::checks) fn destinations(
             .iter()
             .enumerate()
             .map(move |(at, weighted)| (Place::Http(index, at), &weighted.destination));
-        let mirror = route.mirror.iter().map(move |mirror| (Place::Mirror(index), mirror));
+        let mirror = route.mirror.as_deref().into_iter().map(move |mirror| (Place::Mirror(index), mirror));
         let mirrors = route
             .mirrors
             .iter()

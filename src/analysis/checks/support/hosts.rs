@@ -120,11 +120,13 @@ pub(in crate::checks) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
     host.match_indices('.').map(|(at, _)| &host[at..]).chain(std::iter::once(""))
 }
 
-/// True where a host that is not there may well exist outside of what was read: Services were not, and no ServiceEntry says that such
-/// hosts are written here.
+/// True where a host that is not there may well exist outside of what was read: ServiceEntries were withheld, or Services were not read
+/// and no ServiceEntry says that such hosts are written here.
 pub(in crate::checks) fn may_exist_elsewhere(text: &str, input: &Input) -> bool {
     let may_be_service = text.matches('.').count() < 2
         || text.ends_with(".svc")
         || text.ends_with(&format!(".svc.{}", input.mesh.domain));
-    !input.knows::<kubernetes::Service>() && (may_be_service || input.snapshot.service_entries.is_empty())
+    input.is_withheld::<ServiceEntry>()
+        || !input.knows::<kubernetes::Service>()
+            && (may_be_service || input.snapshot.service_entries.is_empty())
 }

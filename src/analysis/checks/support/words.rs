@@ -44,8 +44,13 @@ pub(in crate::checks) fn not_found<S: Resource>(
     name: &str,
     path: FieldPath,
 ) -> Message {
+    not_found_by(refer(object), what, name, path)
+}
+
+/// IST0101, of an object that has more such findings.
+pub(in crate::checks) fn not_found_by(object: ObjectRef, what: &str, name: &str, path: FieldPath) -> Message {
     let text = format!("Referenced {what} not found: {name:?}");
-    Message::new(Code::ReferencedResourceNotFound, refer(object), text).at(path)
+    Message::new(Code::ReferencedResourceNotFound, object, text).at(path)
 }
 
 /// The first label of a selector, which is where a message about it points to.

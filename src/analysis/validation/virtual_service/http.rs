@@ -48,12 +48,12 @@ pub(super) fn route(report: &mut Report, path: &FieldPath, route: &HttpRoute, is
     for (index, weighted) in route.route.iter().enumerate() {
         let path = path.key("route").index(index);
         destination(report, &path.key("destination"), &weighted.destination);
-        headers(report, &path, weighted.headers.as_ref());
+        headers(report, &path, weighted.headers.as_deref());
     }
     let weights: Vec<i32> = route.route.iter().map(|weighted| weighted.weight).collect();
     weight_rules(report, &path.key("route"), &weights);
     duration(report, &path.key("timeout"), route.timeout);
-    headers(report, path, route.headers.as_ref());
+    headers(report, path, route.headers.as_deref());
     mirrors(report, path, route);
     if let Some(retry) = &route.retries {
         retries(report, &path.key("retries"), retry);
@@ -127,7 +127,9 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, 
         ("method", &condition.method),
         ("authority", &condition.authority),
     ] {
-        one(report, &path.key(field), text.as_ref());
+        if text.is_some() {
+            one(report, &path.key(field), text.as_ref());
+        }
     }
     for (field, map) in [
         ("headers", &condition.headers),
@@ -148,11 +150,9 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, 
     labels(report, &path.key("sourceLabels"), &condition.source_labels);
     gateways(report, &path.key("gateways"), &condition.gateways);
     let namespace = condition.source_namespace.as_str();
-    report.require(
-        namespace.is_empty() || is_dns_label(namespace),
-        &path.key("sourceNamespace"),
-        &format!("{namespace:?} is no namespace"),
-    );
+    if !namespace.is_empty() && !is_dns_label(namespace) {
+        report.error(&path.key("sourceNamespace"), format!("{namespace:?} is no namespace"));
+    }
 }
 
 fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
@@ -167,12 +167,10 @@ fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
     for (field, percent) in
         [("mirrorPercent", route.mirror_percent), ("mirror_percent", route.mirror_percent_snake)]
     {
-        let percent = percent.unwrap_or(0);
-        report.require(
-            percent <= 100,
-            &path.key(field),
-            &format!("mirror percent must have a max value of 100 (it has {percent})"),
-        );
+        if let Some(percent) = percent.filter(|percent| *percent > 100) {
+            let words = format!("mirror percent must have a max value of 100 (it has {percent})");
+            report.error(&path.key(field), words);
+        }
     }
     share(report, &path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
     for (index, mirror) in route.mirrors.iter().enumerate() {

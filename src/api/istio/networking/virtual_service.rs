@@ -25,7 +25,7 @@ shape! {
         pub export_to: Vec<String>,
     }
 
-    /// What happens to HTTP requests that match.
+    /// What happens to HTTP requests that match. What few routes have is boxed: a mesh has many routes.
     pub struct HttpRoute {
         /// Name shown in access logs and metrics.
         pub name: String,
@@ -34,21 +34,21 @@ shape! {
         /// Weighted destinations.
         pub route: Vec<HttpRouteDestination>,
         /// Answer with a redirect.
-        pub redirect: Option<HttpRedirect>,
+        pub redirect: Option<Box<HttpRedirect>>,
         /// Answer with a fixed response.
-        pub direct_response: Option<HttpDirectResponse>,
+        pub direct_response: Option<Box<HttpDirectResponse>>,
         /// Take the routes of another VirtualService.
-        pub delegate: Option<Delegate>,
+        pub delegate: Option<Box<Delegate>>,
         /// Change path and authority before forwarding.
-        pub rewrite: Option<HttpRewrite>,
+        pub rewrite: Option<Box<HttpRewrite>>,
         /// Time allowed for the whole request; absent disables it.
         pub timeout: Option<Duration>,
         /// How failures are tried again; absent means the mesh's default.
-        pub retries: Option<HttpRetry>,
+        pub retries: Option<Box<HttpRetry>>,
         /// Faults to inject.
-        pub fault: Option<HttpFaultInjection>,
+        pub fault: Option<Box<HttpFaultInjection>>,
         /// Copy requests to this destination (`mirrors` is its successor).
-        pub mirror: Option<Destination>,
+        pub mirror: Option<Box<Destination>>,
         /// Deprecated: whole percents of requests to copy.
         #[schemars(extend("nullable" = true))]
         pub mirror_percent: Option<u32>,
@@ -61,9 +61,9 @@ shape! {
         /// Destinations that get a copy.
         pub mirrors: Vec<HttpMirrorPolicy>,
         /// Cross-origin resource sharing.
-        pub cors_policy: Option<CorsPolicy>,
+        pub cors_policy: Option<Box<CorsPolicy>>,
         /// Changes of headers.
-        pub headers: Option<Headers>,
+        pub headers: Option<Box<Headers>>,
     }
 
     /// Conditions on a request, all of which must hold.
@@ -106,7 +106,7 @@ shape! {
         /// Share of the sum of weights; a single destination may leave it out.
         pub weight: i32,
         /// Changes of headers for this destination alone.
-        pub headers: Option<Headers>,
+        pub headers: Option<Box<Headers>>,
     }
 
     /// Changes of request and response headers.

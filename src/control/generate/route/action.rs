@@ -50,7 +50,7 @@ fn forward(
         .iter()
         .flat_map(|weighted| hash_policy(place.view, &weighted.destination, place.port))
         .collect::<Vec<_>>();
-    let retries = declared.retries.as_ref().or(place.settings.default_http_retry_policy.as_ref());
+    let retries = declared.retries.as_deref().or(place.settings.default_http_retry_policy.as_ref());
     let mut made = route::RouteAction {
         cluster_specifier: Some(clusters(place, &declared.route)?),
         timeout: Some(timeout),
@@ -63,7 +63,7 @@ fn forward(
     if let Some(rewrite) = &declared.rewrite {
         rewritten(&mut made, rewrite, matched);
     }
-    let authority = HeaderChanges::of(declared.headers.as_ref()).authority;
+    let authority = HeaderChanges::of(declared.headers.as_deref()).authority;
     if let Some(authority) = authority.filter(|_| made.host_rewrite_specifier.is_none()) {
         made.host_rewrite_specifier = Some(HostRewriteSpecifier::HostRewriteLiteral(authority));
     }
@@ -100,7 +100,7 @@ fn clusters(place: Place<'_>, destinations: &[HttpRouteDestination]) -> Option<C
         .iter()
         .filter(|weighted| weight(weighted) > 0)
         .map(|weighted| {
-            let changes = HeaderChanges::of(weighted.headers.as_ref());
+            let changes = HeaderChanges::of(weighted.headers.as_deref());
             ClusterWeight {
                 name: cluster_name(place.view, &weighted.destination, place.port),
                 weight: uint(weight(weighted)),

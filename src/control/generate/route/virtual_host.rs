@@ -82,7 +82,7 @@ fn one_route(
         == Some(GATEWAY_SEMANTICS);
     let matched = condition.map_or_else(everything, |condition| route_match(condition, by_segments));
     let action = action(place, declared, &matched)?;
-    let changes = HeaderChanges::of(declared.headers.as_ref());
+    let changes = HeaderChanges::of(declared.headers.as_deref());
     let mut made = route::Route {
         name: route_name(declared, condition),
         metadata: Some(source_metadata(resolved)),
@@ -97,7 +97,7 @@ fn one_route(
         let operation = operation(forwarded, &matched, resolved, place.port);
         made.decorator = Some(route::Decorator { operation, propagate: None });
     }
-    if let Some(injected) = declared.fault.as_ref().and_then(fault::fault) {
+    if let Some(injected) = declared.fault.as_deref().and_then(fault::fault) {
         made.typed_per_filter_config.insert("envoy.filters.http.fault".to_owned(), injected);
     }
     if let Some(policy) = &declared.cors_policy {
