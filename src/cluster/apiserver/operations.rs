@@ -114,7 +114,13 @@ pub(crate) struct Operations {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        ApiError::unavailable(error.to_string())
+        match &error {
+            StoreError::NotDurable(trouble) if trouble.full => {
+                ApiError::new(507, "InsufficientStorage", error.to_string())
+            }
+            StoreError::NotDurable(_) => ApiError::internal(error),
+            StoreError::Closed => ApiError::unavailable(error.to_string()),
+        }
     }
 }
 

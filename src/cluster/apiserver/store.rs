@@ -15,7 +15,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use journal::{Journal, JournalEntry};
+use journal::{Durable, Journal, JournalEntry, Trouble};
 pub use journal::{JournalError, OBJECTS_FILE};
 pub(crate) use owners::OwnerEvent;
 use owners::Owners;
@@ -30,10 +30,13 @@ pub(crate) type TableName = Arc<str>;
 
 /// Why a write did not happen.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// The disk refuses writes; nothing is lost, but nothing more is accepted until it recovers.
-    #[error("the cluster's state file cannot be written")]
-    NotDurable,
+    #[error("{}; the cluster goes on with what it has, and accepts changes again when the file can be written", .0.message)]
+    NotDurable(Trouble),
+    /// The writer is gone: the store is being closed.
+    #[error("the cluster is being stopped")]
+    Closed,
 }
 
 struct State {
@@ -127,12 +130,14 @@ impl Store {
         decide: impl FnOnce(Option<&Arc<Value>>) -> Result<Decision, E>,
     ) -> Result<Written, E> {
         let (written, durable) = self.write_now(table, key, durability, decide)?;
-        if let Some(durable) = durable
-            && !durable.await.unwrap_or(false)
-        {
-            return Err(StoreError::NotDurable.into());
+        match durable {
+            None => Ok(written),
+            Some(durable) => match durable.await {
+                Ok(Ok(())) => Ok(written),
+                Ok(Err(trouble)) => Err(StoreError::NotDurable(trouble).into()),
+                Err(_) => Err(StoreError::Closed.into()),
+            },
         }
-        Ok(written)
     }
 
     fn write_now<E: From<StoreError>>(
@@ -141,9 +146,9 @@ impl Store {
         key: &ObjectKey,
         durability: Durability,
         decide: impl FnOnce(Option<&Arc<Value>>) -> Result<Decision, E>,
-    ) -> Result<(Written, Option<oneshot::Receiver<bool>>), E> {
-        if !self.journal.is_healthy() {
-            return Err(StoreError::NotDurable.into());
+    ) -> Result<(Written, Option<oneshot::Receiver<Durable>>), E> {
+        if let Some(trouble) = self.journal.trouble() {
+            return Err(StoreError::NotDurable(trouble).into());
         }
         let mut state = self.write_lock();
         let current = state.tables.get(table_name).and_then(|table| table.objects.get(key)).cloned();
@@ -229,3 +234,6 @@ impl Store {
         self.journal.flush().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,9 @@
 //! The state file: one redb database, written by one thread that gathers what is waiting into one transaction and one flush.
 
+mod writer;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde_json::Value;
@@ -12,6 +11,9 @@ use tokio::sync::oneshot;
 
 use super::TableName;
 use super::table::ObjectKey;
+use writer::Health;
+use writer::Writer;
+pub(super) use writer::{Durable, Trouble};
 
 /// Name of the state file in the state folder.
 pub const OBJECTS_FILE: &str = "objects.redb";
@@ -21,12 +23,6 @@ const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects"
 /// `format` and `revision`.
 const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 const FORMAT: u64 = 1;
-/// Most entries of one transaction.
-const BATCH_LIMIT: usize = 1024;
-/// How long lazily durable entries may wait.
-const LAZY_DELAY: Duration = Duration::from_millis(500);
-/// Pause before a failed transaction is tried again.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// redb's page cache; objects are served from memory, so it can be small.
 const CACHE_BYTES: usize = 4 << 20;
 
@@ -70,18 +66,19 @@ pub enum JournalError {
     Thread(#[source] std::io::Error),
 }
 
+/// A change on its way to the disk.
 pub(super) struct JournalEntry {
     pub(super) table: TableName,
     pub(super) key: ObjectKey,
     /// `None` removes.
     pub(super) object: Option<Arc<Value>>,
     pub(super) revision: u64,
-    pub(super) acknowledge: Option<oneshot::Sender<bool>>,
+    pub(super) acknowledge: Option<oneshot::Sender<Durable>>,
 }
 
 enum Message {
     Entry(JournalEntry),
-    Flush(oneshot::Sender<bool>),
+    Flush(oneshot::Sender<Durable>),
 }
 
 pub(super) struct Loaded {
@@ -91,7 +88,7 @@ pub(super) struct Loaded {
 
 pub(super) struct Journal {
     sender: mpsc::Sender<Message>,
-    healthy: Arc<AtomicBool>,
+    health: Arc<Health>,
 }
 
 impl Journal {
@@ -99,22 +96,23 @@ impl Journal {
         let path = folder.join(OBJECTS_FILE);
         let failed =
             |source: redb::Error| JournalError::Open { path: path.clone(), source: Box::new(source) };
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = builder.create(&path).map_err(|error| match error {
+        let database = open_database(&path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse(path.clone()),
             other => failed(other.into()),
         })?;
-        prepare(&database).map_err(failed)?;
+        let found = prepare(&database).map_err(failed)?;
+        if found != FORMAT {
+            return Err(JournalError::Format { path, found });
+        }
         let loaded = load(&database, &path)?;
-        let healthy = Arc::new(AtomicBool::new(true));
+        let health = Arc::new(Health::default());
         let (sender, receiver) = mpsc::channel();
-        let writer = Writer { database, receiver, healthy: healthy.clone() };
+        let writer = Writer::new(path, database, receiver, health.clone());
         std::thread::Builder::new()
             .name("state-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(JournalError::Thread)?;
-        Ok((Self { sender, healthy }, loaded))
+        Ok((Self { sender, health }, loaded))
     }
 
     pub(super) fn append(&self, entry: JournalEntry) {
@@ -122,27 +120,41 @@ impl Journal {
         let _ = self.sender.send(Message::Entry(entry));
     }
 
-    pub(super) fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
+    /// Why nothing can be written at the moment.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.health.trouble()
     }
 
     pub(super) async fn flush(&self) -> bool {
         let (sender, receiver) = oneshot::channel();
-        self.sender.send(Message::Flush(sender)).is_ok() && receiver.await.unwrap_or(false)
+        self.sender.send(Message::Flush(sender)).is_ok()
+            && receiver.await.is_ok_and(|durable| durable.is_ok())
     }
 }
 
-fn prepare(database: &Database) -> Result<(), redb::Error> {
+fn open_database(path: &Path) -> Result<Database, redb::DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+}
+
+/// Makes what a new file lacks; a file of another format is left as it is. Returns the format.
+fn prepare(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
     {
-        transaction.open_table(OBJECTS)?;
         let mut facts = transaction.open_table(FACTS)?;
-        if facts.get("format")?.is_none() {
-            facts.insert("format", FORMAT)?;
+        let found = facts.get("format")?.map(|format| format.value());
+        match found {
+            Some(FORMAT) => {}
+            None => drop(facts.insert("format", FORMAT)?),
+            Some(found) => {
+                drop(facts);
+                transaction.abort()?;
+                return Ok(found);
+            }
         }
+        transaction.open_table(OBJECTS)?;
     }
     transaction.commit()?;
-    Ok(())
+    Ok(FORMAT)
 }
 
 fn load(database: &Database, path: &Path) -> Result<Loaded, JournalError> {
@@ -155,10 +167,6 @@ fn load(database: &Database, path: &Path) -> Result<Loaded, JournalError> {
             .map(|value| value.map_or(0, |value| value.value()))
             .map_err(|error| failed(error.into()))
     };
-    let found = fact("format")?;
-    if found != FORMAT {
-        return Err(JournalError::Format { path: path.to_owned(), found });
-    }
     let revision = fact("revision")?;
     let table = transaction.open_table(OBJECTS).map_err(|error| failed(error.into()))?;
     let mut objects = Vec::new();
@@ -176,92 +184,4 @@ fn load(database: &Database, path: &Path) -> Result<Loaded, JournalError> {
         objects.push((name, ObjectKey::new(namespace, object_name), object));
     }
     Ok(Loaded { revision, objects })
-}
-
-/// The thread that owns the database.
-struct Writer {
-    database: Database,
-    receiver: mpsc::Receiver<Message>,
-    healthy: Arc<AtomicBool>,
-}
-
-impl Writer {
-    fn run(self) {
-        while let Some((entries, flushes)) = self.next_batch() {
-            self.commit_until_done(&entries);
-            for entry in entries {
-                if let Some(acknowledge) = entry.acknowledge {
-                    let _ = acknowledge.send(true);
-                }
-            }
-            for flush in flushes {
-                let _ = flush.send(true);
-            }
-        }
-    }
-
-    /// Waits for entries; entries that nobody waits for may gather for a while. `None` when the store is gone.
-    fn next_batch(&self) -> Option<(Vec<JournalEntry>, Vec<oneshot::Sender<bool>>)> {
-        let mut entries = Vec::new();
-        let mut flushes = Vec::new();
-        let mut urgent = false;
-        let mut message = Some(self.receiver.recv().ok()?);
-        let deadline = std::time::Instant::now() + LAZY_DELAY;
-        loop {
-            match message.take() {
-                Some(Message::Entry(entry)) => {
-                    urgent |= entry.acknowledge.is_some();
-                    entries.push(entry);
-                }
-                Some(Message::Flush(sender)) => {
-                    urgent = true;
-                    flushes.push(sender);
-                }
-                None => return Some((entries, flushes)),
-            }
-            if entries.len() >= BATCH_LIMIT {
-                return Some((entries, flushes));
-            }
-            let patience = if urgent {
-                Duration::ZERO
-            } else {
-                deadline.saturating_duration_since(std::time::Instant::now())
-            };
-            message = self.receiver.recv_timeout(patience).ok();
-        }
-    }
-
-    /// A full disk must not lose what readers have already seen: the batch is kept and tried again, new writes are refused.
-    fn commit_until_done(&self, entries: &[JournalEntry]) {
-        while let Err(error) = self.commit(entries) {
-            if self.healthy.swap(false, Ordering::Relaxed) {
-                tracing::error!(%error, "the cluster's state cannot be written; refusing changes until it can");
-            }
-            std::thread::sleep(RETRY_DELAY);
-        }
-        self.healthy.store(true, Ordering::Relaxed);
-    }
-
-    fn commit(&self, entries: &[JournalEntry]) -> Result<(), redb::Error> {
-        let Some(last) = entries.last() else { return Ok(()) };
-        let transaction = self.database.begin_write()?;
-        {
-            let mut objects = transaction.open_table(OBJECTS)?;
-            for entry in entries {
-                let key = format!("{}\0{}\0{}", entry.table, entry.key.namespace, entry.key.name);
-                match &entry.object {
-                    Some(object) => {
-                        let bytes = serde_json::to_vec(&**object).unwrap_or_default();
-                        objects.insert(key.as_str(), bytes.as_slice())?;
-                    }
-                    None => {
-                        objects.remove(key.as_str())?;
-                    }
-                }
-            }
-            transaction.open_table(FACTS)?.insert("revision", last.revision)?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
 }
