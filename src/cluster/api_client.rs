@@ -178,6 +178,18 @@ impl ApiClient {
         }
     }
 
+    /// Signs the token that a Secret of type `kubernetes.io/service-account-token` holds: good as long as the Secret and the account
+    /// exist.
+    pub(crate) fn secret_token(&self, secret: &Value, account: &str, uid: &str) -> Result<String, ApiError> {
+        self.operations.secret_token(secret, account, uid)
+    }
+
+    /// The user behind a token.
+    #[cfg(test)]
+    pub(crate) fn user_of(&self, token: &str) -> Option<String> {
+        self.operations.check_token(token).map(|checked| checked.actor.name)
+    }
+
     /// Signs a token of a service account, as the `token` subresource does, and returns the `TokenRequest` with its status.
     pub async fn create_token(
         &self,

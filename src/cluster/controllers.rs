@@ -19,6 +19,7 @@ mod queue;
 mod replica_set;
 mod stateful_set;
 pub(crate) mod storage;
+mod token_secret;
 mod watches;
 
 use std::path::PathBuf;
@@ -88,6 +89,7 @@ async fn reconcile(context: &Context, key: &Key) -> Reconciled {
         Key::Limits(namespace) => limits::reconcile(context, namespace).await,
         Key::Volume(name) => storage::volume(context, name).await,
         Key::CronJob(namespace, name) => cron_job::reconcile(context, namespace, name).await,
+        Key::TokenSecret(namespace, name) => token_secret::reconcile(context, namespace, name).await,
         Key::Service(namespace, name) => endpoint_slice::reconcile(context, namespace, name).await,
         Key::OwnerGone { namespace, uid } => garbage::owner_gone(context, namespace, uid).await,
         Key::Dependent { resource, namespace, name } => {

@@ -84,7 +84,11 @@ impl TokenKeys {
         validation.set_issuer(&[ISSUER]);
         validation.validate_aud = false;
         validation.leeway = 0;
-        jsonwebtoken::decode::<Value>(token, &self.decoding, &validation).ok().map(|data| data.claims)
+        // Without an end are those of Secrets alone, which end with their Secret.
+        validation.required_spec_claims.clear();
+        let claims = jsonwebtoken::decode::<Value>(token, &self.decoding, &validation).ok()?.claims;
+        let ends = claims["exp"].is_number() || claims["kubernetes.io"]["secret"].is_object();
+        (ends && claims["iss"] == ISSUER).then_some(claims)
     }
 }
 
@@ -128,6 +132,20 @@ impl Operations {
         request["spec"]["expirationSeconds"] = json!(seconds);
         request["status"] = json!({"token": token, "expirationTimestamp": object_meta::time_in(seconds)});
         Ok(request)
+    }
+
+    /// A token without an end, bound to the Secret that will hold it.
+    pub(crate) fn secret_token(&self, secret: &Value, account: &str, uid: &str) -> Result<String, ApiError> {
+        let (name, namespace) = (&secret["metadata"]["name"], &secret["metadata"]["namespace"]);
+        let issued = now();
+        self.tokens.sign(&json!({
+            "iss": ISSUER, "aud": [ISSUER], "iat": issued, "nbf": issued, "jti": object_meta::new_uid(),
+            "sub": format!("system:serviceaccount:{}:{account}", namespace.as_str().unwrap_or_default()),
+            "kubernetes.io": {
+                "namespace": namespace, "serviceaccount": {"name": account, "uid": uid},
+                "secret": {"name": name, "uid": secret["metadata"]["uid"]},
+            },
+        }))
     }
 
     /// Binds the token to a pod or secret: it dies with it.

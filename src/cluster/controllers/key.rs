@@ -20,6 +20,8 @@ pub(super) enum Key {
     Limits(String),
     /// A PersistentVolume.
     Volume(String),
+    /// A Secret with a service account's token.
+    TokenSecret(String, String),
     /// A Service, for its EndpointSlices.
     Service(String, String),
     /// An object is gone: what it owned may have to go too.
@@ -54,6 +56,7 @@ impl fmt::Display for Key {
             Self::Limits(namespace) => write!(formatter, "quotas and disruption budgets of {namespace}"),
             Self::Volume(name) => write!(formatter, "persistentvolume {name}"),
             Self::CronJob(namespace, name) => write!(formatter, "cronjob {namespace}/{name}"),
+            Self::TokenSecret(namespace, name) => write!(formatter, "token in secret {namespace}/{name}"),
             Self::Service(namespace, name) => write!(formatter, "endpoints of service {namespace}/{name}"),
             Self::OwnerGone { namespace, uid } => write!(formatter, "dependents of {uid} in {namespace:?}"),
             Self::Dependent { resource, namespace, name } => {

@@ -125,6 +125,7 @@ async fn changed(
         }
     }
     storage_keys(context, queue, resource, object).await?;
+    super::token_secret::keys(context, queue, resource, object).await?;
     if resource.kind == "Node" {
         for set in context.list(&ResourceRef::DAEMON_SETS, "").await? {
             own_key(

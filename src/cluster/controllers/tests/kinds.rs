@@ -145,3 +145,28 @@ async fn pods_of_a_stateful_set_have_claims_of_their_own() {
     cluster.until(ResourceRef::PERSISTENT_VOLUME_CLAIMS, NAMESPACE, "the claim is bound", bound).await;
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_secret_is_filled_lets_its_holder_in_and_goes_with_its_account() {
+    let cluster = Cluster::start().await;
+    create(&cluster, &ResourceRef::SERVICE_ACCOUNTS, json!({"metadata": {"name": "reader"}})).await;
+    let secret = json!({"metadata": {"name": "token", "annotations": {"kubernetes.io/service-account.name": "reader"}},
+        "type": "kubernetes.io/service-account-token"});
+    create(&cluster, &ResourceRef::SECRETS, secret).await;
+    let filled = |secrets: &[Value]| secrets.iter().any(|secret| secret["data"]["token"].is_string());
+    let found = cluster.until(ResourceRef::SECRETS, NAMESPACE, "a token", filled).await;
+    for key in ["ca.crt", "namespace"] {
+        assert!(found[0]["data"][key].is_string(), "{key}");
+    }
+    use base64::Engine as _;
+    let token = base64::engine::general_purpose::STANDARD.decode(found[0]["data"]["token"].as_str().unwrap());
+    let token = String::from_utf8(token.unwrap()).unwrap();
+    let user = cluster.api().user_of(&token);
+    assert_eq!(user.as_deref(), Some("system:serviceaccount:default:reader"));
+
+    let options = DeleteOptions::default();
+    cluster.api().delete(&ResourceRef::SERVICE_ACCOUNTS, NAMESPACE, "reader", &options).await.unwrap();
+    cluster.until(ResourceRef::SECRETS, NAMESPACE, "the token is gone", <[Value]>::is_empty).await;
+    assert_eq!(cluster.api().user_of(&token), None);
+    cluster.end().await;
+}
