@@ -212,13 +212,12 @@ impl ControlPlane {
             let server = Server { name: "controlz", listener, router, tls: None, drain: drain.clone() };
             supervisor.spawn("controlz", server.run());
         }
-        drop(drain);
         supervisor.spawn("serving certificate", endless(tls.renew()));
         let issuers = key_sets::refresh::run(key_refresh(&discovery), store.subscribe());
         supervisor.spawn("keys of token issuers", endless(issuers));
         let roots = writers::root_certificates(client.clone(), store.clone(), authority.clone());
         supervisor.spawn("root certificates", endless(roots));
-        spawn_writers(supervisor, &client, &self.options, &discovery);
+        spawn_writers(supervisor, &client, &self.options, &discovery, drain);
         let pusher = first_push(discovery, self.synced, self.feed, self.gate);
         supervisor.spawn("push", endless(pusher));
         let bundles = writers::webhook_bundles(client, self.options, authority, store);
@@ -247,8 +246,9 @@ fn spawn_writers(
     client: &Client,
     options: &Arc<ControlPlaneOptions>,
     discovery: &Arc<Discovery>,
+    drain: drain::DrainWatch,
 ) {
-    let (leadership, election) = writers::leader::election(client.clone(), options);
+    let (leadership, election) = writers::leader::election(client.clone(), options, drain);
     supervisor.spawn("election", endless(election));
     let statuses = writers::statuses::write(
         client.clone(),

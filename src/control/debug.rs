@@ -89,7 +89,7 @@ pub(crate) fn view(discovery: &Discovery, viewer: &Viewer, question: &Question) 
     }
     match name {
         "syncz" => Ok(syncz::list(discovery, question.parameter("namespace"))),
-        _ => state::view(discovery, name).ok_or_else(|| ViewError::Unknown(name.to_owned())),
+        _ => state::view(discovery, question).ok_or_else(|| ViewError::Unknown(name.to_owned())),
     }
 }
 

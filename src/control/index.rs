@@ -66,6 +66,13 @@ impl Index {
         Self::build_with(snapshot, settings, Arc::default())
     }
 
+    /// What is generated and kept of services: type, name, bytes; in order.
+    pub(crate) fn cached(&self) -> Vec<(&'static str, String, usize)> {
+        let mut found: Vec<_> = self.services.iter().flat_map(|state| state.cached()).collect();
+        found.sort();
+        found
+    }
+
     /// As [`Self::build`], with public keys of token issuers.
     pub fn build_with(mut snapshot: Snapshot, settings: Arc<Settings>, keys: Arc<KeySets>) -> Self {
         let converted = Arc::new(gateway_api::convert(&snapshot, &settings.mesh));

@@ -3,4 +3,5 @@
 pub(crate) mod authentication;
 pub(crate) mod authority;
 pub(crate) mod certificate_service;
+pub(crate) mod throttle;
 pub(crate) mod tls;

@@ -6,13 +6,14 @@ use sagene_model::{Snapshot, snapshot::Collection};
 use sagene_xds::server::Connection;
 use serde_json::{Value, json};
 
-use super::syncz::display_id;
+use super::{Question, syncz::display_id};
 use crate::discovery::{Discovery, Peer};
 
 /// Every view, sorted; `list` itself is not among them.
-pub(super) const VIEWS: [&str; 20] = [
+pub(super) const VIEWS: [&str; 25] = [
     "adsz",
     "authorizationz",
+    "cachez",
     "clusterz",
     "config_dump",
     "configz",
@@ -23,9 +24,13 @@ pub(super) const VIEWS: [&str; 20] = [
     "endpointz",
     "inject",
     "instancesz",
+    "krtz",
+    "mcsz",
     "mesh",
     "ndsz",
+    "networkz",
     "push_status",
+    "pushcontext",
     "registryz",
     "resourcesz",
     "sidecarz",
@@ -43,9 +48,22 @@ pub(super) fn find(discovery: &Discovery, id: &str) -> Option<Arc<Connection<Pee
 }
 
 /// A view by name; `None` where there is none of that name.
-pub(super) fn view(discovery: &Discovery, name: &str) -> Option<Value> {
+pub(super) fn view(discovery: &Discovery, question: &Question) -> Option<Value> {
     let snapshot = discovery.store.snapshot();
-    Some(match name {
+    Some(match question.view.as_str() {
+        "cachez" => cache(discovery, question),
+        "krtz" => collections(discovery, &snapshot),
+        "networkz" => json!(mesh_networks(discovery, &snapshot)),
+        // Services of other clusters by the multi-cluster API: there is no reader of it here.
+        "mcsz" => json!([]),
+        "pushcontext" => json!({
+            "AuthorizationPolicies": {
+                "namespace_to_policies": by_namespace(&snapshot.authorization_policies),
+                "root_namespace": discovery.mesh_config.load().root_namespace,
+            },
+            "NetworkGateways": mesh_networks(discovery, &snapshot),
+            "UnresolvedGateways": unresolved_gateways(&snapshot),
+        }),
         "list" => json!(VIEWS),
         "adsz" | "connections" => connections(discovery),
         "clusterz" => json!([{
@@ -67,6 +85,85 @@ pub(super) fn view(discovery: &Discovery, name: &str) -> Option<Value> {
         "push_status" => push_status(discovery),
         _ => return None,
     })
+}
+
+/// What is generated and kept: the names, or with `sizes` the bytes of each type.
+fn cache(discovery: &Discovery, question: &Question) -> Value {
+    let entries = discovery.index.load().cached();
+    if question.parameter("sizes").is_none() {
+        return entries.into_iter().map(|(kind, name, _)| format!("{kind}/{name}")).collect();
+    }
+    let mut sizes = std::collections::BTreeMap::<&str, usize>::new();
+    for (kind, _, bytes) in entries {
+        *sizes.entry(kind).or_default() += bytes;
+    }
+    sizes
+        .into_iter()
+        .map(|(kind, bytes)| (kind.to_owned(), json!(bytes)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// The collections of the store, and how many objects are in each.
+fn collections(discovery: &Discovery, snapshot: &Snapshot) -> Value {
+    let synced = discovery.is_synced();
+    let entry = |(name, count): (&str, usize)| json!({"name": name, "synced": synced, "outputs": count});
+    let counts = [
+        ("Namespaces", snapshot.namespaces.len()),
+        ("Services", snapshot.services.len()),
+        ("EndpointSlices", snapshot.endpoint_slices.len()),
+        ("Pods", snapshot.pods.len()),
+        ("VirtualServices", snapshot.virtual_services.len()),
+        ("DestinationRules", snapshot.destination_rules.len()),
+        ("Gateways", snapshot.gateways.len()),
+        ("ServiceEntries", snapshot.service_entries.len()),
+        ("WorkloadEntries", snapshot.workload_entries.len()),
+        ("Sidecars", snapshot.sidecars.len()),
+        ("EnvoyFilters", snapshot.envoy_filters.len()),
+        ("PeerAuthentications", snapshot.peer_authentications.len()),
+        ("RequestAuthentications", snapshot.request_authentications.len()),
+        ("AuthorizationPolicies", snapshot.authorization_policies.len()),
+        ("Telemetries", snapshot.telemetries.len()),
+    ];
+    counts.into_iter().map(entry).collect()
+}
+
+/// Gateways between networks, as `meshNetworks` names them.
+fn mesh_networks(discovery: &Discovery, snapshot: &Snapshot) -> Vec<Value> {
+    let name = format!("istio{}", discovery.options.revision_suffix());
+    let map = snapshot.config_maps.get(&discovery.options.namespace, &name);
+    let text = map.and_then(|map| map.spec.data.get("meshNetworks").cloned()).unwrap_or_default();
+    let written: Value = serde_yaml::from_str(&text).unwrap_or_default();
+    let mut gateways = Vec::new();
+    for (network, entry) in written["networks"].as_object().into_iter().flatten() {
+        for gateway in entry["gateways"].as_array().into_iter().flatten() {
+            let address = gateway.get("address").or_else(|| gateway.get("registryServiceName"));
+            gateways.push(json!({
+                "Network": network, "Cluster": discovery.options.cluster_id, "Addr": address, "Port": gateway["port"],
+            }));
+        }
+    }
+    gateways
+}
+
+/// `namespace/name` of Gateways that select no workload.
+fn unresolved_gateways(snapshot: &Snapshot) -> Vec<String> {
+    let selects = |selector: &std::collections::BTreeMap<String, String>| {
+        snapshot.pods.iter().any(|pod| sagene_model::labels::has_all(&pod.metadata.labels, selector))
+    };
+    let unresolved = snapshot.gateways.iter().filter(|gateway| !selects(&gateway.spec.selector));
+    unresolved.map(|gateway| format!("{}/{}", gateway.metadata.namespace, gateway.metadata.name)).collect()
+}
+
+fn by_namespace<S: sagene_api::Resource>(collection: &Collection<S>) -> Value {
+    let mut grouped = serde_json::Map::new();
+    for object in collection.iter() {
+        let list = grouped.entry(object.metadata.namespace.clone()).or_insert_with(|| json!([]));
+        if let Some(list) = list.as_array_mut() {
+            list.push(object.to_value());
+        }
+    }
+    grouped.into()
 }
 
 fn connections(discovery: &Discovery) -> Value {

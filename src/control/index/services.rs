@@ -101,6 +101,17 @@ impl ServiceState {
         lock(&self.assignments).entry(key).or_insert(made).clone()
     }
 
+    /// What is generated and kept: type, name, bytes.
+    pub(crate) fn cached(&self) -> Vec<(&'static str, String, usize)> {
+        let entry = |kind, resource: &Resource| (kind, resource.name.to_string(), resource.any.len());
+        let mut found = Vec::new();
+        for resources in lock(&self.clusters).values() {
+            found.extend(resources.iter().map(|resource| entry("CDS", resource)));
+        }
+        found.extend(lock(&self.assignments).values().map(|resource| entry("EDS", resource)));
+        found
+    }
+
     /// Endpoints that take requests.
     pub(crate) fn healthy(&self) -> impl Iterator<Item = &Endpoint> {
         self.endpoints.iter().filter(|endpoint| endpoint.health == Health::Healthy)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,7 +13,10 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, api::PostParams};
 use sagene_model::Identity;
+use sagene_xds::server::RemoteAddress;
 use thiserror::Error;
+
+use super::throttle::{self, Throttle};
 
 /// How long the API server's word about a token is taken without asking again.
 const TOKEN_MEMORY: Duration = Duration::from_secs(60);
@@ -44,9 +48,17 @@ pub(crate) enum AuthenticationError {
     /// The token belongs to no service account.
     #[error("the token belongs to {0:?}, which is no service account")]
     NotAServiceAccount(String),
+    /// The peer asked too often.
+    #[error("too many requests from this address; try again later")]
+    TooMany,
     /// The API server could not be asked.
     #[error("cannot ask the API server about the token")]
     Unavailable(#[source] kube::Error),
+}
+
+/// Where a request comes from, if the transport says.
+pub(crate) fn peer_address(extensions: &http::Extensions) -> Option<IpAddr> {
+    extensions.get::<RemoteAddress>().map(|remote| remote.0.ip())
 }
 
 /// Authenticates callers; share it behind an `Arc`.
@@ -55,11 +67,13 @@ pub(crate) struct Authenticator {
     trust_domain: String,
     audiences: Vec<String>,
     tokens: Mutex<HashMap<String, (Identity, Instant)>>,
+    /// Holds back who asks for too much.
+    pub(crate) throttle: Throttle,
 }
 
 impl Authenticator {
     pub(crate) fn new(client: Client, trust_domain: String, audiences: Vec<String>) -> Self {
-        Self { client, trust_domain, audiences, tokens: Mutex::default() }
+        Self { client, trust_domain, audiences, tokens: Mutex::default(), throttle: Throttle::default() }
     }
 
     /// The caller of a request: certificate first, then token.
@@ -81,7 +95,7 @@ impl Authenticator {
         if extensions.get::<Encrypted>().is_none() {
             return Err(AuthenticationError::NotEncrypted);
         }
-        self.token(token).await
+        self.token(token, peer_address(extensions)).await
     }
 
     /// As [`Authenticator::caller`], also for HTTP without TLS inside the cluster (the monitoring port), as istiod accepts it.
@@ -94,9 +108,12 @@ impl Authenticator {
         self.caller(headers, &extensions).await
     }
 
-    async fn token(&self, token: &str) -> Result<Identity, AuthenticationError> {
+    async fn token(&self, token: &str, peer: Option<IpAddr>) -> Result<Identity, AuthenticationError> {
         if let Some(identity) = self.remembered(token) {
             return Ok(identity);
+        }
+        if !self.throttle.take(peer, throttle::REQUEST) {
+            return Err(AuthenticationError::TooMany);
         }
         let review = TokenReview {
             spec: TokenReviewSpec {
@@ -110,6 +127,7 @@ impl Authenticator {
             api.create(&PostParams::default(), &review).await.map_err(AuthenticationError::Unavailable)?;
         let status = answer.status.unwrap_or_default();
         if status.authenticated != Some(true) {
+            self.throttle.charge(peer, throttle::REFUSAL);
             let reason = status.error.unwrap_or_else(|| "not authenticated".to_owned());
             return Err(AuthenticationError::Refused(reason));
         }

@@ -17,7 +17,8 @@ use tonic::{Response, Status, body::Body, server::UnaryService};
 use tonic_prost::ProstCodec;
 use tracing::{info, warn};
 
-use super::authentication::{AuthenticationError, Authenticator};
+use super::authentication::{AuthenticationError, Authenticator, peer_address};
+use super::throttle;
 use crate::metrics::Metrics;
 
 /// Path of the service, with a trailing slash.
@@ -71,6 +72,10 @@ impl CertificateService {
         request: CertificateRequest,
     ) -> Result<CertificateResponse, Status> {
         self.metrics.count("citadel_server_csr_count", "");
+        let peer = peer_address(extensions);
+        if !self.authenticator.throttle.take(peer, throttle::REQUEST) {
+            return Err(refused(&AuthenticationError::TooMany));
+        }
         let caller = self.authenticator.caller(headers, extensions).await.map_err(|error| {
             self.metrics.count("citadel_server_authentication_failure_count", "");
             refused(&error)
@@ -119,6 +124,7 @@ pub(crate) fn refused(error: &AuthenticationError) -> Status {
     let message = sagene_base::task::error_chain(error);
     match error {
         AuthenticationError::Unavailable(_) => Status::unavailable(message),
+        AuthenticationError::TooMany => Status::resource_exhausted(message),
         _ => Status::unauthenticated(message),
     }
 }

@@ -11,7 +11,7 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use sagene_base::task::error_chain;
+use sagene_base::{drain::DrainWatch, task::error_chain};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
@@ -43,17 +43,20 @@ impl Leadership {
     }
 }
 
-/// Stands for election until the process ends; the future is the election itself.
+/// Stands for election until the process is told to end, and then gives the Lease back, so that another replica need not wait for it
+/// to expire; the future is the election itself.
 pub(crate) fn election(
     client: Client,
     options: &Arc<ControlPlaneOptions>,
+    drain: DrainWatch,
 ) -> (Leadership, impl Future<Output = ()> + use<>) {
     let (sender, holds) = watch::channel(false);
     let name = format!("{NAME}{}", options.revision_suffix());
     let api: Api<Lease> = Api::namespaced(client, &options.namespace);
     let identity = options.pod_name.clone();
     let election = async move {
-        loop {
+        let mut ending = false;
+        while !ending {
             let holds = match stand(&api, &name, &identity).await {
                 Ok(holds) => holds,
                 Err(error) => {
@@ -64,7 +67,15 @@ pub(crate) fn election(
             if sender.send_if_modified(|known| std::mem::replace(known, holds) != holds) {
                 info!(lease = name, identity, leader = holds, "leadership changed");
             }
-            tokio::time::sleep(PERIOD).await;
+            tokio::select! {
+                () = tokio::time::sleep(PERIOD) => {}
+                _ = drain.draining() => ending = true,
+            }
+        }
+        if sender.send_replace(false)
+            && let Err(error) = give_back(&api, &name, &identity).await
+        {
+            debug!(lease = name, error = %error_chain(&error), "lease not given back");
         }
     };
     (Leadership { holds }, election)
@@ -93,6 +104,19 @@ async fn stand(api: &Api<Lease>, name: &str, identity: &str) -> Result<bool, kub
     let transitions = spec.lease_transitions.unwrap_or(0) + i32::from(!mine);
     lease.spec = Some(held_by(identity, since, now, transitions));
     written(api.replace(name, &PostParams::default(), &lease).await)
+}
+
+/// Leaves the Lease without a holder, if it is ours still.
+async fn give_back(api: &Api<Lease>, name: &str, identity: &str) -> Result<(), kube::Error> {
+    let Some(mut lease) = api.get_opt(name).await? else { return Ok(()) };
+    let Some(spec) = lease.spec.as_mut() else { return Ok(()) };
+    if spec.holder_identity.as_deref() != Some(identity) {
+        return Ok(());
+    }
+    spec.holder_identity = Some(String::new());
+    spec.lease_duration_seconds = Some(1);
+    spec.renew_time = Some(MicroTime(Timestamp::now()));
+    written(api.replace(name, &PostParams::default(), &lease).await).map(drop)
 }
 
 /// A conflict means that somebody else was quicker.
