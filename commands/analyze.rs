@@ -88,6 +88,30 @@ pub(crate) struct AnalyzeCommand {
     write: bool,
 }
 
+/// The command with its defaults.
+#[derive(Debug, clap::Parser)]
+struct Defaults {
+    #[command(flatten)]
+    command: AnalyzeCommand,
+}
+
+/// What the command finds in all namespaces, a line a finding.
+pub(crate) async fn findings_everywhere(context: &Context) -> Result<String, Failure> {
+    use clap::Parser as _;
+    let command = Defaults::try_parse_from(["analyze", "--all-namespaces"])?.command;
+    let mut subject = Subject::default();
+    let checks: Vec<&Check> = checks::ALL.iter().collect();
+    let cluster = context.cluster().await?;
+    clusters::read(context, &cluster, &command, &checks, &mut subject).await?;
+    command.mesh(&mut subject.input, &context.globals.istio_namespace)?;
+    let found = command.findings(&subject, &checks);
+    let messages: Vec<&Message> = found.iter().collect();
+    let summary = Summary { subject: &subject, messages: &found, elsewhere: &BTreeMap::new(), namespace: "" };
+    let mut text = report::lines(&subject.input, &messages);
+    summary.notes().into_iter().chain([summary.looked_at()]).for_each(|note| text += &format!("{note}\n"));
+    Ok(text)
+}
+
 fn level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| format!("{text:?} is not one of Info, Warning, Error"))
 }

@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Color;
 use crate::{
-    admin, analyze, completion, console, dashboard, experimental, explain, install, kube_inject, kubectl,
-    manifest, multicluster, profile, proxy_config, proxy_status, tag, uninstall, validate, version,
+    admin, analyze, bug_report, completion, console, dashboard, experimental, explain, install, kube_inject,
+    kubectl, manifest, multicluster, profile, proxy_config, proxy_status, tag, uninstall, validate, version,
 };
 
 /// Service mesh in one binary: installs, inspects and debugs an Istio-compatible mesh on Kubernetes or on this machine alone.
@@ -114,6 +114,8 @@ enum Command {
     /// Show what a proxy really runs
     #[command(alias = "pc")]
     ProxyConfig(proxy_config::ProxyConfigCommand),
+    /// Collect what is needed to understand a mesh into an archive
+    BugReport(Box<bug_report::BugReportCommand>),
     /// Work on a running control plane: log
     #[command(alias = "istiod")]
     Admin(admin::AdminCommand),
@@ -222,6 +224,7 @@ impl Cli {
             Command::Validate(command) => command.run(),
             Command::Console(command) => command.run(&context),
             Command::ProxyStatus(command) => command.run(&context),
+            Command::BugReport(command) => command.run(&context),
             Command::Admin(command) => command.run(&context),
             Command::ZtunnelConfig(_) => Err(ambient("ztunnel")),
             Command::Waypoint(_) => Err(ambient("waypoints")),

@@ -15,7 +15,7 @@ pub(crate) use control_planes::control_planes;
 pub(crate) use discovery::Discovery;
 pub(crate) use error::{is_not_found, kubectl_failure, kubectl_failure_while, server_failure};
 pub(crate) use forward::forward_port;
-pub(crate) use http_get::{http_get, http_request, http_send};
+pub(crate) use http_get::{http_get, http_pieces, http_request, http_send};
 pub(crate) use request::{ApplyOptions, Objects, with_query};
 pub(crate) use resolve::resolve_host;
 pub(crate) use resource::{Resource, selector_of, text};

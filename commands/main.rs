@@ -11,6 +11,7 @@ mod runtime;
 
 mod admin;
 mod analyze;
+mod bug_report;
 mod cluster;
 mod completion;
 mod console;

@@ -92,24 +92,14 @@ impl VersionCommand {
         })
     }
 
+    /// Prints the version of this program, whatever was said about the cluster.
+    pub(crate) fn local(self) -> Outcome {
+        Self { remote: false, ..self }.print(&Report::default(), None)
+    }
+
     /// Asks every running control-plane pod. An unreachable cluster is not a failure of this command.
     async fn ask(&self, context: &Context, report: &mut Report) -> Result<(), Failure> {
-        let cluster = context.cluster().await?;
-        let namespace = &context.globals.istio_namespace;
-        for name in control_planes(context, &cluster, &self.revision).await? {
-            let objects = Objects::new(cluster.client.clone());
-            let pod = objects.get(&Resource::pods(), Some(namespace), &name).await?.unwrap_or_default();
-            let name = name.as_str();
-            let answer = http_get(&cluster.client, namespace, name, 15014, "/version").await?;
-            report.mesh_version.push(MeshVersion {
-                component: text(&pod, "/metadata/labels/istio").to_owned(),
-                revision: text(&pod, "/metadata/labels/istio.io~1rev").to_owned(),
-                info: serde_json::from_str(&answer).unwrap_or_else(|_| json!({"version": answer.trim()})),
-            });
-            let proxies = http_get(&cluster.client, namespace, name, 15014, "/debug/syncz").await?;
-            report.data_plane_version.extend(proxy_versions(&proxies));
-        }
-        Ok(())
+        ask(context, &self.revision, report).await
     }
 
     fn print(&self, report: &Report, absent: Option<Failure>) -> Outcome {
@@ -127,6 +117,36 @@ impl VersionCommand {
         }
         Ok(Exit::Success)
     }
+}
+
+/// All versions, as a YAML document.
+pub(crate) async fn report(context: &Context) -> Result<String, Failure> {
+    let mut report = Report::default();
+    let asked = ask(context, "", &mut report).await;
+    let mut text = to_yaml(&report)?;
+    if let Err(failure) = asked {
+        text += &format!("# no control plane: {}\n", crate::exit::chain(&failure.error));
+    }
+    Ok(text)
+}
+
+async fn ask(context: &Context, revision: &str, report: &mut Report) -> Result<(), Failure> {
+    let cluster = context.cluster().await?;
+    let namespace = &context.globals.istio_namespace;
+    for name in control_planes(context, &cluster, revision).await? {
+        let objects = Objects::new(cluster.client.clone());
+        let pod = objects.get(&Resource::pods(), Some(namespace), &name).await?.unwrap_or_default();
+        let name = name.as_str();
+        let answer = http_get(&cluster.client, namespace, name, 15014, "/version").await?;
+        report.mesh_version.push(MeshVersion {
+            component: text(&pod, "/metadata/labels/istio").to_owned(),
+            revision: text(&pod, "/metadata/labels/istio.io~1rev").to_owned(),
+            info: serde_json::from_str(&answer).unwrap_or_else(|_| json!({"version": answer.trim()})),
+        });
+        let proxies = http_get(&cluster.client, namespace, name, 15014, "/debug/syncz").await?;
+        report.data_plane_version.extend(proxy_versions(&proxies));
+    }
+    Ok(())
 }
 
 fn proxy_versions(syncz: &str) -> Vec<ProxyVersion> {

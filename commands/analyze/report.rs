@@ -72,6 +72,11 @@ pub(super) fn print(format: Format, input: &Input, messages: &[&Message]) -> Res
     Ok(())
 }
 
+/// The lines of `Format::Log`.
+pub(super) fn lines(input: &Input, messages: &[&Message]) -> String {
+    text::lines(messages, &input.locations(messages))
+}
+
 fn findings<'m>(messages: &[&'m Message], places: &[Option<Location>]) -> Vec<Finding<'m>> {
     let finding = |(message, place): (&&'m Message, &Option<Location>)| Finding {
         cluster: message.cluster.as_deref(),

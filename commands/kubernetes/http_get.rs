@@ -23,6 +23,40 @@ pub(crate) async fn http_get(
     http_request(client, namespace, pod, port, "GET", path).await
 }
 
+/// GET, handing the body on in pieces as they come, so that a large one needs no memory.
+pub(crate) async fn http_pieces(
+    client: &Client,
+    pod: &PodName,
+    port: u16,
+    path: &str,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let PodName { name: pod, namespace } = pod;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let mut forwarder = pods.portforward(pod, &[port]).await.map_err(server_failure)?;
+    let stream = forwarder.take_stream(port).ok_or_else(|| Failure::new("the port-forward has no stream"))?;
+    let at = || format!("cannot reach port {port} of pod {pod}.{namespace}");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(at)?;
+    let _driver = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(connection));
+    let request = Request::get(path)
+        .header(http::header::HOST, "localhost")
+        .header(http::header::CONNECTION, "close")
+        .body(Full::new(Bytes::new()))?;
+    let response = sender.send_request(request).await.with_context(at)?;
+    if !response.status().is_success() {
+        return Err(Failure::new(format!("unexpected status code: {}", response.status().as_u16())));
+    }
+    let mut body = response.into_body();
+    while let Some(frame) = body.frame().await {
+        if let Some(piece) = frame.with_context(at)?.data_ref() {
+            take(piece)?;
+        }
+    }
+    forwarder.abort();
+    Ok(())
+}
+
 /// Any method, expecting 200; the body is text.
 pub(crate) async fn http_request(
     client: &Client,

@@ -3,6 +3,7 @@
 //! Each case has a server of its own on a port the kernel chose, and never sees an ambient kubeconfig.
 
 mod analyze;
+mod bug_report;
 mod completion;
 mod install;
 mod kubectl;

@@ -33,6 +33,35 @@ fn mistakes_are_named_and_change_nothing() {
     assert_eq!(again.code, 0, "installing twice is no mistake: {again:?}");
     let started = mesh.run(&["cluster", "start"]);
     assert!(started.code == 0 && started.stdout.contains("Already running"), "{started:?}");
+    a_report_tells_of_every_proxy(&mesh);
+}
+
+fn a_report_tells_of_every_proxy(mesh: &Mesh) {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    mesh.succeed(&["bug-report", "--output-dir", folder.path().to_str().expect("path")]);
+    let archive = folder.path().join("bug-report.tar.gz");
+    let listed = finish(tar(&["-tzf"], &archive), "");
+    for (folder, files) in [
+        (
+            "proxies/istio-system/istio-ingressgateway-",
+            &["config_dump?include_eds", "certs", "istio-proxy.log"][..],
+        ),
+        ("istio/istio-system/istiod-", &["debug/syncz", "metrics", "discovery.log"][..]),
+    ] {
+        for file in files {
+            let is_it =
+                |line: &str| line.starts_with(&format!("bug-report/{folder}")) && line.ends_with(file);
+            assert!(listed.stdout.lines().any(is_it), "{folder}*/{file} in {}", listed.stdout);
+        }
+    }
+    let log = finish(tar(&["-xzO", "bug-report/bug-report.log", "-f"], &archive), "");
+    assert_eq!(log.stdout.lines().count(), 1, "nothing was refused: {}", log.stdout);
+}
+
+fn tar(arguments: &[&str], archive: &std::path::Path) -> std::process::Command {
+    let mut tar = std::process::Command::new("tar");
+    tar.args(arguments).arg(archive);
+    tar
 }
 
 #[test]

@@ -26,6 +26,15 @@ pub(super) fn print(messages: &[&Message], places: &[Option<Location>]) {
     output::data(&text);
 }
 
+/// The same as one text, without colors.
+pub(super) fn lines(messages: &[&Message], places: &[Option<Location>]) -> String {
+    let mut text = String::new();
+    for (message, place) in messages.iter().zip(places) {
+        line(&mut text, message, place.as_ref(), false);
+    }
+    text
+}
+
 fn line(text: &mut String, message: &Message, place: Option<&Location>, colored: bool) {
     let color = match message.level() {
         _ if !colored => "",
