@@ -56,7 +56,7 @@ fn listable(discovery: &Discovery) -> Vec<&Resource> {
     {
         let same = |known: &&Resource| known.group == resource.group && known.kind == resource.kind;
         // Events are in two groups.
-        if !all.iter().any(|known| same(known)) && resource.group != "events.k8s.io" {
+        if !all.iter().any(same) && resource.group != "events.k8s.io" {
             all.push(resource);
         }
     }
