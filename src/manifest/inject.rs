@@ -129,9 +129,9 @@ pub enum InjectError {
         /// The name as written.
         name: String,
     },
-    /// Interception mode that the proxy's init container would refuse, which a user would learn from a pod that never starts.
+    /// Interception mode that the init container would refuse, which a user would learn from a pod that never starts.
     #[error(
-        "interception mode {mode:?} is not supported: use REDIRECT or NONE (annotation sidecar.istio.io/interceptionMode, or meshConfig.defaultConfig.interceptionMode)"
+        "interception mode {mode:?} is not known: use REDIRECT, TPROXY or NONE (annotation sidecar.istio.io/interceptionMode, or meshConfig.defaultConfig.interceptionMode)"
     )]
     UnsupportedInterception {
         /// The mode as written.
@@ -173,7 +173,7 @@ pub fn injected_pod(request: &PodRequest<'_>, config: &InjectConfig) -> Result<V
     let scope = Scope::new(&stripped, request, config)?;
     volumes::check_annotations(&scope)?;
     let mode = scope.interception_mode();
-    if !matches!(mode.as_str(), "REDIRECT" | "NONE") {
+    if !matches!(mode.as_str(), "REDIRECT" | "TPROXY" | "NONE") {
         return Err(InjectError::UnsupportedInterception { mode });
     }
     let (mut pod, own) = overrides::take(&stripped, &earlier);

@@ -11,6 +11,8 @@ mod dns_rules;
 mod error;
 mod owner_rules;
 mod rules;
+mod tproxy_routes;
+mod tproxy_rules;
 mod validate;
 
 #[cfg(test)]
@@ -29,6 +31,10 @@ use sagene_base::logging::{LogFormat, LogTarget, LoggingError, LoggingOptions};
 /// its traffic is not captured again.
 pub const PROXY_MARK: u32 = 1337;
 
+/// Mark of connections that the proxy makes to its application in a caller's name (interception mode `TPROXY`). It
+/// differs from [`PROXY_MARK`]: those are captured by no rule, these are also kept inside the pod.
+pub const TPROXY_MARK: u32 = 1338;
+
 /// Does what `sagene proxy init` was asked for: print, remove, write or check the rules of this network namespace.
 ///
 /// # Errors
@@ -43,10 +49,10 @@ pub fn run(arguments: &InitArguments) -> Result<(), CaptureError> {
             .map_err(|source| CaptureError::System { action: "print the rules".to_owned(), source });
     }
     if arguments.cleanup_only {
-        return apply::remove();
+        return apply::remove(&config);
     }
     if !arguments.skip_rule_apply {
-        apply::replace(&rules::tables(&config))?;
+        apply::replace(&config)?;
     }
     if arguments.run_validation {
         validate::run(&config, arguments.probe_timeout)?;

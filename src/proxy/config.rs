@@ -31,6 +31,7 @@ mod route_overrides;
 mod route_table;
 mod san;
 mod snapshot;
+mod source_addresses;
 mod store;
 pub mod type_url;
 mod typed_struct;

@@ -5,5 +5,6 @@ pub(crate) mod breaker;
 pub(crate) mod connect;
 pub(crate) mod dns;
 pub(crate) mod host;
+pub(crate) mod original;
 pub(crate) mod outlier;
 pub(crate) mod pool;

@@ -21,6 +21,7 @@ pub(super) fn port(applet: &'static str, arguments: &[String], default: u16) -> 
 /// Serves until SIGTERM or SIGINT, then lets requests under way finish.
 pub(super) async fn serve(port: u16, routes: Router) -> Result<(), SampleError> {
     let listener = listen(port).await?;
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, routes).with_graceful_shutdown(stopped()).await.map_err(SampleError::Serve)
 }
 

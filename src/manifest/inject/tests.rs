@@ -188,8 +188,8 @@ fn webhook_paths_carry_cluster_and_network() {
 #[test]
 fn an_interception_mode_that_cannot_be_is_refused_when_the_pod_is_made() {
     let mut pod = pod();
-    pod["metadata"]["annotations"]["sidecar.istio.io/interceptionMode"] = json!("TPROXY");
+    pod["metadata"]["annotations"]["sidecar.istio.io/interceptionMode"] = json!("BRIDGE");
     let request = PodRequest { pod: &pod, namespace: "default", parameters: &WebhookParameters::default() };
     let error = inject(&request, &config()).expect_err("refused").to_string();
-    assert!(error.contains("\"TPROXY\" is not supported: use REDIRECT or NONE"), "{error}");
+    assert!(error.contains("\"BRIDGE\" is not known: use REDIRECT, TPROXY or NONE"), "{error}");
 }

@@ -107,7 +107,11 @@ fn addresses(environment: &Environment) -> Result<Vec<IpAddr>, IdentityError> {
 fn is_reachable(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
-        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
+        // ::6 is the loopback device's, for the proxy's own calls to the application.
+        IpAddr::V6(v6) => {
+            let own_calls = std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6);
+            !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified() && v6 != own_calls
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! Writes the rules to the kernel over netlink, one transaction for each address family.
 
 use nlink::netlink::nftables::{Chain, Family, Rule};
-use nlink::{Connection, Nftables};
+use nlink::{Connection, Ipv6Address, Nftables, Route};
 
-use super::CaptureError;
-use super::rules::{MANGLE_TABLE, NAT_TABLE, RAW_TABLE, Table};
+use super::arguments::CaptureConfig;
+use super::rules::{self, INBOUND_SOURCE_V6, MANGLE_TABLE, NAT_TABLE, RAW_TABLE, Table};
+use super::{CaptureError, tproxy_routes};
 
 const OWN_TABLES: [&str; 3] = [NAT_TABLE, RAW_TABLE, MANGLE_TABLE];
 
-/// Replaces our tables by `tables`, whatever an earlier run left. IPv6 is left out where the kernel has none.
-pub(super) fn replace(tables: &[Table]) -> Result<(), CaptureError> {
+/// Replaces our tables and routes by those of `config`, whatever an earlier run left. IPv6 is left out where the
+/// kernel has none.
+pub(super) fn replace(config: &CaptureConfig) -> Result<(), CaptureError> {
+    let tables = rules::tables(config);
     on_runtime(async {
         for family in [Family::Ip, Family::Ip6] {
             if family == Family::Ip6 && !kernel_has_ipv6() {
@@ -17,29 +20,55 @@ pub(super) fn replace(tables: &[Table]) -> Result<(), CaptureError> {
                 continue;
             }
             let wanted: Vec<&Table> = tables.iter().filter(|table| table.family == family).collect();
-            match replace_family(family, &wanted).await {
+            match write_family(config, family, &wanted).await {
                 Ok(()) => {}
                 Err(error) if family == Family::Ip6 && !error.is_permission_denied() && !pod_has_ipv6() => {
                     tracing::warn!(%error, "IPv6 is not captured: the kernel lacks a part of nf_tables for it; the pod has no IPv6 address");
                 }
-                Err(error) => return Err(classify(family, error)),
+                Err(error) => return Err(classify(config, family, error)),
             }
         }
         Ok(())
     })
 }
 
-/// Removes our tables; their absence is no error.
-pub(super) fn remove() -> Result<(), CaptureError> {
+/// Removes our tables and routes; their absence is no error.
+pub(super) fn remove(config: &CaptureConfig) -> Result<(), CaptureError> {
     on_runtime(async {
         for family in [Family::Ip, Family::Ip6] {
             if family == Family::Ip6 && !kernel_has_ipv6() {
                 continue;
             }
-            replace_family(family, &[]).await.map_err(|error| classify(family, error))?;
+            replace_family(family, &[]).await.map_err(|error| classify(config, family, error))?;
+            tproxy_routes::remove(family, config.tproxy_routes)
+                .await
+                .map_err(|error| classify(config, family, error))?;
         }
         Ok(())
     })
+}
+
+async fn write_family(config: &CaptureConfig, family: Family, tables: &[&Table]) -> nlink::Result<()> {
+    replace_family(family, tables).await?;
+    if config.tproxy.is_some() {
+        tproxy_routes::replace(family, config.tproxy_routes).await?;
+    }
+    if family == Family::Ip6 && pod_has_ipv6() {
+        have_inbound_source().await;
+    }
+    Ok(())
+}
+
+/// The proxy connects to its application from [`INBOUND_SOURCE_V6`]. All of 127.0.0.0/8 belongs to the loopback
+/// device; of IPv6 only what it is given.
+async fn have_inbound_source() {
+    let given = async {
+        let connection = Connection::<Route>::new()?;
+        connection.replace_address(Ipv6Address::new("lo", INBOUND_SOURCE_V6, 128)).await
+    };
+    if let Err(error) = given.await {
+        tracing::warn!(%error, "the loopback device cannot have the address {INBOUND_SOURCE_V6}: inbound IPv6 connections will not reach the application");
+    }
 }
 
 async fn replace_family(family: Family, tables: &[&Table]) -> nlink::Result<()> {
@@ -96,7 +125,7 @@ fn pod_has_ipv6() -> bool {
 }
 
 /// Puts the kernel's refusal in words that say what to do.
-fn classify(family: Family, source: nlink::Error) -> CaptureError {
+fn classify(config: &CaptureConfig, family: Family, source: nlink::Error) -> CaptureError {
     let family = if family == Family::Ip6 { "IPv6" } else { "IPv4" };
     if source.is_permission_denied() {
         return CaptureError::Permission(source);
@@ -106,7 +135,10 @@ fn classify(family: Family, source: nlink::Error) -> CaptureError {
         || source.is_not_supported()
         || source.errno().is_some_and(|errno| missing.contains(&errno))
     {
-        return CaptureError::Unsupported { family, source };
+        return match config.tproxy {
+            None => CaptureError::Unsupported { family, source },
+            Some(_) => CaptureError::NoTproxy { family, source },
+        };
     }
     CaptureError::Refused { family, source }
 }

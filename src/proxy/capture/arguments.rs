@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{CaptureError, Cidr, PROXY_MARK};
+use super::{CaptureError, Cidr, PROXY_MARK, TPROXY_MARK};
 use crate::dns::ResolvConf;
 
 /// Flags of `sagene proxy init`: names, short forms and defaults of `istio-iptables`.
@@ -26,7 +26,7 @@ pub struct InitArguments {
     /// Group ids whose traffic is not captured (comma separated); the user ids when not given
     #[arg(short = 'g', long = "proxy-gid", env = "PROXY_GID", default_value = "")]
     pub proxy_gid: String,
-    /// How inbound connections are captured; only REDIRECT is supported
+    /// How inbound connections are captured: REDIRECT, or TPROXY, which lets the application see its callers' addresses
     #[arg(
         short = 'm',
         long = "istio-inbound-interception-mode",
@@ -34,6 +34,12 @@ pub struct InitArguments {
         default_value = "REDIRECT"
     )]
     pub interception_mode: String,
+    /// Mark of connections that the proxy makes in a caller's name (TPROXY)
+    #[arg(short = 't', long = "istio-inbound-tproxy-mark", env = "INBOUND_TPROXY_MARK", default_value_t = TPROXY_MARK, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tproxy_mark: u32,
+    /// Route table that keeps those connections inside the pod (TPROXY)
+    #[arg(short = 'r', long = "istio-inbound-tproxy-route-table", env = "INBOUND_TPROXY_ROUTE_TABLE", default_value_t = 133, value_parser = clap::value_parser!(u32).range(1..))]
+    pub tproxy_route_table: u32,
     /// Inbound ports to capture: a list, "*" for all, "" for none
     #[arg(short = 'b', long = "istio-inbound-ports", env = "ISTIO_INBOUND_PORTS", default_value = "")]
     pub inbound_ports: String,
@@ -174,12 +180,25 @@ pub(super) enum DnsCapture {
     All,
 }
 
+/// What interception mode `TPROXY` needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tproxy {
+    /// `SO_MARK` of connections in a caller's name.
+    pub(super) mark: u32,
+    /// Table that such packets are routed by.
+    pub(super) route_table: u32,
+}
+
 /// The flags, understood.
 #[derive(Debug, Clone)]
 pub(super) struct CaptureConfig {
     pub(super) outbound_port: u16,
     pub(super) inbound_port: u16,
     pub(super) tunnel_port: u16,
+    /// Inbound connections keep their addresses; `None` = they are redirected.
+    pub(super) tproxy: Option<Tproxy>,
+    /// The routes of that mode, which a clean-up removes whatever the mode.
+    pub(super) tproxy_routes: Tproxy,
     /// Senders that are the proxy itself, in the order of the rules: mark first.
     pub(super) proxy: Vec<Owner>,
     pub(super) inbound_ports: Ports,
@@ -204,7 +223,7 @@ const DNS_PORT: u16 = 15053;
 impl CaptureConfig {
     /// Understands the flags.
     pub(super) fn resolve(arguments: &InitArguments) -> Result<Self, CaptureError> {
-        check_mode(&arguments.interception_mode)?;
+        let tproxy_routes = tproxy_routes(arguments)?;
         let users = numbers("proxy-uid", &arguments.proxy_uid)?;
         let groups = match arguments.proxy_gid.trim() {
             "" => users.clone(),
@@ -217,6 +236,8 @@ impl CaptureConfig {
             outbound_port: arguments.envoy_port,
             inbound_port: arguments.inbound_capture_port,
             tunnel_port: arguments.inbound_tunnel_port,
+            tproxy: is_transparent(arguments)?.then_some(tproxy_routes),
+            tproxy_routes,
             proxy,
             inbound_ports: ports_or_all("istio-inbound-ports", &arguments.inbound_ports)?,
             exclude_inbound_ports: list("istio-local-exclude-ports", &arguments.exclude_inbound_ports)?,
@@ -244,16 +265,21 @@ impl CaptureConfig {
     }
 }
 
-fn check_mode(mode: &str) -> Result<(), CaptureError> {
-    match mode {
-        "REDIRECT" => Ok(()),
-        "TPROXY" => Err(flag(
-            "istio-inbound-interception-mode",
-            mode,
-            "TPROXY is not supported yet; use REDIRECT (annotation sidecar.istio.io/interceptionMode)",
-        )),
-        _ => Err(flag("istio-inbound-interception-mode", mode, "expected REDIRECT")),
+fn is_transparent(arguments: &InitArguments) -> Result<bool, CaptureError> {
+    match arguments.interception_mode.as_str() {
+        "REDIRECT" => Ok(false),
+        "TPROXY" => Ok(true),
+        mode => Err(flag("istio-inbound-interception-mode", mode, "expected REDIRECT or TPROXY")),
     }
+}
+
+fn tproxy_routes(arguments: &InitArguments) -> Result<Tproxy, CaptureError> {
+    let (mark, route_table) = (arguments.tproxy_mark, arguments.tproxy_route_table);
+    if mark == PROXY_MARK {
+        let reason = format!("{PROXY_MARK} marks the proxy's own connections; use another number");
+        return Err(flag("istio-inbound-tproxy-mark", &mark.to_string(), reason));
+    }
+    Ok(Tproxy { mark, route_table })
 }
 
 fn dns_capture(arguments: &InitArguments) -> Result<DnsCapture, CaptureError> {

@@ -38,6 +38,18 @@ pub enum CaptureError {
         /// What the kernel said.
         source: nlink::Error,
     },
+    /// The kernel cannot hand over connections with their addresses.
+    #[error(
+        "this kernel cannot capture in mode TPROXY ({family}): it needs nf_tables with TPROXY and policy routing \
+         (CONFIG_NFT_TPROXY, CONFIG_NF_TPROXY_IPV4, CONFIG_NF_TPROXY_IPV6, CONFIG_IP_MULTIPLE_TABLES, CONFIG_NF_CONNTRACK_MARK; \
+         module nft_tproxy); REDIRECT needs none of them"
+    )]
+    NoTproxy {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// What the kernel said.
+        source: nlink::Error,
+    },
     /// The kernel refused the rules for another reason.
     #[error("the kernel refused the {family} packet-filter rules")]
     Refused {

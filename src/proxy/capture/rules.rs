@@ -10,20 +10,23 @@ use nlink::netlink::nftables::{
     Value, Verdict,
 };
 
-use super::arguments::{CaptureConfig, Ports, Ranges};
-use super::{Cidr, dns_rules, owner_rules};
+use super::arguments::{CaptureConfig, Ports, Ranges, Tproxy};
+use super::{Cidr, dns_rules, owner_rules, tproxy_rules};
 
 /// Table that redirects connections.
 pub(super) const NAT_TABLE: &str = "istio-proxy-nat";
 /// Table that keeps the proxy's DNS queries apart from the application's.
 pub(super) const RAW_TABLE: &str = "istio-proxy-raw";
-/// Table that drops packets of no connection.
+/// Table that drops packets of no connection, and hands over connections with their addresses.
 pub(super) const MANGLE_TABLE: &str = "istio-proxy-mangle";
 
-const INBOUND: &str = "ISTIO_INBOUND";
+pub(super) const INBOUND: &str = "ISTIO_INBOUND";
 const OUTPUT: &str = "ISTIO_OUTPUT";
 pub(super) const INBOUND_REDIRECT: &str = "ISTIO_IN_REDIRECT";
 const OUTBOUND_REDIRECT: &str = "ISTIO_REDIRECT";
+
+/// Source of connections that the proxy makes to its own application over IPv6.
+pub(super) const INBOUND_SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6);
 
 const TCP: u8 = 6;
 
@@ -60,7 +63,7 @@ impl Addresses {
     const V6: Self = Self {
         family: Family::Ip6,
         loopback: IpAddr::V6(Ipv6Addr::LOCALHOST),
-        inbound_source: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6)),
+        inbound_source: IpAddr::V6(INBOUND_SOURCE_V6),
     };
 
     /// Whether `address` belongs to this family.
@@ -93,16 +96,19 @@ fn family_tables(config: &CaptureConfig, addresses: Addresses) -> Vec<Table> {
     let mut tables =
         vec![Table { family: addresses.family, name: NAT_TABLE, chains: nat_chains(config, addresses) }];
     tables.extend(dns_rules::raw_table(config, addresses));
+    let mut mangle = Vec::new();
     if config.drop_invalid {
-        tables.push(Table {
-            family: addresses.family,
-            name: MANGLE_TABLE,
-            chains: vec![ChainRules {
-                name: "ISTIO_DROP",
-                base: Some(BaseChain::filter(FilterHook::Prerouting, Priority::Mangle)),
-                rules: vec![rule([Match::eq(Field::CtState, CtState::INVALID).into(), Verdict::Drop.into()])],
-            }],
+        mangle.push(ChainRules {
+            name: "ISTIO_DROP",
+            base: Some(BaseChain::filter(FilterHook::Prerouting, Priority::Mangle)),
+            rules: vec![rule([Match::eq(Field::CtState, CtState::INVALID).into(), Verdict::Drop.into()])],
         });
+    }
+    if let Some(Tproxy { mark, .. }) = config.tproxy {
+        mangle.extend(tproxy_rules::chains(config, addresses, mark));
+    }
+    if !mangle.is_empty() {
+        tables.push(Table { family: addresses.family, name: MANGLE_TABLE, chains: mangle });
     }
     tables
 }
@@ -111,33 +117,42 @@ fn nat_chains(config: &CaptureConfig, addresses: Addresses) -> Vec<ChainRules> {
     let plain = |name, rules| ChainRules { name, base: None, rules };
     let mut output = vec![rule([tcp(), jump(OUTPUT)])];
     output.extend(dns_rules::udp_redirects(config, addresses));
-    vec![
+    let mut chains = vec![
         plain(INBOUND_REDIRECT, vec![redirect(config.inbound_port)]),
         plain(OUTBOUND_REDIRECT, vec![redirect(config.outbound_port)]),
-        plain(INBOUND, inbound(config)),
-        plain(OUTPUT, outbound(config, addresses)),
-        ChainRules {
-            name: "PREROUTING",
-            base: Some(BaseChain::nat(NatHook::Prerouting, Priority::DstNat)),
-            rules: prerouting(config, addresses),
-        },
-        ChainRules {
-            name: "OUTPUT",
-            base: Some(BaseChain::nat(NatHook::Output, Priority::DstNat)),
-            rules: output,
-        },
-    ]
+    ];
+    if config.tproxy.is_none() {
+        chains.push(plain(INBOUND, inbound(config, INBOUND_REDIRECT)));
+    }
+    chains.push(plain(OUTPUT, outbound(config, addresses)));
+    chains.push(ChainRules {
+        name: "PREROUTING",
+        base: Some(BaseChain::nat(NatHook::Prerouting, Priority::DstNat)),
+        rules: prerouting(config, addresses),
+    });
+    chains.push(ChainRules {
+        name: "OUTPUT",
+        base: Some(BaseChain::nat(NatHook::Output, Priority::DstNat)),
+        rules: output,
+    });
+    chains
+}
+
+/// Nothing that comes in by these interfaces is captured.
+pub(super) fn excluded_interfaces<'a>(names: impl Iterator<Item = &'a String>) -> Vec<RuleSpec> {
+    names
+        .map(|name| rule([Match::eq(Field::Iifname, name.as_str()).into(), Verdict::Return.into()]))
+        .collect()
 }
 
 fn prerouting(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
-    let mut rules = Vec::new();
-    for interface in &config.exclude_interfaces {
-        rules.push(rule([Match::eq(Field::Iifname, interface.as_str()).into(), Verdict::Return.into()]));
-    }
+    let mut rules = excluded_interfaces(config.exclude_interfaces.iter());
     for interface in &config.virtual_interfaces {
         rules.extend(virtual_interface(config, addresses, interface));
     }
-    rules.push(rule([tcp(), jump(INBOUND)]));
+    if config.tproxy.is_none() {
+        rules.push(rule([tcp(), jump(INBOUND)]));
+    }
     rules
 }
 
@@ -160,7 +175,8 @@ fn virtual_interface(config: &CaptureConfig, addresses: Addresses, interface: &s
     rules
 }
 
-fn inbound(config: &CaptureConfig) -> Vec<RuleSpec> {
+/// Which inbound connections continue in the chain `capture`.
+pub(super) fn inbound(config: &CaptureConfig, capture: &str) -> Vec<RuleSpec> {
     let to = |port: u16| Item::from(Match::eq(Field::TcpDport, port));
     let mut rules = vec![rule([to(config.tunnel_port), Verdict::Return.into()])];
     match &config.inbound_ports {
@@ -168,11 +184,11 @@ fn inbound(config: &CaptureConfig) -> Vec<RuleSpec> {
             for port in &config.exclude_inbound_ports {
                 rules.push(rule([to(*port), Verdict::Return.into()]));
             }
-            rules.push(rule([tcp(), jump(INBOUND_REDIRECT)]));
+            rules.push(rule([tcp(), jump(capture)]));
         }
         Ports::Listed(ports) => {
             for port in ports {
-                rules.push(rule([to(*port), jump(INBOUND_REDIRECT)]));
+                rules.push(rule([to(*port), jump(capture)]));
             }
         }
     }
@@ -181,7 +197,8 @@ fn inbound(config: &CaptureConfig) -> Vec<RuleSpec> {
 
 fn outbound(config: &CaptureConfig, addresses: Addresses) -> Vec<RuleSpec> {
     let to_port = |port: u16| Item::from(Match::eq(Field::TcpDport, port));
-    let mut rules = Vec::new();
+    let mut rules: Vec<RuleSpec> =
+        config.tproxy.iter().map(|tproxy| tproxy_rules::in_a_callers_name(tproxy.mark)).collect();
     for port in &config.exclude_outbound_ports {
         rules.push(rule([to_port(*port), Verdict::Return.into()]));
     }

@@ -12,6 +12,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 
+mod dual_stack;
+mod tproxy;
+
 #[derive(Parser)]
 struct CommandLine {
     #[command(flatten)]
@@ -197,7 +200,8 @@ fn refuses_what_it_cannot_do_by_the_name_of_the_flag() {
         let parsed = CommandLine::try_parse_from(["init"].iter().chain(extra)).unwrap();
         run(&parsed.init).unwrap_err().to_string()
     };
-    assert!(failure(&["-m", "TPROXY"]).contains("TPROXY is not supported yet; use REDIRECT"));
+    assert!(failure(&["-m", "BRIDGE"]).contains("expected REDIRECT or TPROXY"));
+    assert!(failure(&["-m", "TPROXY", "-t", "1337"]).starts_with("--istio-inbound-tproxy-mark \"1337\""));
     assert!(failure(&["-i", "10.0.0.0/33"]).starts_with("--istio-service-cidr \"10.0.0.0/33\""));
     assert!(failure(&["-u", "istio"]).contains("numeric id"));
     assert!(failure(&["-d", "15090,http"]).starts_with("--istio-local-exclude-ports \"http\""));

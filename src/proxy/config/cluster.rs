@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use prost::Message;
 use super::cluster_transport::{Transport, TransportMatch, compile_match, compile_transport};
 use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::proto::{self, cluster, core, endpoint, upstream_http};
+use super::source_addresses::SourceAddresses;
 use super::upstream_limits::{Keepalive, Outlier, Thresholds};
 use crate::tls::context::Secrets;
 
@@ -77,7 +78,8 @@ pub struct Cluster {
     pub(crate) panic_percent: u32,
     /// Localities have their share by weight, however many endpoints they have.
     pub(crate) locality_weighted: bool,
-    pub(crate) bind: Option<IpAddr>,
+    /// From where connections are made.
+    pub(crate) bind: SourceAddresses,
     pub(crate) transports: Vec<TransportMatch>,
     pub(crate) transport: Transport,
     /// Sidecars tell each other who they are on TCP connections.
@@ -219,13 +221,8 @@ impl Cluster {
                     _
                 ))
             ),
-            bind: from
-                .upstream_bind_config
-                .as_ref()
-                .and_then(|b| b.source_address.as_ref())
-                .map(|a| proto::ip_and_port(a).within("upstream_bind_config.source_address"))
-                .transpose()?
-                .map(|a| a.ip()),
+            bind: SourceAddresses::compile(from.upstream_bind_config.as_ref())
+                .within("upstream_bind_config")?,
             transports,
             transport: from
                 .transport_socket
@@ -393,7 +390,7 @@ fn refuse_unsupported(from: &cluster::Cluster) -> Result<(), FieldError> {
         refuse_fields!(common, close_connections_on_host_set_change, override_host_status);
     }
     if let Some(bind) = &from.upstream_bind_config {
-        refuse_fields!(bind, freebind, socket_options, extra_source_addresses, additional_source_addresses);
+        refuse_fields!(bind, freebind, socket_options, additional_source_addresses);
     }
     Ok(())
 }

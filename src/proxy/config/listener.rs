@@ -34,6 +34,10 @@ pub struct Listener {
     pub(crate) bind_to_port: bool,
     pub(crate) use_original_dst: bool,
     pub(crate) original_dst_filter: bool,
+    /// Takes connections to any address that the kernel is told to bring here.
+    pub(crate) transparent: bool,
+    /// Upstreams see the client's address: `SO_MARK` of connections in its name, 0 = none.
+    pub(crate) original_source: Option<u32>,
     pub(crate) tls_inspector: Option<Disabled>,
     pub(crate) http_inspector: Option<Disabled>,
     /// Connections begin with a PROXY header.
@@ -151,6 +155,8 @@ impl Listener {
                     .is_none_or(|b| b.value),
             use_original_dst: from.use_original_dst.as_ref().is_some_and(|b| b.value),
             original_dst_filter: false,
+            transparent: from.transparent.as_ref().is_some_and(|b| b.value),
+            original_source: None,
             tls_inspector: None,
             http_inspector: None,
             proxy_protocol: None,
@@ -195,6 +201,11 @@ impl Listener {
             "envoy.extensions.filters.listener.original_dst.v3.OriginalDst" => {
                 self.original_dst_filter = true
             }
+            "envoy.extensions.filters.listener.original_src.v3.OriginalSrc" => {
+                let from: proto::listener_filter::original_src::v3::OriginalSrc = proto::decode(any)?;
+                refuse_if(from.bind_port, "typed_config.bind_port", "the client's port is not kept")?;
+                self.original_source = Some(from.mark);
+            }
             "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector" => {
                 self.tls_inspector = Some(disabled)
             }
@@ -206,7 +217,7 @@ impl Listener {
                 self.proxy_protocol = Some(ProxyHeader::compile(&from).within("typed_config")?);
             }
             other => {
-                let known = "original_dst, tls_inspector, http_inspector, proxy_protocol";
+                let known = "original_dst, original_src, tls_inspector, http_inspector, proxy_protocol";
                 return Err(FieldError::new(
                     "typed_config",
                     format!("{other} is not supported; known listener filters: {known}"),
@@ -408,10 +419,5 @@ fn refuse_unsupported(from: &listener::Listener) -> Result<(), FieldError> {
         from.filter_chain_matcher.is_some(),
         "filter_chain_matcher",
         "is not supported; use filter_chain_match",
-    )?;
-    refuse_if(
-        from.transparent.as_ref().is_some_and(|b| b.value),
-        "transparent",
-        "TPROXY capture is not supported yet; use REDIRECT",
     )
 }

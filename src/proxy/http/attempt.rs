@@ -13,6 +13,7 @@ use crate::config::AttemptFailure;
 use crate::listen::proxy_protocol::Addresses;
 use crate::upstream::connect::{ConnectError, Offer, connect};
 use crate::upstream::host::{ActiveRequest, H2Place, Host, Lease, Overflow, Place};
+use crate::upstream::original::Origin;
 use crate::upstream::pool::Pool;
 use crate::worker::context::Worker;
 
@@ -337,7 +338,8 @@ async fn open(
     let address: SocketAddr = host.endpoint.address;
     pool.counters.upstream_cx_total.add(1);
     host.counters.cx_total.add(1);
-    match connect(&pool.cluster, address, &host.transport, out.from, out.sni, out.offer, worker.mark).await {
+    let origin = Origin { mark: worker.mark, caller: host.caller };
+    match connect(&pool.cluster, address, &host.transport, out.from, out.sni, out.offer, origin).await {
         Ok(stream) => Ok(stream),
         Err(error) => {
             pool.counters.upstream_cx_connect_fail.add(1);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Direction;
 use crate::filter::metadata::DynamicMetadata;
+use crate::upstream::original::Caller;
 
 /// The identity that a TLS peer proved.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +32,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     pub(crate) direct_remote: SocketAddr,
+    /// In whose name the upstream is connected to, where the listener asks for that.
+    pub(crate) caller: Option<Caller>,
     pub(crate) server_name: String,
     pub(crate) tls: bool,
     pub(crate) peer: Option<Arc<TlsPeer>>,

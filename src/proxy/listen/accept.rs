@@ -18,6 +18,7 @@ use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
 use crate::http::wire::Wire;
 use crate::stats::HttpCounters;
 use crate::tls::names;
+use crate::upstream::original::Caller;
 use crate::worker::context::Worker;
 
 use super::proxy_protocol::{self, Addresses, Told};
@@ -171,6 +172,7 @@ impl Call {
             local: self.local,
             remote: self.remote,
             direct_remote: self.direct,
+            caller: self.listener.original_source.and_then(|mark| Caller::at(self.remote, mark)),
             server_name: self.sniffed.server_name.clone(),
             tls: false,
             peer: None,

@@ -18,6 +18,7 @@ use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
 use crate::listen::stream::Stream;
 use crate::stats::TcpLabels;
 use crate::upstream::connect::{Offer, connect};
+use crate::upstream::original::{Origin, Original};
 use crate::upstream::outlier::Outcome;
 use crate::worker::context::Worker;
 
@@ -72,10 +73,11 @@ async fn dial_and_copy(
         return None;
     };
     let hash = proxy.hash_source.then(|| crate::upstream::balance::hash_of_client(connection.remote.ip()));
+    let going_to = Original::of(connection, original);
     let mut tried = Vec::new();
     let mut up = None;
     for _ in 0..proxy.max_connect_attempts {
-        let Some(host) = pool.choose(worker.random(), hash, &tried, Some(original), &worker.registry) else {
+        let Some(host) = pool.choose(worker.random(), hash, &tried, Some(going_to), &worker.registry) else {
             info.flags.set(Flags::NO_HEALTHY_UPSTREAM);
             return None;
         };
@@ -85,7 +87,8 @@ async fn dial_and_copy(
         host.counters.cx_total.add(1);
         let from = (connection.remote, connection.local);
         let (cluster, transport) = (&pool.cluster, &host.transport);
-        match connect(cluster, address, transport, from, None, Offer::AsConfigured, worker.mark).await {
+        let origin = Origin { mark: worker.mark, caller: host.caller };
+        match connect(cluster, address, transport, from, None, Offer::AsConfigured, origin).await {
             Ok(stream) => {
                 pool.note(&host, Outcome::Connected);
                 info.upstream_local = stream.socket().local_addr().ok();

@@ -13,6 +13,8 @@ use crate::listen::proxy_protocol::{self, Addresses};
 use crate::listen::stream::{Prefixed, Stream};
 use crate::tls::context::UpstreamTls;
 
+use super::original::Origin;
+
 /// Which application protocols are offered in TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offer {
@@ -52,10 +54,10 @@ pub(crate) async fn connect(
     from: Addresses,
     sni: Option<&str>,
     offer: Offer,
-    mark: Option<u32>,
+    origin: Origin,
 ) -> Result<Stream, ConnectError> {
     let attempt = async {
-        let socket = open(cluster, address, mark)?;
+        let socket = open(cluster, address, origin)?;
         let mut io = socket.connect(address).await?;
         let _ = io.set_nodelay(true);
         if let Some(version) = transport.proxy_header {
@@ -70,10 +72,10 @@ pub(crate) async fn connect(
     tokio::time::timeout(cluster.connect_timeout, attempt).await.map_err(|_| ConnectError::Timeout)?
 }
 
-fn open(cluster: &Cluster, address: SocketAddr, mark: Option<u32>) -> std::io::Result<TcpSocket> {
+fn open(cluster: &Cluster, address: SocketAddr, origin: Origin) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     let reference = socket2::SockRef::from(&socket);
-    if let Some(mark) = mark {
+    if let Some(mark) = origin.mark {
         reference.set_mark(mark)?;
     }
     if let Some((time, interval, probes)) = cluster.keepalive {
@@ -89,7 +91,13 @@ fn open(cluster: &Cluster, address: SocketAddr, mark: Option<u32>) -> std::io::R
         }
         reference.set_tcp_keepalive(&keepalive)?;
     }
-    if let Some(source) = cluster.bind.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+    if let Some(caller) = origin.caller {
+        crate::sys::make_transparent(&reference, address)?;
+        if caller.mark != 0 {
+            reference.set_mark(caller.mark)?;
+        }
+        socket.bind(SocketAddr::new(caller.ip, 0))?;
+    } else if let Some(source) = cluster.bind.for_destination(address) {
         socket.bind(SocketAddr::new(source, 0))?;
     }
     Ok(socket)

@@ -15,6 +15,7 @@ use crate::stats::{ClusterCounters, HostCounters, Registry};
 
 use super::breaker::Permit;
 use super::connect::Offer;
+use super::original::Caller;
 use super::outlier::HostHealth;
 use super::pool::Pool;
 
@@ -28,6 +29,8 @@ pub(crate) struct Host {
     pub(crate) transport: Transport,
     pub(crate) counters: Arc<HostCounters>,
     pub(crate) health: Arc<HostHealth>,
+    /// Connections are made in this caller's name.
+    pub(crate) caller: Option<Caller>,
     /// Held while an HTTP/2 connection is opened.
     pub(crate) opening: tokio::sync::Mutex<()>,
     active: Cell<u32>,
@@ -146,6 +149,7 @@ impl Host {
             transport,
             counters: registry.host(&cluster.name, endpoint.address),
             health: registry.health(&cluster.name, endpoint.address),
+            caller: None,
             opening: tokio::sync::Mutex::default(),
             active: Cell::new(0),
             gate: Rc::default(),
@@ -155,6 +159,16 @@ impl Host {
         }
     }
 
+    /// An endpoint of an original-destination cluster.
+    pub(super) fn for_caller(
+        cluster: &Cluster,
+        endpoint: Arc<Endpoint>,
+        registry: &Registry,
+        caller: Option<Caller>,
+    ) -> Self {
+        Self { caller, ..Self::new(cluster, endpoint, registry) }
+    }
+
     /// The same endpoint with other attributes (weight, health): its connections go on.
     pub(super) fn renewed(&self, endpoint: Arc<Endpoint>) -> Self {
         Self {
@@ -162,6 +176,7 @@ impl Host {
             transport: self.transport.clone(),
             counters: self.counters.clone(),
             health: self.health.clone(),
+            caller: self.caller,
             opening: tokio::sync::Mutex::default(),
             active: Cell::new(self.active.get()),
             gate: self.gate.clone(),

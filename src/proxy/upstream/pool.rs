@@ -11,6 +11,7 @@ use crate::stats::{ClusterCounters, Registry};
 
 use super::balance::{self, Level, Wish};
 use super::host::Host;
+use super::original::Original;
 
 /// All clusters of a worker.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ pub(crate) struct Pool {
     assignment: Option<Arc<Assignment>>,
     hosts: Vec<Rc<Host>>,
     levels: Vec<Level>,
-    originals: RefCell<HashMap<SocketAddr, Rc<Host>, ahash::RandomState>>,
+    originals: RefCell<HashMap<Original, Rc<Host>, ahash::RandomState>>,
     turn: Cell<u64>,
 }
 
@@ -124,25 +125,25 @@ impl Pool {
         random: u64,
         hash: Option<u64>,
         avoid: &[SocketAddr],
-        original: Option<SocketAddr>,
+        original: Option<Original>,
         registry: &Registry,
     ) -> Option<Rc<Host>> {
         if self.cluster.discovery == Discovery::OriginalDst {
-            return original.map(|address| self.original(address, registry));
+            return original.map(|original| self.original(original, registry));
         }
         let turn = self.turn.get().wrapping_add(1);
         self.turn.set(turn);
         balance::choose(&self.cluster, &self.levels, &Wish { random, turn, hash, avoid }).cloned()
     }
 
-    fn original(&self, mut address: SocketAddr, registry: &Registry) -> Rc<Host> {
+    fn original(&self, mut original: Original, registry: &Registry) -> Rc<Host> {
         if let Some(port) = self.cluster.port_override {
-            address.set_port(port);
+            original.address.set_port(port);
         }
         let mut originals = self.originals.borrow_mut();
-        let host = originals.entry(address).or_insert_with(|| {
+        let host = originals.entry(original).or_insert_with(|| {
             let endpoint = Endpoint {
-                address,
+                address: original.address,
                 weight: 1,
                 priority: 0,
                 healthy: true,
@@ -152,7 +153,7 @@ impl Pool {
                 transport_labels: Default::default(),
                 workload: None,
             };
-            Rc::new(Host::new(&self.cluster, Arc::new(endpoint), registry))
+            Rc::new(Host::for_caller(&self.cluster, Arc::new(endpoint), registry, original.caller))
         });
         host.clone()
     }

@@ -47,13 +47,14 @@ impl Sockets {
             if self.open.contains_key(&key) {
                 continue;
             }
-            match bind(worker, &key) {
+            let transparent = snapshot.listeners.get(&*key.0).is_some_and(|listener| listener.transparent);
+            match bind(worker, &key, transparent) {
                 Ok(socket) => {
                     let task = tokio::task::spawn_local(accept(worker.clone(), key.0.clone(), socket));
                     self.open.insert(key, task);
                 }
                 Err(error) => {
-                    tracing::error!(listener = key.0, address = %key.1, %error, "cannot listen; is the port in use?")
+                    tracing::error!(listener = key.0, address = %key.1, %error, "cannot listen; is the port in use? (mode TPROXY needs the capability NET_ADMIN)")
                 }
             }
         }
@@ -74,7 +75,7 @@ fn forget(worker: &Worker, key: &(String, SocketAddr)) {
 }
 
 /// Binds with `SO_REUSEPORT`, so that every worker has a queue of its own. With port 0 the first worker's port counts.
-fn bind(worker: &Worker, key: &(String, SocketAddr)) -> io::Result<TcpListener> {
+fn bind(worker: &Worker, key: &(String, SocketAddr), transparent: bool) -> io::Result<TcpListener> {
     let mut listening = worker.shared.listening.lock().unwrap_or_else(PoisonError::into_inner);
     let mut address = key.1;
     if address.port() == 0
@@ -88,6 +89,9 @@ fn bind(worker: &Worker, key: &(String, SocketAddr)) -> io::Result<TcpListener> 
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    if transparent {
+        crate::sys::make_transparent(&socket2::SockRef::from(&socket), address)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

@@ -1,11 +1,12 @@
 //! Answers that repeat the request.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Query, State};
+use axum::extract::{ConnectInfo, OriginalUri, Query, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -151,8 +152,15 @@ pub(super) async fn headers(State(style): State<Arc<Style>>, headers: HeaderMap)
     Json(json!({ "headers": style.headers(&headers) }))
 }
 
-pub(super) async fn ip(headers: HeaderMap) -> Json<Value> {
-    Json(json!({ "origin": origin(&headers) }))
+/// The client's address: as a proxy noted it, else that of the connection.
+pub(super) async fn ip(request: Request) -> Json<Value> {
+    let noted = origin(request.headers());
+    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let origin = match connected {
+        Some(ConnectInfo(peer)) if noted.is_empty() => peer.ip().to_canonical().to_string(),
+        _ => noted,
+    };
+    Json(json!({ "origin": origin }))
 }
 
 pub(super) async fn user_agent(headers: HeaderMap) -> Json<Value> {

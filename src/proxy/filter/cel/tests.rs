@@ -14,6 +14,7 @@ fn expressions_are_evaluated_and_what_is_unknown_is_refused() {
         local: address,
         remote: address,
         direct_remote: address,
+        caller: None,
         server_name: String::new(),
         tls: false,
         peer: None,

@@ -10,6 +10,7 @@ use crate::http::info::Flags;
 use crate::http::number::Decimal;
 use crate::upstream::breaker::Permit;
 use crate::upstream::host::Host;
+use crate::upstream::original::Original;
 use crate::upstream::outlier::Outcome;
 use crate::upstream::pool::Pool;
 
@@ -182,11 +183,13 @@ fn host_only(authority: &[u8]) -> &[u8] {
 }
 
 /// Where an ORIGINAL_DST cluster goes: the header if the cluster reads one, else where the connection was going.
-fn original_destination(exchange: &Exchange, pool: &Pool) -> Option<SocketAddr> {
+fn original_destination(exchange: &Exchange, pool: &Pool) -> Option<Original> {
+    let connection = &exchange.scene.connection;
     let header = pool.cluster.original_dst_header.as_ref();
     header
         .and_then(|name| exchange.request.headers.get_text(name)?.parse().ok())
-        .or(Some(exchange.scene.connection.local))
+        .or(Some(connection.local))
+        .map(|address| Original::of(connection, address))
 }
 
 fn give_up(exchange: &mut Exchange, failed: &Failed) {

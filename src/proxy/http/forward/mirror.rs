@@ -12,6 +12,7 @@ use crate::http::codec::{Request, Response};
 use crate::http::exchange::Exchange;
 use crate::http::info::StreamInfo;
 use crate::upstream::connect::Offer;
+use crate::upstream::original::Original;
 use crate::upstream::pool::Pool;
 use crate::worker::context::Worker;
 
@@ -67,7 +68,7 @@ pub(super) fn mirror(exchange: &Exchange, plan: &Plan<'_>) {
 impl Copy {
     async fn send(self) {
         let Self { worker, pool, .. } = &self;
-        let original = Some(self.original);
+        let original = Some(Original { address: self.original, caller: None });
         let Some(host) = pool.choose(worker.random(), None, &[], original, &worker.registry) else { return };
         let Some(active) = host.begin(pool) else { return };
         let source = (!self.body.is_empty()).then(|| Source::new(Body::Full(self.body.clone()), None));
