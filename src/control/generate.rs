@@ -9,6 +9,7 @@ pub(crate) mod content_hash;
 pub(crate) mod endpoint;
 pub mod envoy_filter;
 pub mod extension;
+pub(crate) mod families;
 pub(crate) mod listener;
 pub(crate) mod name_table;
 pub(crate) mod names;

@@ -19,7 +19,7 @@ pub(crate) fn of_sidecar(index: &Index, view: &View, inbound: &Inbound) -> Vec<A
     let mut clusters = outbound_clusters(index, view, false);
     clusters.push(well_known::black_hole(&index.settings));
     clusters.push(well_known::passthrough(&index.settings));
-    clusters.push(well_known::inbound_passthrough(&index.settings));
+    clusters.push(well_known::inbound_passthrough(&index.settings, view.key.families));
     clusters.extend_from_slice(inbound.clusters.get_or_init(|| inbound::clusters(index, &inbound.key)));
     clusters
 }

@@ -11,6 +11,7 @@ use sagene_model::peer_authentication::{self, MutualTls};
 use sagene_model::{Hostname, Protocol, Service, service};
 
 use super::Index;
+use crate::generate::families::Families;
 use crate::generate::telemetry::Telemetry;
 use crate::generate::{Proxy, Resource};
 
@@ -50,6 +51,8 @@ pub(crate) struct InboundKey {
     pub(crate) transparent: bool,
     /// A stock Envoy, which does not know Istio's filters.
     pub(crate) plain_envoy: bool,
+    /// Families of its addresses.
+    pub(crate) families: Families,
 }
 
 /// What was generated for an [`InboundKey`].
@@ -73,6 +76,7 @@ impl PartialEq for InboundKey {
             && self.http10 == other.http10
             && self.transparent == other.transparent
             && self.plain_envoy == other.plain_envoy
+            && self.families == other.families
             && same(&self.authorization, &other.authorization)
             && same(&self.authentication, &other.authentication)
             && self.issuer_keys == other.issuer_keys
@@ -117,6 +121,7 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
         http10: proxy.http10,
         transparent: proxy.interception_mode == "TPROXY",
         plain_envoy: proxy.plain_envoy,
+        families: Families::of(&proxy.addresses),
     }
 }
 

@@ -18,6 +18,7 @@ use super::Index;
 use super::inbound::target_port;
 use super::rules::Rule;
 use super::services::{ServiceKey, lock};
+use crate::generate::families::Families;
 use crate::generate::telemetry::{self, Reports, Telemetry};
 use crate::generate::{Proxy, ProxyType, Resource, ResourceSet};
 
@@ -34,6 +35,8 @@ pub(crate) struct ViewKey {
     pub(crate) plain_envoy: bool,
     /// Name in traces; empty where no collector asks for one.
     pub(crate) service_cluster: String,
+    /// Families of its addresses.
+    pub(crate) families: Families,
 }
 
 /// A service as one client sees it.
@@ -358,5 +361,6 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> ViewKey {
         locality: if minds_locality { proxy.locality.clone() } else { String::new() },
         plain_envoy: proxy.plain_envoy,
         service_cluster: index.name_in_traces(proxy),
+        families: Families::of(&proxy.addresses),
     }
 }

@@ -25,7 +25,16 @@ pub fn of_slices<'a>(
     mesh: &Mesh,
 ) -> Vec<Endpoint> {
     let mut endpoints: BTreeMap<(String, u16), Endpoint> = BTreeMap::new();
-    for slice in slices.filter(|slice| slice.spec.address_type != "FQDN") {
+    // A dual-stack Service has the same pods in slices of both families; those of its first address stand for them.
+    let other_family = match service.addresses.first() {
+        Some(first) if first.is_ipv4() => "IPv6",
+        Some(_) => "IPv4",
+        None => "",
+    };
+    let usable = |slice: &&Arc<Object<EndpointSlice>>| {
+        slice.spec.address_type != "FQDN" && slice.spec.address_type != other_family
+    };
+    for slice in slices.filter(usable) {
         for listed in &slice.spec.endpoints {
             let Some(health) = health(service, listed) else { continue };
             let pod = pod_of(listed, &slice.metadata.namespace, &snapshot.pods);

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use super::super::families::Families;
 use super::super::proto::{address, cluster, endpoint, istio_metadata, list, nested, text};
 use super::super::{Resource, names};
-use super::well_known::{
-    base, breakers, downstream_protocol, inbound_source, longest, set_http_options, unlimited,
-};
+use super::well_known::{base, breakers, downstream_protocol, longest, set_http_options, unlimited};
 use crate::index::Index;
 use crate::index::inbound::{InboundKey, InboundPort};
 use cluster::cluster::DiscoveryType;
@@ -18,10 +17,10 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 
 /// The clusters of all ports.
 pub(super) fn clusters(index: &Index, key: &InboundKey) -> Vec<Arc<Resource>> {
-    key.ports.iter().map(|port| of_port(index, port)).collect()
+    key.ports.iter().map(|port| of_port(index, key.families, port)).collect()
 }
 
-fn of_port(index: &Index, port: &InboundPort) -> Arc<Resource> {
+fn of_port(index: &Index, families: Families, port: &InboundPort) -> Arc<Resource> {
     let name = names::inbound(port.target_port);
     let mut made = if index.settings.inbound_localhost {
         let mut made = base(&name, DiscoveryType::Static, &index.settings);
@@ -30,7 +29,7 @@ fn of_port(index: &Index, port: &InboundPort) -> Arc<Resource> {
     } else {
         let mut made = base(&name, DiscoveryType::OriginalDst, &index.settings);
         made.cleanup_interval = longest();
-        made.upstream_bind_config = Some(inbound_source());
+        made.upstream_bind_config = Some(families.inbound_source());
         made
     };
     made.circuit_breakers = Some(breakers(unlimited()));

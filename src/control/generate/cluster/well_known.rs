@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::proto::{Duration, any, cluster, core, duration, seconds, socket_address, uint};
+use super::super::families::Families;
+use super::super::proto::{Duration, any, cluster, duration, seconds, uint};
 use super::super::{Resource, Settings, names};
 use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
 use envoy_types::pb::envoy::config::core::v3::{Http1ProtocolOptions, Http2ProtocolOptions};
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::{HttpProtocolOptions, http_protocol_options};
 
-/// The source address by which inbound connections to the application are told from its own.
-pub(crate) const INBOUND_SOURCE: &str = "127.0.0.6";
 /// Name of the HTTP options of a cluster.
 pub(crate) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -83,10 +82,10 @@ pub(super) fn passthrough(settings: &Settings) -> Arc<Resource> {
 }
 
 /// Leads inbound connections to ports of no service to the application.
-pub(super) fn inbound_passthrough(settings: &Settings) -> Arc<Resource> {
+pub(super) fn inbound_passthrough(settings: &Settings, families: Families) -> Arc<Resource> {
     let mut made = base(names::INBOUND_PASSTHROUGH, DiscoveryType::OriginalDst, settings);
     made.circuit_breakers = Some(breakers(unlimited()));
-    made.upstream_bind_config = Some(inbound_source());
+    made.upstream_bind_config = Some(families.inbound_source());
     set_http_options(&mut made, &downstream_protocol());
     crate::generate::resource::encode(names::INBOUND_PASSTHROUGH, &made)
 }
@@ -94,12 +93,4 @@ pub(super) fn inbound_passthrough(settings: &Settings) -> Arc<Resource> {
 /// Circuit breakers of the default priority.
 pub(crate) fn breakers(thresholds: cluster::circuit_breakers::Thresholds) -> cluster::CircuitBreakers {
     cluster::CircuitBreakers { thresholds: vec![thresholds], ..cluster::CircuitBreakers::default() }
-}
-
-/// Binds connections to the application to [`INBOUND_SOURCE`].
-pub(super) fn inbound_source() -> core::BindConfig {
-    core::BindConfig {
-        source_address: Some(socket_address(INBOUND_SOURCE, 0)),
-        ..core::BindConfig::default()
-    }
 }

@@ -6,12 +6,13 @@ use sagene_model::peer_authentication::Mode;
 use sagene_model::{Mesh, Protocol};
 
 use super::super::authorization::{self, Policies};
+use super::super::families::also_at;
 use super::super::proto::{core, listener};
 use super::super::telemetry::{self, Reports};
 use super::super::{Resource, names, route, transport};
 use super::chain::{
-    chain, http_inspector, listener as new_listener, off_for_ports, original_dst, set_inspection_timeout,
-    tls_inspector, to_port,
+    chain, http_inspector, listener as new_listener, off_for_ports, original_dst, original_src,
+    set_inspection_timeout, tls_inspector, to_port,
 };
 use super::http_manager::{Manager, Routes, Side, http_manager};
 use super::inbound_policy::{ChainKind, chains};
@@ -49,7 +50,9 @@ pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> 
     let reports = Reports::of(&key.telemetry, index, &key.service_cluster, telemetry::Side::Server);
     let inbound = Inbound { index, key, policies: authorization::policies(index, key, false), reports };
     let port = settings.proxy_inbound_listen_port;
-    let mut made = new_listener(NAME, "0.0.0.0", port, core::TrafficDirection::Inbound, settings);
+    let (any, others) = key.families.any();
+    let mut made = new_listener(NAME, any, port, core::TrafficDirection::Inbound, settings);
+    also_at(&mut made, others.iter().copied(), port);
     made.filter_chains.push(inbound.black_hole());
     made.filter_chains.extend(inbound.passthrough());
     for declared in &key.ports {
@@ -172,10 +175,8 @@ impl Inbound<'_> {
         };
         let no_tls = ports(&|_, mode| mode == Mode::Disable);
         let no_http = ports(&|protocol, mode| !protocol.is_unspecified() || mode == Mode::Strict);
-        vec![
-            original_dst(),
-            off_for_ports(tls_inspector(), &no_tls),
-            off_for_ports(http_inspector(), &no_http),
-        ]
+        let inspectors = [off_for_ports(tls_inspector(), &no_tls), off_for_ports(http_inspector(), &no_http)];
+        let callers = self.key.transparent.then(original_src);
+        std::iter::once(original_dst()).chain(callers).chain(inspectors).collect()
     }
 }

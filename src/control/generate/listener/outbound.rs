@@ -6,9 +6,10 @@ use std::sync::Arc;
 use sagene_api::Duration;
 use sagene_model::Protocol;
 use sagene_model::labels::has_all;
-use sagene_model::service::{Resolution, ServicePort};
+use sagene_model::service::{Registry, Resolution, ServicePort};
 use sagene_model::virtual_service::{MESH_GATEWAY, Resolved};
 
+use super::super::families::also_at;
 use super::super::proto::{boolean, cidr, core, listener};
 use super::super::route::{allows_any, destination};
 use super::super::{Resource, names};
@@ -23,12 +24,14 @@ use crate::index::view::{View, Visible};
 
 /// Most addresses of a headless service that get a listener each.
 const MAX_HEADLESS_LISTENERS: usize = 100;
-/// Address that stands for all.
-const WILDCARD: &str = "0.0.0.0";
+/// Stands for every address.
+const WILDCARD: &str = "*";
 
 /// What is known of one address and port.
 #[derive(Default)]
 struct Draft {
+    /// Further addresses of the same service.
+    also_at: Vec<String>,
     /// Requests, with the name of their routes.
     http: Option<String>,
     /// Requests are found out by looking.
@@ -74,8 +77,9 @@ fn add(index: &Index, view: &View, visible: &Visible, port: &ServicePort, drafts
         return;
     }
     let chains = tcp_chains(index, view, visible, port);
-    for ip in binds(index, visible) {
+    for Bind { ip, also_at } in binds(index, view, visible) {
         let draft = drafts.entry((ip.clone(), port.port)).or_default();
+        draft.also_at = also_at;
         if port.protocol.is_unspecified() && draft.http.is_none() && draft.tcp.is_none() {
             let on_wildcard = ip == WILDCARD;
             let routes = format!("{}:{}", service.hostname, port.port);
@@ -90,21 +94,40 @@ fn add(index: &Index, view: &View, visible: &Visible, port: &ServicePort, drafts
     }
 }
 
-/// The addresses a service's connections are made to.
-fn binds(index: &Index, visible: &Visible) -> Vec<String> {
+/// Where a listener of a service is.
+struct Bind {
+    ip: String,
+    also_at: Vec<String>,
+}
+
+impl Bind {
+    fn at(ip: impl ToString) -> Self {
+        Self { ip: ip.to_string(), also_at: Vec::new() }
+    }
+}
+
+/// The addresses a service's connections are made to. The two of a dual-stack Service are one listener's.
+fn binds(index: &Index, view: &View, visible: &Visible) -> Vec<Bind> {
     let service = &visible.service;
+    let families = view.key.families;
     if !service.addresses.is_empty() {
-        return service.addresses.iter().map(ToString::to_string).collect();
+        let mut reachable = service.addresses.iter().filter(|address| families.reach(**address));
+        let first = reachable.next().filter(|_| service.registry == Registry::Kubernetes);
+        if let Some(first) = first {
+            let also_at = reachable.map(ToString::to_string).collect();
+            return vec![Bind { ip: first.to_string(), also_at }];
+        }
+        return service.addresses.iter().map(Bind::at).collect();
     }
     let is_headless = service.resolution == Resolution::Passthrough && !service.mesh_external;
     let Some(state) = index.services.get(&visible.key).filter(|_| is_headless) else {
-        return vec![WILDCARD.to_owned()];
+        return vec![Bind::at(WILDCARD)];
     };
     let mut ips: Vec<String> = state.healthy().map(|one| one.address.clone()).collect();
     ips.sort();
     ips.dedup();
     ips.truncate(MAX_HEADLESS_LISTENERS);
-    ips
+    ips.into_iter().map(Bind::at).collect()
 }
 
 /// The chains of a port that carries connections.
@@ -236,8 +259,13 @@ fn unknown_destination(index: &Index, view: &View) -> &'static str {
 
 fn finish(index: &Index, view: &View, ip: &str, port: u16, draft: Draft) -> Arc<Resource> {
     let settings = &index.settings;
+    let (any, others) = view.key.families.any();
+    let on_wildcard = ip == WILDCARD;
+    let ip = if on_wildcard { any } else { ip };
     let name = format!("{ip}_{port}");
     let mut made = without_socket(new_listener(&name, ip, port, core::TrafficDirection::Outbound, settings));
+    also_at(&mut made, others.iter().copied().filter(|_| on_wildcard), port);
+    also_at(&mut made, draft.also_at.iter().map(String::as_str), port);
     made.filter_chains = draft.chains;
     if let Some(routes) = draft.http {
         let manager = Manager {
@@ -281,7 +309,9 @@ fn virtual_outbound(index: &Index, view: &View) -> Arc<Resource> {
     const NAME: &str = "virtualOutbound";
     let settings = &index.settings;
     let port = settings.proxy_listen_port;
-    let mut made = new_listener(NAME, WILDCARD, port, core::TrafficDirection::Outbound, settings);
+    let (any, others) = view.key.families.any();
+    let mut made = new_listener(NAME, any, port, core::TrafficDirection::Outbound, settings);
+    also_at(&mut made, others.iter().copied(), port);
     made.use_original_dst = boolean(true);
     let mut own =
         chain("virtualOutbound-blackhole", filters(index, view, &[(names::BLACK_HOLE.to_owned(), 1)], None));

@@ -9,6 +9,7 @@ use sagene_model::gateway::{GatewayServer, PortServers, http_route_name};
 use sagene_model::virtual_service::Resolved;
 
 use super::super::authorization::{self, Policies};
+use super::super::families::also_at;
 use super::super::proto::{boolean, core, listener};
 use super::super::route::shared_hosts;
 use super::super::{Resource, transport};
@@ -37,9 +38,11 @@ pub(super) fn listeners(index: &Index, view: &View, inbound: &Inbound) -> Vec<Ar
 impl Router<'_> {
     fn listener(&self, bind: &str, port: u16, servers: &PortServers) -> Option<Arc<Resource>> {
         let settings = &self.index.settings;
-        let ip = if bind.is_empty() { "0.0.0.0" } else { bind };
+        let (any, others) = self.view.key.families.any();
+        let (ip, others) = if bind.is_empty() { (any, others) } else { (bind, &[][..]) };
         let name = format!("{ip}_{port}");
         let mut made = new_listener(&name, ip, port, core::TrafficDirection::Outbound, settings);
+        also_at(&mut made, others.iter().copied(), port);
         made.bind_to_port = boolean(true);
         if !servers.http.is_empty() {
             let filters = vec![self.manager(&name, http_route_name(bind, port))];
