@@ -7,6 +7,7 @@ pub(crate) mod preflight;
 mod progress;
 mod readiness;
 pub(crate) mod settings;
+pub(crate) mod skew;
 
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,7 @@ impl InstallCommand {
             context.connect(&source).await?
         };
         preflight::warn(&cluster, &installation).await?;
+        skew::warn(context, &cluster, &installation).await;
         self.apply(&cluster, &installation, &progress).await.map_err(|failure| {
             if self.dry_run {
                 return failure;

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use crate::context::{Cluster, Context};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::install::preflight::MINIMUM_MINOR;
+use crate::install::skew;
 use crate::kubernetes::{Discovery, Objects, Resource, server_failure, text};
 use crate::output::{self, to_json, to_yaml};
+use crate::version::VERSION;
 
 /// What an installation creates: group, resource.
 const CREATED: [(&str, &str); 11] = [
@@ -54,6 +56,7 @@ impl Precheck {
         if !self.skip_controlplane {
             findings.extend(version(&cluster).await?);
             findings.extend(permissions(&cluster, &context.globals.istio_namespace).await?);
+            findings.extend(proxies(context, &cluster).await);
         }
         findings.extend(gateway_api(&cluster).await?);
         match self.output.as_str() {
@@ -129,6 +132,18 @@ async fn permissions(cluster: &Cluster, namespace: &str) -> Result<Vec<Finding>,
         }
     };
     Ok(try_join_all(CREATED.map(ask)).await?.into_iter().flatten().collect())
+}
+
+/// Proxies that a control plane of this program's version does not serve.
+async fn proxies(context: &Context, cluster: &Cluster) -> Vec<Finding> {
+    let unserved = skew::unserved(context, cluster, "", VERSION).await;
+    let finding = |skewed: skew::Skewed| Finding {
+        code: "SGN0100",
+        level: "Warning",
+        message: format!("The proxy is not served: {}", skewed.reason),
+        origin: format!("Pod {}", skewed.proxy),
+    };
+    unserved.into_iter().map(finding).collect()
 }
 
 /// Gateway API types are used in version v1 alone.

@@ -12,7 +12,7 @@ use crate::output;
 /// Oldest minor version of Kubernetes that is supported.
 pub(crate) const MINIMUM_MINOR: u32 = 32;
 /// How many minor versions a control plane may be ahead of the proxies it serves, and of the one it takes over from.
-const SKEW: u64 = 2;
+pub(super) const SKEW: u64 = 2;
 
 /// Prints warnings; an unreachable cluster is an error.
 pub(super) async fn warn(cluster: &Cluster, installation: &Installation) -> Result<(), Failure> {
@@ -64,7 +64,8 @@ fn change(from: &str, to: &str, revision: &str) -> Option<String> {
     Some(notice)
 }
 
-fn version(text: &str) -> Option<(u64, u64, u64)> {
+/// Major, minor and patch number of a version; none where it is no version.
+pub(super) fn version(text: &str) -> Option<(u64, u64, u64)> {
     let mut parts = text.split(['.', '-']).map(|part| part.parse::<u64>().ok());
     Some((parts.next()??, parts.next()??, parts.next().flatten().unwrap_or_default()))
 }
