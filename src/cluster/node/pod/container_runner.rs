@@ -41,6 +41,8 @@ pub(super) struct ContainerRunner {
     pub(super) identity: Arc<[MountSpec]>,
     /// Asks this container to end. Separate from the pod's: sidecars end after the others.
     pub(super) stop: watch::Receiver<Option<Stop>>,
+    /// Told, or dropped, when the hook after the first start is over: the pod's next container starts only then.
+    pub(super) first_started: Option<oneshot::Sender<()>>,
 }
 
 /// A container that runs.
@@ -264,6 +266,7 @@ impl ContainerRunner {
     /// Until the container has ended, by itself, by its probes or because it was asked to. Returns its exit code.
     async fn supervise(&mut self, mut running: Running) -> i32 {
         let started = self.post_start(&mut running).await;
+        drop(self.first_started.take());
         let prober = started
             .then(|| Prober::start(running.target.clone(), self.pod.board.clone(), self.pod.events.clone()));
         let (prober, unhealthy) = match prober {

@@ -1,9 +1,9 @@
-//! The life of a pod: sandbox, volumes, init containers in order, containers side by side, and the way back.
+//! The life of a pod: sandbox, volumes, init containers in order, containers side by side (after a hook of the one before), and the way back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::container_runner::ContainerRunner;
@@ -171,7 +171,18 @@ impl Containers {
     async fn run_main_containers(&mut self) {
         let mut mains = JoinSet::new();
         for container in &self.pod.spec.containers {
-            mains.spawn(self.runner(container, self.pod.spec.restart_policy, self.pod.stop.clone()).run());
+            let mut runner = self.runner(container, self.pod.spec.restart_policy, self.pod.stop.clone());
+            if container.lifecycle.post_start.is_none() {
+                mains.spawn(runner.run());
+                continue;
+            }
+            let (told, first_started) = oneshot::channel();
+            runner.first_started = Some(told);
+            mains.spawn(runner.run());
+            tokio::select! {
+                _ = first_started => {}
+                _ = self.pod.stopping() => {}
+            }
         }
         let mut succeeded = true;
         let deadline = self.pod.spec.active_deadline_seconds.map(Duration::from_secs);
@@ -223,7 +234,14 @@ impl Containers {
         stop: watch::Receiver<Option<Stop>>,
     ) -> ContainerRunner {
         let (pod, identity) = (self.pod.clone(), self.identity.clone());
-        ContainerRunner { pod, container: container.clone(), restart_policy, identity, stop }
+        ContainerRunner {
+            pod,
+            container: container.clone(),
+            restart_policy,
+            identity,
+            stop,
+            first_started: None,
+        }
     }
 }
 
