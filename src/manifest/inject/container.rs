@@ -138,7 +138,7 @@ fn security_context(scope: &Scope<'_>, role: Role) -> Value {
     if !add.is_empty() {
         capabilities["add"] = json!(add);
     }
-    json!({
+    let mut context = json!({
         "allowPrivilegeEscalation": privileged,
         "privileged": privileged,
         "capabilities": capabilities,
@@ -146,7 +146,19 @@ fn security_context(scope: &Scope<'_>, role: Role) -> Value {
         "runAsGroup": 1337,
         "runAsNonRoot": !transparent,
         "runAsUser": if transparent { 0 } else { 1337 },
-    })
+    });
+    if let Some(profile) = seccomp_profile(scope, role) {
+        context["seccompProfile"] = profile;
+    }
+    context
+}
+
+/// The configured profile. A gateway's pod is ours alone and fits pod security level `restricted`, which wants one.
+fn seccomp_profile(scope: &Scope<'_>, role: Role) -> Option<Value> {
+    let configured = scope.value("/global/proxy/seccompProfile").cloned();
+    let configured =
+        configured.filter(|profile| profile.as_object().is_some_and(|profile| !profile.is_empty()));
+    configured.or_else(|| (role == Role::Router).then(|| json!({"type": "RuntimeDefault"})))
 }
 
 /// Requests and limits: any of the four annotations replaces the configured ones altogether.

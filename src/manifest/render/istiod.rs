@@ -182,7 +182,7 @@ fn container(installation: &Installation) -> Value {
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5},
         "env": environment(installation),
         "resources": values["pilot"]["resources"],
-        "securityContext": workload::locked_down(),
+        "securityContext": workload::locked_down(&values["pilot"]["seccompProfile"]),
         "volumeMounts": [
             {"name": "local-certs", "mountPath": "/var/run/secrets/istio-dns"},
             {"name": "cacerts", "mountPath": "/etc/cacerts", "readOnly": true},

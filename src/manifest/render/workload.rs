@@ -18,9 +18,12 @@ pub(super) fn image(values: &Value, component: &Value) -> String {
     format!("{hub}{name}{tag}")
 }
 
-/// Security context of a container that needs nothing.
-pub(super) fn locked_down() -> Value {
+/// Security context of a container that needs nothing. Pod security level `restricted` wants a seccomp profile: the settings', else the
+/// runtime's default.
+pub(super) fn locked_down(seccomp_profile: &Value) -> Value {
+    let own = seccomp_profile.as_object().is_some_and(|profile| !profile.is_empty());
     json!({
+        "seccompProfile": if own { seccomp_profile.clone() } else { json!({"type": "RuntimeDefault"}) },
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": true,
