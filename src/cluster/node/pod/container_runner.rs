@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::command::{self, StartFailure};
 use super::{PodContext, Stop, termination};
 use crate::node::container_process::START_ERROR;
-use crate::node::container_spec::{ContainerSpec, MountSpec};
+use crate::node::container_spec::{ContainerSpec, MountSpec, PROGRAM_PATH};
 use crate::node::container_state::{State, Terminated};
 use crate::node::events::EventKind;
 use crate::node::logs::ContainerLog;
@@ -72,6 +72,21 @@ fn on_terminal(specification: &ContainerSpec) -> ContainerSpec {
         program.environment.push(("TERM".to_owned(), "xterm".to_owned()));
     }
     specification
+}
+
+/// Waits until a container's first process has its own root directory: a command beside it would find the machine's. It has none for some
+/// milliseconds at most; a process that ended meanwhile shows in the command.
+async fn has_its_root(process: i32) {
+    let program = format!("/proc/{process}/root{PROGRAM_PATH}");
+    let pause = Duration::from_millis(5);
+    for _ in 0..1000 {
+        if std::path::Path::new(&program).exists()
+            || !std::path::Path::new(&format!("/proc/{process}")).exists()
+        {
+            return;
+        }
+        tokio::time::sleep(pause).await;
+    }
 }
 
 impl ContainerRunner {
@@ -281,6 +296,7 @@ impl ContainerRunner {
 
     async fn post_start(&self, running: &mut Running) -> bool {
         let Some(hook) = &self.container.lifecycle.post_start else { return true };
+        has_its_root(running.id).await;
         let limit = Duration::from_secs(self.pod.spec.termination_grace_period_seconds.unwrap_or(30).max(30));
         // A container that ends meanwhile ends the hook with it.
         match running.target.hook(hook, limit).await {
