@@ -56,10 +56,15 @@ impl Delete {
         let found =
             target::find(session, &self.arguments, &self.selection, missing_is_fine || self.many()).await?;
         let mut failed = false;
+        // What the server refuses to delete is not waited for.
+        let mut going = Vec::new();
         for object in &found {
-            if let Err(failure) = self.one(session, object).await {
-                output::progress(&crate::exit::chain(&failure.error));
-                failed = true;
+            match self.one(session, object).await {
+                Ok(()) => going.push(object),
+                Err(failure) => {
+                    output::progress(&crate::exit::chain(&failure.error));
+                    failed = true;
+                }
             }
         }
         if found.is_empty() && !self.ignore_not_found {
@@ -69,7 +74,7 @@ impl Delete {
             output::progress("No resources found");
         }
         if self.wait {
-            let all = futures::future::try_join_all(found.iter().map(|object| gone(session, object)));
+            let all = futures::future::try_join_all(going.iter().map(|object| gone(session, object)));
             if self.timeout.is_zero() {
                 all.await?;
             } else {
