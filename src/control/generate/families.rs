@@ -76,3 +76,19 @@ pub(crate) fn also_at<'a>(
     };
     made.additional_addresses.extend(addresses.into_iter().map(additional));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dual_stack_pod_listens_on_both_and_is_called_from_both() {
+        let (v4, v6) = (IpAddr::from([10, 1, 2, 3]), IpAddr::from([0xfd00_u16, 0, 0, 0, 0, 0, 0, 3]));
+        assert_eq!(Families::of(&[v4, v6]).any(), ("0.0.0.0", &["::"][..]));
+        assert_eq!(Families::of(&[v6]).any(), ("::", &[][..]));
+        assert_eq!(Families::of(&[]).any(), ("0.0.0.0", &[][..]));
+        assert!(Families::V4.reach(v4) && !Families::V4.reach(v6) && Families::Both.reach(v6));
+        assert_eq!(Families::Both.inbound_source().extra_source_addresses.len(), 1);
+        assert!(Families::V6.inbound_source().extra_source_addresses.is_empty());
+    }
+}
