@@ -43,6 +43,8 @@ struct Answer {
     istiod: String,
     version: String,
     proxies: Vec<ProxyState>,
+    /// Objects that are not in force as written: kind, namespace, name and why.
+    conditions: Vec<Value>,
 }
 
 impl ProxyStatusCommand {
@@ -67,11 +69,22 @@ impl ProxyStatusCommand {
             if let Some(namespace) = &context.globals.namespace {
                 proxies.retain(|proxy| proxy.namespace() == namespace);
             }
-            answers.push(Answer { istiod: name, version: version.trim().to_owned(), proxies });
+            // A control plane of another make does not know this view.
+            let conditions =
+                http_get(&cluster.client, namespace, &name, 15014, "/debug/conditionz").await.ok();
+            let mut conditions: Vec<Value> =
+                conditions.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            if let Some(namespace) = &context.globals.namespace {
+                conditions.retain(|object| object["namespace"] == *namespace);
+            }
+            answers.push(Answer { istiod: name, version: version.trim().to_owned(), proxies, conditions });
         }
         match self.output {
-            View::Short if self.verbosity == 0 => output::data(&summary(&answers)),
-            View::Short => output::data(&detailed(&answers)),
+            View::Short => {
+                let table = if self.verbosity == 0 { summary(&answers) } else { detailed(&answers) };
+                output::data(&table);
+                not_in_force(&answers).iter().for_each(|line| output::progress(line));
+            }
             View::Json => {
                 for answer in &answers {
                     output::data(&output::to_json(&discovery_response(answer))?);
@@ -140,6 +153,22 @@ fn summary(answers: &[Answer]) -> String {
     let mut table = Table::new(["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"], 5);
     rows.into_iter().for_each(|row| table.row(row));
     table.render()
+}
+
+/// What the control planes could not put into force as it is written; nothing where all is well.
+fn not_in_force(answers: &[Answer]) -> Vec<String> {
+    let text = |object: &Value, key: &str| object[key].as_str().unwrap_or_default().to_owned();
+    let objects = answers.iter().flat_map(|answer| &answer.conditions).map(|object| {
+        let [kind, namespace, name, message] =
+            ["kind", "namespace", "name", "message"].map(|key| text(object, key));
+        let origin = if namespace.is_empty() { name } else { format!("{namespace}/{name}") };
+        format!("  {kind} {origin}: {message}")
+    });
+    let mut lines: Vec<String> = objects.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    if !lines.is_empty() {
+        lines.insert(0, "Not in force as written (sagene analyze says more):".to_owned());
+    }
+    lines
 }
 
 /// One column per type.

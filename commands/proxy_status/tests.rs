@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, detailed, difference, discovery_response, state, summary};
+use super::{Answer, detailed, difference, discovery_response, not_in_force, state, summary};
 
 fn answer() -> Answer {
     let syncz = json!([
@@ -16,7 +16,20 @@ fn answer() -> Answer {
         istiod: "istiod-x".into(),
         version: "v".into(),
         proxies: state::parse(&syncz.to_string()).expect("parses"),
+        conditions: vec![
+            json!({"kind": "VirtualService", "namespace": "shop", "name": "cart", "message": "spec.hosts: no"}),
+        ],
     }
+}
+
+#[test]
+fn what_is_not_in_force_is_told_once_however_many_control_planes_say_it() {
+    let lines = not_in_force(&[answer(), answer()]);
+    assert_eq!(
+        lines,
+        ["Not in force as written (sagene analyze says more):", "  VirtualService shop/cart: spec.hosts: no"]
+    );
+    assert!(not_in_force(&[]).is_empty());
 }
 
 #[test]

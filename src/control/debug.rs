@@ -89,6 +89,7 @@ pub(crate) fn view(discovery: &Discovery, viewer: &Viewer, question: &Question) 
     }
     match name {
         "syncz" => Ok(syncz::list(discovery, question.parameter("namespace"))),
+        "conditionz" => Ok(crate::writers::statuses::ineffective(discovery)),
         _ => state::view(discovery, question).ok_or_else(|| ViewError::Unknown(name.to_owned())),
     }
 }

@@ -7,6 +7,7 @@
 pub(crate) mod gateway_classes;
 pub(crate) mod gateways;
 pub(crate) mod leader;
+mod references;
 pub(crate) mod statuses;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

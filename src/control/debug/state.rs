@@ -10,11 +10,12 @@ use super::{Question, syncz::display_id};
 use crate::discovery::{Discovery, Peer};
 
 /// Every view, sorted; `list` itself is not among them.
-pub(super) const VIEWS: [&str; 25] = [
+pub(super) const VIEWS: [&str; 26] = [
     "adsz",
     "authorizationz",
     "cachez",
     "clusterz",
+    "conditionz",
     "config_dump",
     "configz",
     "connections",

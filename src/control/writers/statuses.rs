@@ -2,7 +2,11 @@
 //!
 //! Only what differs from what was written last is looked at; a condition keeps the time at which its status last changed.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kube::{
     Api, Client,
@@ -17,7 +21,7 @@ use sagene_store::{Feed, kubernetes::resource_of};
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
-use super::leader::Leadership;
+use super::{leader::Leadership, references};
 use crate::{discovery::Discovery, generate::not_yet_effective};
 
 /// Type of the condition that says whether all fields of an object have their effect.
@@ -26,6 +30,8 @@ const EFFECTIVE: &str = "Effective";
 const RECONCILED: &str = "Reconciled";
 /// Quiet time after a change, so that a row of changes is written once.
 const QUIET: Duration = Duration::from_millis(200);
+/// Looking at everything takes at most one part in so many of the time.
+const SHARE: u32 = 20;
 
 /// Kind, namespace and name.
 type Name = (Kind, String, String);
@@ -41,8 +47,14 @@ pub(crate) async fn write(
     let mut backoff = Backoff::new(BackoffPolicy::default());
     loop {
         let mut failed = false;
+        let mut quiet = QUIET;
         if leadership.is_leader() && discovery.is_synced() {
-            let wanted = wanted(&discovery);
+            let began = Instant::now();
+            let Some(wanted) = looked_at(&discovery).await else {
+                backoff.wait().await;
+                continue;
+            };
+            quiet = quiet.max(began.elapsed() * SHARE);
             for (name, status) in &wanted {
                 if written.get(name) == Some(status) {
                     continue;
@@ -69,7 +81,7 @@ pub(crate) async fn write(
                 () = leadership.changed() => {}
             }
         }
-        tokio::time::sleep(QUIET).await;
+        tokio::time::sleep(quiet).await;
     }
 }
 
@@ -98,11 +110,19 @@ fn condition(name: &str, status: &str, reason: &str, message: &str) -> Value {
 }
 
 fn istio_status(generation: i64, reconciled: &Value, effect: &Value) -> Value {
-    json!({"observedGeneration": generation, "conditions": [reconciled, effect]})
+    json!({"observedGeneration": generation, "conditions": [reconciled, effect], "validationMessages": null})
 }
 
 fn effective() -> Value {
-    json!({"conditions": [condition(RECONCILED, "True", "", ""), condition(EFFECTIVE, "True", "", "")]})
+    let conditions = [RECONCILED, EFFECTIVE].map(|name| condition(name, "True", "", ""));
+    json!({"conditions": conditions, "validationMessages": null})
+}
+
+/// What all statuses have to say; looking may take a while in a large mesh.
+async fn looked_at(discovery: &Arc<Discovery>) -> Option<BTreeMap<Name, Value>> {
+    let discovery = discovery.clone();
+    let looked = tokio::task::spawn_blocking(move || wanted(&discovery)).await;
+    looked.inspect_err(|error| warn!(%error, "statuses not looked at")).ok()
 }
 
 fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
@@ -124,6 +144,14 @@ fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
         let status = istio_status(generation, &condition(RECONCILED, "True", "", ""), &effect);
         wanted.entry(name).or_insert(status);
     }
+    for (name, unresolved) in references::unresolved(discovery) {
+        let effect =
+            condition(EFFECTIVE, "False", "ReferencedResourceNotFound", &unresolved.messages.join("; "));
+        let reconciled = condition(RECONCILED, "True", "", "");
+        let mut status = istio_status(unresolved.generation, &reconciled, &effect);
+        status["validationMessages"] = Value::Array(unresolved.validation);
+        wanted.insert(name, status);
+    }
     for one in discovery.store.rejected() {
         let kept = if one.last_good { "the last good version stays in force" } else { "it has no effect" };
         let message = format!("{}; {kept}", one.message);
@@ -132,6 +160,17 @@ fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
         wanted.insert((one.kind, one.namespace, one.name), status);
     }
     wanted
+}
+
+/// What is not in force as written, for the debug view `conditionz`: kind, namespace, name and the condition's message.
+pub(crate) fn ineffective(discovery: &Discovery) -> Value {
+    let entry = |((kind, namespace, name), status): (Name, Value)| {
+        let mut conditions = status["conditions"].as_array()?.iter();
+        let effect = conditions.find(|one| one["type"] == EFFECTIVE && one["status"] == "False")?;
+        let message = effect["message"].clone();
+        Some(json!({"kind": kind.name(), "namespace": namespace, "name": name, "message": message}))
+    };
+    wanted(discovery).into_iter().filter_map(entry).collect()
 }
 
 async fn patch(client: &Client, (kind, namespace, name): &Name, wanted: &Value) -> Result<(), kube::Error> {
@@ -166,7 +205,11 @@ async fn patch(client: &Client, (kind, namespace, name): &Name, wanted: &Value) 
 fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {
-            part.iter().all(|(key, value)| whole.get(key).is_some_and(|known| contains(known, value)))
+            part.iter().all(|(key, value)| match whole.get(key) {
+                Some(known) => contains(known, value),
+                // A patch with null takes away what is not there.
+                None => value.is_null(),
+            })
         }
         (Value::Array(whole), Value::Array(part)) => {
             whole.len() == part.len() && whole.iter().zip(part).all(|(known, value)| contains(known, value))
