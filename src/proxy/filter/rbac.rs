@@ -7,6 +7,7 @@ use crate::config::{Cidr, FieldError, HeaderMatch, TextMatch, Within, compile_re
 use crate::filter::metadata::{DynamicMetadata, MetadataMatch};
 use crate::http::headers::HeaderList;
 use crate::http::info::ConnectionInfo;
+use crate::stats::{HttpCounters, Registry};
 
 /// Compiled rules that are enforced and rules that are only counted.
 #[derive(Debug, Default)]
@@ -88,6 +89,25 @@ impl Rbac {
         Ok(Self { shadow_prefix: from.shadow_rules_stat_prefix.as_str().into(), ..made })
     }
 
+    /// Counts what the shadow rules say: under the filter's own prefix if it has one, as Envoy does, else among the manager's.
+    pub(crate) fn count_shadow(
+        &self,
+        verdict: &Verdict,
+        registry: &Registry,
+        manager: &str,
+        counters: &HttpCounters,
+    ) {
+        let (said, counter) = match verdict {
+            Verdict::Allowed => ("allowed", &counters.rbac_shadow_allowed),
+            Verdict::Denied { .. } => ("denied", &counters.rbac_shadow_denied),
+        };
+        if self.shadow_prefix.is_empty() {
+            return counter.add(1);
+        }
+        let (manager, prefix) = (manager.trim_end_matches(';'), self.shadow_prefix.trim_end_matches('.'));
+        registry.counter(&format!("http.{manager}.rbac.{prefix}.shadow_{said}")).add(1);
+    }
+
     /// Notes what the shadow rules say, for filters that go by it.
     pub(crate) fn note_shadow(&self, verdict: &Verdict, metadata: &mut Option<Box<DynamicMetadata>>) {
         if self.shadow_prefix.is_empty() {
@@ -109,12 +129,12 @@ impl Rbac {
 
     /// The enforced verdict.
     pub(crate) fn judge(&self, subject: &Subject<'_>) -> Verdict {
-        self.enforced.as_ref().map_or(Verdict::Allowed, |rules| rules.judge(subject))
+        self.enforced.as_ref().map_or(Verdict::Allowed, |rules| rules.judge(subject, "enforced"))
     }
 
     /// What the shadow rules would have said; `None` without shadow rules.
     pub(crate) fn shadow(&self, subject: &Subject<'_>) -> Option<Verdict> {
-        self.shadow.as_ref().map(|rules| rules.judge(subject))
+        self.shadow.as_ref().map(|rules| rules.judge(subject, "shadow"))
     }
 }
 
@@ -146,15 +166,20 @@ impl Rules {
         Ok(Self { action: from.action(), policies })
     }
 
-    fn judge(&self, subject: &Subject<'_>) -> Verdict {
+    /// `engine` is `enforced` or `shadow`: so Envoy's debug log names them.
+    fn judge(&self, subject: &Subject<'_>, engine: &str) -> Verdict {
         let hit = self.policies.iter().find(|(_, permissions, principals)| {
             permissions.iter().any(|c| c.holds(subject)) && principals.iter().any(|c| c.holds(subject))
         });
-        match (self.action, hit) {
-            (rbac::rbac::Action::Allow, None) => Verdict::Denied { policy: "none".into() },
-            (rbac::rbac::Action::Deny, Some((name, ..))) => Verdict::Denied { policy: name.clone() },
-            _ => Verdict::Allowed,
-        }
+        let policy = hit.map_or("none", |(name, ..)| name);
+        let is_denied = match self.action {
+            rbac::rbac::Action::Allow => hit.is_none(),
+            rbac::rbac::Action::Deny => hit.is_some(),
+            rbac::rbac::Action::Log => false,
+        };
+        let said = if is_denied { "denied" } else { "allowed" };
+        tracing::debug!("{engine} {said}, matched policy {policy}");
+        if is_denied { Verdict::Denied { policy: policy.to_owned() } } else { Verdict::Allowed }
     }
 }
 

@@ -325,12 +325,9 @@ impl Exchange {
             metadata: self.info.metadata.as_deref(),
         };
         let (shadow, verdict) = (rbac.shadow(&subject), rbac.judge(&subject));
-        match &shadow {
-            Some(Verdict::Allowed) => self.scene.counters.rbac_shadow_allowed.add(1),
-            Some(Verdict::Denied { .. }) => self.scene.counters.rbac_shadow_denied.add(1),
-            None => {}
-        }
         if let Some(shadow) = &shadow {
+            let Scene { worker, manager, counters, .. } = &self.scene;
+            rbac.count_shadow(shadow, &worker.registry, &manager.stat_prefix, counters);
             rbac.note_shadow(shadow, &mut self.info.metadata);
         }
         match verdict {

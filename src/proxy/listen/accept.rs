@@ -136,6 +136,10 @@ impl Call {
         let Some(chain) = self.choose(&self.listener) else {
             self.counters.no_filter_chain_match.add(1);
             self.log_refused();
+            // The client sent something that nobody will take: it is told by a reset, as by Envoy, which leaves it unread.
+            if !plain.prefix.is_empty() {
+                let _closed_anyway = plain.io.set_zero_linger();
+            }
             return;
         };
         let mut info = self.info();

@@ -47,15 +47,29 @@ impl Registry {
     }
 }
 
+/// Policies' counters as the stat tags of Istio's bootstrap make them: what was said becomes a label.
+fn policy_family(scope: &str, middle: &str, leaf: &str) -> (String, String) {
+    let words = match leaf.split_once(".shadow_") {
+        Some((prefix, said)) if prefix.starts_with("istio_dry_run_") => {
+            let action = prefix.trim_start_matches("istio_dry_run_").trim_end_matches('_');
+            format!("authz_dry_run_action=\"{}\",authz_dry_run_result=\"{said}\"", escape(action))
+        }
+        _ if leaf.starts_with("shadow_") => {
+            format!("authz_dry_run_result=\"{}\"", leaf.trim_start_matches("shadow_"))
+        }
+        _ => format!("authz_enforce_result=\"{}\"", escape(leaf)),
+    };
+    let flat = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
+    (format!("envoy_{scope}_{}_rbac", middle.chars().map(flat).collect::<String>()), words)
+}
+
 /// Family name and label: the middle of Envoy's dotted name becomes a label, as Envoy's tag extraction does.
 fn family_of(sample: &Sample) -> (String, String) {
     let (scope, rest) = sample.name.split_once('.').unwrap_or(("", &sample.name));
-    let (middle, leaf) = match rest.split_once(".rbac.") {
-        Some((middle, leaf)) => (middle, format!("rbac_{leaf}")),
-        None => {
-            rest.rsplit_once('.').map_or(("", rest.to_owned()), |(middle, leaf)| (middle, leaf.to_owned()))
-        }
-    };
+    if let Some((middle, leaf)) = rest.split_once(".rbac.") {
+        return policy_family(scope, middle, leaf);
+    }
+    let (middle, leaf) = rest.rsplit_once('.').unwrap_or(("", rest));
     let tag = match scope {
         "cluster" => "envoy_cluster_name",
         "http" => "envoy_http_conn_manager_prefix",
@@ -68,4 +82,23 @@ fn family_of(sample: &Sample) -> (String, String) {
         }
     }
     (format!("envoy_{scope}_{leaf}"), format!("{tag}=\"{}\"", escape(middle)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_of_policies_have_the_names_that_istios_pages_ask_for() {
+        let registry = Registry::default();
+        registry.http("inbound_0.0.0.0_8080;").rbac_denied.add(2);
+        registry.counter("http.inbound_0.0.0.0_8080.rbac.istio_dry_run_deny_.shadow_denied").add(3);
+        let text = registry.render_prometheus();
+        for line in [
+            "envoy_http_inbound_0_0_0_0_8080_rbac{authz_enforce_result=\"denied\"} 2",
+            "envoy_http_inbound_0_0_0_0_8080_rbac{authz_dry_run_action=\"deny\",authz_dry_run_result=\"denied\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
 }
