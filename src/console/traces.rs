@@ -1,8 +1,9 @@
 //! Traces: spans taken in from proxies and applications, joined by trace, and asked for.
 //!
 //! [`receive`] takes Zipkin's JSON and the OpenTelemetry protocol, [`store`] keeps a bounded number of traces, [`query`] answers
-//! under Zipkin's paths.
+//! under Zipkin's paths, [`jaeger`] under Jaeger's.
 
+pub mod jaeger;
 pub mod query;
 pub mod receive;
 pub mod store;
@@ -26,13 +27,16 @@ pub async fn serve(listeners: Vec<TcpListener>, end: impl Future<Output = ()>) -
         .route("/", get(|| async { Redirect::temporary("/kiali/traces") }))
         .route("/search", get(|| async { Redirect::temporary("/kiali/traces") }))
         .route("/jaeger", get(|| async { Redirect::temporary("/kiali/traces") }))
-        .route("/jaeger/{*rest}", get(|| async { Redirect::temporary("/kiali/traces") }))
+        .route("/jaeger/search", get(|| async { Redirect::temporary("/kiali/traces") }))
         .route("/kiali/traces", get(crate::server::traces_page))
         .route("/kiali/assets/{name}", get(crate::server::asset_of))
         .route("/healthz", get(|| async { "ok" }))
         .merge(receive::router(store.clone()))
         .merge(query::router(store.clone()))
-        .merge(Router::new().nest("/api/v2", query::zipkin(store)));
+        .nest("/api", jaeger::router(store.clone()))
+        .nest("/jaeger/api", jaeger::router(store.clone()))
+        .nest("/zipkin/api/v2", query::zipkin(store.clone()))
+        .nest("/api/v2", query::zipkin(store));
     let mut servers = tokio::task::JoinSet::new();
     for listener in listeners {
         let router = router.clone();

@@ -67,5 +67,15 @@ fn spans_of_every_form_join() {
     assert!(listed.contains(TRACE), "{listed}");
     let services = talk(address, "GET /api/v2/services HTTP/1.1\r\n", b"");
     assert!(services.ends_with(r#"["cart.shop","web.shop"]"#), "{services}");
+    let get = |path: &str| talk(address, &format!("GET {path} HTTP/1.1\r\n"), b"");
+    for base in ["/api", "/jaeger/api"] {
+        let found = get(&format!("{base}/traces?service=cart.shop&tags=%7B%7D"));
+        assert!(found.contains(r#""operationName":"b","processID":"p1""#), "{found}");
+        assert!(found.contains(r#""refType":"CHILD_OF","spanID":"00000000000000aa""#), "{found}");
+    }
+    assert!(get("/api/traces?service=cart.shop&operation=none").contains(r#""data":[]"#));
+    assert!(get("/api/services/web.shop/operations").contains(r#""data":["a"]"#));
+    assert_eq!(status(&get("/api/traces")), "400");
+    assert_eq!(status(&get("/api/traces/1")), "404");
     assert!(talk(address, "GET /kiali/traces HTTP/1.1\r\n", b"").contains("assets/traces.js"));
 }
