@@ -13,6 +13,12 @@ const OWN_IMAGES: [&str; 5] = ["sagene", "proxyv2", "pilot", "istio-proxy", "ins
 const SHELL_IMAGES: [&str; 8] =
     ["alpine", "busybox", "centos", "debian", "fedora", "netshoot", "rockylinux", "ubuntu"];
 const SHELL: &str = "sh";
+/// Images that stand for a program of this machine: name, entry point, and the arguments that a container's `args` replace.
+const PROGRAM_IMAGES: [(&str, &str, &[&str]); 1] = [(
+    "prometheus",
+    "prometheus",
+    &["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
+)];
 
 /// `PATH` of containers, as images have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -61,6 +67,12 @@ pub(crate) fn resolve(container: &Container) -> Result<Image, UnknownImage> {
         own(&[]).into_iter().chain(container.args.iter().cloned()).collect()
     } else if SHELL_IMAGES.contains(&last_part(&container.image)) {
         if container.args.is_empty() { vec![SHELL.to_owned()] } else { container.args.clone() }
+    } else if let Some((_, program, default)) =
+        PROGRAM_IMAGES.iter().find(|(name, ..)| *name == last_part(&container.image))
+    {
+        let default = || default.iter().map(|word| (*word).to_owned()).collect();
+        let given = if container.args.is_empty() { default() } else { container.args.clone() };
+        std::iter::once((*program).to_owned()).chain(given).collect()
     } else {
         return Err(UnknownImage { image: container.image.clone() });
     };
@@ -122,6 +134,10 @@ mod tests {
         assert_eq!(
             arguments(container("curlimages/curl", &["/bin/sleep", "infinity"], &[])),
             ["/bin/sleep", "infinity"]
+        );
+        assert_eq!(
+            arguments(container("docker.io/prom/prometheus:v3.5.0", &[], &["--config.file=/a"])),
+            ["prometheus", "--config.file=/a"]
         );
         let error = resolve(&container("mongo:7", &[], &[])).unwrap_err();
         assert!(error.to_string().contains("Set `command`"));
