@@ -31,10 +31,13 @@ impl ClusterView {
 impl MeshView for ClusterView {
     fn namespaces(&self) -> Vec<NamespaceInfo> {
         let namespaces = self.objects.all("Namespace");
-        let info = |namespace: &Arc<Value>| NamespaceInfo {
-            name: text(namespace, "/metadata/name").to_owned(),
-            cluster: "Kubernetes".to_owned(),
-            labels: labels(namespace),
+        let info = |namespace: &Arc<Value>| {
+            let name = text(namespace, "/metadata/name").to_owned();
+            let mut pods = self.objects.of("Pod", &name);
+            pods.retain(|pod| text(pod, "/status/phase") == "Running");
+            let meshed = pods.iter().filter(|pod| has_proxy(pod)).count();
+            let cluster = "Kubernetes".to_owned();
+            NamespaceInfo { name, cluster, labels: labels(namespace), pods: pods.len(), meshed }
         };
         namespaces.iter().map(info).collect()
     }

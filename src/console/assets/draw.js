@@ -39,7 +39,7 @@ function nodeMarkup(node, point) {
   const name = nodeName(node);
   const second = node.nodeType === 'app' && node.version ? node.version : node.isOutside ? node.namespace : '';
   const first = node.parent && node.version ? node.version : name;
-  const below = node.parent && node.version ? '' : second;
+  const below = (node.parent && node.version) || second === first ? '' : second;
   const width = Math.max(first.length, below.length) * 6.8 + 14;
   return `<g class="node ${node.isIdle ? 'idle' : ''} ${node.isOutside ? 'outside' : ''}" data-kind="node" data-id="${escape(node.id)}" ` +
     `transform="translate(${point.x} ${point.y})" tabindex="0" style="--color:${color}">` +

@@ -16,6 +16,10 @@ pub struct NamespaceInfo {
     pub cluster: String,
     /// Labels.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// Pods that run.
+    pub pods: usize,
+    /// Those of them that have a proxy.
+    pub meshed: usize,
 }
 
 /// What the virtual services of a host do.

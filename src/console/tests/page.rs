@@ -73,6 +73,8 @@ impl MeshView for Shop {
             name: "shop".to_owned(),
             cluster: "Kubernetes".to_owned(),
             labels: BTreeMap::new(),
+            pods: 2,
+            meshed: 1,
         }]
     }
     fn virtual_service(&self, _: &str, service: &str) -> Option<VirtualServiceFacts> {
