@@ -340,7 +340,10 @@ async fn open(
     host.counters.cx_total.add(1);
     let origin = Origin { mark: worker.mark, caller: host.caller };
     match connect(&pool.cluster, address, &host.transport, out.from, out.sni, out.offer, origin).await {
-        Ok(stream) => Ok(stream),
+        Ok(stream) => {
+            host.note_principals(&stream);
+            Ok(stream)
+        }
         Err(error) => {
             pool.counters.upstream_cx_connect_fail.add(1);
             host.counters.cx_connect_fail.add(1);

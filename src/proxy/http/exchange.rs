@@ -15,6 +15,7 @@ use crate::filter::fault::Abort;
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer};
 use crate::filter::rbac::{HttpSubject, Subject, Verdict};
 use crate::stats::HttpCounters;
+use crate::upstream::host::Host;
 use crate::worker::context::Worker;
 
 use super::alarm::Alarm;
@@ -56,6 +57,8 @@ pub(crate) struct Exchange {
     /// Who called, and who answered.
     pub(crate) downstream_peer: Option<Arc<Peer>>,
     pub(crate) upstream_peer: Option<Arc<Peer>>,
+    /// The endpoint that was asked last.
+    pub(crate) upstream: Option<Rc<Host>>,
     pub(crate) route: Option<(Arc<VirtualHost>, Arc<Route>)>,
     /// Most tokens, tokens left and seconds until more, of the bucket the request was counted in.
     pub(crate) rate_limit_state: Option<(u32, u32, u64)>,
@@ -93,6 +96,7 @@ impl Exchange {
             random,
             downstream_peer: None,
             upstream_peer: None,
+            upstream: None,
             route: None,
             service: None,
             span: None,

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::config::{Direction, HttpFilter};
 use crate::stats::{IstioStatsConfig, RequestLabels, TcpLabels};
+use crate::upstream::host::Principals;
 
 use super::exchange::Exchange;
 
@@ -45,7 +46,10 @@ fn istio(exchange: &Exchange, config: &IstioStatsConfig) {
     let (source_principal, target_principal) = if destination {
         (known(connection.shared_principal()), known(connection.local_principal.as_ref()))
     } else {
-        (worker.unknown.clone(), worker.unknown.clone())
+        match exchange.upstream.as_ref().and_then(|host| host.principals()) {
+            Some(Principals { own, endpoint }) => (own, endpoint),
+            None => (worker.unknown.clone(), worker.unknown.clone()),
+        }
     };
     let labels = RequestLabels {
         common: TcpLabels {

@@ -18,6 +18,7 @@ use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
 use crate::listen::stream::Stream;
 use crate::stats::TcpLabels;
 use crate::upstream::connect::{Offer, connect};
+use crate::upstream::host::Principals;
 use crate::upstream::original::{Origin, Original};
 use crate::upstream::outlier::Outcome;
 use crate::worker::context::Worker;
@@ -92,6 +93,7 @@ async fn dial_and_copy(
             Ok(stream) => {
                 pool.note(&host, Outcome::Connected);
                 info.upstream_local = stream.socket().local_addr().ok();
+                host.note_principals(&stream);
                 let slot = host.count_connection(&pool);
                 up = Some((stream, host, slot));
                 break;
@@ -118,6 +120,12 @@ async fn dial_and_copy(
     let labels = chain.filters.istio_stats.as_ref().map(|config| {
         let workload = host.endpoint.workload.as_deref();
         let labels = labels(worker, connection, &pool.cluster.service, workload, peer, info);
+        let labels = match host.principals().filter(|_| !labels.destination) {
+            Some(Principals { own, endpoint }) => {
+                TcpLabels { source_principal: own, target_principal: endpoint, ..labels }
+            }
+            None => labels,
+        };
         let none = HeaderList::default();
         let facts = Facts { info, connection, request: &none, response: &none, pseudo: [b""; 4] };
         TcpLabels { changed: config.changed(&facts.into()), ..labels }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
@@ -322,19 +323,19 @@ impl DownstreamTls {
             None => builder.with_no_client_auth(),
         };
         let (chain, key) = identity.copy();
-        let principal =
-            chain.first().and_then(|leaf| names::read(leaf)).and_then(|peer| peer.uris.into_iter().next());
+        let principal = principal_of(&chain);
         let mut config = builder.with_cert_resolver(certified(chain, key, &PROVIDER)?);
         config.send_tls13_tickets = 1;
         let without_alpn = Arc::new(config.clone());
         config.alpn_protocols.clone_from(&self.common.alpn);
-        Ok(ServerState {
-            config: Arc::new(config),
-            without_alpn,
-            trust,
-            principal: principal.map(Into::into),
-        })
+        Ok(ServerState { config: Arc::new(config), without_alpn, trust, principal })
     }
+}
+
+/// The first URI name of a chain's leaf.
+pub(crate) fn principal_of(chain: &[CertificateDer<'_>]) -> Option<Arc<str>> {
+    let names = chain.first().and_then(|leaf| names::read(leaf))?;
+    names.uris.into_iter().next().map(Into::into)
 }
 
 fn hash_of(settings: &impl prost::Message) -> u64 {
@@ -362,6 +363,8 @@ pub(crate) struct ClientState {
     pub(crate) http1: Arc<ClientConfig>,
     pub(crate) h2: Arc<ClientConfig>,
     pub(crate) has_alpn: bool,
+    /// URI name of the certificate that is shown to servers.
+    pub(crate) principal: Option<Arc<str>>,
 }
 
 impl UpstreamTls {
@@ -407,9 +410,11 @@ impl UpstreamTls {
             .with_protocol_versions(&self.common.versions)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut principal = None;
         let mut config = match identity {
             Some(identity) => {
                 let (chain, key) = identity.copy();
+                principal = principal_of(&chain);
                 builder.with_client_cert_resolver(certified(chain, key, &PROVIDER)?)
             }
             None => builder.with_no_client_auth(),
@@ -426,6 +431,7 @@ impl UpstreamTls {
             http1: with(&["http/1.1"]),
             h2: with(&["h2"]),
             has_alpn: !config.alpn_protocols.is_empty(),
+            principal,
             plain: Arc::new(config),
         })
     }

@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 
 use crate::config::{Cluster, Endpoint, Transport};
 use crate::http::wire::Wire;
+use crate::listen::stream::Stream;
 use crate::stats::{ClusterCounters, HostCounters, Registry};
+use crate::tls::context::principal_of;
 
 use super::breaker::Permit;
 use super::connect::Offer;
@@ -37,6 +39,14 @@ pub(crate) struct Host {
     gate: Rc<Gate>,
     idle: RefCell<Vec<Idle>>,
     h2: RefCell<Option<SharedH2>>,
+    principals: RefCell<Option<Principals>>,
+}
+
+/// Who the two ends of a connection with mutual TLS proved to be: this proxy, and the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Principals {
+    pub(crate) own: Arc<str>,
+    pub(crate) endpoint: Arc<str>,
 }
 
 /// How many connections are open, and who waits for one.
@@ -155,6 +165,7 @@ impl Host {
             gate: Rc::default(),
             idle: RefCell::default(),
             h2: RefCell::default(),
+            principals: RefCell::default(),
             endpoint,
         }
     }
@@ -167,6 +178,24 @@ impl Host {
         caller: Option<Caller>,
     ) -> Self {
         Self { caller, ..Self::new(cluster, endpoint, registry) }
+    }
+
+    /// Remembers who the ends of a new connection are, for metrics. The same names stay the same objects.
+    pub(crate) fn note_principals(&self, stream: &Stream) {
+        let Stream::Client(tls) = stream else { return };
+        let own = self.transport.tls.as_ref().and_then(|tls| tls.current()?.principal.clone());
+        let endpoint = tls.get_ref().1.peer_certificates().and_then(principal_of);
+        let (Some(own), Some(endpoint)) = (own, endpoint) else { return };
+        let noted = Some(Principals { own, endpoint });
+        let mut known = self.principals.borrow_mut();
+        if *known != noted {
+            *known = noted;
+        }
+    }
+
+    /// Who the ends of its connections are; `None` without mutual TLS.
+    pub(crate) fn principals(&self) -> Option<Principals> {
+        self.principals.borrow().clone()
     }
 
     /// The same endpoint with other attributes (weight, health): its connections go on.
@@ -182,6 +211,7 @@ impl Host {
             gate: self.gate.clone(),
             idle: self.idle.take().into(),
             h2: self.h2.take().into(),
+            principals: self.principals.clone(),
         }
     }
 

@@ -122,6 +122,7 @@ async fn one(
         HttpVersion::Http1 | HttpVersion::Auto => false,
     };
     exchange.upstream_peer = host.endpoint.workload.as_deref().and_then(|text| worker.endpoint_peer(text));
+    exchange.upstream = Some(host.clone());
     let offer = plan.offer(exchange, http2);
     let Exchange { request, response, info, scene, .. } = &mut *exchange;
     response.headers.clear();
