@@ -32,13 +32,21 @@ const PERMISSION_DENIED: i32 = 7;
 /// Arguments: `-http PORT` and `-grpc PORT`.
 pub(super) async fn run(arguments: &[String]) -> Result<(), SampleError> {
     let http = port(arguments, "http", 8000)?;
-    let grpc = listen(port(arguments, "grpc", 9000)?).await?;
+    let grpc_port = port(arguments, "grpc", 9000)?;
+    let grpc = listen(grpc_port).await?;
+    log(&format!("Starting HTTP server at [::]:{http}"));
+    log(&format!("Starting gRPC server at [::]:{grpc_port}"));
     let routes = Router::new().route("/envoy.service.auth.v3.Authorization/Check", post(by_grpc));
     let by_grpc =
         tokio::spawn(async move { axum::serve(grpc, routes).with_graceful_shutdown(stopped()).await });
     serve(http, Router::new().fallback(by_http)).await?;
     by_grpc.abort();
     Ok(())
+}
+
+/// A line with the time in front, as the original has it.
+fn log(text: &str) {
+    println!("{} {text}", jiff::Zoned::now().strftime("%Y/%m/%d %H:%M:%S"));
 }
 
 fn port(arguments: &[String], name: &str, default: u16) -> Result<u16, SampleError> {
@@ -63,7 +71,7 @@ async fn by_http(request: Request) -> Response {
         parts.headers,
         String::from_utf8_lossy(&body)
     );
-    println!("[HTTP][{}]: {shown}", if allowed { "allowed" } else { "denied" });
+    log(&format!("[HTTP][{}]: {shown}", if allowed { "allowed" } else { "denied" }));
     let mut headers = HeaderMap::new();
     headers.insert(RESULT, HeaderValue::from_static(if allowed { "allowed" } else { "denied" }));
     headers.insert(OVERRIDE, HeaderValue::from_str(text(OVERRIDE)).unwrap_or(HeaderValue::from_static("")));
@@ -82,7 +90,7 @@ async fn by_grpc(body: Bytes) -> Response {
     let allowed = request.headers.get(CHECKED).is_some_and(|value| value == ALLOWED);
     let shown =
         format!("{} {}{}, headers: {}", request.method, request.host, request.path, sorted(&request.headers));
-    println!("[gRPCv3][{}]: {shown}", if allowed { "allowed" } else { "denied" });
+    log(&format!("[gRPCv3][{}]: {shown}", if allowed { "allowed" } else { "denied" }));
     let result = if allowed { "allowed" } else { "denied" };
     let headers = vec![
         option(RESULT, result),

@@ -4,6 +4,7 @@
 
 mod echo;
 mod log;
+mod pretty;
 mod respond;
 
 use std::sync::Arc;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, OriginalUri, Query, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -13,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::Style;
+use super::pretty::Json;
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -120,7 +120,7 @@ pub(super) async fn without_body(
     OriginalUri(uri): OriginalUri,
     Query(pairs): Pairs,
     headers: HeaderMap,
-) -> Json<Value> {
+) -> Json {
     Json(Value::Object(request(*style, &method, &uri, pairs, &headers)))
 }
 
@@ -131,7 +131,7 @@ pub(super) async fn with_body(
     Query(pairs): Pairs,
     headers: HeaderMap,
     body: Bytes,
-) -> Json<Value> {
+) -> Json {
     let mut answer = request(*style, &method, &uri, pairs, &headers);
     answer.extend(body_of(*style, &headers, &body).map(|(name, value)| (name.to_owned(), value)));
     Json(Value::Object(answer))
@@ -144,16 +144,16 @@ pub(super) async fn anything(
     pairs: Pairs,
     headers: HeaderMap,
     body: Bytes,
-) -> Json<Value> {
+) -> Json {
     with_body(state, method, uri, pairs, headers, body).await
 }
 
-pub(super) async fn headers(State(style): State<Arc<Style>>, headers: HeaderMap) -> Json<Value> {
+pub(super) async fn headers(State(style): State<Arc<Style>>, headers: HeaderMap) -> Json {
     Json(json!({ "headers": style.headers(&headers) }))
 }
 
 /// The client's address: as a proxy noted it, else that of the connection.
-pub(super) async fn ip(request: Request) -> Json<Value> {
+pub(super) async fn ip(request: Request) -> Json {
     let noted = origin(request.headers());
     let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let origin = match connected {
@@ -163,11 +163,11 @@ pub(super) async fn ip(request: Request) -> Json<Value> {
     Json(json!({ "origin": origin }))
 }
 
-pub(super) async fn user_agent(headers: HeaderMap) -> Json<Value> {
+pub(super) async fn user_agent(headers: HeaderMap) -> Json {
     Json(json!({ "user-agent": text(&headers, header::USER_AGENT.as_str()) }))
 }
 
-pub(super) async fn cookies(State(style): State<Arc<Style>>, headers: HeaderMap) -> Json<Value> {
+pub(super) async fn cookies(State(style): State<Arc<Style>>, headers: HeaderMap) -> Json {
     let jar: Map<String, Value> = headers
         .get_all(header::COOKIE)
         .iter()

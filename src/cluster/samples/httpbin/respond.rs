@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -12,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::serve::host_name;
+use super::pretty::Json;
 
 /// Most bytes, lines or redirects one request may ask for.
 const MOST_BYTES: usize = 100 * 1024;
@@ -30,7 +30,7 @@ pub(super) async fn index() -> Html<&'static str> {
     )
 }
 
-pub(super) async fn hostname() -> Json<Value> {
+pub(super) async fn hostname() -> Json {
     Json(json!({ "hostname": host_name() }))
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn html() -> Html<&'static str> {
     )
 }
 
-pub(super) async fn json() -> Json<Value> {
+pub(super) async fn json() -> Json {
     Json(
         json!({ "slideshow": { "author": "Sagene", "title": "Sample", "slides": [{ "type": "all", "title": "First" }, { "type": "all", "title": "Second" }] } }),
     )
