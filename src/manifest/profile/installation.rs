@@ -1,5 +1,7 @@
 //! Resolves a request to an [`Installation`]: the merged settings, the values and mesh config derived from them.
 
+use sagene_api::ParseError;
+use sagene_api::istio::mesh_config::MeshConfig;
 use serde_json::{Value, json};
 
 use super::overlay::merge;
@@ -77,7 +79,22 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
     warnings.extend(notices(&spec, &values));
     let namespace = text("/global/istioNamespace");
     let mesh = mesh(&spec, &values, &namespace, &revision);
+    match check_mesh(&mesh) {
+        Err(wrong) if request.force => warnings.push(wrong.to_string()),
+        checked => checked?,
+    }
     Ok(Installation { profile, revision, namespace, spec, values, mesh, warnings })
+}
+
+/// The mesh's settings are refused here, where somebody reads it: a control plane that cannot read them keeps the last ones.
+fn check_mesh(mesh: &Value) -> Result<(), ProfileError> {
+    let Err(wrong) = MeshConfig::from_layers([mesh.clone()]) else { return Ok(()) };
+    Err(match wrong {
+        ParseError::Field { path, message } => {
+            ProfileError::Invalid { path: format!("meshConfig.{path}"), reason: message }
+        }
+        other => ProfileError::Invalid { path: "meshConfig".to_owned(), reason: other.to_string() },
+    })
 }
 
 /// What the user wrote, without the profile.

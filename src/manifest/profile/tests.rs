@@ -112,6 +112,13 @@ fn settings_of_the_mesh_are_those_of_mesh_config() {
     let error = resolve(&request(&["meshConfig.accesLogFile=/dev/stdout"])).expect_err("refused");
     assert!(error.to_string().contains("did you mean \"meshConfig.accessLogFile\""), "{error}");
     assert!(resolve(&request(&["values.meshConfig.defaultConfig.tracin.sampling=1"])).is_err());
+    for (wrong, path) in [
+        ("meshConfig.connectTimeout=soon", "meshConfig.connectTimeout: "),
+        ("meshConfig.outboundTrafficPolicy.mode=SOME", "meshConfig.outboundTrafficPolicy.mode: "),
+    ] {
+        let error = resolve(&request(&[wrong])).expect_err(wrong).to_string();
+        assert!(error.starts_with(path), "{error}");
+    }
 }
 
 #[test]
