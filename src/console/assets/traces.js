@@ -94,5 +94,8 @@ element('limit').onchange = refresh;
 links();
 refresh().then(() => {
   const wanted = new URLSearchParams(location.search).get('trace');
-  if (wanted) show(wanted);
+  if (wanted) {
+    show(wanted);
+    element('trace').scrollIntoView();
+  }
 });
