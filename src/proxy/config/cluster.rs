@@ -146,21 +146,6 @@ impl Cluster {
         if let Some(same) = previous.filter(|old| old.hash == hash) {
             return Ok(same.clone());
         }
-        refuse_if(
-            !from.health_checks.is_empty(),
-            "health_checks",
-            "active health checks are not supported yet",
-        )?;
-        refuse_if(
-            from.lb_subset_config.is_some(),
-            "lb_subset_config",
-            "is not supported; use one cluster for each subset",
-        )?;
-        refuse_if(
-            from.transport_socket_matcher.is_some(),
-            "transport_socket_matcher",
-            "is not supported; use transport_socket_matches",
-        )?;
         refuse_unsupported(from)?;
         let discovery = compile_discovery(from)?;
         let options = http_options(from)?;
@@ -168,20 +153,13 @@ impl Cluster {
             options.common_http_protocol_options.or(from.common_http_protocol_options).unwrap_or_default();
         let names = options.upstream_http_protocol_options.as_ref();
         let auto_san = names.is_some_and(|names| names.auto_san_validation);
-        let mut transports = Vec::new();
-        for (index, each) in from.transport_socket_matches.iter().enumerate() {
-            transports
-                .push(compile_match(each, secrets, auto_san).within_item("transport_socket_matches", index)?);
-        }
+        let (transports, transport) = compile_transports(from, secrets, auto_san)?;
+        let (original_dst_header, port_override) = original_dst(from);
         let (assignment, dns) = compile_inline(from, &discovery)?;
         let override_mode = proto::metadata_text(from.metadata.as_ref(), "istio", "alpn_override");
         Ok(Arc::new(Self {
             name: from.name.as_str().into(),
-            stat_name: if from.alt_stat_name.is_empty() {
-                from.name.as_str().into()
-            } else {
-                from.alt_stat_name.trim_end_matches(';').into()
-            },
+            stat_name: stat_name(from).into(),
             hash,
             connect_hash: connect_hash(from),
             discovery,
@@ -210,55 +188,17 @@ impl Cluster {
                 .map(Outlier::compile)
                 .transpose()
                 .within("outlier_detection")?,
-            panic_percent: from
-                .common_lb_config
-                .as_ref()
-                .and_then(|c| c.healthy_panic_threshold.as_ref())
-                .map_or(50, |p| p.value as u32),
-            locality_weighted: matches!(
-                from.common_lb_config.as_ref().and_then(|c| c.locality_config_specifier.as_ref()),
-                Some(cluster::cluster::common_lb_config::LocalityConfigSpecifier::LocalityWeightedLbConfig(
-                    _
-                ))
-            ),
+            panic_percent: panic_percent(from),
+            locality_weighted: locality_weighted(from),
             bind: SourceAddresses::compile(from.upstream_bind_config.as_ref())
                 .within("upstream_bind_config")?,
             transports,
-            transport: from
-                .transport_socket
-                .as_ref()
-                .map(|s| compile_transport(s, secrets, auto_san))
-                .transpose()
-                .within("transport_socket")?
-                .unwrap_or_default(),
+            transport,
             metadata_exchange: compile_filters(from)?,
             auto_sni: options.upstream_http_protocol_options.as_ref().is_some_and(|o| o.auto_sni),
-            keepalive: from.upstream_connection_options.as_ref().and_then(|o| o.tcp_keepalive.as_ref()).map(
-                |k| {
-                    (
-                        k.keepalive_time.as_ref().map(|v| v.value),
-                        k.keepalive_interval.as_ref().map(|v| v.value),
-                        k.keepalive_probes.as_ref().map(|v| v.value),
-                    )
-                },
-            ),
-            original_dst_header: match &from.lb_config {
-                Some(cluster::cluster::LbConfig::OriginalDstLbConfig(o)) if o.use_http_header => {
-                    let name = if o.http_header_name.is_empty() {
-                        "x-envoy-original-dst-host"
-                    } else {
-                        &o.http_header_name
-                    };
-                    Some(name.to_ascii_lowercase().into_bytes().into())
-                }
-                _ => None,
-            },
-            port_override: match &from.lb_config {
-                Some(cluster::cluster::LbConfig::OriginalDstLbConfig(o)) => {
-                    o.upstream_port_override.as_ref().and_then(|p| u16::try_from(p.value).ok())
-                }
-                _ => None,
-            },
+            keepalive: tcp_keepalive(from),
+            original_dst_header,
+            port_override,
             service: service_of(from.metadata.as_ref()),
             alpn_override: override_mode != Some("false"),
         }))
@@ -286,6 +226,63 @@ fn connect_hash(from: &cluster::Cluster) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     parts.encode_to_vec().hash(&mut hasher);
     hasher.finish()
+}
+
+fn stat_name(from: &cluster::Cluster) -> &str {
+    if from.alt_stat_name.is_empty() { &from.name } else { from.alt_stat_name.trim_end_matches(';') }
+}
+
+/// Transports by labels of the endpoint, and the one of all others.
+fn compile_transports(
+    from: &cluster::Cluster,
+    secrets: &Arc<Secrets>,
+    auto_san: bool,
+) -> Result<(Vec<TransportMatch>, Transport), FieldError> {
+    let mut transports = Vec::new();
+    for (index, each) in from.transport_socket_matches.iter().enumerate() {
+        transports
+            .push(compile_match(each, secrets, auto_san).within_item("transport_socket_matches", index)?);
+    }
+    let other = from.transport_socket.as_ref().map(|socket| compile_transport(socket, secrets, auto_san));
+    Ok((transports, other.transpose().within("transport_socket")?.unwrap_or_default()))
+}
+
+/// Share of healthy endpoints below which health counts no more; Envoy's default is 50.
+fn panic_percent(from: &cluster::Cluster) -> u32 {
+    let common = from.common_lb_config.as_ref();
+    let threshold = common.and_then(|common| common.healthy_panic_threshold.as_ref());
+    threshold.map_or(50, |percent| percent.value as u32)
+}
+
+fn locality_weighted(from: &cluster::Cluster) -> bool {
+    use cluster::cluster::common_lb_config::LocalityConfigSpecifier as Specifier;
+    let specifier =
+        from.common_lb_config.as_ref().and_then(|common| common.locality_config_specifier.as_ref());
+    matches!(specifier, Some(Specifier::LocalityWeightedLbConfig(_)))
+}
+
+/// Time, interval and probes, as far as they are given.
+fn tcp_keepalive(from: &cluster::Cluster) -> Option<(Option<u32>, Option<u32>, Option<u32>)> {
+    let keepalive = from.upstream_connection_options.as_ref()?.tcp_keepalive.as_ref()?;
+    Some((
+        keepalive.keepalive_time.as_ref().map(|value| value.value),
+        keepalive.keepalive_interval.as_ref().map(|value| value.value),
+        keepalive.keepalive_probes.as_ref().map(|value| value.value),
+    ))
+}
+
+/// The header that names the endpoint, and the port that is taken instead of the original one.
+fn original_dst(from: &cluster::Cluster) -> (Option<Box<[u8]>>, Option<u16>) {
+    let Some(cluster::cluster::LbConfig::OriginalDstLbConfig(config)) = &from.lb_config else {
+        return (None, None);
+    };
+    let name = match config.http_header_name.as_str() {
+        "" => "x-envoy-original-dst-host",
+        name => name,
+    };
+    let header = config.use_http_header.then(|| name.to_ascii_lowercase().into_bytes().into());
+    let port = config.upstream_port_override.as_ref().and_then(|port| u16::try_from(port.value).ok());
+    (header, port)
 }
 
 fn compile_discovery(from: &cluster::Cluster) -> Result<Discovery, FieldError> {
@@ -376,6 +373,12 @@ fn http2_options<'c>(
 
 /// What a cluster may say that would have to be honored, and is not.
 fn refuse_unsupported(from: &cluster::Cluster) -> Result<(), FieldError> {
+    let health_checks = !from.health_checks.is_empty();
+    refuse_if(health_checks, "health_checks", "active health checks are not supported yet")?;
+    let subsets = from.lb_subset_config.is_some();
+    refuse_if(subsets, "lb_subset_config", "is not supported; use one cluster for each subset")?;
+    let matcher = from.transport_socket_matcher.is_some();
+    refuse_if(matcher, "transport_socket_matcher", "is not supported; use transport_socket_matches")?;
     refuse_fields!(
         from,
         use_tcp_for_dns_lookups,

@@ -38,6 +38,19 @@ pub(crate) enum ClientCertDetails {
     AlwaysForwardOnly,
 }
 
+impl ClientCertDetails {
+    /// Envoy's `ForwardClientCertDetails`.
+    fn compile(from: i32) -> Self {
+        match from {
+            1 => Self::ForwardOnly,
+            2 => Self::AppendForward,
+            3 => Self::SanitizeSet,
+            4 => Self::AlwaysForwardOnly,
+            _ => Self::Sanitize,
+        }
+    }
+}
+
 /// Protocol of downstream connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -126,62 +139,17 @@ impl HttpManager {
         from: &hcm::HttpConnectionManager,
         direction: Direction,
     ) -> Result<Self, FieldError> {
-        refuse_if(from.codec_type == 3, "codec_type", "HTTP3 is not supported yet")?;
-        refuse_if(from.local_reply_config.is_some(), "local_reply_config", "is not supported yet")?;
-        refuse_if(
-            !from.early_header_mutation_extensions.is_empty(),
-            "early_header_mutation_extensions",
-            "is not supported",
-        )?;
-        refuse_if(
-            !from.original_ip_detection_extensions.is_empty(),
-            "original_ip_detection_extensions",
-            "is not supported",
-        )?;
-        refuse_if(
-            from.forward_client_cert_matcher.is_some(),
-            "forward_client_cert_matcher",
-            "is not supported",
-        )?;
-        refuse_if(
-            from.set_current_client_cert_details.is_some_and(|fields| fields.chain),
-            "set_current_client_cert_details.chain",
-            "is not supported; use cert",
-        )?;
-        refuse_fields!(
-            from,
-            via,
-            add_user_agent,
-            represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
-            path_normalization_options,
-            strip_trailing_host_dot,
-            proxy_status_config,
-            typed_header_validation_config,
-            append_x_forwarded_port,
-            scheme_header_transformation,
-            access_log_flush_interval,
-            flush_access_log_on_new_request,
-            access_log_options,
-        );
+        refuse_unsupported(from)?;
         let common = from.common_http_protocol_options.unwrap_or_default();
         let h1 = from.http_protocol_options.clone().unwrap_or_default();
         let h2 = from.http2_protocol_options.clone().unwrap_or_default();
         refuse_http1(&h1).within("http_protocol_options")?;
-        let mut filters = Vec::new();
-        for (index, filter) in from.http_filters.iter().enumerate() {
-            if let Some(filter) = compile_filter(filter).within_item("http_filters", index)? {
-                filters.push(filter);
-            }
-        }
-        if !matches!(filters.last(), Some(HttpFilter::Router { .. })) {
-            return Err(FieldError::new("http_filters", "the last filter must be envoy.filters.http.router"));
-        }
         Ok(Self {
             stat_prefix: from.stat_prefix.as_str().into(),
             codec: [Codec::Auto, Codec::Http1, Codec::Http2][(from.codec_type.clamp(0, 2)) as usize],
             direction,
             routes: compile_routes(from)?,
-            filters,
+            filters: compile_filters(from)?,
             server_name: if from.server_name.is_empty() { "envoy".into() } else { from.server_name.clone() },
             server_header: from.server_header_transformation(),
             use_remote_address: from.use_remote_address.as_ref().is_some_and(|b| b.value),
@@ -190,23 +158,12 @@ impl HttpManager {
             generate_request_id: from.generate_request_id.as_ref().is_none_or(|b| b.value),
             preserve_request_id: from.preserve_external_request_id,
             request_id_in_response: from.always_set_request_id_in_response,
-            client_cert: match from.forward_client_cert_details {
-                1 => ClientCertDetails::ForwardOnly,
-                2 => ClientCertDetails::AppendForward,
-                3 => ClientCertDetails::SanitizeSet,
-                4 => ClientCertDetails::AlwaysForwardOnly,
-                _ => ClientCertDetails::Sanitize,
-            },
+            client_cert: ClientCertDetails::compile(from.forward_client_cert_details),
             cert_fields: from.set_current_client_cert_details.unwrap_or_default(),
             normalize_path: from.normalize_path.as_ref().is_some_and(|b| b.value),
             merge_slashes: from.merge_slashes,
             escaped_slashes: from.path_with_escaped_slashes_action(),
-            upgrades: from
-                .upgrade_configs
-                .iter()
-                .filter(|u| u.enabled.as_ref().is_none_or(|b| b.value))
-                .map(|u| u.upgrade_type.to_ascii_lowercase())
-                .collect(),
+            upgrades: upgrades(from),
             max_header_bytes: proto::uint(from.max_request_headers_kb.as_ref(), 60) as usize * 1024,
             max_header_count: proto::uint(common.max_headers_count.as_ref(), 100) as usize,
             reject_underscores: common.headers_with_underscores_action == 1,
@@ -214,10 +171,7 @@ impl HttpManager {
             default_host_10: (!h1.default_host_for_http_10.is_empty()).then_some(h1.default_host_for_http_10),
             custom_methods: h1.allow_custom_methods,
             internal_addresses: internal_addresses(from)?,
-            strip_any_port: matches!(
-                from.strip_port_mode,
-                Some(hcm::http_connection_manager::StripPortMode::StripAnyHostPort(true))
-            ),
+            strip_any_port: strips_any_port(from),
             strip_matching_port: from.strip_matching_host_port,
             idle_timeout: proto::timeout(common.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
             stream_idle_timeout: proto::timeout(
@@ -255,6 +209,68 @@ impl HttpManager {
             _ => None,
         })
     }
+}
+
+fn refuse_unsupported(from: &hcm::HttpConnectionManager) -> Result<(), FieldError> {
+    refuse_if(from.codec_type == 3, "codec_type", "HTTP3 is not supported yet")?;
+    refuse_if(from.local_reply_config.is_some(), "local_reply_config", "is not supported yet")?;
+    refuse_if(
+        !from.early_header_mutation_extensions.is_empty(),
+        "early_header_mutation_extensions",
+        "is not supported",
+    )?;
+    refuse_if(
+        !from.original_ip_detection_extensions.is_empty(),
+        "original_ip_detection_extensions",
+        "is not supported",
+    )?;
+    refuse_if(from.forward_client_cert_matcher.is_some(), "forward_client_cert_matcher", "is not supported")?;
+    refuse_if(
+        from.set_current_client_cert_details.is_some_and(|fields| fields.chain),
+        "set_current_client_cert_details.chain",
+        "is not supported; use cert",
+    )?;
+    refuse_fields!(
+        from,
+        via,
+        add_user_agent,
+        represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
+        path_normalization_options,
+        strip_trailing_host_dot,
+        proxy_status_config,
+        typed_header_validation_config,
+        append_x_forwarded_port,
+        scheme_header_transformation,
+        access_log_flush_interval,
+        flush_access_log_on_new_request,
+        access_log_options,
+    );
+    Ok(())
+}
+
+fn compile_filters(from: &hcm::HttpConnectionManager) -> Result<Vec<HttpFilter>, FieldError> {
+    let mut filters = Vec::new();
+    for (index, filter) in from.http_filters.iter().enumerate() {
+        if let Some(filter) = compile_filter(filter).within_item("http_filters", index)? {
+            filters.push(filter);
+        }
+    }
+    if !matches!(filters.last(), Some(HttpFilter::Router { .. })) {
+        return Err(FieldError::new("http_filters", "the last filter must be envoy.filters.http.router"));
+    }
+    Ok(filters)
+}
+
+/// Protocols that connections may be upgraded to, in lower case.
+fn upgrades(from: &hcm::HttpConnectionManager) -> Vec<String> {
+    let enabled =
+        from.upgrade_configs.iter().filter(|upgrade| upgrade.enabled.as_ref().is_none_or(|b| b.value));
+    enabled.map(|upgrade| upgrade.upgrade_type.to_ascii_lowercase()).collect()
+}
+
+fn strips_any_port(from: &hcm::HttpConnectionManager) -> bool {
+    use hcm::http_connection_manager::StripPortMode;
+    matches!(from.strip_port_mode, Some(StripPortMode::StripAnyHostPort(true)))
 }
 
 fn compile_routes(from: &hcm::HttpConnectionManager) -> Result<RouteSource, FieldError> {
