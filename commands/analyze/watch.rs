@@ -43,7 +43,9 @@ pub(super) async fn follow(
     loop {
         let mut together = tokio::select! {
             _ = &mut ended => break,
-            next = events.next() => next.unwrap_or_default(),
+            Some(next) = events.next() => next,
+            // Nothing that may be listed is nothing to follow.
+            else => break,
         };
         while together.len() < MOST_TOGETHER
             && let Ok(Some(more)) = tokio::time::timeout(QUIET, events.next()).await

@@ -154,3 +154,5 @@ impl Difference {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::STATES;

@@ -107,3 +107,6 @@ pub fn validate(input: &Input) -> Vec<Message> {
         .sort_by_key(|message| input.location(message).map(|place| (place.file, place.line, place.column)));
     messages
 }
+
+#[cfg(test)]
+mod tests;

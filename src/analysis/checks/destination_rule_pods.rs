@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use sagene_api::Object;
 use sagene_api::istio::networking::destination_rule::Subset;
-use sagene_api::istio::networking::{DestinationRule, ServiceEntry, VirtualService, WorkloadEntry};
+use sagene_api::istio::networking::{DestinationRule, ServiceEntry, WorkloadEntry};
 use sagene_api::kubernetes::{Pod, Service};
 use sagene_model::Hostname;
 use sagene_model::labels::{Labels, has_all};
@@ -79,7 +79,7 @@ fn run(input: &Input) -> Vec<Message> {
 /// The subsets that routes lead to. `None` where only files are known: who routes to their subsets stands elsewhere. A subset of a
 /// live mesh that no route leads to gets no request, so that nothing is wrong with it.
 fn routed(input: &Input) -> Option<HashSet<(Hostname, &str)>> {
-    if input.files_alone || !input.knows::<VirtualService>() {
+    if input.files_alone {
         return None;
     }
     let mut routed = HashSet::new();

@@ -1,6 +1,6 @@
 //! IST0145: Gateways with the same selector that claim the same port, address and hosts: only one of them is served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
@@ -9,6 +9,7 @@ use sagene_model::Hostname;
 
 use super::Check;
 use super::support::gateways::missing;
+use super::support::hosts::suffixes;
 use super::support::pods::Pods;
 use super::support::words::{key, refer, selector};
 use crate::code::Code;
@@ -42,20 +43,21 @@ fn run(input: &Input) -> Vec<Message> {
         }
     }
     for ((labels, port, _), claims) in &claims {
-        messages.extend(claims.iter().filter_map(|claim| conflict(claim, claims, labels, *port)));
+        let rivals = rivals(claims);
+        let conflicts = claims.iter().zip(&rivals).filter(|(_, rivals)| !rivals.is_empty());
+        messages.extend(conflicts.map(|(claim, rivals)| conflict(claim, rivals, claims, labels, *port)));
     }
     messages
 }
 
-fn conflict(claim: &Claim<'_>, claims: &[Claim<'_>], labels: &str, port: u32) -> Option<Message> {
-    let mut rivals: Vec<String> = claims
-        .iter()
-        .filter(|other| !std::ptr::eq(other.gateway, claim.gateway) && overlap(claim, other))
-        .map(|other| key(&other.gateway.metadata))
-        .collect();
-    if rivals.is_empty() {
-        return None;
-    }
+fn conflict(
+    claim: &Claim<'_>,
+    rivals: &BTreeSet<usize>,
+    claims: &[Claim<'_>],
+    labels: &str,
+    port: u32,
+) -> Message {
+    let mut rivals: Vec<String> = rivals.iter().map(|rival| key(&claims[*rival].gateway.metadata)).collect();
     rivals.sort();
     rivals.dedup();
     let text = format!(
@@ -64,19 +66,42 @@ fn conflict(claim: &Claim<'_>, claims: &[Claim<'_>], labels: &str, port: u32) ->
         claim.server.hosts.join(",")
     );
     let path = at("spec.servers").index(claim.index);
-    Some(Message::new(Code::ConflictingGateways, refer(claim.gateway), text).at(path))
+    Message::new(Code::ConflictingGateways, refer(claim.gateway), text).at(path)
 }
 
-/// True where some host of some namespace's VirtualServices is claimed by both.
-fn overlap(left: &Claim<'_>, right: &Claim<'_>) -> bool {
-    left.server.hosts.iter().any(|host| {
-        let (place, name) = parts(host, left.gateway);
-        right.server.hosts.iter().any(|other| {
-            let (other_place, other_name) = parts(other, right.gateway);
-            (place == "*" || other_place == "*" || place == other_place)
-                && Hostname::new(name).overlaps(&Hostname::new(other_name))
-        })
-    })
+/// For each claim, those of other Gateways that claim some host of some namespace's VirtualServices, too. Names are looked up, not
+/// compared one with another: thousands of Gateways may share a port.
+fn rivals(claims: &[Claim<'_>]) -> Vec<BTreeSet<usize>> {
+    let mut hosts: Vec<(usize, &str, Hostname)> = Vec::new();
+    for (index, claim) in claims.iter().enumerate() {
+        hosts.extend(claim.server.hosts.iter().map(|text| {
+            let (place, name) = parts(text, claim.gateway);
+            (index, place, Hostname::new(name))
+        }));
+    }
+    let mut exact: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut wildcards: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (position, (_, _, host)) in hosts.iter().enumerate() {
+        match host.as_str().strip_prefix('*') {
+            Some(suffix) => wildcards.entry(suffix).or_default().push(position),
+            None => exact.entry(host.as_str()).or_default().push(position),
+        }
+    }
+    let mut rivals = vec![BTreeSet::new(); claims.len()];
+    for (own, place, host) in &hosts {
+        // What is as wide as this host, or wider. What is narrower finds this one.
+        let wider = suffixes(host.as_str()).filter_map(|suffix| wildcards.get(suffix));
+        let same = host.as_str().strip_prefix('*').and_then(|suffix| wildcards.get(suffix));
+        for position in wider.chain(same).chain(exact.get(host.as_str())).flatten() {
+            let (other, other_place, _) = &hosts[*position];
+            let same_place = *place == "*" || *other_place == "*" || place == other_place;
+            if same_place && !std::ptr::eq(claims[*own].gateway, claims[*other].gateway) {
+                rivals[*own].insert(*other);
+                rivals[*other].insert(*own);
+            }
+        }
+    }
+    rivals
 }
 
 /// Namespace and name of a server's host.
@@ -115,11 +140,22 @@ mod tests {
     }
 
     #[test]
+    fn wildcards_meet_what_they_cover() {
+        for (one, other) in
+            [("*", "*.a.com"), ("*.a.com", "*.b.a.com"), ("*-x.com", "*-x.com"), ("A.com", "a.com")]
+        {
+            let yaml = gateway("a", "edge", 80, one) + &gateway("b", "edge", 80, other) + POD;
+            assert_eq!(findings(&CHECK, &yaml).len(), 2, "{one} {other}");
+        }
+    }
+
+    #[test]
     fn what_can_be_told_apart() {
         for other in [
             gateway("b", "edge", 81, "a.com"),
             gateway("b", "other", 80, "a.com"),
             gateway("b", "edge", 80, "b.com"),
+            gateway("b", "edge", 80, "*.a.com"),
             gateway("b", "edge", 80, "web/a.com"),
         ] {
             let yaml = gateway("a", "edge", 80, "shop/a.com") + &other + POD;

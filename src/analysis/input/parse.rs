@@ -162,6 +162,14 @@ fn in_file(words: &str, first_line: usize, line: usize) -> String {
 /// An error at a line and column of a document; those of its first line count from where it begins.
 fn problem_at(document: &Document, line: usize, column: usize, problem: String) -> LoadError {
     let text = &document.file.text;
+    // What is missing at the end is missed at the end of the last line, not below it.
+    let content = document.text().trim_end();
+    let last = lines(content) + 1;
+    let (line, column) = if line > last {
+        (last, content.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1)
+    } else {
+        (line, column)
+    };
     let start = text[..document.range.start].rfind('\n').map_or(0, |at| at + 1);
     let before = if line <= 1 { text[start..document.range.start].chars().count() } else { 0 };
     LoadError {
