@@ -172,7 +172,9 @@ pub fn init(options: &LoggingOptions) -> Result<LogHandle, LoggingError> {
         LogTarget::Stderr => tracing_subscriber::fmt::writer::BoxMakeWriter::new(std::io::stderr),
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer);
+    // A log that cannot be written, as on a full disk, must not end the threads that write it.
+    let layer =
+        tracing_subscriber::fmt::layer().with_ansi(false).with_writer(writer).log_internal_errors(false);
     let done = match options.format {
         LogFormat::Text => registry.with(layer.event_format(IstioText)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),

@@ -4,7 +4,7 @@
 //! program) → `probe`, `logs`, `volumes` → `runtime` (log, exec, attach, port-forward for the API server).
 
 mod agent;
-mod capability;
+pub(crate) mod capability;
 pub(crate) mod container_process;
 mod container_spec;
 mod container_state;

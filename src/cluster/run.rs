@@ -43,6 +43,12 @@ pub struct RunOptions {
     pub api_port: Option<u16>,
 }
 
+/// A line for people or for the daemon's log. Where that is full or gone there is nothing better to do than to go on.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Runs the cluster in the foreground until it is told to stop (SIGTERM or SIGINT). Messages go to standard error.
 ///
 /// Must be called before the process starts any thread: only a single-threaded process may enter a user namespace.

@@ -93,7 +93,8 @@ pub(crate) fn kept(add: &[String], drop: &[String]) -> Result<Vec<u8>, UnknownCa
     Ok(kept)
 }
 
-fn number(name: &str) -> Result<u8, UnknownCapability> {
+/// Its number.
+pub(crate) fn number(name: &str) -> Result<u8, UnknownCapability> {
     let short = name.strip_prefix("CAP_").unwrap_or(name);
     let position = NAMES.iter().position(|known| *known == short);
     position

@@ -154,7 +154,10 @@ fn publish(
     write("write", process.directory.record(), record.write(&process.directory.record()))?;
     process.reporting.print(&StartReport::Ready);
     if !process.options.launcher_waits {
-        eprintln!("The cluster runs: kubectl --kubeconfig {} --context {CONTEXT} get nodes", path.display());
+        let kubeconfig = path.display();
+        super::say(&format!(
+            "The cluster runs: kubectl --kubeconfig {kubeconfig} --context {CONTEXT} get nodes"
+        ));
     }
     Ok(())
 }

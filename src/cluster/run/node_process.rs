@@ -97,8 +97,12 @@ fn end_with_supervisor() -> Result<(), RunError> {
 fn initialize_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SAGENE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A log that cannot be written, as on a full disk, must not end the threads that write it.
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false);
     // Only a second initialization fails, and the first one then serves.
     let _ = subscriber.try_init();
 }
@@ -140,10 +144,14 @@ fn keep_program(directory: &StateDirectory, target: &Path) -> Result<(), RunErro
     let made = std::fs::hard_link(&program, &fresh)
         .or_else(|_| std::fs::copy(&program, &fresh).map(drop))
         .and_then(|()| std::fs::rename(&fresh, &kept));
-    if let Err(error) = made
-        && !kept.exists()
-    {
-        return Err(RunError::system(format!("keep {} as {}", program.display(), kept.display()))(error));
+    if let Err(error) = made {
+        // A part of it would only take the room that is missing.
+        let _absent = std::fs::remove_file(&fresh);
+        if kept.exists() {
+            tracing::warn!(%error, "containers run an older file of this program");
+        } else {
+            return Err(RunError::system(format!("keep {} as {}", program.display(), kept.display()))(error));
+        }
     }
     std::fs::write(target, []).map_err(RunError::system(format!("create {}", target.display())))?;
     mount(Some(&kept), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)

@@ -5,6 +5,21 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 use super::RunError;
+use crate::node::capability;
+
+/// Capabilities without which root cannot run pods; root in a container often has but some. A user namespace has all of them.
+const NEEDED: [&str; 10] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "NET_BIND_SERVICE",
+    "NET_ADMIN",
+    "NET_RAW",
+    "SYS_ADMIN",
+];
 
 /// Which namespaces the node will use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +30,15 @@ pub(crate) struct NamespacePlan {
 
 /// Decides how the node is isolated, or says what forbids it.
 pub(crate) fn plan(user_namespace_asked: bool) -> Result<NamespacePlan, RunError> {
-    let root = geteuid().is_root() && has_sys_admin();
-    let user = user_namespace_asked || !root;
+    let lacking = if geteuid().is_root() { missing_capabilities() } else { Vec::new() };
+    let user = user_namespace_asked || !geteuid().is_root() || !lacking.is_empty();
     if user {
-        check_user_namespaces()?;
+        check_user_namespaces()
+            .map_err(|error| if lacking.is_empty() { error } else { too_weak(&lacking) })?;
+    }
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        super::say(&format!("root lacks {lacking} here: using a user namespace, as an ordinary user does"));
     }
     for (name, what) in
         [("net", "network namespaces"), ("pid", "PID namespaces"), ("mnt", "mount namespaces")]
@@ -29,6 +49,17 @@ pub(crate) fn plan(user_namespace_asked: bool) -> Result<NamespacePlan, RunError
         }
     }
     Ok(NamespacePlan { user })
+}
+
+/// Root that is not root enough, where there is no user namespace to be it in.
+fn too_weak(lacking: &[&str]) -> RunError {
+    RunError::Missing {
+        what: "what the pods' namespaces need",
+        remedy: format!(
+            "this root lacks the capabilities {}, and there are no user namespaces; run with them, or outside of the container",
+            lacking.join(", ")
+        ),
+    }
 }
 
 fn check_user_namespaces() -> Result<(), RunError> {
@@ -59,16 +90,31 @@ pub(crate) fn apparmor_restricts() -> bool {
 pub(crate) const APPARMOR_REMEDY: &str = "AppArmor restricts user namespaces of unprivileged programs; \
     `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or run as root";
 
-/// Whether the process may make namespaces without a user namespace; root in a container often may not.
-fn has_sys_admin() -> bool {
-    const SYS_ADMIN: u32 = 21;
+/// What of [`NEEDED`] the process lacks.
+fn missing_capabilities() -> Vec<&'static str> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|bits| bits & (1 << SYS_ADMIN) != 0)
+    let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default();
+    missing(bits)
+}
+
+fn missing(bits: u64) -> Vec<&'static str> {
+    let lacks = |name: &&str| !capability::number(name).is_ok_and(|number| bits & (1 << number) != 0);
+    NEEDED.into_iter().filter(lacks).collect()
 }
 
 fn setting(path: &str) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_root_lacks_is_named() {
+        assert!(missing(u64::MAX).is_empty());
+        assert_eq!(missing(!(1 << 12) & !(1 << 7)), ["SETUID", "NET_ADMIN"]);
+        assert_eq!(missing(0).len(), NEEDED.len());
+    }
 }

@@ -29,9 +29,9 @@ impl Reporting {
     /// Tells of a start that failed.
     pub(crate) fn failed(self, error: &RunError) {
         match self {
-            Self::People => eprintln!("Error: {}", error.chain()),
+            Self::People => super::say(&format!("Error: {}", error.chain())),
             Self::Launcher => {
-                eprintln!("{}", error.chain());
+                super::say(&error.chain());
                 self.print(&StartReport::Failed(error.chain()));
             }
         }
@@ -155,7 +155,7 @@ fn wait(child: &mut Child, signals: &SigSet) -> Result<ExitCode, RunError> {
             Signal::SIGCHLD => {
                 if let Some(status) = child.try_wait().map_err(RunError::system("wait for the node"))? {
                     if let Some(signal) = status.signal() {
-                        eprintln!("the node's process was ended by signal {signal}");
+                        super::say(&format!("the node's process was ended by signal {signal}"));
                     }
                     return Ok(status
                         .code()
