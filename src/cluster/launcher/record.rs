@@ -37,10 +37,12 @@ impl ClusterRecord {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; `None` when there is no such process.
+/// Field 22 of `/proc/PID/stat`; `None` when there is no such process, or one that has ended and was not waited for yet.
 pub(crate) fn process_start_time(process_id: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
     // The name in parentheses may hold spaces and parentheses; fields count from behind the last one.
     let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(19)?.parse().ok()
+    let mut fields = fields.split(' ');
+    let ended = matches!(fields.next()?, "Z" | "X");
+    fields.nth(18)?.parse().ok().filter(|_| !ended)
 }

@@ -61,3 +61,22 @@ fn a_directory_with_foreign_files_is_not_purged() {
     assert!(matches!(purge(path), Err(LauncherError::NotOurs { .. })));
     assert!(directory.path().join("thesis.txt").exists());
 }
+
+#[test]
+fn a_process_that_ended_and_was_not_waited_for_is_not_alive() {
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let start = process_start_time(child.id()).unwrap();
+    let record = ClusterRecord {
+        process_id: child.id(),
+        process_start_time: start,
+        api_address: "127.0.0.1:1".parse().unwrap(),
+    };
+    assert!(record.is_alive());
+    child.kill().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while record.is_alive() {
+        assert!(std::time::Instant::now() < deadline, "a killed process counts as alive");
+        std::thread::yield_now();
+    }
+    child.wait().unwrap();
+}
