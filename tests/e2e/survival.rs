@@ -23,7 +23,14 @@ fn a_stop_and_a_kill_lose_nothing() {
         serde_json::from_str(&mesh.succeed(&["cluster", "status", "-o", "json"])).expect("JSON");
     let process = status["process"].as_i64().and_then(|id| i32::try_from(id).ok());
     let process = process.unwrap_or_else(|| panic!("no process id in {status}"));
-    kill(Pid::from_raw(process), Signal::SIGKILL).expect("the daemon is killed");
+    let acknowledged = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write_until_refused(&mesh));
+        mesh.until("some objects are written", || {
+            mesh.run(&["kubectl", "get", "configmap", "written-3"]).code == 0
+        });
+        kill(Pid::from_raw(process), Signal::SIGKILL).expect("the daemon is killed");
+        writer.join().expect("the writer ends")
+    });
     mesh.until("the cluster is seen to be gone", || mesh.run(&["cluster", "status"]).code != 0);
     mesh.succeed(&["cluster", "start"]);
     mesh.until("the page is back after a kill", || {
@@ -31,6 +38,16 @@ fn a_stop_and_a_kill_lose_nothing() {
     });
     let rules = mesh.succeed(&["kubectl", "get", "virtualservices", "-o", "name"]);
     assert_eq!(rules.lines().count(), 2, "{rules}");
+    let maps = mesh.succeed(&["kubectl", "get", "configmaps", "-o", "name"]);
+    for name in acknowledged {
+        assert!(maps.lines().any(|line| line.ends_with(&format!("/{name}"))), "{name} is lost: {maps}");
+    }
+}
+
+/// The names of the objects whose creation was acknowledged.
+fn write_until_refused(mesh: &Mesh) -> Vec<String> {
+    let names = (0..1_000).map(|number| format!("written-{number}"));
+    names.take_while(|name| mesh.run(&["kubectl", "create", "configmap", name]).code == 0).collect()
 }
 
 #[test]

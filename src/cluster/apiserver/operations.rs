@@ -115,10 +115,10 @@ pub(crate) struct Operations {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::NotDurable(trouble) if trouble.full => {
+            StoreError::NotDurable(trouble) | StoreError::NotYetDurable(trouble) if trouble.full => {
                 ApiError::new(507, "InsufficientStorage", error.to_string())
             }
-            StoreError::NotDurable(_) => ApiError::internal(error),
+            StoreError::NotDurable(_) | StoreError::NotYetDurable(_) => ApiError::internal(error),
             StoreError::Closed => ApiError::unavailable(error.to_string()),
         }
     }

@@ -34,6 +34,9 @@ pub(crate) enum StoreError {
     /// The disk refuses writes; nothing is lost, but nothing more is accepted until it recovers.
     #[error("{}; the cluster goes on with what it has, and accepts changes again when the file can be written", .0.message)]
     NotDurable(Trouble),
+    /// The same for a change that was made before that was known: others have seen it.
+    #[error("{}; the change is in force, and will be on disk when the file can be written", .0.message)]
+    NotYetDurable(Trouble),
     /// The writer is gone: the store is being closed.
     #[error("the cluster is being stopped")]
     Closed,
@@ -134,7 +137,7 @@ impl Store {
             None => Ok(written),
             Some(durable) => match durable.await {
                 Ok(Ok(())) => Ok(written),
-                Ok(Err(trouble)) => Err(StoreError::NotDurable(trouble).into()),
+                Ok(Err(trouble)) => Err(StoreError::NotYetDurable(trouble).into()),
                 Err(_) => Err(StoreError::Closed.into()),
             },
         }

@@ -60,7 +60,7 @@ impl Cluster {
         what: &str,
         holds: impl Fn(&[Value]) -> bool,
     ) -> Vec<Value> {
-        for _ in 0..2_000 {
+        for _ in 0..12_000 {
             let objects = self.list(&resource, namespace).await;
             if holds(&objects) {
                 return objects;

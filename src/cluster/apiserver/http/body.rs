@@ -1,8 +1,7 @@
 //! What clients send and what they accept.
 
-use axum::body::Body;
 use axum::http::{HeaderMap, Request};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -11,6 +10,10 @@ use crate::apiserver::error::ApiError;
 
 /// Most bytes of a request body, as in Kubernetes.
 pub(super) const BODY_LIMIT: usize = 3 << 20;
+/// Most bytes that are read beyond it.
+const DROP_LIMIT: usize = 64 << 20;
+/// Deepest nesting of a YAML document in flow style: reading it takes time that grows with the square of this.
+const YAML_NESTING: usize = 1000;
 
 /// The form in which a client wants objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,15 +69,26 @@ impl Accept {
     }
 }
 
-/// Reads a whole body.
+/// Reads a whole body. What is too long is read on for a while and dropped: a client that still writes would not see the answer.
 pub(super) async fn read(request: Request<Incoming>) -> Result<Vec<u8>, ApiError> {
-    let (_, body) = request.into_parts();
-    let body = Limited::new(Body::new(body), BODY_LIMIT);
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes().to_vec()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::too_large(BODY_LIMIT)),
-        Err(error) => Err(ApiError::bad_request(format!("cannot read the request: {error}"))),
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    let mut dropped = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| ApiError::bad_request(format!("cannot read the request: {error}")))?;
+        let Some(piece) = frame.data_ref() else { continue };
+        if dropped == 0 && bytes.len() + piece.len() <= BODY_LIMIT {
+            bytes.extend_from_slice(piece);
+            continue;
+        }
+        bytes = Vec::new();
+        dropped += piece.len();
+        if dropped > DROP_LIMIT {
+            break;
+        }
     }
+    if dropped > 0 { Err(ApiError::too_large(BODY_LIMIT)) } else { Ok(bytes) }
 }
 
 /// The media type of a request, without parameters.
@@ -82,6 +96,20 @@ pub(super) fn content_type(headers: &HeaderMap) -> String {
     let text =
         headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("application/json");
     text.split(';').next().unwrap_or("").trim().to_owned()
+}
+
+/// At least as deep as the brackets of a document are nested; those in texts count too.
+fn nesting(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in bytes {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// An object in JSON or YAML; `Null` for an empty body.
@@ -95,9 +123,11 @@ pub(super) fn decode(content_type: &str, bytes: &[u8]) -> Result<Value, ApiError
     match content_type {
         "application/yaml" | "application/apply-patch+yaml" => {
             // JSON is the common case, and much faster to read.
-            serde_json::from_slice(bytes)
-                .or_else(|_| serde_yaml::from_slice(bytes))
-                .map_err(|error| broken(&error))
+            match serde_json::from_slice(bytes) {
+                Ok(object) => Ok(object),
+                Err(_) if nesting(bytes) > YAML_NESTING => Err(broken(&"the document is nested too deeply")),
+                Err(_) => serde_yaml::from_slice(bytes).map_err(|error| broken(&error)),
+            }
         }
         "application/vnd.kubernetes.protobuf" => protobuf::decode(bytes).map_err(ApiError::bad_request),
         "application/cbor" => Err(ApiError::unsupported_media_type(

@@ -54,7 +54,7 @@ async fn on_a_small_disk(folder: &Path) {
         }
         assert!(kept < 100, "the disk never gets full");
     };
-    assert!(matches!(&refused, StoreError::NotDurable(trouble) if trouble.full), "{refused:?}");
+    assert!(matches!(&refused, StoreError::NotYetDurable(trouble) if trouble.full), "{refused:?}");
     assert!(refused.to_string().contains("objects.redb"), "{refused}");
     let again = write(&store, "again", 10).await;
     assert!(matches!(again, Err(StoreError::NotDurable(_))), "nothing more is taken meanwhile");

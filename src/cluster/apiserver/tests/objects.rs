@@ -160,3 +160,33 @@ async fn a_token_dies_with_its_pod() {
     assert_eq!(review().await["authenticated"], false);
     server.running.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_too_long_or_too_deep_are_answered_and_cost_little() {
+    let server = TestServer::start().await;
+    let client = server.kube().await;
+    let post = async |content_type: &str, body: Vec<u8>| {
+        let request = http::Request::post("/api/v1/namespaces/default/configmaps")
+            .header("content-type", content_type)
+            .body(body)
+            .unwrap();
+        match client.request::<Value>(request).await {
+            Err(kube::Error::Api(status)) => status.code,
+            other => panic!("{other:?}"),
+        }
+    };
+    let long = json!({"metadata": {"name": "long"}, "data": {"a": "x".repeat(8 << 20)}});
+    assert_eq!(post("application/json", long.to_string().into_bytes()).await, 413);
+    let began = std::time::Instant::now();
+    assert_eq!(post("application/json", b"[".repeat(200_000)).await, 400);
+    assert_eq!(post("application/yaml", b"[".repeat(200_000)).await, 400);
+    let layers = ["a: &a [x,x,x,x,x,x,x,x,x,x]"].into_iter().map(str::to_owned);
+    let more = ('b'..'j').zip('a'..).map(|(name, of)| {
+        let again = vec![format!("*{of}"); 10].join(",");
+        format!("{name}: &{name} [{again}]")
+    });
+    let bomb: Vec<String> = layers.chain(more).collect();
+    assert_eq!(post("application/yaml", bomb.join("\n").into_bytes()).await, 400);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    server.running.shutdown().await;
+}
