@@ -61,13 +61,10 @@ async fn addresses(cluster: &Cluster, installation: &Installation) -> Vec<(Strin
 /// `http://<address>[:port]` of a gateway's plain HTTP port.
 fn address(service: &Value) -> Option<String> {
     let ports = host_ports(text(service, "/metadata/annotations/sagene.io~1host-ports"));
-    if let Some(port) = ports.get(&80) {
-        return Some(url("127.0.0.1", *port));
-    }
     let ingress = service.pointer("/status/loadBalancer/ingress/0")?;
     let host =
         [text(ingress, "/hostname"), text(ingress, "/ip")].into_iter().find(|host| !host.is_empty())?;
-    Some(url(host, 80))
+    Some(url(host, ports.get(&80).copied().unwrap_or(80)))
 }
 
 fn url(host: &str, port: u16) -> String {
@@ -97,7 +94,10 @@ mod tests {
     fn host_ports_are_read_in_both_spellings() {
         assert_eq!(host_ports("80=8080,443=8443"), host_ports(r#"{"80": 8080, "443": "8443"}"#));
         assert!(host_ports("").is_empty());
-        let service = serde_json::json!({"metadata": {"annotations": {"sagene.io/host-ports": "80=8080"}}});
-        assert_eq!(address(&service).as_deref(), Some("http://127.0.0.1:8080"));
+        let service = serde_json::json!({
+            "metadata": {"annotations": {"sagene.io/host-ports": "80=8080"}},
+            "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.2"}]}},
+        });
+        assert_eq!(address(&service).as_deref(), Some("http://127.0.0.2:8080"));
     }
 }

@@ -1,7 +1,11 @@
 //! Listeners on the machine's loopback for Services of type LoadBalancer and for node ports.
+//!
+//! A Service gets the first address of the loopback on which all its ports are free, so that it is reached at the ports it names, as on
+//! any other cluster. Where ports are not for this user, or free nowhere, it gets others on 127.0.0.1.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -12,9 +16,12 @@ use super::forwarder;
 /// Below, an unprivileged user may not listen, and the machine's own servers live there.
 const OFFSET: u16 = 8000;
 
+/// Addresses of the loopback that are tried, 127.0.0.1 and the next ones.
+const ADDRESSES: std::ops::RangeInclusive<u8> = 1..=32;
+
 /// A listener outside and where its connections go inside.
 struct Listener {
-    host_port: u16,
+    host: SocketAddr,
     task: JoinHandle<()>,
 }
 
@@ -47,25 +54,65 @@ impl LoadBalancer {
         Self { host, listeners: HashMap::new() }
     }
 
-    /// Opens a listener on 127.0.0.1 for `inside` and returns its port; an open one stays. `earlier` is the port it had before a
-    /// restart. `None`: no port could be opened.
-    pub(crate) fn open(&mut self, inside: Inside, purpose: Purpose, earlier: Option<u16>) -> Option<u16> {
-        if let Some(listener) = self.listeners.get(&(inside, purpose)) {
-            return Some(listener.host_port);
+    /// The address of a Service: the one it has, else `earlier`, which it had before a restart, else the first with all `ports` free,
+    /// which are then open.
+    pub(crate) fn address(
+        &mut self,
+        service: Ipv4Addr,
+        ports: &[u16],
+        earlier: Option<Ipv4Addr>,
+    ) -> Ipv4Addr {
+        let own = self.listeners.iter().find_map(|((inside, purpose), listener)| {
+            let own = inside.0 == service && *purpose == Purpose::LoadBalancer;
+            own.then_some(listener.host.ip())
+        });
+        if let Some(IpAddr::V4(address)) = own {
+            return address;
         }
-        let listener =
-            candidates(inside.1, purpose, earlier).into_iter().find_map(|port| self.listen(port))?;
-        let host_port = listener.local_addr().ok()?.port();
-        let target = SocketAddr::from(inside);
-        let task = tokio::spawn(forwarder::serve(listener, move |_| TcpStream::connect(target)));
-        self.listeners.insert((inside, purpose), Listener { host_port, task });
-        Some(host_port)
+        let loopback = ADDRESSES.map(|last| Ipv4Addr::new(127, 0, 0, last));
+        for address in earlier.into_iter().chain(loopback) {
+            let listeners = ports.iter().map(|port| self.host.listen(SocketAddr::from((address, *port))));
+            match listeners.collect::<io::Result<Vec<_>>>() {
+                Ok(listeners) => {
+                    for (port, listener) in ports.iter().zip(listeners) {
+                        let _is_open = self.serve((service, *port), Purpose::LoadBalancer, listener);
+                    }
+                    return address;
+                }
+                // It is the port that this user may not have, on whichever address.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                Err(_) => {}
+            }
+        }
+        Ipv4Addr::LOCALHOST
     }
 
-    fn listen(&self, port: u16) -> Option<TcpListener> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listener = self.host.listen(address).ok()?;
-        TcpListener::from_std(listener).ok()
+    /// Opens a listener on `address` for `inside` and returns its port; an open one stays. `earlier` is the port it had before a
+    /// restart. `None`: no port could be opened.
+    pub(crate) fn open(
+        &mut self,
+        address: Ipv4Addr,
+        inside: Inside,
+        purpose: Purpose,
+        earlier: Option<u16>,
+    ) -> Option<u16> {
+        if let Some(listener) = self.listeners.get(&(inside, purpose)) {
+            return Some(listener.host.port());
+        }
+        let candidates = candidates(inside.1, purpose, earlier);
+        let listener = candidates
+            .into_iter()
+            .find_map(|port| self.host.listen(SocketAddr::from((address, port))).ok())?;
+        self.serve(inside, purpose, listener)
+    }
+
+    fn serve(&mut self, inside: Inside, purpose: Purpose, listener: std::net::TcpListener) -> Option<u16> {
+        let listener = TcpListener::from_std(listener).ok()?;
+        let host = listener.local_addr().ok()?;
+        let target = SocketAddr::from(inside);
+        let task = tokio::spawn(forwarder::serve(listener, move |_| TcpStream::connect(target)));
+        self.listeners.insert((inside, purpose), Listener { host, task });
+        Some(host.port())
     }
 
     /// Closes every listener that `wanted` does not name, with its connections.
@@ -91,6 +138,25 @@ fn candidates(port: u16, purpose: Purpose, earlier: Option<u16>) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn services_that_want_the_same_ports_get_addresses_of_their_own() {
+        let host = HostNetwork::start().expect("the host network");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        let mut balancer = LoadBalancer::new(host);
+        let (one, two) = (Ipv4Addr::new(10, 96, 0, 1), Ipv4Addr::new(10, 96, 0, 2));
+        let first = balancer.address(one, &[port], None);
+        let second = balancer.address(two, &[port], None);
+        assert_ne!(first, second);
+        assert_eq!(balancer.address(one, &[port], None), first);
+        for (service, address) in [(one, first), (two, second)] {
+            assert_eq!(balancer.open(address, (service, port), Purpose::LoadBalancer, None), Some(port));
+        }
+        balancer.retain(|inside, _| inside.0 == two);
+        assert_eq!(balancer.address(two, &[port], Some(first)), second);
+    }
 
     #[test]
     fn a_port_is_kept_then_itself_then_its_familiar_neighbor_then_any() {

@@ -222,16 +222,17 @@ fn pods(user_namespace: bool) {
     });
     assert!(api.text(&format!("{PODS}/client/log")).unwrap().contains("Hello version: v1"));
 
-    let host_port = until("a port on the machine", || {
+    let (address, host_port) = until("a port on the machine", || {
         let service = api.get("/api/v1/namespaces/default/services/hello")?;
+        let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.to_owned();
         let ports: Value =
             serde_json::from_str(service["metadata"]["annotations"]["sagene.io/host-ports"].as_str()?)
                 .ok()?;
-        ports["80"].as_u64()
+        Some((address, ports["80"].as_u64()?))
     });
     let page = api.runtime.block_on(async {
         api.client
-            .get(format!("http://127.0.0.1:{host_port}/hello"))
+            .get(format!("http://{address}:{host_port}/hello"))
             .send()
             .await
             .unwrap()
@@ -245,7 +246,7 @@ fn pods(user_namespace: bool) {
         PODS,
         &json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unknown"},
-            "spec": {"containers": [{"name": "a", "image": "nginx:1.27"}]},
+            "spec": {"containers": [{"name": "a", "image": "mongo:7"}]},
         }),
     );
     let waiting = until("a reason to wait", || {

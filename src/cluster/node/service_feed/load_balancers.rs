@@ -10,7 +10,7 @@ use crate::api_client::resource::{name_of, namespace_of};
 use crate::api_client::{ApiClient, ResourceRef};
 use crate::network::{Inside, LoadBalancer, Purpose};
 
-/// `{"80": 8080, …}`: port of the Service → port on 127.0.0.1.
+/// `{"80": 8080, …}`: port of the Service → port on its address of the loopback.
 const HOST_PORTS: &str = "sagene.io/host-ports";
 
 /// Opens and closes listeners, and writes where they are.
@@ -25,41 +25,63 @@ pub(super) async fn update(api: &ApiClient, services: &Objects, load_balancer: &
         if !service["metadata"]["deletionTimestamp"].is_null() {
             continue;
         }
-        let opened = open(service, address, load_balancer, &mut wanted);
-        if service["spec"]["type"] == "LoadBalancer" {
-            writes.push((service.clone(), opened));
+        let balanced = service["spec"]["type"] == "LoadBalancer";
+        let outside = if balanced { outside(service, address, load_balancer) } else { Ipv4Addr::LOCALHOST };
+        let opened = open(service, (address, outside), load_balancer, &mut wanted);
+        if balanced {
+            writes.push((service.clone(), outside, opened));
         }
     }
     load_balancer.retain(|inside, purpose| wanted.contains(&(inside, purpose)));
-    for (service, ports) in writes {
-        write(api, &service, &ports).await;
+    for (service, outside, ports) in writes {
+        write(api, &service, outside, &ports).await;
     }
+}
+
+/// The Service's address on the loopback. One that had other ports than its own before a restart keeps these.
+fn outside(service: &Value, address: Ipv4Addr, load_balancer: &mut LoadBalancer) -> Ipv4Addr {
+    let status = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
+    let earlier = status.and_then(|ip| ip.parse().ok());
+    if recorded(service).iter().any(|(port, host_port)| port != host_port) {
+        return earlier.unwrap_or(Ipv4Addr::LOCALHOST);
+    }
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten().filter(|port| is_tcp(port));
+    let ports: Vec<u16> = ports.filter_map(|port| number(&port["port"])).collect();
+    load_balancer.address(address, &ports, earlier)
+}
+
+/// Datagrams would need a session table; what meshes expose is TCP.
+fn is_tcp(port: &Value) -> bool {
+    matches!(port["protocol"].as_str(), None | Some("TCP"))
+}
+
+fn number(value: &Value) -> Option<u16> {
+    value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0)
 }
 
 /// Port of the Service → port on the loopback.
 fn open(
     service: &Value,
-    address: Ipv4Addr,
+    (address, outside): (Ipv4Addr, Ipv4Addr),
     load_balancer: &mut LoadBalancer,
     wanted: &mut HashSet<(Inside, Purpose)>,
 ) -> BTreeMap<u16, u16> {
     let earlier = recorded(service);
     let mut opened = BTreeMap::new();
     for port in service["spec"]["ports"].as_array().into_iter().flatten() {
-        // Datagrams would need a session table; what meshes expose is TCP.
-        if !matches!(port["protocol"].as_str(), None | Some("TCP")) {
+        if !is_tcp(port) {
             continue;
         }
-        let number = |value: &Value| {
-            value.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0)
-        };
         let Some(service_port) = number(&port["port"]) else { continue };
         let inside = (address, service_port);
         if service["spec"]["type"] == "LoadBalancer" {
             wanted.insert((inside, Purpose::LoadBalancer));
-            if let Some(host_port) =
-                load_balancer.open(inside, Purpose::LoadBalancer, earlier.get(&service_port).copied())
-            {
+            if let Some(host_port) = load_balancer.open(
+                outside,
+                inside,
+                Purpose::LoadBalancer,
+                earlier.get(&service_port).copied(),
+            ) {
                 opened.insert(service_port, host_port);
             }
         }
@@ -67,7 +89,7 @@ fn open(
             let purpose = Purpose::NodePort(node_port);
             wanted.insert((inside, purpose));
             // Taken by somebody else on this machine: the Service is reached in other ways.
-            let _ = load_balancer.open(inside, purpose, None);
+            let _ = load_balancer.open(Ipv4Addr::LOCALHOST, inside, purpose, None);
         }
     }
     opened
@@ -78,9 +100,9 @@ fn recorded(service: &Value) -> BTreeMap<u16, u16> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-async fn write(api: &ApiClient, service: &Value, ports: &BTreeMap<u16, u16>) {
+async fn write(api: &ApiClient, service: &Value, outside: Ipv4Addr, ports: &BTreeMap<u16, u16>) {
     let (namespace, name) = (namespace_of(service), name_of(service));
-    let ingress = if ports.is_empty() { json!([]) } else { json!([{"ip": "127.0.0.1"}]) };
+    let ingress = if ports.is_empty() { json!([]) } else { json!([{"ip": outside.to_string()}]) };
     if recorded(service) != *ports {
         let annotations = json!({"metadata": {"annotations": {HOST_PORTS: json!(ports).to_string()}}});
         if let Err(error) = api.merge_patch(&ResourceRef::SERVICES, namespace, name, "", annotations).await {
