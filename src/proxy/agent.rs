@@ -10,6 +10,7 @@ mod certificates;
 mod control_plane;
 mod discovery;
 mod environment;
+mod file_secrets;
 pub(crate) mod health;
 pub(crate) mod http_server;
 pub(crate) mod lifecycle;

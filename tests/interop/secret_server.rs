@@ -50,10 +50,12 @@ impl Secrets {
             })
         };
         let held = match name {
-            "ROOTCA" => Type::ValidationContext(CertificateValidationContext {
-                trusted_ca: text(&self.0.root),
-                ..CertificateValidationContext::default()
-            }),
+            name if name == "ROOTCA" || name.starts_with("file-root:") => {
+                Type::ValidationContext(CertificateValidationContext {
+                    trusted_ca: text(&self.0.root),
+                    ..CertificateValidationContext::default()
+                })
+            }
             _ => Type::TlsCertificate(TlsCertificate {
                 certificate_chain: text(&self.0.chain),
                 private_key: text(&self.0.key),

@@ -174,11 +174,8 @@ fn originate(settings: &ClientTlsSettings, http2: bool, namespace: &str) -> core
         () if !settings.ca_certificates.is_empty() => {
             Some(combined(sans, agent_secret(&format!("file-root:{}", settings.ca_certificates))))
         }
-        () => Some(ValidationContextType::ValidationContext(tls::CertificateValidationContext {
-            system_root_certs: Some(tls::certificate_validation_context::SystemRootCerts {}),
-            match_typed_subject_alt_names: sans,
-            ..tls::CertificateValidationContext::default()
-        })),
+        // As Istio has it: the agent serves what the proxy's system trusts. Envoy has no other form that checks names too.
+        () => Some(combined(sans, agent_secret("file-root:system"))),
     };
     socket_of(&tls::UpstreamTlsContext {
         common_tls_context: Some(common),
@@ -222,10 +219,9 @@ pub(crate) fn downstream_mutual(trust_domains: &[String], alpn: &[&str]) -> core
     })
 }
 
-/// TLS of a gateway's server. `namespace` is the proxy's, where its secrets are.
+/// TLS of a gateway's server.
 pub(crate) fn gateway_server(
     settings: &ServerTlsSettings,
-    namespace: &str,
     trust_domains: &[String],
     http: bool,
 ) -> core::TransportSocket {
@@ -240,9 +236,9 @@ pub(crate) fn gateway_server(
         alpn_protocols: alpn.iter().map(|&protocol| protocol.to_owned()).collect(),
         ..tls::CommonTlsContext::default()
     };
-    let names = server_credentials(settings, namespace);
+    let names = server_credentials(settings);
     let roots = if !settings.ca_cert_credential_name.is_empty() {
-        Some(credential_url(&settings.ca_cert_credential_name, namespace))
+        Some(credential_url(&settings.ca_cert_credential_name))
     } else {
         names.first().map(|name| format!("{name}-cacert"))
     };
@@ -268,16 +264,14 @@ pub(crate) fn gateway_server(
 }
 
 /// The secrets a server names, as SDS asks for them.
-pub(crate) fn server_credentials(settings: &ServerTlsSettings, namespace: &str) -> Vec<String> {
+fn server_credentials(settings: &ServerTlsSettings) -> Vec<String> {
     let one = std::iter::once(&settings.credential_name).filter(|name| !name.is_empty());
-    one.chain(&settings.credential_names).map(|name| credential_url(name, namespace)).collect()
+    one.chain(&settings.credential_names).map(|name| credential_url(name)).collect()
 }
 
-fn credential_url(name: &str, namespace: &str) -> String {
-    match name {
-        name if name.contains("://") => name.to_owned(),
-        name => format!("kubernetes://{namespace}/{name}"),
-    }
+/// A bare name means the namespace of the proxy that asks.
+fn credential_url(name: &str) -> String {
+    if name.contains("://") { name.to_owned() } else { format!("kubernetes://{name}") }
 }
 
 fn files(settings: &ServerTlsSettings) -> Vec<String> {

@@ -56,6 +56,6 @@ pub(crate) fn update(material: &Material, version: &str) -> Update {
     }
 }
 
-fn inline(bytes: &[u8]) -> DataSource {
+pub(super) fn inline(bytes: &[u8]) -> DataSource {
     DataSource { specifier: Some(Specifier::InlineBytes(bytes.to_vec())), ..DataSource::default() }
 }

@@ -15,6 +15,7 @@ use super::certificates::{Authority, Certificates, MountedFiles, Source};
 use super::control_plane::ControlPlane;
 use super::discovery::{Discovery, DiscoveryState};
 use super::environment::Environment;
+use super::file_secrets::FileSecrets;
 use super::health::{Health, ReadyServer};
 use super::http_server::serve;
 use super::lifecycle::{Lifecycle, Orders};
@@ -150,6 +151,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
         version: 0,
     };
     certificates.restore();
+    let files = FileSecrets::new(Arc::clone(&store), settings.environment.clone());
     let mut discovery = Discovery {
         control_plane: discovery_server(&settings),
         node: settings.identity.node.clone(),
@@ -175,6 +177,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
         serve_dns(&settings, names, dns_statistics).await?;
     }
     spawn("certificates", certificates.run(certified));
+    spawn("files of TLS settings", files.run());
     spawn("discovery", discovery.run(configured));
     spawn("readiness", async move {
         readiness.ready().await;

@@ -18,6 +18,10 @@ pub(crate) struct TlsPeer {
     pub(crate) principal: Option<Arc<str>>,
     /// DNS names.
     pub(crate) dns: Vec<String>,
+    /// E-mail names.
+    pub(crate) emails: Vec<String>,
+    /// IP names, as text.
+    pub(crate) addresses: Vec<String>,
     /// Subject in RFC 2253 form.
     pub(crate) subject: String,
     /// SHA-256 of the certificate, lower-case hex.

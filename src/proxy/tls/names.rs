@@ -1,5 +1,6 @@
 //! The names in a certificate, and matching them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use x509_parser::extensions::GeneralName;
@@ -18,6 +19,12 @@ pub(crate) fn read(der: &[u8]) -> Option<TlsPeer> {
             match name {
                 GeneralName::URI(uri) if !uri.contains('\0') => peer.uris.push((*uri).to_owned()),
                 GeneralName::DNSName(dns) if !dns.contains('\0') => peer.dns.push((*dns).to_owned()),
+                GeneralName::RFC822Name(email) if !email.contains('\0') => {
+                    peer.emails.push((*email).to_owned())
+                }
+                GeneralName::IPAddress(bytes) => {
+                    peer.addresses.extend(address(bytes).map(|ip| ip.to_string()))
+                }
                 _ => {}
             }
         }
@@ -26,6 +33,12 @@ pub(crate) fn read(der: &[u8]) -> Option<TlsPeer> {
     let digest = x509_digest(der);
     peer.hash = digest;
     Some(peer)
+}
+
+/// Four bytes or sixteen.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// RFC 2253 order: most specific part first.
@@ -50,5 +63,5 @@ fn x509_digest(der: &[u8]) -> String {
 
 /// Whether one of the certificate's names is accepted; no rules accept every name.
 pub(crate) fn accepted(peer: &TlsPeer, rules: &[SanMatch]) -> bool {
-    rules.is_empty() || rules.iter().any(|rule| rule.accepts(&peer.uris, &peer.dns))
+    rules.is_empty() || rules.iter().any(|rule| rule.accepts(peer))
 }

@@ -96,9 +96,7 @@ impl Router<'_> {
         let mut made = chain("", filters);
         made.filter_chain_match = Some(server_names(hosts.iter().map(Hostname::as_str)));
         let domains = trust_domains(&self.index.settings.mesh);
-        let namespace = &self.view.key.namespace;
-        made.transport_socket =
-            Some(transport::gateway_server(settings, namespace, &domains, server.is_http()));
+        made.transport_socket = Some(transport::gateway_server(settings, &domains, server.is_http()));
         vec![made]
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prost::Message;
 
+use super::super::file_secrets::is_file_secret;
 use super::name_table;
 use crate::config::{ConfigStore, Update, Wanted, type_url};
 use crate::dns::NameTable;
@@ -39,7 +40,7 @@ impl Refusal {
 
 /// Secrets that the agent itself provides; discovery is not asked for them.
 pub(crate) fn is_local_secret(name: &str) -> bool {
-    name == "default" || name == "ROOTCA" || name.starts_with("file-cert:") || name.starts_with("file-root:")
+    name == "default" || name == "ROOTCA" || is_file_secret(name)
 }
 
 /// Takes what discovery sends and brings it into force.
