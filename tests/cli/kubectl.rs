@@ -120,3 +120,84 @@ fn secrets_and_config_maps_are_made_from_files_and_literals() {
         server.run(&["kubectl", "create", "configmap", "d", "--from-literal=a=1", "--from-literal=a=2"]);
     assert!(twice.code == 1 && twice.stderr.contains("cannot add key a"), "{twice:?}");
 }
+
+#[test]
+fn patches_of_every_kind_change_what_they_say() {
+    let server = Server::start();
+    server.run_with_input(&["kubectl", "apply", "-f", "-"], CONFIG_MAP);
+    let patch =
+        |arguments: &[&str]| server.run(&[&["kubectl", "patch", "configmap", "a"], arguments].concat());
+    for (arguments, expected) in [
+        (&["-p", "{\"data\": {\"other\": \"two\"}}"][..], "configmap/a patched\n"),
+        (&["-p", "data: {other: two}"], "configmap/a patched (no change)\n"),
+        (&["--type", "merge", "-p", "data: {key: null}"], "configmap/a patched\n"),
+        (
+            &[
+                "--type=json",
+                "-p",
+                "[{\"op\": \"replace\", \"path\": \"/data/other\", \"value\": \"three\"}]",
+            ],
+            "configmap/a patched\n",
+        ),
+        (
+            &["-p", "data: {other: four}", "--dry-run=server", "-o", "yaml"],
+            "apiVersion: v1\ndata:\n  other: four\n",
+        ),
+    ] {
+        let output = patch(arguments);
+        assert!(output.code == 0 && output.stdout.starts_with(expected), "{arguments:?}: {output:?}");
+    }
+    let data = server.run(&["kubectl", "get", "configmap", "a", "-o", "jsonpath={.data}"]);
+    assert_eq!(data.stdout, "{\"other\":\"three\"}", "{data:?}");
+    let refused = patch(&["-p", "[]"]);
+    assert!(refused.code == 1 && refused.stderr.contains("--type json"), "{refused:?}");
+}
+
+#[test]
+fn the_namespace_of_a_context_is_what_commands_without_one_mean() {
+    let server = Server::start();
+    let set = server.run(&["kubectl", "config", "set-context", "--current", "--namespace=shop"]);
+    assert_eq!((set.code, set.stdout.as_str()), (0, "Context \"test\" modified.\n"), "{set:?}");
+    let pods = server.run(&["kubectl", "get", "pods"]);
+    assert_eq!(pods.stderr, "No resources found in shop namespace.\n", "{pods:?}");
+    let view = server.run(&["kubectl", "config", "view", "--minify", "-o", "jsonpath={..namespace}"]);
+    assert_eq!(view.stdout, "shop", "{view:?}");
+    let view = server.run(&["kubectl", "config", "view"]);
+    assert!(view.stdout.contains("client-key-data: DATA+OMITTED"), "{view:?}");
+    let contexts = server.run(&["kubectl", "config", "get-contexts", "--no-headers"]);
+    assert_eq!(contexts.stdout.split_whitespace().collect::<Vec<_>>(), ["*", "test", "test", "test", "shop"]);
+    let missing = server.run(&["kubectl", "config", "use-context", "nowhere"]);
+    assert!(missing.code == 1 && missing.stderr.contains("no context exists"), "{missing:?}");
+}
+
+#[test]
+fn run_makes_a_pod_of_an_image_and_a_command_line() {
+    let server = Server::start();
+    let shown = server.run(&[
+        "kubectl",
+        "run",
+        "x",
+        "--image=busybox",
+        "--restart=Never",
+        "--env=A=b",
+        "--labels=app=x",
+        "--overrides={\"spec\": {\"hostNetwork\": true}}",
+        "--dry-run=client",
+        "-o",
+        "json",
+        "--command",
+        "--",
+        "sh",
+        "-c",
+        "true",
+    ]);
+    let pod: serde_json::Value = serde_json::from_str(&shown.stdout).expect("a pod");
+    assert_eq!(pod["spec"]["containers"][0]["command"], serde_json::json!(["sh", "-c", "true"]), "{pod}");
+    assert_eq!((&pod["metadata"]["labels"]["app"], &pod["spec"]["hostNetwork"]), (&"x".into(), &true.into()));
+    let made = server.run(&["kubectl", "run", "y", "--image=busybox"]);
+    assert_eq!((made.code, made.stdout.as_str()), (0, "pod/y created\n"), "{made:?}");
+    let label = server.run(&["kubectl", "get", "pod", "y", "-o", "jsonpath={.metadata.labels.run}"]);
+    assert_eq!(label.stdout, "y", "{label:?}");
+    let refused = server.run(&["kubectl", "run", "z", "--image=busybox", "--rm"]);
+    assert!(refused.code == 1 && refused.stderr.contains("--rm should only be used"), "{refused:?}");
+}

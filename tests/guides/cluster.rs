@@ -98,7 +98,7 @@ impl Cluster {
     /// What a guide must not leave behind: namespaces, and configuration of the mesh in the namespaces that stay.
     pub(crate) fn objects(&self) -> String {
         let kinds = "namespaces,gateways.networking.istio.io,virtualservices,destinationrules,serviceentries,sidecars,envoyfilters,\
-                     peerauthentications,requestauthentications,authorizationpolicies,telemetries,ingresses,pods";
+                     peerauthentications,requestauthentications,authorizationpolicies,telemetries,ingresses";
         let listed = self.run(&["kubectl", "get", kinds, "-A", "-o", "name"]);
         let mut names: Vec<&str> = listed.printed.lines().collect();
         names.sort_unstable();

@@ -21,16 +21,20 @@ use super::serve::{listen, stopped};
 use config::{Config, Listener};
 
 const FILE: &str = "/etc/nginx/nginx.conf";
+/// Files that the image's own configuration includes.
+const PARTS: &str = "/etc/nginx/conf.d";
 
 /// Runs until it is stopped. `-c FILE` names another configuration, `-g 'daemon off;'` is how it runs anyway.
 pub(super) async fn run(arguments: &[String]) -> Result<(), SampleError> {
     let named = arguments.windows(2).find(|pair| pair[0] == "-c").map(|pair| pair[1].as_str());
     let problem = |problem: String| SampleError::Argument { applet: "nginx", problem };
     let file = named.unwrap_or(FILE);
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if named.is_some() => return Err(problem(format!("{file}: {error}"))),
-        Err(_) => config::DEFAULT.to_owned(),
+    let text = if named.is_some() || is_mounted(FILE) {
+        std::fs::read_to_string(file).map_err(|error| problem(format!("{file}: {error}")))?
+    } else if is_mounted(PARTS) {
+        config::of_parts(PARTS).map_err(problem)?
+    } else {
+        config::DEFAULT.to_owned()
     };
     let config = Config::parse(&text).map_err(|wrong| problem(format!("{file}: {wrong}")))?;
     let mut listeners = Vec::new();
@@ -43,6 +47,18 @@ pub(super) async fn run(arguments: &[String]) -> Result<(), SampleError> {
     }
     stopped().await;
     Ok(())
+}
+
+/// Whether a volume of the container brought a file or its folder: what the machine has there is not the image's.
+fn is_mounted(path: &str) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let nginx = std::path::Path::new("/etc/nginx");
+    let at = |point: &str| {
+        let point = std::path::Path::new(point);
+        point.starts_with(nginx) && (std::path::Path::new(path).starts_with(point))
+    };
+    points.into_iter().any(at) && std::path::Path::new(path).exists()
 }
 
 async fn accept(socket: TcpListener, listener: Arc<Listener>, acceptor: Option<tokio_rustls::TlsAcceptor>) {

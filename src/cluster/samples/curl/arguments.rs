@@ -144,6 +144,12 @@ fn header(text: &str) -> Option<(String, String)> {
 /// `@file` reads a file; several pieces are joined with `&`.
 fn data(request: &mut Request, name: &str, text: String) -> Result<(), String> {
     let piece = match text.strip_prefix('@').filter(|_| name != "data-raw") {
+        Some("-") => {
+            let mut input = Vec::new();
+            let read = std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut input);
+            read.map_err(|error| format!("(26) reading standard input: {error}"))?;
+            input
+        }
         Some(file) => std::fs::read(file).map_err(|error| format!("(26) reading {file}: {error}"))?,
         None => text.into_bytes(),
     };

@@ -75,7 +75,8 @@ fn percentile(sorted: &[f64], wanted: f64) -> f64 {
 
 /// Up to nine digits after the point, without closing zeros.
 fn short(value: f64) -> String {
-    let text = format!("{value:.9}");
+    // A sum of nothing is -0.
+    let text = format!("{:.9}", value + 0.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 

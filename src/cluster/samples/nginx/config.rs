@@ -3,6 +3,17 @@
 /// What is served where no configuration is mounted.
 pub(super) const DEFAULT: &str = "http { server { listen 80; } }";
 
+/// The configuration that the files of a folder make, in the order of their names.
+pub(super) fn of_parts(folder: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{folder}: {error}");
+    let entries = std::fs::read_dir(folder).map_err(failed)?.flatten().map(|entry| entry.path());
+    let is_part = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "conf");
+    let mut files: Vec<_> = entries.filter(is_part).collect();
+    files.sort();
+    let texts = files.iter().map(std::fs::read_to_string).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    Ok(format!("http {{ {} }}", texts.join("\n")))
+}
+
 /// How nginx works and logs, which nobody who asks it sees.
 const WITHOUT_EFFECT: &[&str] = &[
     "access_log",
