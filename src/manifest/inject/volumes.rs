@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::InjectError;
 use super::scope::Scope;
 
-/// Annotation with the proxy's extra volumes, JSON: name → volume source.
+/// Annotation with the proxy's extra volumes, JSON.
 const USER_VOLUME: &str = "sidecar.istio.io/userVolume";
-/// Annotation with the proxy's extra mounts, JSON: name → mount.
+/// Annotation with the proxy's extra mounts, JSON.
 const USER_MOUNT: &str = "sidecar.istio.io/userVolumeMount";
 
 /// Volumes the pod gets.
@@ -61,7 +61,7 @@ pub(crate) fn mounts(scope: &Scope<'_>) -> Vec<Value> {
     mounts
 }
 
-/// Fails on a volume annotation that is not a JSON object of objects.
+/// Fails on a volume annotation that cannot be read.
 pub(super) fn check_annotations(scope: &Scope<'_>) -> Result<(), InjectError> {
     named_entries(scope, USER_VOLUME)?;
     named_entries(scope, USER_MOUNT)?;
@@ -72,22 +72,43 @@ fn istiod_certificates(scope: &Scope<'_>) -> bool {
     scope.text("/global/pilotCertProvider").is_none_or(|provider| provider == "istiod")
 }
 
-/// `{"name": {…}}` as a list of `{"name": "name", …}`.
+/// `{"name": {…}}`, or the list of `{"name": "name", …}` that Istio's reference speaks of.
 fn named_entries(scope: &Scope<'_>, key: &str) -> Result<Vec<Value>, InjectError> {
     let Some(text) = scope.annotation(key) else {
         return Ok(Vec::new());
     };
-    let bad = |reason: String| InjectError::Annotation { key: key.to_owned(), reason };
-    let parsed: Value = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    let entries =
-        parsed.as_object().ok_or_else(|| bad("expected a JSON object of volumes by name".to_owned()))?;
-    entries
-        .iter()
-        .map(|(name, entry)| {
-            let mut entry =
-                entry.as_object().cloned().ok_or_else(|| bad(format!("{name:?} is not an object")))?;
-            entry.insert("name".to_owned(), json!(name));
-            Ok(Value::Object(entry))
-        })
-        .collect()
+    entries(text).map_err(|reason| InjectError::Annotation { key: key.to_owned(), reason })
+}
+
+fn entries(text: &str) -> Result<Vec<Value>, String> {
+    match serde_json::from_str(text).map_err(|error| error.to_string())? {
+        Value::Array(list) => match list.iter().find(|entry| !entry["name"].is_string()) {
+            Some(entry) => Err(format!("{entry} has no name")),
+            None => Ok(list),
+        },
+        Value::Object(map) => map.into_iter().map(|(name, entry)| named(name, entry)).collect(),
+        _ => Err("expected JSON, a list of volumes or an object of volumes by name".to_owned()),
+    }
+}
+
+fn named(name: String, mut entry: Value) -> Result<Value, String> {
+    let fields = entry.as_object_mut().ok_or_else(|| format!("{name:?} is not an object"))?;
+    fields.insert("name".to_owned(), json!(name));
+    Ok(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_come_as_an_object_or_as_a_list() {
+        let volume = json!([{"name": "c", "secret": {"secretName": "client"}}]);
+        for text in [r#"{"c": {"secret": {"secretName": "client"}}}"#, &volume.to_string()] {
+            assert_eq!(json!(entries(text).expect(text)), volume);
+        }
+        for text in ["3", "[{}]", r#"{"c": 3}"#, "{"] {
+            assert!(entries(text).is_err(), "{text}");
+        }
+    }
 }
