@@ -25,9 +25,10 @@ pub struct ControlPlaneOptions {
     pub address: IpAddr,
     /// Ports.
     pub ports: Ports,
-    /// Quiet time after a change before it is pushed when changes come in a row (`PILOT_DEBOUNCE_AFTER`). Default 100 ms.
+    /// Longest quiet time after a change before it is pushed when changes come in a row (`PILOT_DEBOUNCE_AFTER`): less where a push costs
+    /// little. Default 100 ms.
     pub debounce_after: Duration,
-    /// Longest delay of a change (`PILOT_DEBOUNCE_MAX`). Default 10 s.
+    /// Longest delay of a change (`PILOT_DEBOUNCE_MAX`), less as the quiet time is less. Default 10 s.
     pub debounce_max: Duration,
     /// Time between fetches of an issuer's public keys: as long as a rotated key may go unnoticed.
     pub jwks_refresh: Duration,

@@ -119,7 +119,7 @@ fn what_cannot_be_read_is_named_by_place() {
     let output = analyze(files.0.path(), &[]);
     assert_eq!(output.code, 65, "{output:?}");
     for place in [
-        "a.yaml:4:",
+        "a.yaml:3:8:",
         "b.yaml:2:",
         "c.yaml:1:7: is not UTF-8",
         "d.yaml:2:",

@@ -1,7 +1,8 @@
 //! From a change in the cluster to the proxies it concerns.
 //!
-//! A lone change goes out after a few milliseconds of quiet; changes in a row are collected until they pause, or for ten seconds at
-//! most. Proxies that a change does not concern are not woken.
+//! A lone change goes out after a few milliseconds of quiet; changes in a row are collected until they pause, the longer the more a push
+//! costs: pods that start together are known to each other at once in a small mesh, and a large one is not kept busy. Proxies that a
+//! change does not concern are not woken.
 
 use std::{
     collections::HashMap,
@@ -19,10 +20,14 @@ use crate::{
     generate::type_url,
     index::{Affected, Concern},
     mesh_settings,
+    options::ControlPlaneOptions,
 };
 
 /// Quiet time after a lone change: long enough to take in the objects of one `kubectl apply`, too short to be noticed.
 const LONE_CHANGE: Duration = Duration::from_millis(8);
+
+/// What a push costs for each proxy that may be woken, roughly: its share of the quiet time after changes in a row.
+const QUIET_OF_A_PROXY: Duration = Duration::from_micros(200);
 
 /// How often what only departed proxies made use of is forgotten; it costs a look at every connected one.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -30,6 +35,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// Pushes until the process ends.
 pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
     let mut last = Instant::now();
+    let mut took = Duration::ZERO;
     let mut swept = last;
     let mut number = 0;
     loop {
@@ -37,15 +43,18 @@ pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
         let began = Instant::now();
         let options = &discovery.options;
         let busy = began.duration_since(last) < options.debounce_after;
-        let quiet = if busy { options.debounce_after } else { LONE_CHANGE.min(options.debounce_after) };
-        collect(&mut feed, &mut changes, quiet, began + options.debounce_max).await;
+        let quiet = if busy { pause(took, discovery.connections.len()) } else { LONE_CHANGE };
+        let quiet = quiet.min(options.debounce_after);
+        collect(&mut feed, &mut changes, quiet, began + patience(quiet, options)).await;
         discovery.metrics.observe("pilot_debounce_time", "", began.elapsed());
         if !changes.has_content() {
             continue;
         }
         number += 1;
+        let updating = Instant::now();
         let proxies = update(&discovery, &changes);
         last = Instant::now();
+        took = last.duration_since(updating);
         if last.duration_since(swept) > SWEEP {
             swept = last;
             let connections = discovery.connections.all();
@@ -62,6 +71,18 @@ pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
         debug!(changes = record.changes, proxies, took = ?record.took, "change pushed");
         discovery.last_push.store(Arc::new(Some(record)));
     }
+}
+
+/// Quiet time after changes in a row, where the last push took `took` and so many proxies are connected.
+fn pause(took: Duration, proxies: usize) -> Duration {
+    let proxies = u32::try_from(proxies).unwrap_or(u32::MAX);
+    LONE_CHANGE.max(took * 4 + QUIET_OF_A_PROXY.saturating_mul(proxies))
+}
+
+/// How long changes are collected at most: as many times the quiet time as `PILOT_DEBOUNCE_MAX` is of `PILOT_DEBOUNCE_AFTER`.
+fn patience(quiet: Duration, options: &ControlPlaneOptions) -> Duration {
+    let share = quiet.as_secs_f64() / options.debounce_after.as_secs_f64().max(f64::MIN_POSITIVE);
+    options.debounce_max.mul_f64(share.clamp(0.0, 1.0))
 }
 
 /// Takes in what follows within `quiet`, until `latest` at most.
@@ -157,5 +178,21 @@ fn count_triggers(discovery: &Discovery, changes: &ChangeSet) {
             _ => "config",
         };
         discovery.metrics.count("pilot_push_triggers", &format!("type=\"{trigger}\""));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_a_push_costs_the_longer_changes_in_a_row_are_collected() {
+        let options = ControlPlaneOptions::default();
+        let small = pause(Duration::from_micros(300), 10);
+        assert_eq!(small, LONE_CHANGE);
+        assert_eq!(patience(small, &options), Duration::from_millis(800));
+        let large = pause(Duration::from_millis(5), 500).min(options.debounce_after);
+        assert_eq!(large, options.debounce_after);
+        assert_eq!(patience(large, &options), options.debounce_max);
     }
 }
