@@ -6,7 +6,7 @@ use sagene_api::istio::security::authorization_policy::{
     AuthorizationAction, Condition, Operation, Rule, Source,
 };
 
-use super::common::{Attachment, is_label, is_subnet};
+use super::common::{attachment, is_label, is_subnet};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -33,12 +33,7 @@ impl Validate for AuthorizationPolicy {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
-        let attachment = Attachment {
-            selector: spec.selector.as_ref(),
-            target: spec.target_ref.as_ref(),
-            targets: &spec.target_refs,
-        };
-        attachment.check(&mut report);
+        attachment(&mut report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
         let custom = spec.action == AuthorizationAction::Custom;
         if custom {
             let named = spec.provider.as_ref().is_some_and(|provider| !provider.name.is_empty());

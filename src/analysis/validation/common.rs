@@ -234,25 +234,21 @@ pub(super) fn workload_selector(report: &mut Report, path: &FieldPath, selector:
 }
 
 /// What a policy is attached to: by labels or by reference, not by both.
-pub(super) struct Attachment<'a> {
-    pub(super) selector: Option<&'a WorkloadSelector>,
-    pub(super) target: Option<&'a PolicyTargetReference>,
-    pub(super) targets: &'a [PolicyTargetReference],
-}
-
-impl Attachment<'_> {
-    pub(super) fn check(&self, report: &mut Report) {
-        let path = FieldPath::parse("spec");
-        let ways = usize::from(self.selector.is_some())
-            + usize::from(self.target.is_some())
-            + usize::from(!self.targets.is_empty());
-        report.require(ways <= 1, &path, "only one of targetRefs or selector can be set");
-        workload_selector(report, &path.key("selector"), self.selector);
-        if let Some(target) = self.target {
-            target_reference(report, &path.key("targetRef"), target);
-        }
-        target_references(report, &path, self.targets);
+pub(super) fn attachment(
+    report: &mut Report,
+    selector: Option<&WorkloadSelector>,
+    target: Option<&PolicyTargetReference>,
+    targets: &[PolicyTargetReference],
+) {
+    let path = FieldPath::parse("spec");
+    let ways =
+        usize::from(selector.is_some()) + usize::from(target.is_some()) + usize::from(!targets.is_empty());
+    report.require(ways <= 1, &path, "only one of targetRefs or selector can be set");
+    workload_selector(report, &path.key("selector"), selector);
+    if let Some(target) = target {
+        target_reference(report, &path.key("targetRef"), target);
     }
+    target_references(report, &path, targets);
 }
 
 /// `targetRefs`.

@@ -6,7 +6,7 @@ use sagene_api::istio::extensions::{
 };
 use sagene_api::istio::networking::ProxyConfig;
 
-use super::common::{Attachment, port, workload_selector};
+use super::common::{attachment, port, workload_selector};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -17,12 +17,7 @@ impl Validate for WasmPlugin {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
-        let attachment = Attachment {
-            selector: spec.selector.as_ref(),
-            target: spec.target_ref.as_ref(),
-            targets: &spec.target_refs,
-        };
-        attachment.check(&mut report);
+        attachment(&mut report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
         module(&mut report, &path, &spec.url, &spec.sha256, spec.vm_config.as_ref());
         matches(&mut report, &path, &spec.r#match);
         report.finish()
@@ -33,8 +28,7 @@ impl Validate for TrafficExtension {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
-        Attachment { selector: spec.selector.as_ref(), target: None, targets: &spec.target_refs }
-            .check(&mut report);
+        attachment(&mut report, spec.selector.as_ref(), None, &spec.target_refs);
         report.require(
             spec.wasm.is_some() != spec.lua.is_some(),
             &path,

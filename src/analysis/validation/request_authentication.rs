@@ -4,19 +4,14 @@ use sagene_api::Object;
 use sagene_api::istio::security::RequestAuthentication;
 use sagene_api::istio::security::request_authentication::JwtRule;
 
-use super::common::{Attachment, duration};
+use super::common::{attachment, duration};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
 impl Validate for RequestAuthentication {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
-        let attachment = Attachment {
-            selector: spec.selector.as_ref(),
-            target: spec.target_ref.as_ref(),
-            targets: &spec.target_refs,
-        };
-        attachment.check(&mut report);
+        attachment(&mut report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
         for (index, rule) in spec.jwt_rules.iter().enumerate() {
             jwt_rule(&mut report, &FieldPath::parse("spec.jwtRules").index(index), rule);
         }

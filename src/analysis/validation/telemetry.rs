@@ -3,7 +3,7 @@
 use sagene_api::Object;
 use sagene_api::istio::telemetry::{MetricsOverrides, ProviderRef, TagOperation, Telemetry};
 
-use super::common::{Attachment, duration};
+use super::common::{attachment, duration};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -11,12 +11,7 @@ impl Validate for Telemetry {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
-        let attachment = Attachment {
-            selector: spec.selector.as_ref(),
-            target: spec.target_ref.as_ref(),
-            targets: &spec.target_refs,
-        };
-        attachment.check(&mut report);
+        attachment(&mut report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
         if spec.tracing.len() > 1 {
             report.warning(
                 &path.key("tracing"),
