@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod files;
+mod newcomer;
 
 use std::path::{Path, PathBuf};
 
