@@ -1,6 +1,7 @@
 //! Metrics of every proxy, each through a port-forward: works from outside the cluster, with no more rights than kubectl needs.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use kube::Client;
 use sagene_console::telemetry::{Scrape, ScrapeError, Scraper, Target};
@@ -15,6 +16,8 @@ const PORT: u16 = 15090;
 const PATH: &str = "/stats/prometheus";
 /// Port of a proxy's admin server, which knows the last spans.
 const ADMIN_PORT: u16 = 15000;
+/// Name of the container that it runs in.
+const PROXY: &str = "istio-proxy";
 
 /// Scrapes through the API server.
 pub(super) struct PortForwardScraper {
@@ -38,6 +41,7 @@ impl Scraper for PortForwardScraper {
                 pod: text(pod, "/metadata/name").to_owned(),
                 uid: text(pod, "/metadata/uid").to_owned(),
                 address: text(pod, "/status/podIP").to_owned(),
+                started: started(pod),
             })
             .collect()
     }
@@ -65,11 +69,23 @@ impl Scraper for PortForwardScraper {
     }
 }
 
+/// When the proxy's container began; the pod, where its kubelet does not say.
+fn started(pod: &Value) -> Option<SystemTime> {
+    let proxy = ["/status/containerStatuses", "/status/initContainerStatuses"]
+        .into_iter()
+        .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
+        .flatten()
+        .find(|container| text(container, "/name") == PROXY)
+        .map(|container| text(container, "/state/running/startedAt"));
+    let stamp = proxy.filter(|stamp| !stamp.is_empty()).unwrap_or_else(|| text(pod, "/status/startTime"));
+    stamp.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}
+
 /// Whether a pod has a proxy, beside the application or as a native sidecar.
 pub(super) fn has_proxy(pod: &Value) -> bool {
     ["/spec/containers", "/spec/initContainers"]
         .into_iter()
         .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
         .flatten()
-        .any(|container| text(container, "/name") == "istio-proxy")
+        .any(|container| text(container, "/name") == PROXY)
 }

@@ -10,4 +10,4 @@ pub mod history;
 
 pub use collector::{Collector, Scrape, ScrapeError, Scraper, Target};
 pub use edge::{EdgeDelta, EdgeKey, Peer, Reporter};
-pub use history::{History, Window};
+pub use history::{Exposed, History, Window};

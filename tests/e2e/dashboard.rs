@@ -19,18 +19,32 @@ fn the_graph_shows_live_rates_and_locks() {
         return;
     };
     mesh.open_shop();
-    let dashboard = Dashboard::open(&mesh);
-    let graph = || {
+    let browse = || {
         for _ in 0..10 {
             assert_eq!(mesh.get("/productpage").expect("answer").status, 200);
         }
+    };
+    browse();
+    let dashboard = Dashboard::open(&mesh);
+    let graph = || {
         let path = "/kiali/api/namespaces/graph?namespaces=default,istio-system&graphType=app&duration=60s&injectServiceNodes=false";
         let answer = http::get(dashboard.address, "localhost", path, &[]).expect("answer");
         serde_json::from_str::<Value>(&answer.body).unwrap_or_default()
     };
-    mesh.until("every edge has traffic and a lock", || {
+    mesh.until("every edge has the traffic from before, and a lock", || {
         let graph = graph();
         EDGES.iter().all(|(source, target)| edge(&graph, source, target).is_some_and(|edge| secured(&edge)))
+    });
+    let rates = || {
+        let graph = graph();
+        EDGES.map(|(source, target)| {
+            edge(&graph, source, target).and_then(|edge| rate(&edge)).unwrap_or_default()
+        })
+    };
+    let before = rates();
+    mesh.until("more requests, higher rates", || {
+        browse();
+        rates().iter().zip(before).all(|(now, before)| *now > before)
     });
     drawn(&dashboard);
 }
@@ -50,8 +64,11 @@ fn edge(graph: &Value, source: &str, target: &str) -> Option<Value> {
 }
 
 fn secured(edge: &Value) -> bool {
-    let rate = edge["traffic"]["rates"]["http"].as_str().and_then(|rate| rate.parse::<f64>().ok());
-    edge["isMTLS"].to_string().trim_matches('"') == "100" && rate.is_some_and(|rate| rate > 0.0)
+    edge["isMTLS"].to_string().trim_matches('"') == "100" && rate(edge).is_some_and(|rate| rate > 0.0)
+}
+
+fn rate(edge: &Value) -> Option<f64> {
+    edge["traffic"]["rates"]["http"].as_str()?.parse().ok()
 }
 
 /// Headless Chromium runs the page, and the shop's services are on it.

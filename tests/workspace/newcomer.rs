@@ -21,5 +21,9 @@ fn cargo_run_without_a_package_means_the_product() {
         .filter(|package| default_members.contains(&package["id"]))
         .map(|package| (&package["name"], &package["default_run"]))
         .collect();
-    assert_eq!(meant, [(&Value::from("sagene"), &Value::from("sagene"))], "the package, and the program it runs");
+    assert_eq!(
+        meant,
+        [(&Value::from("sagene"), &Value::from("sagene"))],
+        "the package, and the program it runs"
+    );
 }

@@ -13,6 +13,7 @@ const element = (id) => document.getElementById(id);
 const svg = element('graph');
 const view = new View(svg);
 let elements = { nodes: [], edges: [] };
+let unwatched = 0;
 let places = { points: new Map(), boxes: new Map() };
 let structure = '';
 let timer = 0;
@@ -29,7 +30,7 @@ function render() {
   view.fit(places.points);
   highlight();
   animate(svg, edges);
-  showPanel(element('panel'), elements);
+  showPanel(element('panel'), elements, unwatched);
 }
 
 function highlight() {
@@ -55,6 +56,7 @@ async function refresh() {
     const answer = await api.graph(state);
     if (mine !== asked) return;
     elements = answer.elements;
+    unwatched = answer.unwatchedSeconds ?? 0;
     render();
     say(elements.nodes.length ? '' : '<h2>No traffic yet</h2><p>Nothing was sent in this window in the chosen namespaces.<br>Send a request, choose a longer window, or show idle edges.</p>');
   } catch (error) {

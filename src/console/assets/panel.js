@@ -104,7 +104,7 @@ function boxPanel(box, all, edges) {
   return `<h2>${escape(box.app)}</h2><p><span class="kind">Application</span> ${members.length} versions</p>${requestTable(rows)}`;
 }
 
-function graphPanel(nodes, edges) {
+function graphPanel(nodes, edges, unwatched) {
   const count = (type) => [...nodes.values()].filter((node) => node.nodeType === type && !node.isBox).length;
   const apps = new Set([...nodes.values()].filter((node) => node.nodeType === 'app').map((node) => `${node.namespace}/${node.app}`)).size;
   const roots = edges.filter((edge) => nodes.get(edge.source)?.isRoot);
@@ -114,11 +114,12 @@ function graphPanel(nodes, edges) {
   return `<h2>Current graph</h2><p>${apps} apps · ${count('service')} services · ${count('workload')} workloads · ${edges.length} edges</p>` +
     requestTable([requestRow('Entering', roots), requestRow('In all', finest)]) + tcpLine(finest) +
     (carrying.length ? `<p>${lockIcon()} <b>${secured.length}</b> of ${carrying.length} edges with traffic use mTLS.</p>` : '') +
+    (unwatched ? `<p class="muted">${unwatched} s of this window passed before this page's server began to watch; averages since the proxies started stand for them.</p>` : '') +
     '<p class="muted">Select a node or an edge for its rates, latencies and identities.</p>';
 }
 
-/** Renders the panel for the selection in `state`. */
-export function showPanel(panel, elements) {
+/** Renders the panel for the selection in `state`; `unwatched` seconds of the window are averages. */
+export function showPanel(panel, elements, unwatched) {
   const nodes = new Map(elements.nodes.map((node) => [node.data.id, node.data]));
   const edges = elements.edges.map((edge) => edge.data);
   const edge = edges.find((candidate) => candidate.id === state.selected);
@@ -126,7 +127,7 @@ export function showPanel(panel, elements) {
   if (edge) panel.innerHTML = edgePanel(edge, nodes);
   else if (node?.isBox) panel.innerHTML = boxPanel(node, nodes, edges);
   else if (node) panel.innerHTML = nodePanel(node, edges);
-  else panel.innerHTML = graphPanel(nodes, edges);
+  else panel.innerHTML = graphPanel(nodes, edges, unwatched);
   if (edge) addCharts(panel, 'edge', edge.id);
   else if (node && !node.isBox) addCharts(panel, 'node', node.id);
 }

@@ -26,6 +26,7 @@ pub fn build(window: &Window, options: &GraphOptions, timestamp: u64) -> Graph {
     Graph {
         timestamp,
         duration: options.duration.as_secs(),
+        unwatched_seconds: window.unwatched_seconds.round() as u64,
         graph_type: options.graph_type.name(),
         elements: builder.finish(),
     }

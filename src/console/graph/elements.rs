@@ -12,6 +12,8 @@ pub struct Graph {
     pub timestamp: u64,
     /// Seconds asked for.
     pub duration: u64,
+    /// How many of them went by before the console looked; averages stand for them. No field of Kiali's.
+    pub unwatched_seconds: u64,
     /// `app`, `service`, `versionedApp`, `workload`.
     pub graph_type: &'static str,
     /// Nodes and edges.

@@ -2,12 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::StreamExt;
 
-use super::exposition::{self, Sample};
-use super::history::History;
+use super::exposition;
+use super::history::{Exposed, History};
 
 /// Families the console asks for.
 const PREFIX: &str = "istio_";
@@ -27,6 +27,8 @@ pub struct Target {
     pub uid: String,
     /// IP address of the pod.
     pub address: String,
+    /// When its proxy began to count; `None` where that is not known.
+    pub started: Option<SystemTime>,
 }
 
 /// Why a proxy could not be scraped.
@@ -93,10 +95,14 @@ impl Collector {
     }
 }
 
-/// What one proxy exposes, by its UID; `None` where it did not answer in time.
-async fn scrape(scraper: Arc<dyn Scraper>, target: Target) -> Option<(String, Vec<Sample>)> {
+/// What one proxy exposes; `None` where it did not answer in time.
+async fn scrape(scraper: Arc<dyn Scraper>, target: Target) -> Option<Exposed> {
     match tokio::time::timeout(DEADLINE, scraper.scrape(&target)).await {
-        Ok(Ok(text)) => Some((target.uid, exposition::parse(&text, PREFIX))),
+        Ok(Ok(text)) => Some(Exposed {
+            age: target.started.and_then(|started| started.elapsed().ok()),
+            target: target.uid,
+            samples: exposition::parse(&text, PREFIX),
+        }),
         Ok(Err(error)) => {
             tracing::debug!(%error, "scrape failed");
             None

@@ -159,21 +159,26 @@ impl EdgeDelta {
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &EdgeDelta) {
+        self.merge_share(other, 1.0);
+    }
+
+    /// Adds a share (0 to 1) of everything in `other`.
+    pub fn merge_share(&mut self, other: &EdgeDelta, share: f64) {
         for (outcome, count) in &other.requests {
-            *self.requests.entry(outcome.clone()).or_default() += count;
+            *self.requests.entry(outcome.clone()).or_default() += count * share;
         }
         for (bound, count) in &other.duration_buckets {
-            *self.duration_buckets.entry(*bound).or_default() += count;
+            *self.duration_buckets.entry(*bound).or_default() += count * share;
         }
-        self.mutual_tls_requests += other.mutual_tls_requests;
-        self.duration_sum += other.duration_sum;
-        self.duration_count += other.duration_count;
-        self.request_bytes += other.request_bytes;
-        self.response_bytes += other.response_bytes;
-        self.tcp_sent += other.tcp_sent;
-        self.tcp_received += other.tcp_received;
-        self.tcp_opened += other.tcp_opened;
-        self.mutual_tls_opened += other.mutual_tls_opened;
+        self.mutual_tls_requests += other.mutual_tls_requests * share;
+        self.duration_sum += other.duration_sum * share;
+        self.duration_count += other.duration_count * share;
+        self.request_bytes += other.request_bytes * share;
+        self.response_bytes += other.response_bytes * share;
+        self.tcp_sent += other.tcp_sent * share;
+        self.tcp_received += other.tcp_received * share;
+        self.tcp_opened += other.tcp_opened * share;
+        self.mutual_tls_opened += other.mutual_tls_opened * share;
     }
 
     /// Number of requests, whatever came of them.

@@ -2,12 +2,18 @@
 //!
 //! Counters become differences here. A counter that shrank belongs to a restarted proxy: its whole value is the change. Recent
 //! frames are kept as scraped; older ones are folded into minutes, so that memory follows the number of edges, not the uptime.
+//!
+//! What proxies counted before anyone looked is known in sum only. Until a window was watched whole, its missing part is filled with the
+//! average of that time ([`unwatched`]): who opens the console after sending requests sees them.
+
+mod unwatched;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::edge::{EdgeDelta, EdgeKey, Reporter};
 use super::exposition::Sample;
+use unwatched::Unwatched;
 
 /// How long frames stay at scrape resolution.
 const FINE: Duration = Duration::from_secs(10 * 60);
@@ -32,11 +38,24 @@ struct Counters {
 
 type SeriesKey = (String, Vec<(String, String)>);
 
+/// What one proxy exposes at a beat.
+#[derive(Debug)]
+pub struct Exposed {
+    /// UID of its pod.
+    pub target: String,
+    /// How long it has been counting; `None` where that is not known.
+    pub age: Option<Duration>,
+    /// Its counters.
+    pub samples: Vec<Sample>,
+}
+
 /// What happened between two instants.
 #[derive(Debug, Default)]
 pub struct Window {
-    /// Seconds actually observed; shorter than asked for when the console is younger.
+    /// Seconds it tells of; shorter than asked for when the console and the proxies are younger.
     pub seconds: f64,
+    /// How many of them went by before the console looked: averages stand for them.
+    pub unwatched_seconds: f64,
     /// All edges ever seen; those without traffic in the window have an empty change.
     pub edges: Vec<(EdgeKey, Reporter, EdgeDelta)>,
 }
@@ -48,19 +67,23 @@ pub struct History {
     counters: HashMap<String, Counters>,
     seen: BTreeMap<(EdgeKey, Reporter), Instant>,
     observed_since: Option<Instant>,
+    unwatched: Unwatched,
 }
 
 impl History {
     /// Takes in one beat: what every target exposes at `now`. Targets that vanished lose their counters.
     ///
-    /// The first beat of all only sets the base line; a target that appears later started after the console did, so its
-    /// counters are changes from zero.
-    pub fn record(&mut self, now: Instant, scraped: Vec<(String, Vec<Sample>)>) {
+    /// The first beat of all only sets the base line, and says what happened before; a target that appears later started after the console
+    /// did, so its counters are changes from zero.
+    pub fn record(&mut self, now: Instant, scraped: Vec<Exposed>) {
         let first = self.observed_since.is_none();
         let start = self.frames.back().map_or(now, |frame| frame.end);
         let mut changes = Changes::new();
         let mut counters = HashMap::with_capacity(scraped.len());
-        for (target, samples) in scraped {
+        for Exposed { target, age, samples } in scraped {
+            if first {
+                self.unwatched.add(age, &samples);
+            }
             let before = self.counters.remove(&target);
             counters.insert(target, self.advance(now, samples, before, first, &mut changes));
         }
@@ -145,8 +168,16 @@ impl History {
                 edges.entry(edge.clone()).or_default().merge(delta);
             }
         }
+        let watched = end.duration_since(start);
+        let missing = match self.observed_since {
+            // Nothing of the watched time was left out: the window reaches beyond it.
+            Some(since) if start <= since => duration.saturating_sub(watched),
+            _ => Duration::ZERO,
+        };
+        let unwatched = self.unwatched.fill(missing, &mut edges);
         Window {
-            seconds: end.duration_since(start).as_secs_f64(),
+            seconds: (watched + unwatched).as_secs_f64(),
+            unwatched_seconds: unwatched.as_secs_f64(),
             edges: edges.into_iter().map(|((key, reporter), delta)| (key, reporter, delta)).collect(),
         }
     }
@@ -190,11 +221,16 @@ mod tests {
     use super::*;
     use crate::telemetry::exposition::parse;
 
-    fn scrape(value: u32) -> Vec<(String, Vec<Sample>)> {
+    fn scrape(value: u32) -> Vec<Exposed> {
+        scrape_of_age(value, None)
+    }
+
+    fn scrape_of_age(value: u32, age: Option<u64>) -> Vec<Exposed> {
         let text = format!(
             "istio_requests_total{{reporter=\"destination\",source_workload=\"a\",destination_workload=\"b\",response_code=\"200\"}} {value}\n"
         );
-        vec![("pod".to_owned(), parse(&text, "istio_"))]
+        let age = age.map(Duration::from_secs);
+        vec![Exposed { target: "pod".to_owned(), age, samples: parse(&text, "istio_") }]
     }
 
     fn requests(history: &History, seconds: u64) -> f64 {
@@ -227,6 +263,30 @@ mod tests {
         history.record(start, scrape(100));
         history.record(start + Duration::from_secs(5), scrape(7));
         assert_eq!(requests(&history, 60), 7.0);
+    }
+
+    #[test]
+    fn what_was_counted_before_the_console_looked_is_averaged() {
+        let window = |history: &History| {
+            let window = history.window(Duration::from_secs(60));
+            (window.seconds, window.unwatched_seconds)
+        };
+        let start = Instant::now();
+        let mut young = History::default();
+        young.record(start, scrape_of_age(90, Some(30)));
+        assert_eq!(
+            (requests(&young, 60), window(&young)),
+            (90.0, (30.0, 30.0)),
+            "all of a young proxy's life"
+        );
+
+        let mut history = History::default();
+        history.record(start, scrape_of_age(1000, Some(600)));
+        assert_eq!((requests(&history, 60), window(&history)), (100.0, (60.0, 60.0)));
+        history.record(start + Duration::from_secs(15), scrape(1007));
+        assert_eq!((requests(&history, 60), window(&history)), (75.0 + 7.0, (60.0, 45.0)));
+        history.record(start + Duration::from_secs(61), scrape(1007));
+        assert_eq!((requests(&history, 60), window(&history)), (0.0, (46.0, 0.0)), "all of it was watched");
     }
 
     #[test]

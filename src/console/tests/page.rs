@@ -18,7 +18,7 @@ struct GrowingProxies(AtomicU32);
 impl Scraper for GrowingProxies {
     fn targets(&self) -> Vec<Target> {
         let (namespace, pod) = ("shop".to_owned(), "all".to_owned());
-        vec![Target { namespace, pod, uid: "1".to_owned(), address: "127.0.0.1".to_owned() }]
+        vec![Target { namespace, pod, uid: "1".to_owned(), address: "127.0.0.1".to_owned(), started: None }]
     }
 
     fn scrape<'a>(&'a self, target: &'a Target) -> Scrape<'a> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::telemetry::exposition::parse;
-use crate::telemetry::history::History;
+use crate::telemetry::history::{Exposed, History};
 
 fn line(
     reporter: &str,
@@ -26,12 +26,16 @@ fn line(
     )
 }
 
+fn exposed(text: &str) -> Vec<Exposed> {
+    vec![Exposed { target: "pod".to_owned(), age: None, samples: parse(text, "istio_") }]
+}
+
 fn window(lines: &[(String, u32)]) -> Window {
     let mut history = History::default();
     let start = Instant::now();
     history.record(start, Vec::new());
     let text: String = lines.iter().map(|(line, value)| format!("{line} {value}\n")).collect();
-    history.record(start + Duration::from_secs(10), vec![("pod".to_owned(), parse(&text, "istio_"))]);
+    history.record(start + Duration::from_secs(10), exposed(&text));
     history.window(Duration::from_secs(60))
 }
 
@@ -86,7 +90,7 @@ fn other_namespaces_are_left_out_and_idle_edges_wait_to_be_asked_for() {
     let text = format!("{} 5\n", line("destination", "web", "cart", "cart", "v1", "200", "none"));
     for beat in 0..2 {
         let now = Instant::now() + Duration::from_secs(beat);
-        history.record(now, vec![("pod".to_owned(), parse(&text, "istio_"))]);
+        history.record(now, exposed(&text));
     }
     let idle = history.window(Duration::from_secs(60));
     assert!(build(&idle, &options(&[]), 0).elements.edges.is_empty());
