@@ -6,5 +6,6 @@ pub(crate) mod connect;
 pub(crate) mod dns;
 pub(crate) mod host;
 pub(crate) mod original;
+mod originals;
 pub(crate) mod outlier;
 pub(crate) mod pool;

@@ -1,21 +1,41 @@
 //! Role-based access control, on HTTP requests and on plain connections.
 
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::proto::{self, core, matcher, rbac};
 use crate::config::{Cidr, FieldError, HeaderMatch, TextMatch, Within, compile_regex, refuse_if};
 use crate::filter::metadata::{DynamicMetadata, MetadataMatch};
 use crate::http::headers::HeaderList;
 use crate::http::info::ConnectionInfo;
-use crate::stats::{HttpCounters, Registry};
+use crate::stats::{Counter, HttpCounters, Registry};
 
 /// Compiled rules that are enforced and rules that are only counted.
 #[derive(Debug, Default)]
 pub(crate) struct Rbac {
     enforced: Option<Rules>,
     shadow: Option<Rules>,
-    /// In front of the names under which the shadow's verdict is noted; empty = it is not.
-    shadow_prefix: Box<str>,
+    /// Where the shadow's verdict is told under a prefix of its own.
+    told: Option<Told>,
+}
+
+/// Names and counters under which a filter with `shadow_rules_stat_prefix` tells the verdict of its shadow rules.
+#[derive(Debug)]
+struct Told {
+    prefix: Box<str>,
+    /// Keys of dynamic metadata.
+    result_key: Box<str>,
+    policy_key: Box<str>,
+    /// Of the first connection manager that used the filter; that is nearly always the only one.
+    counted: OnceLock<Counted>,
+}
+
+/// Counters of a shadow's verdicts in one connection manager.
+#[derive(Debug)]
+struct Counted {
+    manager: Arc<str>,
+    allowed: Arc<Counter>,
+    denied: Arc<Counter>,
 }
 
 #[derive(Debug)]
@@ -79,14 +99,21 @@ impl Rbac {
         Ok(Self {
             enforced: rules.map(Rules::compile).transpose().within("rules")?,
             shadow: shadow.map(Rules::compile).transpose().within("shadow_rules")?,
-            shadow_prefix: Box::default(),
+            told: None,
         })
     }
 
     /// Compiles an HTTP filter.
     pub(crate) fn compile_filter(from: &proto::http::rbac::v3::Rbac) -> Result<Self, FieldError> {
         let made = Self::compile(from.rules.as_ref(), from.shadow_rules.as_ref())?;
-        Ok(Self { shadow_prefix: from.shadow_rules_stat_prefix.as_str().into(), ..made })
+        let prefix = from.shadow_rules_stat_prefix.as_str();
+        let told = (!prefix.is_empty()).then(|| Told {
+            prefix: prefix.into(),
+            result_key: format!("{prefix}shadow_engine_result").into(),
+            policy_key: format!("{prefix}shadow_effective_policy_id").into(),
+            counted: OnceLock::new(),
+        });
+        Ok(Self { told, ..made })
     }
 
     /// Counts what the shadow rules say: under the filter's own prefix if it has one, as Envoy does, else among the manager's.
@@ -94,35 +121,27 @@ impl Rbac {
         &self,
         verdict: &Verdict,
         registry: &Registry,
-        manager: &str,
+        manager: &Arc<str>,
         counters: &HttpCounters,
     ) {
-        let (said, counter) = match verdict {
-            Verdict::Allowed => ("allowed", &counters.rbac_shadow_allowed),
-            Verdict::Denied { .. } => ("denied", &counters.rbac_shadow_denied),
-        };
-        if self.shadow_prefix.is_empty() {
-            return counter.add(1);
+        let allowed = *verdict == Verdict::Allowed;
+        match &self.told {
+            Some(told) => told.count(allowed, registry, manager),
+            None if allowed => counters.rbac_shadow_allowed.add(1),
+            None => counters.rbac_shadow_denied.add(1),
         }
-        let (manager, prefix) = (manager.trim_end_matches(';'), self.shadow_prefix.trim_end_matches('.'));
-        registry.counter(&format!("http.{manager}.rbac.{prefix}.shadow_{said}")).add(1);
     }
 
     /// Notes what the shadow rules say, for filters that go by it.
     pub(crate) fn note_shadow(&self, verdict: &Verdict, metadata: &mut Option<Box<DynamicMetadata>>) {
-        if self.shadow_prefix.is_empty() {
-            return;
-        }
+        let Some(told) = &self.told else { return };
         let metadata = metadata.get_or_insert_default();
-        let mut note = |key: &str, value: &str| {
-            let key = format!("{}{key}", self.shadow_prefix);
-            metadata.set("envoy.filters.http.rbac", &key, value.into());
-        };
+        let mut note = |key: &str, value: &str| metadata.set("envoy.filters.http.rbac", key, value.into());
         match verdict {
-            Verdict::Allowed => note("shadow_engine_result", "allowed"),
+            Verdict::Allowed => note(&told.result_key, "allowed"),
             Verdict::Denied { policy } => {
-                note("shadow_engine_result", "denied");
-                note("shadow_effective_policy_id", policy);
+                note(&told.result_key, "denied");
+                note(&told.policy_key, policy);
             }
         }
     }
@@ -135,6 +154,27 @@ impl Rbac {
     /// What the shadow rules would have said; `None` without shadow rules.
     pub(crate) fn shadow(&self, subject: &Subject<'_>) -> Option<Verdict> {
         self.shadow.as_ref().map(|rules| rules.judge(subject, "shadow"))
+    }
+}
+
+impl Told {
+    /// Counters are looked up once for each manager, not for each request; a second manager's are looked up each time.
+    fn count(&self, allowed: bool, registry: &Registry, manager: &Arc<str>) {
+        let known = self.counted.get_or_init(|| self.counters(registry, manager));
+        let other;
+        let counted = if known.manager == *manager {
+            known
+        } else {
+            other = self.counters(registry, manager);
+            &other
+        };
+        if allowed { &counted.allowed } else { &counted.denied }.add(1);
+    }
+
+    fn counters(&self, registry: &Registry, manager: &Arc<str>) -> Counted {
+        let (front, prefix) = (manager.trim_end_matches(';'), self.prefix.trim_end_matches('.'));
+        let named = |said: &str| registry.counter(&format!("http.{front}.rbac.{prefix}.shadow_{said}"));
+        Counted { manager: manager.clone(), allowed: named("allowed"), denied: named("denied") }
     }
 }
 
@@ -345,4 +385,37 @@ impl Condition {
 fn path_only(path: &[u8]) -> &[u8] {
     let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
     &path[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::SampleValue;
+
+    #[test]
+    fn shadow_verdicts_count_by_manager_under_the_filters_prefix() {
+        let filter = proto::http::rbac::v3::Rbac {
+            shadow_rules: Some(rbac::Rbac::default()),
+            shadow_rules_stat_prefix: "istio_dry_run_allow_".to_owned(),
+            ..Default::default()
+        };
+        let (rbac, registry) = (Rbac::compile_filter(&filter).unwrap(), Registry::default());
+        let (one, other): (Arc<str>, Arc<str>) = ("inbound_0.0.0.0_80;".into(), "other".into());
+        let counters = HttpCounters::default();
+        let denied = Verdict::Denied { policy: "none".to_owned() };
+        for (verdict, manager) in
+            [(&denied, &one), (&denied, &one), (&Verdict::Allowed, &other), (&denied, &other)]
+        {
+            rbac.count_shadow(verdict, &registry, manager, &counters);
+        }
+        let counted = |name: &str| {
+            let name = format!("http.{name}");
+            registry.samples().into_iter().find(|sample| sample.name == name).map(|sample| sample.value)
+        };
+        let of_one = "inbound_0.0.0.0_80.rbac.istio_dry_run_allow_.shadow_denied";
+        assert_eq!(counted(of_one), Some(SampleValue::Counter(2)));
+        assert_eq!(counted("other.rbac.istio_dry_run_allow_.shadow_allowed"), Some(SampleValue::Counter(1)));
+        assert_eq!(counted("other.rbac.istio_dry_run_allow_.shadow_denied"), Some(SampleValue::Counter(1)));
+        assert_eq!(counters.rbac_shadow_denied.get(), 0, "counted twice");
+    }
 }

@@ -174,6 +174,15 @@ impl Registry {
         lock(&self.health).entry((cluster.clone(), address)).or_default().clone()
     }
 
+    /// Forgets endpoints that no worker has any more, and clusters that are gone: addresses come and go for as long as the process runs.
+    pub(crate) fn forget_unused(&self) {
+        lock(&self.hosts).retain(|_, counters| Arc::strong_count(counters) > 1);
+        lock(&self.health).retain(|_, health| Arc::strong_count(health) > 1);
+        let mut clusters = lock(&self.clusters);
+        clusters.retain(|_, counters| Arc::strong_count(counters) > 1);
+        lock(&self.limits).retain(|name, _| clusters.contains_key(name));
+    }
+
     pub(crate) fn http(&self, prefix: &str) -> Arc<HttpCounters> {
         lock(&self.http).entry(prefix.to_owned()).or_default().clone()
     }

@@ -80,6 +80,25 @@ struct SharedH2 {
     local: Option<SocketAddr>,
     /// Held by every request that is on it.
     streams: Rc<()>,
+    /// Since when a sweep found no request on it, and how many it had carried then.
+    quiet: Option<(Instant, u32)>,
+}
+
+impl SharedH2 {
+    /// Whether it carried nothing for longer than `limit`; as exact as sweeps are frequent.
+    fn is_over(&mut self, limit: Duration) -> bool {
+        if Rc::strong_count(&self.streams) > 1 {
+            self.quiet = None;
+            return false;
+        }
+        match self.quiet {
+            Some((since, requests)) if requests == self.requests => since.elapsed() >= limit,
+            _ => {
+                self.quiet = Some((Instant::now(), self.requests));
+                false
+            }
+        }
+    }
 }
 
 /// A request's place on an HTTP/2 connection.
@@ -320,7 +339,7 @@ impl Host {
         self.gate.wake();
     }
 
-    /// Closes idle connections that are over `limit` or that their peer closed.
+    /// Closes idle connections that are over `limit` (the shared one of HTTP/2, too) or that their peer closed.
     pub(super) fn sweep(&self, limit: Option<Duration>) {
         let keep = |each: &Idle| {
             limit.is_none_or(|limit| each.since.elapsed() < limit) && !each.lease.wire.has_news()
@@ -328,6 +347,13 @@ impl Host {
         let (kept, closed): (Vec<_>, Vec<_>) = self.idle.take().into_iter().partition(keep);
         *self.idle.borrow_mut() = kept;
         drop(closed);
+        let over = limit.and_then(|limit| self.h2.borrow_mut().take_if(|shared| shared.is_over(limit)));
+        drop(over);
+    }
+
+    /// When a connection was last put back; `None` = none is idle.
+    pub(super) fn last_put_back(&self) -> Option<Instant> {
+        self.idle.borrow().iter().map(|each| each.since).max()
     }
 
     /// The shared HTTP/2 connection, if it is alive and has not carried `most` requests (0 = any number).
@@ -354,6 +380,7 @@ impl Host {
             requests: 1,
             local: place.local,
             streams: place.stream.clone(),
+            quiet: None,
         });
     }
 }

@@ -12,6 +12,7 @@ use crate::stats::{ClusterCounters, Registry};
 use super::balance::{self, Level, Wish};
 use super::host::Host;
 use super::original::Original;
+use super::originals::Originals;
 
 /// All clusters of a worker.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ pub(crate) struct Pool {
     assignment: Option<Arc<Assignment>>,
     hosts: Vec<Rc<Host>>,
     levels: Vec<Level>,
-    originals: RefCell<HashMap<Original, Rc<Host>, ahash::RandomState>>,
+    pub(super) originals: Originals,
     turn: Cell<u64>,
 }
 
@@ -66,10 +67,8 @@ impl Pools {
         pools.retain(|name, _| snapshot.clusters.contains_key(&**name));
         for Known { pool, .. } in pools.values() {
             let limit = pool.cluster.idle_timeout;
-            for host in pool.hosts.iter().chain(pool.originals.borrow().values()) {
-                host.sweep(limit);
-            }
-            pool.originals.borrow_mut().retain(|_, host| !host.is_unused());
+            pool.hosts.iter().for_each(|host| host.sweep(limit));
+            pool.originals.sweep(limit);
         }
     }
 }
@@ -97,11 +96,11 @@ impl Pool {
             })
             .collect();
         let levels = balance::levels(&cluster, &hosts);
-        let originals = old.map(|old| old.originals.borrow().clone()).unwrap_or_default();
+        let originals = old.map(|old| old.originals.clone()).unwrap_or_default();
         let counters = registry.cluster(&cluster.stat_name);
         registry.set_limits(&cluster.stat_name, cluster.thresholds);
         let turn = Cell::new(old.map_or(0, |old| old.turn.get()));
-        Self { assignment, hosts, levels, originals: originals.into(), turn, counters, cluster }
+        Self { assignment, hosts, levels, originals, turn, counters, cluster }
     }
 
     fn is_of(&self, cluster: &Arc<Cluster>, assignment: Option<&Arc<Assignment>>) -> bool {
@@ -140,8 +139,7 @@ impl Pool {
         if let Some(port) = self.cluster.port_override {
             original.address.set_port(port);
         }
-        let mut originals = self.originals.borrow_mut();
-        let host = originals.entry(original).or_insert_with(|| {
+        self.originals.get(original, || {
             let endpoint = Endpoint {
                 address: original.address,
                 weight: 1,
@@ -153,8 +151,7 @@ impl Pool {
                 transport_labels: Default::default(),
                 workload: None,
             };
-            Rc::new(Host::for_caller(&self.cluster, Arc::new(endpoint), registry, original.caller))
-        });
-        host.clone()
+            Host::for_caller(&self.cluster, Arc::new(endpoint), registry, original.caller)
+        })
     }
 }

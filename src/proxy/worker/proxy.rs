@@ -198,7 +198,12 @@ fn run_worker(index: usize, make: impl FnOnce() -> std::rc::Rc<Worker>, ready: &
                     }
                 }
                 _ = stopping.changed() => break,
-                _ = sweep.tick() => worker.refresh(),
+                _ = sweep.tick() => {
+                    worker.refresh();
+                    if index == 0 {
+                        worker.registry.forget_unused();
+                    }
+                }
             }
         }
     });
