@@ -3,6 +3,7 @@
 //! Watches only say which object to look at; every reconciliation reads the truth from the store, which is in memory and consistent,
 //! so there are no caches to be stale and no expectations to keep. A key that fails is tried again with growing pauses.
 
+mod autoscaler;
 mod context;
 mod cron_job;
 mod daemon_set;
@@ -19,6 +20,7 @@ mod queue;
 mod replica_set;
 mod stateful_set;
 pub(crate) mod storage;
+mod taint_eviction;
 mod token_secret;
 mod watches;
 
@@ -89,6 +91,8 @@ async fn reconcile(context: &Context, key: &Key) -> Reconciled {
         Key::Limits(namespace) => limits::reconcile(context, namespace).await,
         Key::Volume(name) => storage::volume(context, name).await,
         Key::CronJob(namespace, name) => cron_job::reconcile(context, namespace, name).await,
+        Key::Autoscaler(namespace, name) => autoscaler::reconcile(context, namespace, name).await,
+        Key::Tainted(namespace, name) => taint_eviction::reconcile(context, namespace, name).await,
         Key::TokenSecret(namespace, name) => token_secret::reconcile(context, namespace, name).await,
         Key::Service(namespace, name) => endpoint_slice::reconcile(context, namespace, name).await,
         Key::OwnerGone { namespace, uid } => garbage::owner_gone(context, namespace, uid).await,

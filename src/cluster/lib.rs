@@ -14,3 +14,4 @@ mod node;
 pub mod pod_runtime;
 pub mod run;
 pub mod samples;
+mod tolerations;

@@ -115,6 +115,9 @@ impl Taken {
         // A headless service without a selector belongs to whoever writes its endpoints, of either family.
         let selects = spec["selector"].as_object().is_some_and(|selector| !selector.is_empty());
         let open = address == "None" && !selects;
+        if !open {
+            one_family(spec)?;
+        }
         spec["clusterIP"] = json!(address);
         spec["clusterIPs"] = json!([address]);
         if spec["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
@@ -207,6 +210,23 @@ impl Taken {
         let candidates = (0..span).map(|step| PORTS.start() + ((start + step) % span) as u16);
         candidates.into_iter().find(|number| !self.ports.contains_key(&(*number, protocol.to_owned())))
     }
+}
+
+/// Refuses what only a cluster with two address families has, in the words of a Kubernetes with one. `PreferDualStack` is content with one.
+fn one_family(spec: &Value) -> Result<(), Cause> {
+    let families = spec["ipFamilies"].as_array().into_iter().flatten();
+    if let Some((at, family)) = families.enumerate().find(|(_, family)| *family != "IPv4") {
+        return Err(Cause::invalid(
+            format!("spec.ipFamilies[{at}]"),
+            family,
+            "not configured on this cluster",
+        ));
+    }
+    if spec["ipFamilyPolicy"] == "RequireDualStack" {
+        let detail = "this cluster is not configured for dual-stack services";
+        return Err(Cause::invalid("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], detail));
+    }
+    Ok(())
 }
 
 fn internal(field: &str, detail: &str) -> Cause {

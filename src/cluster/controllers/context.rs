@@ -14,12 +14,19 @@ pub(super) struct Context {
     pub(super) events: EventRecorder,
     /// Folder of the PersistentVolumes that are made on demand.
     pub(super) volumes: PathBuf,
+    pub(super) tainted_since: super::taint_eviction::Since,
 }
 
 impl Context {
     pub(super) fn new(api: ApiClient, ca_certificate: String, volumes: PathBuf) -> Self {
         let api = api.acting_as("system:kube-controller-manager");
-        Self { events: EventRecorder::new(api.clone()), api, ca_certificate, volumes }
+        Self {
+            events: EventRecorder::new(api.clone()),
+            api,
+            ca_certificate,
+            volumes,
+            tainted_since: Default::default(),
+        }
     }
 
     /// An object; `None` where it does not exist.

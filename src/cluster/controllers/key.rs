@@ -14,6 +14,9 @@ pub(super) enum Key {
     DaemonSet(String, String),
     Job(String, String),
     CronJob(String, String),
+    Autoscaler(String, String),
+    /// A pod, for the taints of its node.
+    Tainted(String, String),
     /// A PersistentVolumeClaim.
     Claim(String, String),
     /// The quotas and disruption budgets of a namespace.
@@ -57,6 +60,12 @@ impl fmt::Display for Key {
             Self::Volume(name) => write!(formatter, "persistentvolume {name}"),
             Self::CronJob(namespace, name) => write!(formatter, "cronjob {namespace}/{name}"),
             Self::TokenSecret(namespace, name) => write!(formatter, "token in secret {namespace}/{name}"),
+            Self::Autoscaler(namespace, name) => {
+                write!(formatter, "horizontalpodautoscaler {namespace}/{name}")
+            }
+            Self::Tainted(namespace, name) => {
+                write!(formatter, "taints of the node of pod {namespace}/{name}")
+            }
             Self::Service(namespace, name) => write!(formatter, "endpoints of service {namespace}/{name}"),
             Self::OwnerGone { namespace, uid } => write!(formatter, "dependents of {uid} in {namespace:?}"),
             Self::Dependent { resource, namespace, name } => {

@@ -126,6 +126,8 @@ async fn changed(
     }
     storage_keys(context, queue, resource, object).await?;
     super::token_secret::keys(context, queue, resource, object).await?;
+    super::autoscaler::keys(context, queue, resource, object).await?;
+    super::taint_eviction::keys(context, queue, resource, object, gone).await?;
     if resource.kind == "Node" {
         for set in context.list(&ResourceRef::DAEMON_SETS, "").await? {
             own_key(
@@ -201,6 +203,7 @@ fn own_key(queue: &Queue, resource: &ResourceRef, namespace: &str, name: &str) {
         "PersistentVolume" => queue.add(Key::Volume(name)),
         "CronJob" => queue.add(Key::CronJob(space, name)),
         "Service" => queue.add(Key::Service(space, name)),
+        "HorizontalPodAutoscaler" => queue.add(Key::Autoscaler(space, name)),
         _ => {}
     }
 }

@@ -7,6 +7,7 @@ mod claim;
 mod content;
 mod error;
 mod host_path;
+mod nested;
 mod token;
 mod write;
 
@@ -138,6 +139,7 @@ impl PodVolumes {
         let path = self.source(volume);
         let group = spec.security_context.fs_group.filter(|_| !self.rootless);
         write::directory(&path, &files, group).map_err(VolumeError::file("write", &path))?;
+        nested::make(&path, &volume.name, spec).map_err(VolumeError::file("make mount points in", &path))?;
         self.written.insert(volume.name.clone(), files);
         Ok(())
     }

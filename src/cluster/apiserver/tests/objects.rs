@@ -190,3 +190,32 @@ async fn bodies_that_are_too_long_or_too_deep_are_answered_and_cost_little() {
     assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
     server.running.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_of_two_families_are_refused_and_those_that_only_prefer_them_have_one() {
+    let server = TestServer::start().await;
+    let create = async |spec: Value| {
+        let mut spec = spec;
+        spec["ports"] = json!([{"port": 80}]);
+        let service = json!({"metadata": {"generateName": "s-"}, "spec": spec});
+        server.running.client.create(&ResourceRef::SERVICES, "default", service).await
+    };
+    let selector = json!({"app": "a"});
+    let refused =
+        create(json!({"selector": selector, "ipFamilyPolicy": "RequireDualStack"})).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\""), "{said}");
+    assert!(said.contains("this cluster is not configured for dual-stack services"), "{said}");
+    let refused = create(json!({"selector": selector, "ipFamilies": ["IPv6"]})).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(
+        said.contains("spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster"),
+        "{said}"
+    );
+    let single = create(json!({"selector": selector, "ipFamilyPolicy": "PreferDualStack"})).await.unwrap();
+    assert_eq!(single["spec"]["ipFamilies"], json!(["IPv4"]));
+    assert_eq!(single["spec"]["clusterIPs"].as_array().map(Vec::len), Some(1));
+    // Whoever writes the endpoints of a headless service without a selector decides.
+    create(json!({"clusterIP": "None", "ipFamilyPolicy": "RequireDualStack"})).await.unwrap();
+    server.running.shutdown().await;
+}

@@ -170,3 +170,61 @@ async fn a_token_secret_is_filled_lets_its_holder_in_and_goes_with_its_account()
     assert_eq!(cluster.api().user_of(&token), None);
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_autoscaler_keeps_replicas_within_bounds_and_says_that_nothing_is_measured() {
+    let cluster = Cluster::start().await;
+    let template =
+        json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let deployment = json!({"metadata": {"name": "web"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "template": template}});
+    create(&cluster, &ResourceRef::DEPLOYMENTS, deployment).await;
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let autoscaler = json!({"metadata": {"name": "web"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 3}});
+    create(&cluster, &ResourceRef::HORIZONTAL_POD_AUTOSCALERS, autoscaler).await;
+    let replicas = |wanted: i64| move |all: &[Value]| all.iter().all(|one| one["spec"]["replicas"] == wanted);
+    cluster.until(ResourceRef::DEPLOYMENTS, NAMESPACE, "the least is there", replicas(2)).await;
+    let patch = json!({"spec": {"replicas": 7}});
+    cluster.api().merge_patch(&ResourceRef::DEPLOYMENTS, NAMESPACE, "web", "", patch).await.unwrap();
+    cluster.until(ResourceRef::DEPLOYMENTS, NAMESPACE, "no more than the most", replicas(3)).await;
+    let told = |all: &[Value]| {
+        let conditions = all[0]["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions
+            .iter()
+            .any(|one| one["type"] == "ScalingActive" && one["reason"] == "FailedGetResourceMetric")
+    };
+    let kind = ResourceRef::HORIZONTAL_POD_AUTOSCALERS;
+    cluster.until(kind, NAMESPACE, "the status says why it does no more", told).await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taint_without_execution_drives_out_the_pods_that_do_not_tolerate_it() {
+    let cluster = Cluster::start().await;
+    let account = |accounts: &[Value]| !accounts.is_empty();
+    cluster.until(ResourceRef::SERVICE_ACCOUNTS, NAMESPACE, "pods may be made", account).await;
+    let node = json!({"metadata": {"name": "here"}, "spec": {}});
+    cluster.api().create(&ResourceRef::NODES, "", node).await.unwrap();
+    let bound = |name: &str, tolerations: Value| {
+        let mut pod = pod(name, &json!({}));
+        (pod["spec"]["nodeName"], pod["spec"]["tolerations"]) = (json!("here"), tolerations);
+        pod
+    };
+    let exists = json!({"key": "maintenance", "operator": "Exists"});
+    create(&cluster, &ResourceRef::PODS, bound("stays", json!([exists]))).await;
+    let mut brief = exists.clone();
+    (brief["effect"], brief["tolerationSeconds"]) = (json!("NoExecute"), json!(1));
+    create(&cluster, &ResourceRef::PODS, bound("goes-soon", json!([brief]))).await;
+    create(&cluster, &ResourceRef::PODS, bound("goes", json!([]))).await;
+    let taint = json!({"spec": {"taints": [{"key": "maintenance", "effect": "NoExecute"}]}});
+    cluster.api().merge_patch(&ResourceRef::NODES, "", "here", "", taint).await.unwrap();
+    let left = |pods: &[Value]| {
+        let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        staying.map(|pod| pod["metadata"]["name"].clone()).eq([json!("stays")])
+    };
+    cluster.until(ResourceRef::PODS, NAMESPACE, "only the tolerant pod stays", left).await;
+    let told = |events: &[Value]| events.iter().any(|event| event["reason"] == "TaintManagerEviction");
+    cluster.until(ResourceRef::EVENTS, NAMESPACE, "the eviction is told", told).await;
+    cluster.end().await;
+}

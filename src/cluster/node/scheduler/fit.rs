@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::tolerations;
+
 /// Why the pod may not run there, in the scheduler's words.
 pub(super) fn refusal(pod: &Value, node: &Value) -> Option<String> {
     let spec = &pod["spec"];
@@ -23,14 +25,7 @@ pub(super) fn refusal(pod: &Value, node: &Value) -> Option<String> {
 }
 
 fn tolerated(spec: &Value, taint: &Value) -> bool {
-    let empty = |value: &Value| value.as_str().unwrap_or("").is_empty();
-    spec["tolerations"].as_array().into_iter().flatten().any(|toleration| {
-        let effect = empty(&toleration["effect"]) || toleration["effect"] == taint["effect"];
-        let exists = toleration["operator"] == "Exists";
-        let key = (empty(&toleration["key"]) && exists) || toleration["key"] == taint["key"];
-        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-        effect && key && (exists || text(&toleration["value"]) == text(&taint["value"]))
-    })
+    tolerations::of_taint(spec, taint).next().is_some()
 }
 
 fn selected(spec: &Value, node: &Value) -> bool {

@@ -47,7 +47,9 @@ fn link_names(path: &Path, files: &Files) -> io::Result<()> {
     let wanted: std::collections::BTreeSet<String> = files.keys().map(|name| first(name)).collect();
     for entry in fs::read_dir(path)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with("..") && !wanted.contains(&name) {
+        // Directories are mount points.
+        let is_link = entry.file_type()?.is_symlink();
+        if is_link && !name.starts_with("..") && !wanted.contains(&name) {
             fs::remove_file(entry.path())?;
         }
     }
