@@ -19,7 +19,6 @@ use sagene_base::{
     readiness::{Readiness, ReadinessGate},
     task::Supervisor,
 };
-use sagene_identity::authority::CertificateAuthority;
 use sagene_model::Kind;
 use sagene_store::{
     Feed, Store,
@@ -43,13 +42,14 @@ use crate::{
     options::ControlPlaneOptions,
     security::{
         authentication::Authenticator,
+        authorities::Authorities,
         authority::{self, LoadError},
         certificate_service::{self, CertificateService},
         tls::{ServerTls, TlsError},
     },
     serve::{Server, TlsSource},
     webhook::{Webhooks, router as webhook_router},
-    writers,
+    writers::{self, leader::Duty},
 };
 
 /// Why the control plane cannot run.
@@ -102,6 +102,8 @@ pub struct ControlPlane {
     discovery: Arc<Discovery>,
     feed: Feed,
     synced: Synced,
+    /// Whether the authority is not our own.
+    plugged_in: bool,
     tls: Arc<ServerTls>,
     readiness: Readiness,
     gate: ReadinessGate,
@@ -143,10 +145,11 @@ impl ControlPlane {
         let readiness = Readiness::new();
         let gate = readiness.register("configuration");
         let trust_domain = trust_domain(&client, &options).await?;
-        let authority = authority::load(&client, &options, &trust_domain).await?;
-        let tls = Arc::new(ServerTls::new(authority.clone(), &options, &trust_domain)?);
-        let discovery = discovery(&options, &client, store, authority, trust_domain)?;
-        Ok(Self { options, client, discovery, feed, synced, tls, readiness, gate, listeners })
+        let (succession, plugged_in) = authority::load(&client, &options, &trust_domain).await?;
+        let authorities = Arc::new(Authorities::new(succession, options.clone()));
+        let tls = Arc::new(ServerTls::new(authorities.clone(), &options, &trust_domain)?);
+        let discovery = discovery(&options, &client, store, authorities, trust_domain)?;
+        Ok(Self { options, client, discovery, feed, synced, plugged_in, tls, readiness, gate, listeners })
     }
 
     /// Where it listens.
@@ -180,7 +183,7 @@ impl ControlPlane {
     fn spawn(self, supervisor: &Supervisor, drain: drain::DrainWatch) {
         let (discovery, tls, client) = (self.discovery, self.tls, self.client);
         let store = discovery.store.clone();
-        let authority = discovery.authority.clone();
+        let authorities = discovery.authorities.clone();
         let monitor = Arc::new(Monitor { discovery: discovery.clone(), readiness: self.readiness });
         let grpc = grpc_router(&discovery);
         let webhooks = Arc::new(Webhooks {
@@ -215,13 +218,12 @@ impl ControlPlane {
         supervisor.spawn("serving certificate", endless(tls.renew()));
         let issuers = key_sets::refresh::run(key_refresh(&discovery), store.subscribe());
         supervisor.spawn("keys of token issuers", endless(issuers));
-        let roots = writers::root_certificates(client.clone(), store.clone(), authority.clone());
-        supervisor.spawn("root certificates", endless(roots));
+        let following = authorities.follow(store, self.synced.clone(), self.plugged_in);
+        supervisor.spawn("certificate authorities", endless(following));
+        supervisor.spawn("trust bundles", endless(push::trust_bundles(discovery.clone())));
         spawn_writers(supervisor, &client, &self.options, &discovery, drain);
         let pusher = first_push(discovery, self.synced, self.feed, self.gate);
         supervisor.spawn("push", endless(pusher));
-        let bundles = writers::webhook_bundles(client, self.options, authority, store);
-        supervisor.spawn("webhook configurations", endless(bundles));
     }
 }
 
@@ -248,8 +250,23 @@ fn spawn_writers(
     discovery: &Arc<Discovery>,
     drain: drain::DrainWatch,
 ) {
-    let (leadership, election) = writers::leader::election(client.clone(), options, drain);
+    let (store, authorities) = (&discovery.store, &discovery.authorities);
+    let elect = |duty| writers::leader::election(client.clone(), options, duty, drain.clone());
+    let (leadership, election) = elect(Duty::Namespaces);
+    supervisor.spawn("election for namespaces", endless(election));
+    let roots =
+        writers::root_certificates::keep(client.clone(), store.clone(), authorities.clone(), leadership);
+    supervisor.spawn("root certificates", endless(roots));
+    let (leadership, election) = elect(Duty::Revision);
     supervisor.spawn("election", endless(election));
+    let bundles = writers::webhook_bundles::keep(
+        client.clone(),
+        options.clone(),
+        authorities.clone(),
+        store.clone(),
+        leadership.clone(),
+    );
+    supervisor.spawn("webhook configurations", endless(bundles));
     let statuses = writers::statuses::write(
         client.clone(),
         discovery.clone(),
@@ -299,7 +316,7 @@ async fn endless(task: impl Future<Output = ()>) -> io::Result<()> {
 fn grpc_router(discovery: &Arc<Discovery>) -> Router {
     let service = DiscoveryService::new(discovery.clone(), discovery.connections.clone(), Limits::default());
     let certificates = CertificateService {
-        authority: discovery.authority.clone(),
+        authorities: discovery.authorities.clone(),
         authenticator: discovery.authenticator.clone(),
         metrics: discovery.metrics.clone(),
     };
@@ -313,7 +330,7 @@ fn discovery(
     options: &Arc<ControlPlaneOptions>,
     client: &Client,
     store: Store,
-    authority: Arc<CertificateAuthority>,
+    authorities: Arc<Authorities>,
     trust_domain: String,
 ) -> Result<Arc<Discovery>, ControlPlaneError> {
     let snapshot = store.snapshot();
@@ -335,7 +352,7 @@ fn discovery(
         mesh_config: ArcSwap::from_pointee(mesh),
         connections: Connections::default(),
         authenticator: Arc::new(authenticator),
-        authority,
+        authorities,
         metrics: Arc::new(Metrics::new(&options.version)),
         identifier: identifier.to_string(),
         synced: AtomicBool::new(false),

@@ -10,14 +10,17 @@ use std::{
 
 use arc_swap::ArcSwap;
 use sagene_api::istio::mesh_config::MeshConfig;
-use sagene_identity::authority::CertificateAuthority;
 use sagene_model::Identity;
 use sagene_store::Store;
 use sagene_xds::server::Connections;
 
 use crate::{
-    generate::Proxy, index::Index, key_sets::KeySets, metrics::Metrics, options::ControlPlaneOptions,
-    security::authentication::Authenticator,
+    generate::Proxy,
+    index::Index,
+    key_sets::KeySets,
+    metrics::Metrics,
+    options::ControlPlaneOptions,
+    security::{authentication::Authenticator, authorities::Authorities},
 };
 
 mod handler;
@@ -43,7 +46,7 @@ pub(crate) struct Discovery {
     pub(crate) mesh_config: ArcSwap<MeshConfig>,
     pub(crate) connections: Connections<Peer>,
     pub(crate) authenticator: Arc<Authenticator>,
-    pub(crate) authority: Arc<CertificateAuthority>,
+    pub(crate) authorities: Arc<Authorities>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) identifier: String,
     pub(crate) synced: AtomicBool,

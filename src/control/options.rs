@@ -36,6 +36,8 @@ pub struct ControlPlaneOptions {
     pub lifetimes: Lifetimes,
     /// Life of a self-signed root (`CITADEL_SELF_SIGNED_CA_CERT_TTL`). Default 10 years.
     pub root_lifetime: Duration,
+    /// How long the roots of another authority are trusted before it signs. Default 10 s.
+    pub announcement: Duration,
     /// Audiences of accepted service-account tokens (`TOKEN_AUDIENCES`). Default `istio-ca`.
     pub token_audiences: Vec<String>,
     /// Whether debug views over the network need an identity (`ENABLE_DEBUG_ENDPOINT_AUTH`). Default true.
@@ -94,6 +96,7 @@ impl Default for ControlPlaneOptions {
             jwks_refresh: Duration::from_secs(20),
             lifetimes: Lifetimes::default(),
             root_lifetime: sagene_identity::authority::ROOT_TTL,
+            announcement: Duration::from_secs(10),
             token_audiences: vec!["istio-ca".to_owned()],
             debug_endpoint_auth: true,
             debug_namespaces: Vec::new(),

@@ -12,7 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -48,11 +48,16 @@ pub enum AuthorityError {
     #[error("the signing certificate is not one of an authority (basic constraints CA:TRUE)")]
     NotAnAuthority,
     /// The key cannot be read.
-    #[error("the authority's key cannot be read; use PKCS#8 in PEM")]
+    #[error("the authority's key cannot be read; use an RSA or EC key in PEM, without a password")]
     Key(#[source] rcgen::Error),
     /// The key belongs to another certificate.
     #[error("the authority's key does not belong to its certificate")]
     KeyMismatch,
+    /// Peers would refuse what it signs.
+    #[error(
+        "peers that trust root-cert.pem do not accept what the authority signs; ca-cert.pem must come from it, by way of cert-chain.pem"
+    )]
+    NotUnderRoot(#[source] rustls::Error),
     /// The signing certificate has ended.
     #[error("the authority's certificate has expired; renew it before certificates can be issued")]
     Expired,
@@ -125,7 +130,7 @@ pub fn self_signed(organization: &str, lifetime: Duration) -> Result<AuthorityMa
 impl CertificateAuthority {
     /// Checks the material and makes an authority of it.
     pub fn new(material: AuthorityMaterial, lifetimes: Lifetimes) -> Result<Self, AuthorityError> {
-        let key = KeyPair::from_pem(&material.key).map_err(AuthorityError::Key)?;
+        let key = signing_key(&material.key).map_err(AuthorityError::Key)?;
         let signing = Facts::read(&material.certificate, &key, "ca-cert.pem")?;
         if !signing.is_authority {
             return Err(AuthorityError::NotAnAuthority);
@@ -134,9 +139,30 @@ impl CertificateAuthority {
             return Err(AuthorityError::KeyMismatch);
         }
         let root = Facts::read(&material.root, &key, "root-cert.pem")?;
-        let issuer = Issuer::from_ca_cert_pem(&material.certificate, key)
+        let issuer = Issuer::from_ca_cert_der(&der(&material.certificate, "ca-cert.pem")?, key)
             .map_err(|_| AuthorityError::Certificate("ca-cert.pem"))?;
-        Ok(Self { issuer, material, not_after: signing.not_after, root_not_after: root.not_after, lifetimes })
+        let (not_after, root_not_after) = (signing.not_after, root.not_after);
+        let made = Self { issuer, material, not_after, root_not_after, lifetimes };
+        match trial::accepted(&made, made.root()) {
+            // One that has ended is told of when it is asked to sign.
+            Ok(()) | Err(AuthorityError::Expired) => Ok(made),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether it was made of this material.
+    pub fn is_of(&self, material: &AuthorityMaterial) -> bool {
+        self.material == *material
+    }
+
+    /// Whether both were made of the same material.
+    pub fn has_same_material(&self, other: &Self) -> bool {
+        self.is_of(&other.material)
+    }
+
+    /// Whether peers that trust `roots` (PEM) accept what it signs.
+    pub fn is_trusted_by(&self, roots: &str) -> bool {
+        trial::accepted(self, roots).is_ok()
     }
 
     /// Root certificates in PEM: what everyone in the mesh trusts.
@@ -154,8 +180,8 @@ impl CertificateAuthority {
         self.not_after.into()
     }
 
-    /// Signs a request for the caller's `identities` (SPIFFE URIs). Leaf first, then each intermediate, the root last; every entry
-    /// ends in a newline.
+    /// Signs a request for the caller's `identities` (SPIFFE URIs). Leaf first, then the chain as it was plugged in; every entry ends in a
+    /// newline.
     pub fn sign(
         &self,
         csr: &str,
@@ -167,13 +193,20 @@ impl CertificateAuthority {
         let parameters = self.leaf(names, lifetime)?;
         let leaf = parameters.signed_by(&request.public_key, &self.issuer).map_err(AuthorityError::Sign)?;
         let mut chain = vec![leaf.pem()];
-        chain.extend(split_pem(&self.material.chain));
-        if self.material.chain.is_empty() && self.material.certificate.trim() != self.material.root.trim() {
-            chain.push(with_newline(&self.material.certificate));
-        }
-        chain.retain(|entry| entry.trim() != self.material.root.trim());
-        chain.push(with_newline(&self.material.root));
+        chain.extend(self.chain());
         Ok(chain)
+    }
+
+    /// What is served beside a leaf: `cert-chain.pem` as it is, the root included where it stands there, and the signing certificate even where
+    /// it does not; nothing for a self-signed root.
+    fn chain(&self) -> Vec<String> {
+        let mut chain = split_pem(&self.material.chain);
+        let roots = split_pem(&self.material.root);
+        let signer = split_pem(&self.material.certificate).into_iter().next();
+        if let Some(signer) = signer.filter(|signer| !roots.contains(signer) && !chain.contains(signer)) {
+            chain.insert(0, signer);
+        }
+        chain
     }
 
     /// A certificate for a server of the control plane, for DNS names and a SPIFFE identity.
@@ -192,11 +225,7 @@ impl CertificateAuthority {
         let parameters = self.leaf(names, Some(lifetime.min(self.lifetimes.max)))?;
         let leaf = parameters.signed_by(&key, &self.issuer).map_err(AuthorityError::Sign)?;
         let mut chain = leaf.pem();
-        if self.material.chain.trim().is_empty() {
-            chain.push_str(&with_newline(&self.material.certificate));
-        } else {
-            chain.push_str(&with_newline(&self.material.chain));
-        }
+        chain.extend(self.chain());
         Ok(ServerCertificate { chain, key: key.serialize_pem(), not_after: parameters.not_after.into() })
     }
 
@@ -238,9 +267,9 @@ struct Facts {
 
 impl Facts {
     fn read(pem: &str, key: &KeyPair, name: &'static str) -> Result<Self, AuthorityError> {
-        let wrong = || AuthorityError::Certificate(name);
-        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong())?;
-        let (_, certificate) = x509_parser::parse_x509_certificate(&der).map_err(|_| wrong())?;
+        let der = der(pem, name)?;
+        let (_, certificate) =
+            x509_parser::parse_x509_certificate(&der).map_err(|_| AuthorityError::Certificate(name))?;
         let public = &certificate.public_key().subject_public_key.data;
         Ok(Self {
             not_after: certificate.validity().not_after.to_datetime(),
@@ -248,6 +277,18 @@ impl Facts {
             has_key: public.as_ref() == key.public_key_raw(),
         })
     }
+}
+
+/// The first certificate of a PEM text.
+fn der(pem: &str, name: &'static str) -> Result<CertificateDer<'static>, AuthorityError> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| AuthorityError::Certificate(name))
+}
+
+/// PKCS#8, PKCS#1 or SEC1, with anything else before it (`openssl ecparam` writes its parameters there).
+fn signing_key(pem: &str) -> Result<KeyPair, rcgen::Error> {
+    let key =
+        PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
+    KeyPair::try_from(&key)
 }
 
 fn uri(identity: &str) -> Result<SanType, AuthorityError> {
@@ -279,6 +320,8 @@ pub fn root_store(pem: &str) -> Result<Arc<rustls::RootCertStore>, AuthorityErro
     }
     if store.is_empty() { Err(wrong()) } else { Ok(Arc::new(store)) }
 }
+
+mod trial;
 
 #[cfg(test)]
 mod tests;

@@ -6,3 +6,4 @@ pub mod authority;
 pub mod material;
 pub mod peer;
 pub mod request;
+pub mod succession;

@@ -16,7 +16,7 @@ pub struct AuthorityMaterial {
     pub certificate: String,
     /// Its private key.
     pub key: String,
-    /// Intermediates from the signing certificate up, without the root; empty for a self-signed authority.
+    /// Certificates from the signing one up, as they are served; empty for a self-signed authority.
     pub chain: String,
     /// The root that peers trust.
     pub root: String,

@@ -70,7 +70,7 @@ impl Monitor {
     fn gauges(&self) -> Vec<(&'static str, String, f64)> {
         let discovery = &self.discovery;
         let snapshot = discovery.store.snapshot();
-        let authority = &discovery.authority;
+        let authority = &discovery.authorities.current().authority;
         let (root, chain) = (unix_seconds(authority.root_not_after()), unix_seconds(authority.not_after()));
         let now = unix_seconds(std::time::SystemTime::now());
         let version = escape(&discovery.options.version);

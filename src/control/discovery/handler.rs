@@ -161,7 +161,7 @@ impl Discovery {
     }
 
     fn trust_bundle(&self) -> Arc<ResourceSet> {
-        let bundle = TrustBundle { ca_certificates_pem: vec![self.authority.root().to_owned()] };
+        let bundle = TrustBundle { ca_certificates_pem: vec![self.authorities.current().roots.clone()] };
         let resource = Resource::encode("", type_url::PROXY_CONFIG, &bundle);
         ResourceSet::new(vec![Arc::new(resource)])
     }

@@ -119,6 +119,18 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
     if affected.is_empty() { 0 } else { wake(discovery, &affected) }
 }
 
+/// Tells every proxy when the trusted roots change, until the process ends.
+pub(crate) async fn trust_bundles(discovery: Arc<Discovery>) {
+    let mut changes = discovery.authorities.changes();
+    while changes.changed().await.is_ok() {
+        let mut push = Push::default();
+        push.add_type(sagene_xds::type_url::PROXY_CONFIG);
+        for connection in discovery.connections.all() {
+            connection.push(&push);
+        }
+    }
+}
+
 /// Wakes the proxies that are concerned; their number.
 pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> usize {
     let mut woken = 0;

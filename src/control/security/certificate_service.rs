@@ -12,12 +12,13 @@ use std::{
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::Request;
-use sagene_identity::authority::{AuthorityError, CertificateAuthority};
+use sagene_identity::authority::AuthorityError;
 use tonic::{Response, Status, body::Body, server::UnaryService};
 use tonic_prost::ProstCodec;
 use tracing::{info, warn};
 
 use super::authentication::{AuthenticationError, Authenticator, peer_address};
+use super::authorities::Authorities;
 use super::throttle;
 use crate::metrics::Metrics;
 
@@ -46,7 +47,7 @@ struct CertificateResponse {
 /// The service; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct CertificateService {
-    pub(crate) authority: Arc<CertificateAuthority>,
+    pub(crate) authorities: Arc<Authorities>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -82,13 +83,16 @@ impl CertificateService {
         })?;
         let lifetime = u64::try_from(request.validity_duration).ok().filter(|seconds| *seconds > 0);
         let identity = caller.to_string();
-        let signed = self.authority.sign(
+        let in_force = self.authorities.current();
+        let signed = in_force.authority.sign(
             &request.csr,
             std::slice::from_ref(&identity),
             lifetime.map(Duration::from_secs),
         );
         match signed {
-            Ok(cert_chain) => {
+            Ok(mut cert_chain) => {
+                // The last entry is what the caller is to trust.
+                cert_chain.push(in_force.roots.clone());
                 self.metrics.count("citadel_server_success_cert_issuance_count", "");
                 info!(%identity, "certificate issued");
                 Ok(CertificateResponse { cert_chain })

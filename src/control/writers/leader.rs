@@ -1,6 +1,6 @@
 //! Which replica writes: the holder of a Lease. Whoever holds it renews it; when it stops being renewed, another takes it over.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -12,7 +12,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use sagene_base::{drain::DrainWatch, task::error_chain};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::{debug, info};
 
 use crate::options::ControlPlaneOptions;
@@ -21,7 +21,24 @@ use crate::options::ControlPlaneOptions;
 const DURATION: Duration = Duration::from_secs(10);
 /// How often the holder renews, and others look.
 const PERIOD: Duration = Duration::from_secs(3);
-const NAME: &str = "istio-leader";
+
+/// What a replica is elected for; each has a Lease.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Duty {
+    /// Statuses, webhook configurations, Gateways: of one revision.
+    Revision,
+    /// `istio-ca-root-cert`, which all revisions share; the name is istiod's.
+    Namespaces,
+}
+
+impl Duty {
+    fn lease(self, options: &ControlPlaneOptions) -> String {
+        match self {
+            Self::Revision => format!("istio-leader{}", options.revision_suffix()),
+            Self::Namespaces => "istio-namespace-controller-election".to_owned(),
+        }
+    }
+}
 
 /// Says whether this replica is the one that writes.
 #[derive(Debug, Clone)]
@@ -47,17 +64,19 @@ impl Leadership {
 /// to expire; the future is the election itself.
 pub(crate) fn election(
     client: Client,
-    options: &Arc<ControlPlaneOptions>,
+    options: &ControlPlaneOptions,
+    duty: Duty,
     drain: DrainWatch,
 ) -> (Leadership, impl Future<Output = ()> + use<>) {
     let (sender, holds) = watch::channel(false);
-    let name = format!("{NAME}{}", options.revision_suffix());
+    let name = duty.lease(options);
     let api: Api<Lease> = Api::namespaced(client, &options.namespace);
     let identity = options.pod_name.clone();
     let election = async move {
         let mut ending = false;
+        let mut seen = Seen::default();
         while !ending {
-            let holds = match stand(&api, &name, &identity).await {
+            let holds = match stand(&api, &name, &identity, &mut seen).await {
                 Ok(holds) => holds,
                 Err(error) => {
                     debug!(lease = name, error = %error_chain(&error), "lease not renewed");
@@ -81,8 +100,26 @@ pub(crate) fn election(
     (Leadership { holds }, election)
 }
 
+/// The version of the Lease that was there last, and since when: a holder that is gone is noticed even where the clock jumped back and its
+/// time of renewal lies ahead.
+#[derive(Debug, Default)]
+struct Seen {
+    version: Option<String>,
+    since: Option<Instant>,
+}
+
+impl Seen {
+    /// For how long this version has been there.
+    fn unchanged_for(&mut self, version: Option<&String>) -> Duration {
+        if self.version.as_ref() != version || self.since.is_none() {
+            (self.version, self.since) = (version.cloned(), Some(Instant::now()));
+        }
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
 /// Takes or renews the Lease; false where somebody else holds it, or was quicker.
-async fn stand(api: &Api<Lease>, name: &str, identity: &str) -> Result<bool, kube::Error> {
+async fn stand(api: &Api<Lease>, name: &str, identity: &str, seen: &mut Seen) -> Result<bool, kube::Error> {
     let now = Timestamp::now();
     let Some(mut lease) = api.get_opt(name).await? else {
         let fresh = Lease {
@@ -95,7 +132,9 @@ async fn stand(api: &Api<Lease>, name: &str, identity: &str) -> Result<bool, kub
     let mine = spec.holder_identity.as_deref() == Some(identity);
     let renewed = spec.renew_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     let rest = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-    let valid = renewed + rest.map_or(DURATION, Duration::from_secs) > now;
+    let length = rest.map_or(DURATION, Duration::from_secs);
+    let unchanged = seen.unchanged_for(lease.metadata.resource_version.as_ref());
+    let valid = renewed + length > now && unchanged < length;
     let free = spec.holder_identity.as_deref().is_none_or(str::is_empty);
     if !mine && valid && !free {
         return Ok(false);
@@ -138,3 +177,6 @@ fn held_by(identity: &str, since: Timestamp, now: Timestamp, transitions: i32) -
         ..LeaseSpec::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ fn a_workload_and_the_control_plane_trust_each_other_by_the_root() {
         authority.issue_server(&dns, "spiffe://cluster.local/ns/istio-system/sa/istiod", ROOT_TTL).unwrap();
     let request = CertificateRequest::generate("spiffe://cluster.local/ns/evil/sa/admin").unwrap();
     let answer = authority.sign(&request.csr_pem, &[REVIEWS.to_owned()], None).unwrap();
-    assert_eq!(answer.last().map(String::as_str), Some(with_newline(authority.root()).as_str()));
+    assert_eq!(answer.len(), 1, "a self-signed root is served to nobody");
     let provider = sagene_base::crypto::provider();
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build().unwrap();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
-use sagene_base::backoff::{Backoff, BackoffPolicy};
+use sagene_base::backoff::{Backoff, BackoffPolicy, random_fraction};
 use sagene_base::readiness::ReadinessGate;
 use tokio::sync::watch;
 
@@ -25,9 +25,18 @@ use crate::config::ConfigStore;
 pub(crate) use authority::Authority;
 pub(crate) use files::MountedFiles;
 use lifetime::Lifetime;
+use sagene_identity::authority::split_pem;
+use sagene_identity::succession::certificates as certificates_of;
 
 /// How often mounted files are looked at.
 const FILE_PERIOD: Duration = Duration::from_secs(10);
+
+/// When the trusted roots change, a certificate from below the new ones is asked for after this long, or up to half as long again: a new
+/// authority is trusted everywhere before it signs.
+pub(crate) const CATCH_UP: Duration = Duration::from_secs(12);
+
+/// How often the clock is looked at while a certificate is good: a machine that slept, or whose clock was set, may need another at once.
+const CLOCK_PERIOD: Duration = Duration::from_secs(20);
 
 /// Why there is no (new) certificate.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +75,8 @@ pub(crate) struct Certificates {
     pub(crate) metrics: Arc<AgentMetrics>,
     /// More roots to trust, PEM.
     pub(crate) trust_bundle: watch::Receiver<Vec<String>>,
+    /// See [`CATCH_UP`].
+    pub(crate) catch_up: Duration,
     pub(crate) current: Option<Material>,
     pub(crate) version: u64,
 }
@@ -111,12 +122,15 @@ impl Certificates {
         }
     }
 
-    /// Waits; a change of the roots to trust takes effect meanwhile.
+    /// Waits; a change of the roots to trust takes effect meanwhile, and brings the next certificate forward.
     async fn wait(&mut self, pause: Duration) {
-        let deadline = tokio::time::Instant::now() + pause;
+        let mut deadline = tokio::time::Instant::now() + pause;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => return,
+                () = tokio::time::sleep(CLOCK_PERIOD) => if self.is_due(SystemTime::now()) {
+                    return;
+                },
                 changed = self.trust_bundle.changed() => {
                     if changed.is_err() {
                         tokio::time::sleep_until(deadline).await;
@@ -127,9 +141,27 @@ impl Certificates {
                     {
                         tracing::warn!(%error, "new roots could not be taken");
                     }
+                    if self.roots_differ() {
+                        let soon = self.catch_up.mul_f64(1.0 + 0.5 * random_fraction());
+                        deadline = deadline.min(tokio::time::Instant::now() + soon);
+                    }
                 }
             }
         }
+    }
+
+    /// Whether the clock says that another certificate is needed, whatever was waited for.
+    fn is_due(&self, now: SystemTime) -> bool {
+        let lifetime = self.current.as_ref().and_then(|material| lifetime::of(&material.chain).ok());
+        lifetime.is_some_and(|lifetime| lifetime.is_over(now))
+    }
+
+    /// Whether discovery tells of other roots than those the certificate came with.
+    fn roots_differ(&self) -> bool {
+        let told = self.trust_bundle.borrow().join("\n");
+        let own =
+            self.current.as_ref().map(|material| certificates_of(&String::from_utf8_lossy(&material.roots)));
+        !told.is_empty() && own.is_some_and(|own| own != certificates_of(&told))
     }
 
     async fn renew(&mut self) -> Result<Lifetime, CertificateError> {
@@ -155,12 +187,7 @@ impl Certificates {
             return Err(CertificateError::Expired(lifetime.end()));
         }
         let mut handed = material.clone();
-        for root in self.trust_bundle.borrow().iter() {
-            if !handed.roots.ends_with(b"\n") {
-                handed.roots.push(b'\n');
-            }
-            handed.roots.extend_from_slice(root.trim().as_bytes());
-        }
+        add_roots(&mut handed.roots, &self.trust_bundle.borrow());
         self.version += 1;
         self.store.apply(secrets::update(&handed, &self.version.to_string())).map_err(|rejections| {
             CertificateError::Refused(
@@ -169,5 +196,21 @@ impl Certificates {
         })?;
         self.current = Some(material);
         Ok(lifetime)
+    }
+}
+
+/// Adds the certificates of `more` that are not among `roots`; all PEM.
+fn add_roots(roots: &mut Vec<u8>, more: &[String]) {
+    let mut known = certificates_of(&String::from_utf8_lossy(roots));
+    for root in more.iter().flat_map(|bundle| split_pem(bundle)) {
+        let fresh = certificates_of(&root);
+        if fresh.is_subset(&known) {
+            continue;
+        }
+        if !roots.ends_with(b"\n") {
+            roots.push(b'\n');
+        }
+        roots.extend_from_slice(root.as_bytes());
+        known.extend(fresh);
     }
 }

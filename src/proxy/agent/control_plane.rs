@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use sagene_base::connect::{BoxedStream, Connect};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 
 use crate::capture::PROXY_MARK;
@@ -26,6 +27,8 @@ pub(crate) struct ControlPlane {
     pub(crate) address: String,
     /// The root that the server's certificate must come from; `None` = no TLS.
     pub(crate) root: Option<PathBuf>,
+    /// Roots that discovery told of, PEM: kubelet takes its time to bring the file up to date.
+    pub(crate) more_roots: watch::Receiver<Vec<String>>,
     /// The service-account token, read anew for every use: kubelet replaces it.
     pub(crate) token: PathBuf,
     pub(crate) resolv_conf: ResolvConf,
@@ -106,7 +109,7 @@ impl ControlPlane {
         };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| ConnectError::ServerName(host.to_owned(), error))?;
-        let connector = TlsConnector::from(Arc::new(client_config(root)?));
+        let connector = TlsConnector::from(Arc::new(client_config(root, &self.more_roots.borrow())?));
         match connector.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(ConnectError::Handshake(self.address.clone(), error)),
@@ -132,14 +135,24 @@ async fn connect_tcp(address: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// TLS that trusts what the root file holds now; it is read anew because roots rotate.
-fn client_config(root: &PathBuf) -> Result<ClientConfig, ConnectError> {
+/// TLS that trusts `more` and what the root file holds now; it is read anew because roots rotate.
+fn client_config(root: &PathBuf, more: &[String]) -> Result<ClientConfig, ConnectError> {
     let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(root).map_err(|error| ConnectError::Root(root.clone(), error))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| ConnectError::Root(root.clone(), error))?;
-        roots.add(certificate).map_err(ConnectError::Tls)?;
+    match CertificateDer::pem_file_iter(root) {
+        Ok(certificates) => {
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| ConnectError::Root(root.clone(), error))?;
+                roots.add(certificate).map_err(ConnectError::Tls)?;
+            }
+        }
+        Err(error) if more.is_empty() => return Err(ConnectError::Root(root.clone(), error)),
+        Err(error) => {
+            tracing::warn!(path = %root.display(), %error, "cannot read root certificates; those of discovery are trusted")
+        }
+    }
+    for pem in more {
+        roots
+            .add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok));
     }
     if roots.is_empty() {
         return Err(ConnectError::NoRoot(root.clone()));

@@ -11,7 +11,7 @@ use sagene_base::readiness::Readiness;
 use sagene_base::task::spawn;
 
 use super::bootstrap::{PROMETHEUS_PORT, READINESS_PORT, bootstrap};
-use super::certificates::{Authority, Certificates, MountedFiles, Source};
+use super::certificates::{Authority, CATCH_UP, Certificates, MountedFiles, Source};
 use super::control_plane::ControlPlane;
 use super::discovery::{Discovery, DiscoveryState};
 use super::environment::Environment;
@@ -72,7 +72,7 @@ impl Settings {
         })
     }
 
-    fn control_plane(&self, address: &str, tls: bool) -> ControlPlane {
+    fn control_plane(&self, address: &str, tls: bool, more_roots: &TrustBundle) -> ControlPlane {
         let root = match self.environment.get("PILOT_CERT_PROVIDER") {
             Some("kubernetes") => "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
             Some("custom") => "/etc/certs/root-cert.pem",
@@ -81,6 +81,7 @@ impl Settings {
         ControlPlane {
             address: address.to_owned(),
             root: tls.then(|| self.environment.path(root)),
+            more_roots: more_roots.clone(),
             token: self.environment.path("/var/run/secrets/tokens/istio-token"),
             resolv_conf: self.resolv_conf.clone(),
         }
@@ -141,19 +142,21 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
         metrics: Arc::clone(&metrics),
         names: Arc::clone(&names),
     };
+    let trust_bundle = discovery_state.trust_bundle();
     let mut certificates = Certificates {
-        source: certificate_source(&settings),
+        source: certificate_source(&settings, &trust_bundle),
         store: Arc::clone(&store),
         saved: saved.clone(),
         metrics: Arc::clone(&metrics),
-        trust_bundle: discovery_state.trust_bundle(),
+        trust_bundle: trust_bundle.clone(),
+        catch_up: CATCH_UP,
         current: None,
         version: 0,
     };
     certificates.restore();
     let files = FileSecrets::new(Arc::clone(&store), settings.environment.clone());
     let mut discovery = Discovery {
-        control_plane: discovery_server(&settings),
+        control_plane: discovery_server(&settings, &trust_bundle),
         node: settings.identity.node.clone(),
         cluster_id: settings.identity.cluster_id.clone(),
         state: discovery_state,
@@ -192,13 +195,16 @@ async fn end(settings: &Settings, orders: Orders, health: &Health, proxy: &Proxy
     termination.run(orders, health, proxy).await.map_err(AgentError::Signals)
 }
 
-fn discovery_server(settings: &Settings) -> ControlPlane {
+/// Roots that discovery told of.
+type TrustBundle = tokio::sync::watch::Receiver<Vec<String>>;
+
+fn discovery_server(settings: &Settings, more_roots: &TrustBundle) -> ControlPlane {
     let policy = settings.config.all.get("controlPlaneAuthPolicy").and_then(|policy| policy.as_str());
-    settings.control_plane(&settings.config.discovery_address, policy != Some("NONE"))
+    settings.control_plane(&settings.config.discovery_address, policy != Some("NONE"), more_roots)
 }
 
 /// Mounted files, or the authority at CA_ADDR, which is where discovery is when not said.
-fn certificate_source(settings: &Settings) -> Box<dyn Source> {
+fn certificate_source(settings: &Settings, more_roots: &TrustBundle) -> Box<dyn Source> {
     let environment = &settings.environment;
     if let Some(files) = MountedFiles::find(environment) {
         return Box::new(files);
@@ -207,7 +213,7 @@ fn certificate_source(settings: &Settings) -> Box<dyn Source> {
     let identity = &settings.identity;
     Box::new(Authority {
         // Port 15010 is the control plane's plaintext port.
-        server: settings.control_plane(address, !address.ends_with(":15010")),
+        server: settings.control_plane(address, !address.ends_with(":15010"), more_roots),
         spiffe_id: format!(
             "spiffe://{}/ns/{}/sa/{}",
             identity.trust_domain, identity.namespace, identity.service_account

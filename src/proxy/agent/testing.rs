@@ -64,6 +64,7 @@ impl FakeControlPlane {
         ControlPlane {
             address: self.address.to_string(),
             root: None,
+            more_roots: watch::channel(Vec::new()).1,
             token: "/none".into(),
             resolv_conf: ResolvConf::default(),
         }

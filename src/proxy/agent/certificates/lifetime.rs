@@ -39,6 +39,12 @@ impl Lifetime {
         jiff::Timestamp::try_from(self.not_after).unwrap_or(jiff::Timestamp::MAX)
     }
 
+    /// Whether `now` is well past the time of renewal, or before the certificate is good at all.
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
+        let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
+        now < self.not_before || now > self.not_before + life.mul_f64(RENEWAL + 2.0 * SPREAD)
+    }
+
     /// How long to wait from `now`.
     pub(super) fn until_renewal(&self, now: SystemTime) -> Duration {
         let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
@@ -66,5 +72,9 @@ mod tests {
             assert!((43_200 - 864..=43_200 + 864).contains(&wait), "{wait}");
         }
         assert_eq!(lifetime.until_renewal(now + Duration::from_secs(80_000)), SHORTEST);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert!(!lifetime.is_over(now) && !lifetime.is_over(now + hours(12)));
+        assert!(lifetime.is_over(now + hours(13)), "the machine slept");
+        assert!(lifetime.is_over(now - hours(1)), "the clock was set back");
     }
 }

@@ -24,6 +24,7 @@ fn certificates(
         saved: SavedState::new(folder.to_owned()),
         metrics: Arc::new(AgentMetrics::new(Arc::default())),
         trust_bundle: bundle,
+        catch_up: Duration::ZERO,
         current: None,
         version: 0,
     }
@@ -89,4 +90,29 @@ async fn the_last_certificate_serves_until_it_ends() {
     let mut late = certificates(&ended, folder.path(), receiver);
     assert!(matches!(late.renew().await, Err(CertificateError::Expired(_))));
     assert!(late.current.is_none());
+}
+
+#[tokio::test]
+async fn other_roots_bring_the_next_certificate_forward() {
+    let fake = FakeControlPlane::start(3600).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, receiver) = watch::channel(Vec::new());
+    let certificates = certificates(&fake, folder.path(), receiver);
+    let store = Arc::clone(&certificates.store);
+    let readiness = Readiness::new();
+    let task = tokio::spawn(certificates.run(readiness.register("certificate")));
+    tokio::time::timeout(Duration::from_secs(5), readiness.ready()).await.unwrap();
+    let first = secret(&store, secrets::IDENTITY).unwrap();
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let other = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let mut changes = store.changes();
+    bundle.send(vec![other.pem()]).unwrap();
+    let renewed = async {
+        while secret(&store, secrets::IDENTITY).unwrap() == first {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), renewed).await.unwrap();
+    task.abort();
 }
