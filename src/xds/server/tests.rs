@@ -1,5 +1,7 @@
 //! Client and server over real sockets.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
@@ -22,6 +24,8 @@ use crate::{
 struct Counter {
     version: AtomicU64,
     nacks: AtomicU64,
+    /// Responses by node.
+    sent: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Handler for Counter {
@@ -61,7 +65,9 @@ impl Handler for Counter {
         }
     }
 
-    fn sent(&self, _: &Connection<()>, _: &Response, _: Duration) {}
+    fn sent(&self, connection: &Connection<()>, _: &Response, _: Duration) {
+        *self.sent.lock().unwrap().entry(connection.node.id.clone()).or_default() += 1;
+    }
 
     fn identifier(&self) -> &str {
         "test"
@@ -135,4 +141,31 @@ async fn a_client_is_told_of_changes_and_of_nothing_twice_even_over_a_reconnect(
         drop((client, events));
         wait_until(|| connections.is_empty()).await;
     }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_gets_no_more_than_its_buffers_hold_and_holds_up_nobody() {
+    let handler = Arc::new(Counter::default());
+    let connections = Connections::default();
+    let port = serve(DiscoveryService::new(handler.clone(), connections.clone(), Limits::default())).await;
+    let connect = |id: &str| {
+        let options = ClientOptions::new(Node { id: id.into(), ..Default::default() }, "test");
+        let (client, events) = Client::spawn(options, Arc::new(TcpConnect::new("127.0.0.1", port)));
+        client.subscribe(type_url::CLUSTER, Subscription::Wildcard);
+        (client, events)
+    };
+    let stuck = connect("stuck");
+    wait_until(|| connections.len() == 1).await;
+    let (client, mut events) = connect("reader");
+    client.accept(&update(&mut events).await);
+    for _ in 0..200 {
+        handler.version.fetch_add(1, Ordering::SeqCst);
+        connections.all().iter().for_each(|connection| connection.push(&Push::everything()));
+        client.accept(&update(&mut events).await);
+    }
+    let sent = handler.sent.lock().unwrap().clone();
+    assert!(sent["reader"] > 200, "{sent:?}");
+    // Its own windows and buffers hold some.
+    assert!(sent["stuck"] < 60, "{sent:?}");
+    drop(stuck);
 }
