@@ -72,6 +72,11 @@ impl Input {
         position::locations(self, messages)
     }
 
+    /// All objects of this cluster, and those of the other clusters of the mesh.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &Snapshot> {
+        std::iter::once(&self.snapshot).chain(self.remotes.values())
+    }
+
     /// True where there may be objects of a kind that could not be read: nothing follows from their absence.
     pub fn is_withheld<S: Collected>(&self) -> bool {
         self.unknown_kinds.contains(&S::COLLECTED)

@@ -5,11 +5,11 @@ mod catalogue;
 mod value;
 
 use sagene_api::kubernetes::{Deployment, Namespace, Pod, Service};
-use sagene_api::{Object, Resource};
-use sagene_model::labels::Labels;
+use sagene_api::{Object, ObjectMeta, Resource};
 use sagene_model::snapshot::Collected;
 
 use super::Check;
+use super::support::mesh::INJECT;
 use super::support::words::refer;
 use crate::code::Code;
 use crate::input::Input;
@@ -41,7 +41,7 @@ fn run(input: &Input) -> Vec<Message> {
     each::<Pod>(input, KubernetesKind::Pod, &mut messages);
     each::<Deployment>(input, KubernetesKind::Deployment, &mut messages);
     for deployment in input.snapshot.deployments.iter() {
-        let template = &deployment.spec.template.metadata.annotations;
+        let template = &deployment.spec.template.metadata;
         let path = FieldPath::parse("spec.template.metadata.annotations");
         of_annotations(deployment.as_ref(), template, KubernetesKind::Pod, &path, &mut messages);
     }
@@ -51,24 +51,26 @@ fn run(input: &Input) -> Vec<Message> {
 fn each<S: Collected>(input: &Input, kind: KubernetesKind, messages: &mut Vec<Message>) {
     for object in S::collection(&input.snapshot).iter() {
         let path = FieldPath::parse("metadata.annotations");
-        of_annotations(object.as_ref(), &object.metadata.annotations, kind, &path, messages);
+        of_annotations(object.as_ref(), &object.metadata, kind, &path, messages);
     }
 }
 
 fn of_annotations<S: Resource>(
     object: &Object<S>,
-    annotations: &Labels,
+    metadata: &ObjectMeta,
     kind: KubernetesKind,
     path: &FieldPath,
     messages: &mut Vec<Message>,
 ) {
-    for (name, value) in annotations.iter().filter(|(name, _)| is_of_istio(name)) {
+    for (name, value) in metadata.annotations.iter().filter(|(name, _)| is_of_istio(name)) {
         let mut add = |code, text| messages.push(Message::new(code, refer(object), text).at(path.key(name)));
         let Some(known) = Annotation::find(name) else {
             add(Code::UnknownAnnotation, format!("Unknown annotation: {name}"));
             continue;
         };
-        if known.deprecated {
+        // Beside the label of its name, the annotation is for injectors that do not know the label.
+        let has_label = name == INJECT && metadata.labels.contains_key(INJECT);
+        if known.deprecated && !has_label {
             let text = format!(
                 "Annotation {name:?} has been deprecated{} and may not work in future Istio versions.",
                 known.instead
@@ -112,8 +114,8 @@ mod tests {
             ["IST0108 Pod default/x@7"]
         );
         assert_eq!(
-            texts(&CHECK, &yaml("Service", "sidecar.istio.io/inject: 'true'")),
-            ["Misplaced annotation: sidecar.istio.io/inject can only be applied to Pod"]
+            texts(&CHECK, &yaml("Service", "sidecar.istio.io/proxyCPU: 100m")),
+            ["Misplaced annotation: sidecar.istio.io/proxyCPU can only be applied to Pod"]
         );
         assert_eq!(
             texts(&CHECK, &yaml("Pod", "sidecar.istio.io/discoveryAddress: a:1")),
@@ -121,6 +123,17 @@ mod tests {
                 "Annotation \"sidecar.istio.io/discoveryAddress\" has been deprecated and may not work in future Istio versions."
             ]
         );
+        let inject = yaml("Pod", "sidecar.istio.io/inject: 'true'");
+        assert_eq!(
+            texts(&CHECK, &inject),
+            [
+                "Annotation \"sidecar.istio.io/inject\" has been deprecated in favor of the \"sidecar.istio.io/inject\" label and may not work in \
+                 future Istio versions."
+            ]
+        );
+        let beside_label =
+            inject.replace("metadata:\n", "metadata:\n  labels: {sidecar.istio.io/inject: 'true'}\n");
+        assert!(findings(&CHECK, &beside_label).is_empty());
         let bad = texts(&CHECK, &yaml("Pod", "traffic.sidecar.istio.io/includeInboundPorts: '80,x'"));
         assert!(
             bad[0].starts_with("Invalid annotation traffic.sidecar.istio.io/includeInboundPorts: "),
@@ -140,7 +153,7 @@ mod tests {
 
     #[test]
     fn templates_of_deployments_are_pods() {
-        let yaml = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n    metadata:\n      annotations:\n        sidecar.istio.io/inject: 'true'\n        \
+        let yaml = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  template:\n    metadata:\n      annotations:\n        sidecar.istio.io/logLevel: debug\n        \
                     networking.istio.io/exportTo: '*'\n";
         assert_eq!(findings(&CHECK, yaml), ["IST0107 Deployment default/d@9"]);
         let on_deployment =

@@ -7,11 +7,13 @@ use sagene_api::Object;
 use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::kubernetes::{Namespace, Pod};
 use sagene_model::labels::Labels;
+use sagene_model::workload;
 
 use super::Check;
 use super::support::mesh::Namespaces;
 use super::support::pods::Pods;
 use super::support::words::{first_label, not_found, refer, selector};
+use super::support::workloads::{Others, nobody_has};
 use crate::code::Code;
 use crate::filter::IGNORED_NAMESPACES;
 use crate::input::{Input, at};
@@ -26,12 +28,13 @@ pub(super) const CHECK: Check = Check {
 
 fn run(input: &Input) -> Vec<Message> {
     let namespaces = Namespaces::of(input);
-    let pods = Pods::that(input, |pod| namespaces.holds(pod));
+    // The node's network is not captured: who shares it has no sidecar, whatever its namespace says.
+    let in_mesh =
+        |pod: &Object<Pod>| workload::has_proxy(pod) || (!pod.spec.host_network && namespaces.holds(pod));
+    let (pods, others) = (Pods::that(input, |pod| in_mesh(pod)), Others::of(input));
     let mut messages = Vec::new();
     for policy in input.snapshot.authorization_policies.iter() {
-        if input.knows::<Pod>() {
-            messages.extend(without_workloads(input, &pods, policy));
-        }
+        messages.extend(without_workloads(input, &pods, &others, policy));
         if input.knows::<Namespace>() {
             messages.extend(unknown_namespaces(input, policy));
         }
@@ -42,6 +45,7 @@ fn run(input: &Input) -> Vec<Message> {
 fn without_workloads(
     input: &Input,
     pods: &Pods<'_>,
+    others: &Others<'_>,
     policy: &Object<AuthorizationPolicy>,
 ) -> Option<Message> {
     // Policies that are attached to an object select no pods.
@@ -56,7 +60,7 @@ fn without_workloads(
         return None;
     }
     let place = (!of_mesh).then_some(namespace.as_str());
-    if pods.select(place, labels).next().is_some() {
+    if !nobody_has(input, pods, others, place, labels) {
         return None;
     }
     let text =
@@ -130,6 +134,10 @@ mod tests {
             policy("plain", "{selector: {matchLabels: {app: outside}}}"),
             policy("plain", "{}"),
             policy("istio-system", "{selector: {matchLabels: {app: bogus}}}"),
+            policy("shop", "{selector: {matchLabels: {app: cart}}}")
+                .replace("p, namespace: shop", "p, namespace: plain"),
+            policy("shop", "{selector: {matchLabels: {app: cart}}}")
+                .replace("[{name: app}, {name: istio-proxy}]}", "[{name: app}], hostNetwork: true}"),
         ] {
             assert_eq!(findings(&CHECK, &bad).len(), 1, "{bad}");
         }
@@ -141,6 +149,22 @@ mod tests {
             policy("plain", "{targetRefs: [{kind: Service, name: x}]}"),
         ] {
             assert!(findings(&CHECK, &good).is_empty(), "{good}");
+        }
+    }
+
+    #[test]
+    fn machines_and_pods_to_come_are_workloads() {
+        let bogus = policy("shop", "{selector: {matchLabels: {app: vm}}}");
+        let entry = "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: w, namespace: shop}\nspec: {address: 1.1.1.1, labels: {app: vm}}\n";
+        let maker = |kind: &str| {
+            format!(
+                "---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: w, namespace: shop}}\nspec: {{template: {{metadata: {{labels: {{app: vm}}}}}}}}\n"
+            )
+        };
+        for other in [entry.to_owned(), maker("Deployment"), maker("StatefulSet")] {
+            assert!(findings(&CHECK, &format!("{bogus}{other}")).is_empty(), "{other}");
+            let elsewhere = other.replace("namespace: shop", "namespace: plain");
+            assert_eq!(findings(&CHECK, &format!("{bogus}{elsewhere}")).len(), 1, "{elsewhere}");
         }
     }
 

@@ -2,7 +2,8 @@
 //! say which of several ports.
 //!
 //! A host counts as there when a Service or ServiceEntry that is exported to the VirtualService's namespace has it, by its very name or
-//! by a wildcard. Source: the documentation of the messages, and of `exportTo`.
+//! by a wildcard. A name without a dot is one of a service of the VirtualService's namespace; a service of another namespace has to be
+//! named in full, for nobody completes `cart.shop`. Source: the documentation of the messages, of `exportTo` and of `Destination`.
 
 use std::collections::HashMap;
 
@@ -79,8 +80,7 @@ fn of_port(
     if ports.is_empty() || ports.contains(&port) {
         return None;
     }
-    let what = if place.is_mirror() { "mirror host:port" } else { "host:port" };
-    Some(not_found(object, what, &format!("{}:{port}", destination.host), place.path("port.number")))
+    Some(not_found(object, "host:port", &format!("{}:{port}", destination.host), place.path("port.number")))
 }
 
 #[cfg(test)]
@@ -103,15 +103,17 @@ mod tests {
     fn hosts_by_every_name_they_have() {
         assert_eq!(findings(&CHECK, &route("shop", "host: basket")), ["IST0101 VirtualService shop/v@24"]);
         assert_eq!(texts(&CHECK, &route("shop", "host: basket")), ["Referenced host not found: \"basket\""]);
-        for bad in
-            [("web", "host: cart"), ("web", "host: own.shop.svc.cluster.local"), ("web", "host: wild.io")]
-        {
+        for bad in [
+            ("web", "host: cart"),
+            ("web", "host: cart.shop"),
+            ("web", "host: cart.shop.svc"),
+            ("web", "host: own.shop.svc.cluster.local"),
+            ("web", "host: wild.io"),
+        ] {
             assert_eq!(findings(&CHECK, &route(bad.0, bad.1)).len(), 1, "{bad:?}");
         }
         for good in [
             ("shop", "host: cart"),
-            ("web", "host: cart.shop"),
-            ("web", "host: cart.shop.svc"),
             ("web", "host: cart.shop.svc.cluster.local"),
             ("web", "host: a.b.wild.io"),
             ("web", "host: one.io"),
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn tcp_tls_and_mirrors_count() {
         let routes = "  tls: [{match: [{sniHosts: [x.com]}], route: [{destination: {host: a}}]}]\n  tcp: [{route: [{destination: {host: b}}]}]\n  \
-                      http:\n  - route: [{destination: {host: cart.shop}}]\n    mirror: {host: c}\n    mirrors: [{destination: {host: d}}]\n";
+                      http:\n  - route: [{destination: {host: cart.shop.svc.cluster.local}}]\n    mirror: {host: c}\n    mirrors: [{destination: {host: d}}]\n";
         let yaml = format!(
             "{SERVICES}apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec:\n  hosts: [x.com]\n{routes}"
         );

@@ -1,7 +1,7 @@
 //! IST0174 and IST0173: DestinationRules for hosts that no service has, and subsets that select no endpoint.
 //!
 //! Endpoints of a Service are the pods that its selector finds, with the labels of the place that their node is in; those of a
-//! ServiceEntry are its own or the workloads that it selects.
+//! ServiceEntry are its own or the workloads that it selects. WorkloadEntries count too, and what pods will be made from as files say.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,9 @@ use sagene_model::labels::{Labels, has_all};
 use super::Check;
 use super::support::destinations::destinations;
 use super::support::hosts::{Hosts, Source, may_exist_elsewhere};
-use super::support::pods::{PodRef, Pods};
+use super::support::pods::Pods;
 use super::support::words::refer;
+use super::support::workloads::Others;
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -33,7 +34,7 @@ fn run(input: &Input) -> Vec<Message> {
         return Vec::new();
     }
     let hosts = Hosts::of(input);
-    let pods = Pods::of(input);
+    let (pods, others) = (Pods::of(input), Others::of(input));
     let nodes: HashMap<&str, &Labels> = input
         .snapshot
         .nodes
@@ -48,10 +49,8 @@ fn run(input: &Input) -> Vec<Message> {
         if host.is_wildcard() || rule.spec.host.is_empty() {
             continue;
         }
-        // A rule is about a host whether or not its own namespace sees it: clients elsewhere may.
-        let spellings = Hosts::spellings(&rule.spec.host, namespace, &input.mesh);
         let sources: Vec<Source<'_>> =
-            spellings.flat_map(|host| hosts.find(&host).collect::<Vec<_>>()).collect();
+            hosts.find(&host).filter(|source| reaches(input, rule, *source)).collect();
         if sources.is_empty() {
             if !may_exist_elsewhere(&rule.spec.host, input) {
                 messages.push(unknown_host(rule));
@@ -59,7 +58,8 @@ fn run(input: &Input) -> Vec<Message> {
             continue;
         }
         let selects = |subset: &Subset| {
-            sources.iter().any(|source| has_endpoint(input, &pods, &nodes, *source, &subset.labels))
+            let endpoints = Endpoints { input, pods: &pods, others: &others, nodes: &nodes };
+            sources.iter().any(|source| endpoints.has(*source, &subset.labels))
         };
         let is_routed = |subset: &Subset| {
             let mut spellings = Hosts::spellings(&rule.spec.host, namespace, &input.mesh);
@@ -109,51 +109,63 @@ fn empty_subset(rule: &Object<DestinationRule>, index: usize, subset: &Subset) -
     Message::new(Code::DestinationRuleSubsetNotSelectPods, refer(rule), text).at(path)
 }
 
-/// True where an endpoint has these labels, or where nothing can be said about endpoints.
-fn has_endpoint(
-    input: &Input,
-    pods: &Pods<'_>,
-    nodes: &HashMap<&str, &Labels>,
-    source: Source<'_>,
-    labels: &Labels,
-) -> bool {
-    match source {
-        Source::Service(service) => of_service(input, pods, nodes, service, labels),
-        Source::Entry(entry) => of_entry(input, pods, entry, labels),
-    }
+/// True where some client may use a rule for this: where the rule's namespace has it or sees it. Rules of the root namespace are for all.
+fn reaches(input: &Input, rule: &Object<DestinationRule>, source: Source<'_>) -> bool {
+    let namespace = rule.metadata.namespace.as_str();
+    namespace == input.mesh.root_namespace
+        || namespace == source.namespace()
+        || source.is_visible_in(namespace, &input.mesh)
 }
 
-fn of_service(
-    input: &Input,
-    pods: &Pods<'_>,
-    nodes: &HashMap<&str, &Labels>,
-    service: &Object<Service>,
-    labels: &Labels,
-) -> bool {
-    let may_have_others = !input.knows::<Pod>() || input.is_withheld::<WorkloadEntry>();
-    if may_have_others || service.spec.selector.is_empty() || service.spec.r#type == "ExternalName" {
-        return true;
-    }
-    let namespace = &service.metadata.namespace;
-    let selected = pods.select(Some(namespace), &service.spec.selector);
-    let mut entries = input.snapshot.workload_entries.in_namespace(namespace);
-    selected.into_iter().any(|pod| carries(pod, nodes, labels))
-        || entries.any(|entry| {
-            has_all(&entry.spec.labels, &service.spec.selector) && has_all(&entry.spec.labels, labels)
-        })
+/// All that may be an endpoint.
+struct Endpoints<'a, 'i> {
+    input: &'a Input,
+    pods: &'a Pods<'i>,
+    others: &'a Others<'i>,
+    /// Labels of nodes, by name.
+    nodes: &'a HashMap<&'i str, &'i Labels>,
 }
 
-/// True where a pod has the labels, those of its place included.
-fn carries(pod: PodRef<'_>, nodes: &HashMap<&str, &Labels>, labels: &Labels) -> bool {
-    let node = nodes.get(pod.spec.node_name.as_str());
-    labels.iter().all(|(key, value)| {
-        let own = pod.metadata.labels.get(key);
-        match (own, of_place(key)) {
-            (Some(own), _) => own == value,
-            (None, false) => false,
-            // A pod that is on no known node may be anywhere.
-            (None, true) => node.is_none_or(|labels| labels.get(key).is_none_or(|place| place == value)),
+impl Endpoints<'_, '_> {
+    /// True where an endpoint has these labels, or where nothing can be said about endpoints.
+    fn has(&self, source: Source<'_>, labels: &Labels) -> bool {
+        match source {
+            Source::Service(service) => self.of_service(service, labels),
+            Source::Entry(entry) => self.of_entry(entry, labels),
         }
+    }
+
+    fn of_service(&self, service: &Object<Service>, labels: &Labels) -> bool {
+        service.spec.selector.is_empty()
+            || service.spec.r#type == "ExternalName"
+            || self.among_workloads(&service.metadata.namespace, &service.spec.selector, labels)
+    }
+
+    fn of_entry(&self, entry: &Object<ServiceEntry>, labels: &Labels) -> bool {
+        if let Some(selector) = &entry.spec.workload_selector {
+            return self.among_workloads(&entry.metadata.namespace, &selector.labels, labels);
+        }
+        let endpoints = &entry.spec.endpoints;
+        endpoints.is_empty() || endpoints.iter().any(|endpoint| has_all(&endpoint.labels, labels))
+    }
+
+    fn among_workloads(&self, namespace: &str, selector: &Labels, labels: &Labels) -> bool {
+        let is_unknown = !self.input.knows::<Pod>() || self.input.is_withheld::<WorkloadEntry>();
+        let mut selected = self.pods.select(Some(namespace), selector);
+        is_unknown
+            || selected
+                .any(|pod| carries(&pod.metadata.labels, self.nodes.get(pod.spec.node_name.as_str()), labels))
+            || self.others.any(Some(namespace), |own| has_all(own, selector) && carries(own, None, labels))
+    }
+}
+
+/// True where a workload has the labels, those of its node included.
+fn carries(own: &Labels, node: Option<&&Labels>, labels: &Labels) -> bool {
+    labels.iter().all(|(key, value)| match (own.get(key), of_place(key)) {
+        (Some(own), _) => own == value,
+        (None, false) => false,
+        // What is on no known node may be anywhere.
+        (None, true) => node.is_none_or(|labels| labels.get(key).is_none_or(|place| place == value)),
     })
 }
 
@@ -163,22 +175,6 @@ fn of_place(key: &str) -> bool {
         || key.starts_with("topology.istio.io/")
         || key.starts_with("failure-domain.beta.kubernetes.io/")
         || key == "kubernetes.io/hostname"
-}
-
-fn of_entry(input: &Input, pods: &Pods<'_>, entry: &Object<ServiceEntry>, labels: &Labels) -> bool {
-    if let Some(selector) = &entry.spec.workload_selector {
-        let namespace = entry.metadata.namespace.as_str();
-        let mut entries = input.snapshot.workload_entries.in_namespace(namespace);
-        return !input.knows::<Pod>()
-            || input.is_withheld::<WorkloadEntry>()
-            || pods
-                .select(Some(namespace), &selector.labels)
-                .any(|pod| carries(pod, &HashMap::new(), labels))
-            || entries
-                .any(|it| has_all(&it.spec.labels, &selector.labels) && has_all(&it.spec.labels, labels));
-    }
-    let endpoints = &entry.spec.endpoints;
-    endpoints.is_empty() || endpoints.iter().any(|endpoint| has_all(&endpoint.labels, labels))
 }
 
 #[cfg(test)]
@@ -216,9 +212,31 @@ mod tests {
             texts(&CHECK, &rule("basket", "{}")),
             ["The host basket defined in the DestinationRule does not match any services in the mesh."]
         );
-        for good in ["cart", "cart.shop", "cart.shop.svc.cluster.local", "a.io", "'*.nowhere.io'"] {
+        assert_eq!(findings(&CHECK, &rule("cart.shop", "{}")).len(), 1, "hosts are short or in full");
+        for good in ["cart", "cart.shop.svc.cluster.local", "a.io", "'*.nowhere.io'"] {
             assert!(findings(&CHECK, &rule(good, "{}")).is_empty(), "{good}");
         }
+    }
+
+    #[test]
+    fn services_that_the_rules_namespace_does_not_see() {
+        let yaml = |place: &str, export_to: &str| {
+            rule("cart.shop.svc.cluster.local", "{}")
+                .replace("name: cart, namespace: shop", &format!("name: cart, namespace: shop, annotations: {{networking.istio.io/exportTo: {export_to}}}"))
+                .replace("name: d, namespace: shop", &format!("name: d, namespace: {place}"))
+        };
+        assert_eq!(findings(&CHECK, &yaml("web", ".")), ["IST0174 DestinationRule web/d@29"]);
+        for (place, export_to) in [("web", "'*'"), ("web", "web"), ("shop", "other"), ("istio-system", ".")] {
+            assert!(findings(&CHECK, &yaml(place, export_to)).is_empty(), "{place} {export_to}");
+        }
+    }
+
+    #[test]
+    fn pods_that_files_will_make_are_endpoints() {
+        let yaml = rule("cart", "{version: v7}");
+        let maker = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: w, namespace: shop}\nspec: {template: {metadata: {labels: {app: cart, version: v7}}}}\n";
+        assert_eq!(findings(&CHECK, &yaml).len(), 1);
+        assert!(findings(&CHECK, &format!("{yaml}{maker}")).is_empty());
     }
 
     #[test]

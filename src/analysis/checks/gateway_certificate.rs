@@ -2,7 +2,7 @@
 //!
 //! A browser keeps its HTTP/2 connection to one Gateway and sends it requests for the hosts of the other, which it does not know: 404.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
@@ -22,6 +22,7 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
+/// A Gateway and the index of one of its servers.
 type Use<'i> = (&'i Object<Gateway>, usize);
 
 fn run(input: &Input) -> Vec<Message> {
@@ -33,8 +34,24 @@ fn run(input: &Input) -> Vec<Message> {
             }
         }
     }
-    let shared = uses.values().filter(|uses| uses.len() > 1);
-    shared.flat_map(|uses| uses.iter().filter_map(|own| duplicate(own, uses))).collect()
+    // A Gateway is told once, whatever it shares and with how many.
+    let mut shared: BTreeMap<(&str, &str), (Use<'_>, BTreeSet<String>)> = BTreeMap::new();
+    for uses in uses.values().filter(|uses| uses.len() > 1) {
+        for (gateway, index) in uses {
+            let others = uses.iter().map(|(other, _)| *other);
+            let others =
+                others.filter(|other| !std::ptr::eq(*other, *gateway) && share_workloads(gateway, other));
+            let names: BTreeSet<String> = others.map(|other| key(&other.metadata)).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let place = (gateway.metadata.namespace.as_str(), gateway.metadata.name.as_str());
+            let (first, known) = shared.entry(place).or_insert(((gateway, *index), BTreeSet::new()));
+            first.1 = first.1.min(*index);
+            known.extend(names);
+        }
+    }
+    shared.into_values().filter_map(|(own, others)| duplicate(own, others)).collect()
 }
 
 /// What names the certificates of a server: a Secret, or two files.
@@ -51,22 +68,13 @@ fn certificates(tls: &ServerTlsSettings) -> Vec<(&str, &str)> {
     secrets.chain([files]).filter(|(name, _)| !name.is_empty()).collect()
 }
 
-fn duplicate(own: &Use<'_>, uses: &[Use<'_>]) -> Option<Message> {
-    let (gateway, index) = own;
-    let others =
-        uses.iter().filter(|(other, _)| !std::ptr::eq(*other, *gateway) && share_workloads(gateway, other));
-    let mut names: Vec<String> = others.map(|(other, _)| key(&other.metadata)).collect();
-    if names.is_empty() {
-        return None;
-    }
-    names.push(key(&gateway.metadata));
-    names.sort();
-    names.dedup();
+fn duplicate((gateway, index): Use<'_>, mut names: BTreeSet<String>) -> Option<Message> {
+    names.insert(key(&gateway.metadata));
     let text = format!(
         "Duplicate certificate in multiple gateways {} may cause 404s if clients re-use HTTP2 connections.",
         list(names)
     );
-    let tls = gateway.spec.servers.get(*index).and_then(|server| server.tls.as_ref())?;
+    let tls = gateway.spec.servers.get(index).and_then(|server| server.tls.as_ref())?;
     let field = match tls {
         tls if !tls.credential_name.is_empty() => "credentialName",
         tls if !tls.credential_names.is_empty() => "credentialNames",
@@ -99,6 +107,11 @@ mod tests {
         let yaml = gateway("a", "{istio: edge}", tls) + &gateway("b", "{istio: edge, app: x}", tls);
         assert_eq!(findings(&CHECK, &yaml), ["IST0138 Gateway default/a@9", "IST0138 Gateway default/b@19"]);
         assert!(texts(&CHECK, &yaml)[0].contains("in multiple gateways [default/a default/b] may"));
+        let twice = yaml.replace(
+            "---\n",
+            "  - port: {number: 444, name: tls, protocol: HTTPS}\n    hosts: [x.com]\n    tls: {mode: SIMPLE, credentialName: c}\n---\n",
+        );
+        assert_eq!(findings(&CHECK, &twice).len(), 2, "once for a Gateway");
         for (selector, tls) in [
             ("{istio: other}", tls),
             ("{istio: edge}", "{mode: SIMPLE, credentialName: d}"),

@@ -12,6 +12,7 @@ use super::support::gateways::missing;
 use super::support::hosts::suffixes;
 use super::support::pods::Pods;
 use super::support::words::{key, refer, selector};
+use super::support::workloads::Others;
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -31,11 +32,11 @@ struct Claim<'i> {
 }
 
 fn run(input: &Input) -> Vec<Message> {
-    let pods = Pods::of(input);
+    let (pods, others) = (Pods::of(input), Others::of(input));
     let mut messages = Vec::new();
     let mut claims: HashMap<(String, u32, &str), Vec<Claim<'_>>> = HashMap::new();
     for gateway in input.snapshot.gateways.iter() {
-        messages.extend(missing(input, &pods, gateway));
+        messages.extend(missing(input, &pods, &others, gateway));
         let labels = selector(&gateway.spec.selector);
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             let place = (labels.clone(), server.port.number, server.bind.as_str());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
+use sagene_api::kubernetes::service::ServicePort;
 use sagene_api::kubernetes::{IntOrString, Service};
 use sagene_model::labels::has_all;
 
@@ -11,6 +12,7 @@ use super::Check;
 use super::support::gateways::{missing, workloads};
 use super::support::pods::{PodRef, Pods};
 use super::support::words::{refer, selector};
+use super::support::workloads::Others;
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -23,10 +25,10 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(input: &Input) -> Vec<Message> {
-    let pods = Pods::of(input);
+    let (pods, others) = (Pods::of(input), Others::of(input));
     let mut messages = Vec::new();
     for gateway in input.snapshot.gateways.iter() {
-        messages.extend(missing(input, &pods, gateway));
+        messages.extend(missing(input, &pods, &others, gateway));
         messages.extend(of_ports(input, &workloads(&pods, gateway), gateway));
     }
     messages
@@ -66,7 +68,8 @@ fn target_ports(input: &Input, pods: &[PodRef<'_>]) -> BTreeSet<u32> {
         let of_pod = services.filter(|service| {
             !service.spec.selector.is_empty() && has_all(&pod.metadata.labels, &service.spec.selector)
         });
-        for port in of_pod.flat_map(|service| &service.spec.ports) {
+        let is_tcp = |port: &&ServicePort| matches!(port.protocol.as_str(), "" | "TCP");
+        for port in of_pod.flat_map(|service| &service.spec.ports).filter(is_tcp) {
             // A server may also name the Service's own port: the control plane listens on the target port then.
             targets.insert(u32::from(port.port));
             match &port.target_port {
@@ -108,7 +111,9 @@ mod tests {
     #[test]
     fn ports_that_the_service_does_not_lead_to() {
         let found = |ports: &str| findings(&CHECK, &format!("{GATEWAY}{POD}{}", service(ports)));
-        assert_eq!(found("{port: 80, targetPort: 8081}"), ["IST0162 Gateway default/g@8"]);
+        for bad in ["{port: 80, targetPort: 8081}", "{port: 80}, {port: 8080, protocol: UDP}"] {
+            assert_eq!(found(bad), ["IST0162 Gateway default/g@8"]);
+        }
         for good in [
             "{port: 80, targetPort: 8080}",
             "{port: 8080}",

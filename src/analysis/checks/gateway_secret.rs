@@ -1,9 +1,13 @@
 //! IST0101 and IST0161 for credentials: Secrets of Gateways that are not there, and such that hold no usable certificate.
 //!
-//! The Secret has to be in the namespace of the gateway's pods. It holds `tls.crt` and `tls.key` or, in the older form, `cert` and `key`.
+//! The Secret has to be in the namespace of the gateway's pods, or where `namespace/name` says. It holds `tls.crt` and `tls.key` or, in the
+//! older form, `cert` and `key`, and the key has to be the certificate's.
 
 use std::collections::BTreeSet;
 
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
 use sagene_api::kubernetes::Secret;
@@ -12,6 +16,7 @@ use super::Check;
 use super::support::gateways::{missing, workloads};
 use super::support::pods::Pods;
 use super::support::words::{not_found, refer};
+use super::support::workloads::Others;
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -24,10 +29,10 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(input: &Input) -> Vec<Message> {
-    let pods = Pods::of(input);
+    let (pods, others) = (Pods::of(input), Others::of(input));
     let mut messages = Vec::new();
     for gateway in input.snapshot.gateways.iter() {
-        messages.extend(missing(input, &pods, gateway));
+        messages.extend(missing(input, &pods, &others, gateway));
         if !input.knows::<Secret>() {
             continue;
         }
@@ -59,11 +64,16 @@ fn of_credential(
     name: &str,
     path: &str,
 ) -> Option<Message> {
-    // Names with a scheme are served by somebody else.
-    if name.contains("://") {
+    let of_cluster = name.strip_prefix("kubernetes://").unwrap_or(name);
+    // Names with another scheme are served by somebody else.
+    if of_cluster.contains("://") {
         return None;
     }
-    let Some(secret) = places.iter().find_map(|place| input.snapshot.get::<Secret>(place, name)) else {
+    let secret = match of_cluster.split_once('/') {
+        Some((place, name)) => input.snapshot.get::<Secret>(place, name),
+        None => places.iter().find_map(|place| input.snapshot.get::<Secret>(place, of_cluster)),
+    };
+    let Some(secret) = secret else {
         return Some(not_found(gateway, "credentialName", name, at(path)));
     };
     if is_usable(secret) {
@@ -76,7 +86,7 @@ fn of_credential(
     Some(Message::new(Code::InvalidGatewayCredential, refer(gateway), text).at(at(path)))
 }
 
-/// True where a Secret holds a certificate and a key in PEM, and the certificate can be read and has not expired.
+/// True where a Secret holds a certificate that can be read and has not expired, and the key that belongs to it, both in PEM.
 fn is_usable(secret: &Object<Secret>) -> bool {
     let data = |key: &str| {
         let written = secret.spec.string_data.get(key).map(|text| text.as_bytes().to_vec());
@@ -86,16 +96,21 @@ fn is_usable(secret: &Object<Secret>) -> bool {
     let Some((certificate, private)) = pair("tls.crt", "tls.key").or_else(|| pair("cert", "key")) else {
         return false;
     };
-    let is_key = x509_parser::pem::Pem::iter_from_buffer(&private)
-        .any(|block| block.is_ok_and(|block| block.label.ends_with("PRIVATE KEY")));
     let first = x509_parser::pem::Pem::iter_from_buffer(&certificate).next();
-    let is_certificate = first.and_then(Result::ok).is_some_and(|block| {
+    first.and_then(Result::ok).is_some_and(|block| {
         block.parse_x509().is_ok_and(|parsed| {
             let now = jiff::Timestamp::now().as_second();
             parsed.validity().not_after.timestamp() > now
+                && is_key_of(&private, &parsed.public_key().subject_public_key.data)
         })
-    });
-    is_key && is_certificate
+    })
+}
+
+/// True where the first private key of a PEM file is one that proxies can use, and this is its public half.
+fn is_key_of(pem: &[u8], public: &[u8]) -> bool {
+    let key = PrivateKeyDer::from_pem_slice(pem).ok().and_then(|private| any_supported_type(&private).ok());
+    // What identifies the algorithm stands before the key itself, and has several forms.
+    key.is_some_and(|key| key.public_key().is_some_and(|own| own.as_ref().ends_with(public)))
 }
 
 #[cfg(test)]
@@ -135,11 +150,17 @@ mod tests {
         assert_eq!(findings(&CHECK, &(HEAD.to_owned() + &secret("shop", &certificate, &key))).len(), 1);
         assert!(findings(&CHECK, &(HEAD.to_owned() + &secret("infra", &certificate, &key))).is_empty());
         let expired = pair(-24);
-        for (certificate, key) in
-            [("rubbish", key.as_str()), (&certificate, "rubbish"), (&expired.0, &expired.1)]
-        {
+        for (certificate, key) in [
+            ("rubbish", key.as_str()),
+            (&certificate, "rubbish"),
+            (&certificate, &expired.1),
+            (&expired.0, &expired.1),
+        ] {
             let yaml = HEAD.to_owned() + &secret("infra", certificate, key);
             assert_eq!(findings(&CHECK, &yaml), ["IST0161 Gateway shop/g@15"]);
         }
+        let of_other = HEAD.replace("credentialName: c", "credentialName: shop/c");
+        assert!(findings(&CHECK, &(of_other.clone() + &secret("shop", &certificate, &key))).is_empty());
+        assert_eq!(findings(&CHECK, &(of_other + &secret("infra", &certificate, &key))).len(), 1);
     }
 }

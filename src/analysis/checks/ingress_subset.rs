@@ -2,6 +2,7 @@
 //! The rules of the mesh do not apply again at the gateway: it sends to all pods of the service.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sagene_api::Object;
 use sagene_api::istio::networking::VirtualService;
@@ -27,8 +28,11 @@ fn run(input: &Input) -> Vec<Message> {
         Hostname::resolve(text, &object.metadata.namespace, &input.mesh.domain)
     };
     let mut split: BTreeMap<Hostname, Vec<String>> = BTreeMap::new();
-    let (mesh, edge): (Vec<_>, Vec<_>) =
-        input.snapshot.virtual_services.iter().partition(|object| object.spec.gateways.is_empty());
+    // No gateways and that of the mesh alone mean the same.
+    let of_mesh_alone = |object: &&Arc<Object<VirtualService>>| {
+        object.spec.gateways.iter().all(|gateway| gateway == MESH_GATEWAY)
+    };
+    let (mesh, edge): (Vec<_>, Vec<_>) = input.snapshot.virtual_services.iter().partition(of_mesh_alone);
     let edge: Vec<_> = edge
         .into_iter()
         .filter(|object| !object.spec.gateways.iter().any(|gateway| gateway == MESH_GATEWAY))
@@ -100,6 +104,12 @@ mod tests {
                 "Subset in virtual service default/split has no effect on ingress gateway default/edge requests"
             ]
         );
+        let of_mesh =
+            yaml("[g]", "{host: cart}").replace("{hosts: [cart]", "{hosts: [cart], gateways: [mesh]");
+        assert_eq!(findings(&CHECK, &of_mesh).len(), 1);
+        let of_both =
+            yaml("[g]", "{host: cart}").replace("{hosts: [cart]", "{hosts: [cart], gateways: [mesh, g]");
+        assert!(findings(&CHECK, &of_both).is_empty());
         assert!(findings(&CHECK, &yaml("[g]", "{host: cart, subset: v1}")).is_empty());
         assert!(findings(&CHECK, &yaml("[g, mesh]", "{host: cart}")).is_empty());
     }

@@ -59,7 +59,9 @@ fn of_namespace(namespace: &Object<Namespace>, by_default: bool) -> Option<Messa
     let name = &namespace.metadata.name;
     let message = |code, text| Message::new(code, refer(namespace), text);
     match injection(labels) {
-        Injection::Enabled if labels.contains_key(INJECTION_LABEL) && labels.contains_key(REVISION_LABEL) => {
+        Injection::Enabled | Injection::Disabled
+            if labels.contains_key(INJECTION_LABEL) && labels.contains_key(REVISION_LABEL) =>
+        {
             let text = format!(
                 "The namespace has more than one type of injection labels [{INJECTION_LABEL} {REVISION_LABEL}], which may lead to undefined \
                  behavior. Make sure only one injection label exists."
@@ -138,7 +140,13 @@ mod tests {
         let both = "{istio-injection: enabled, istio.io/rev: canary}";
         assert_eq!(findings(&CHECK, &namespace(both)), ["IST0123 Namespace n@5"]);
         assert!(texts(&CHECK, &namespace(both))[0].contains("[istio-injection istio.io/rev], which"));
-        for quiet in ["{istio-injection: disabled, istio.io/rev: canary}", "{istio.io/rev: canary}"] {
+        let disabled = "{istio-injection: disabled, istio.io/rev: canary}";
+        assert_eq!(findings(&CHECK, &namespace(disabled)), ["IST0123 Namespace n@5"]);
+        for quiet in [
+            "{istio-injection: disabled}",
+            "{istio.io/rev: canary}",
+            "{istio.io/dataplane-mode: ambient, istio-injection: enabled, istio.io/rev: canary}",
+        ] {
             assert!(findings(&CHECK, &namespace(quiet)).is_empty(), "{quiet}");
         }
         let by_default = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio-sidecar-injector, namespace: istio-system}\ndata:\n  \

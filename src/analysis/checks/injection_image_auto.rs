@@ -1,4 +1,4 @@
-//! IST0146 and IST0147: `image: auto`, which injection replaces, where no injection takes place.
+//! IST0146 and IST0147: `image: auto`, which injection replaces in the container `istio-proxy`, where no injection takes place.
 //!
 //! A pod that exists with this image was never injected. A Deployment is judged by the webhooks: by their selectors of namespaces and of
 //! pods.
@@ -58,7 +58,8 @@ fn message<S: sagene_api::Resource>(code: Code, object: &Object<S>, path: FieldP
 
 fn image_auto(pod: &Pod, prefix: &str) -> Option<FieldPath> {
     let find = |containers: &[Container], field: &str| {
-        let index = containers.iter().position(|container| container.image == "auto")?;
+        let is_asking = |it: &Container| it.name == "istio-proxy" && it.image == "auto";
+        let index = containers.iter().position(is_asking)?;
         Some(at(&format!("{prefix}.{field}[{index}].image")))
     };
     find(&pod.containers, "containers").or_else(|| find(&pod.init_containers, "initContainers"))
@@ -92,11 +93,13 @@ mod tests {
 
     #[test]
     fn pods_and_deployments_that_nothing_injects() {
-        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: on}\nspec:\n  containers:\n  - image: auto\n";
-        assert_eq!(findings(&CHECK, &format!("{HOOK}{pod}")), ["IST0147 Pod on/p@20"]);
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: on}\nspec:\n  containers:\n  - name: istio-proxy\n    image: auto\n";
+        assert_eq!(findings(&CHECK, &format!("{HOOK}{pod}")), ["IST0147 Pod on/p@21"]);
+        let of_application = pod.replace("istio-proxy", "app");
+        assert!(findings(&CHECK, &format!("{HOOK}{of_application}")).is_empty());
         let deployment = |namespace: &str, image: &str| {
             format!(
-                "{HOOK}apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: {namespace}}}\nspec: {{template: {{spec: {{initContainers: [{{image: {image}}}]}}}}}}\n"
+                "{HOOK}apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: {namespace}}}\nspec: {{template: {{spec: {{initContainers: [{{name: istio-proxy, image: {image}}}]}}}}}}\n"
             )
         };
         assert_eq!(findings(&CHECK, &deployment("off", "auto")), ["IST0146 Deployment off/d@18"]);

@@ -23,7 +23,7 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
-/// Beginning of the header names that stand for claims.
+/// Beginning of the header names that stand for claims; `.` or `[` follows.
 const CLAIMS: &str = "@request.auth.claims";
 
 fn run(input: &Input) -> Vec<Message> {
@@ -60,7 +60,7 @@ fn first_claim(object: &Object<VirtualService>) -> Option<(&str, FieldPath)> {
             for (field, headers) in
                 [("headers", &condition.headers), ("withoutHeaders", &condition.without_headers)]
             {
-                if let Some(claim) = headers.keys().find(|name| name.starts_with(CLAIMS)) {
+                if let Some(claim) = headers.keys().find(|name| is_claim(name)) {
                     let path = FieldPath::parse(&format!("spec.http[{index}].match[{position}].{field}"));
                     return Some((claim, path.key(claim)));
                 }
@@ -68,6 +68,10 @@ fn first_claim(object: &Object<VirtualService>) -> Option<(&str, FieldPath)> {
         }
     }
     None
+}
+
+fn is_claim(header: &str) -> bool {
+    header.strip_prefix(CLAIMS).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
 /// True where a RequestAuthentication is for a pod.

@@ -83,9 +83,7 @@ impl<'i> Mesh<'i> {
         let sources: Vec<Source<'i>> = if host.is_wildcard() {
             self.hosts.below(&host).collect()
         } else {
-            Hosts::spellings(&rule.spec.host, namespace, mesh)
-                .flat_map(|host| self.hosts.find(&host).collect::<Vec<_>>())
-                .collect()
+            self.hosts.find(&host).collect()
         };
         let services = sources.into_iter().filter_map(|source| match source {
             Source::Service(service) => Some(service.as_ref()),

@@ -90,7 +90,7 @@ impl Mesh<'_> {
 
     /// The service that a word names, where its workloads are in the mesh and take only mutual TLS.
     fn strict(&self, word: &str, namespace: &str) -> Option<&Object<Service>> {
-        let Source::Service(service) = self.hosts.visible(word, namespace, &self.input.mesh)? else {
+        let Source::Service(service) = self.hosts.called(word, namespace, &self.input.mesh)? else {
             return None;
         };
         if service.spec.selector.is_empty() {

@@ -1,10 +1,11 @@
-//! IST0118 and IST0150: a Service's port whose name and `appProtocol` say no protocol, so that the proxy has to find out; and a port of an
-//! ExternalName service that is named for TCP, which takes all traffic to that port.
+//! IST0118 and IST0150: a Service's port whose name and `appProtocol` say no protocol, so that the proxy has to find out; and such a port of
+//! an ExternalName service, or one that is named for TCP: it takes all traffic to that port.
 
 use sagene_api::Object;
 use sagene_api::kubernetes::service::ServicePort;
 use sagene_api::kubernetes::{IntOrString, Service};
 use sagene_model::Protocol;
+use sagene_model::labels::Labels;
 
 use super::Check;
 use super::support::words::refer;
@@ -25,10 +26,7 @@ fn run(input: &Input) -> Vec<Message> {
     for service in input.snapshot.services.iter() {
         let namespace = service.metadata.namespace.as_str();
         let of_mesh = namespace == input.mesh.root_namespace || IGNORED_NAMESPACES.contains(&namespace);
-        // The API server's own Service has no workload of the mesh behind it.
-        let of_cluster =
-            service.metadata.labels.get("provider").is_some_and(|provider| provider == "kubernetes");
-        if of_mesh || of_cluster {
+        if of_mesh || is_of_installation(&service.metadata.labels) {
             continue;
         }
         for (index, port) in service.spec.ports.iter().enumerate() {
@@ -38,18 +36,25 @@ fn run(input: &Input) -> Vec<Message> {
     messages
 }
 
+/// The mesh's own Services, gateways in any namespace included, and that of the API server.
+fn is_of_installation(labels: &Labels) -> bool {
+    let is = |key: &str, value: &str| labels.get(key).is_some_and(|own| own == value);
+    labels.contains_key("istio") || is("release", "istio") || is("provider", "kubernetes")
+}
+
 fn of_port(service: &Object<Service>, index: usize, port: &ServicePort) -> Option<Message> {
     let path = || at("spec.ports").index(index).key(if port.name.is_empty() { "port" } else { "name" });
+    let protocol = |number| Protocol::of_service_port(&port.protocol, &port.app_protocol, &port.name, number);
+    let is_unspecified = protocol(port.port).is_unspecified();
     if service.spec.r#type == "ExternalName" {
-        let protocol = Protocol::of_service_port(&port.protocol, &port.app_protocol, &port.name, 0);
         let text = "Port name for ExternalName service is invalid. Proxy may prevent tcp named ports and unmatched traffic for ports serving TCP \
                     protocol from being forwarded correctly";
         let code = Code::ExternalNameServiceTypeInvalidPortName;
-        return (protocol == Protocol::Tcp)
+        // A number that stands for TCP is not a name for it.
+        return (is_unspecified || protocol(0) == Protocol::Tcp)
             .then(|| Message::new(code, refer(service), text.to_owned()).at(path()));
     }
-    if !Protocol::of_service_port(&port.protocol, &port.app_protocol, &port.name, port.port).is_unspecified()
-    {
+    if !is_unspecified {
         return None;
     }
     let target = match &port.target_port {
@@ -91,6 +96,20 @@ mod tests {
             assert!(found(good).is_empty(), "{good}");
         }
     }
+
+    #[test]
+    fn services_of_the_mesh_itself() {
+        let service = |labels: &str| {
+            format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: edge, labels: {labels}}}\nspec: {{ports: [{{name: status-port, port: 15021}}]}}\n"
+            )
+        };
+        assert_eq!(findings(&CHECK, &service("{app: x}")).len(), 1);
+        for good in ["{istio: ingressgateway}", "{release: istio}", "{provider: kubernetes}"] {
+            assert!(findings(&CHECK, &service(good)).is_empty(), "{good}");
+        }
+    }
+
     #[test]
     fn aliases_of_other_names() {
         let alias = |port: &str| {
@@ -101,8 +120,13 @@ mod tests {
                 ),
             )
         };
-        assert_eq!(alias("{name: tcp, port: 80}"), ["IST0150 Service default/s@8"]);
-        assert!(alias("{name: http, port: 80}").is_empty());
-        assert!(alias("{name: web, port: 3306}").is_empty());
+        for bad in
+            ["{name: tcp, port: 80}", "{name: tcp-db, port: 80}", "{name: web, port: 80}", "{port: 80}"]
+        {
+            assert_eq!(alias(bad), ["IST0150 Service default/s@8"], "{bad}");
+        }
+        for good in ["{name: http, port: 80}", "{name: tls, port: 443}", "{name: web, port: 3306}"] {
+            assert!(alias(good).is_empty(), "{good}");
+        }
     }
 }

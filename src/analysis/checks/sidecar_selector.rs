@@ -3,7 +3,6 @@
 
 use sagene_api::Object;
 use sagene_api::istio::networking::Sidecar;
-use sagene_api::kubernetes::Pod;
 use sagene_model::labels::Labels;
 
 use super::Check;
@@ -11,6 +10,7 @@ use super::support::mesh::{Injection, Namespaces};
 use super::support::pods::Pods;
 use super::support::selection::{Selecting, several_for_a_pod, several_without_selector};
 use super::support::words::{first_label, list, not_found, refer, selector};
+use super::support::workloads::{Others, nobody_has};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -29,10 +29,10 @@ pub(super) const CHECK: Check = Check {
 
 fn run(input: &Input) -> Vec<Message> {
     let namespaces = Namespaces::of(input);
-    let pods = Pods::of(input);
+    let (pods, others) = (Pods::of(input), Others::of(input));
     let mut messages = Vec::new();
     for sidecar in input.snapshot.sidecars.iter() {
-        messages.extend(of_sidecar(input, &namespaces, &pods, sidecar));
+        messages.extend(of_sidecar(input, &namespaces, &pods, &others, sidecar));
     }
     let selecting = |sidecar: &Sidecar| labels(sidecar).cloned();
     let all: Vec<Selecting<'_, Sidecar>> = Selecting::all(input.snapshot.sidecars.iter(), selecting);
@@ -69,6 +69,7 @@ fn of_sidecar(
     input: &Input,
     namespaces: &Namespaces<'_>,
     pods: &Pods<'_>,
+    others: &Others<'_>,
     sidecar: &Object<Sidecar>,
 ) -> Option<Message> {
     let namespace = sidecar.metadata.namespace.as_str();
@@ -87,7 +88,8 @@ fn of_sidecar(
     let place = (namespace != input.mesh.root_namespace).then_some(namespace);
     let mut selected = pods.select(place, labels).peekable();
     if selected.peek().is_none() {
-        return input.knows::<Pod>().then(|| not_found(sidecar, "selector", &selector(labels), path));
+        return nobody_has(input, pods, others, place, labels)
+            .then(|| not_found(sidecar, "selector", &selector(labels), path));
     }
     selected
         .all(|pod| namespaces.is_ambient(pod))

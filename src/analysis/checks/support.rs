@@ -8,3 +8,4 @@ pub(super) mod pods;
 pub(super) mod policy;
 pub(super) mod selection;
 pub(super) mod words;
+pub(super) mod workloads;

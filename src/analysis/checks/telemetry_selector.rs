@@ -1,13 +1,13 @@
 //! IST0101 and IST0159 for Telemetries: selectors without pod, and several Telemetries for one pod.
 
 use sagene_api::istio::telemetry::Telemetry;
-use sagene_api::kubernetes::Pod;
 use sagene_model::labels::Labels;
 
 use super::Check;
 use super::support::pods::Pods;
 use super::support::selection::{Selecting, several_for_a_pod};
 use super::support::words::{first_label, list, not_found, refer, selector};
+use super::support::workloads::{Others, nobody_has};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -27,13 +27,13 @@ pub(super) fn labels(telemetry: &Telemetry) -> Option<&Labels> {
 }
 
 fn run(input: &Input) -> Vec<Message> {
-    let pods = Pods::of(input);
+    let (pods, others) = (Pods::of(input), Others::of(input));
     let mut messages = Vec::new();
     for telemetry in input.snapshot.telemetries.iter() {
         let Some(own) = labels(&telemetry.spec) else { continue };
         let namespace = telemetry.metadata.namespace.as_str();
         let place = (namespace != input.mesh.root_namespace).then_some(namespace);
-        if input.knows::<Pod>() && pods.select(place, own).next().is_none() {
+        if nobody_has(input, &pods, &others, place, own) {
             messages.push(not_found(telemetry.as_ref(), "selector", &selector(own), first_label(PATH, own)));
         }
     }

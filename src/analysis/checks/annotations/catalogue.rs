@@ -2,6 +2,8 @@
 //!
 //! Source: Istio's reference of resource annotations, hidden ones included, so that nothing valid is called unknown.
 
+use super::INJECT;
+
 /// A kind that annotations are looked for on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KubernetesKind {
@@ -61,9 +63,9 @@ impl Annotation {
         Some(Self { kinds, deprecated: false, instead: "" })
     }
 
-    /// The names of those that are not deprecated.
+    /// The names of those that may be written: all but the deprecated ones, of which only the one that everybody knows is still meant.
     pub(super) fn names() -> Vec<&'static str> {
-        let groups = [OF_ANY, OF_POD, OF_SERVICE, OF_GATEWAY, OF_WORKLOAD_ENTRY];
+        let groups = [OF_ANY, OF_POD, OF_SERVICE, OF_GATEWAY, OF_WORKLOAD_ENTRY, &[INJECT]];
         let others = OTHERS.iter().map(|(name, _)| *name);
         groups.into_iter().flatten().copied().chain(others).collect()
     }
@@ -87,6 +89,11 @@ const DEPRECATED: &[(&str, &str)] = &[
     ("sidecar.istio.io/controlPlaneAuthPolicy", ""),
     ("sidecar.istio.io/discoveryAddress", ""),
     ("sidecar.istio.io/enableCoreDump", ""),
+    ("sidecar.istio.io/extraStatTags", ""),
+    (INJECT, " in favor of the \"sidecar.istio.io/inject\" label"),
+    ("sidecar.istio.io/statsInclusionPrefixes", ""),
+    ("sidecar.istio.io/statsInclusionRegexps", ""),
+    ("sidecar.istio.io/statsInclusionSuffixes", ""),
 ];
 
 const OF_ANY: &[&str] = &[
@@ -119,8 +126,6 @@ const OF_POD: &[&str] = &[
     "sidecar.istio.io/bootstrapOverride",
     "sidecar.istio.io/capNetBindService",
     "sidecar.istio.io/componentLogLevel",
-    "sidecar.istio.io/extraStatTags",
-    "sidecar.istio.io/inject",
     "sidecar.istio.io/interceptionMode",
     "sidecar.istio.io/logLevel",
     "sidecar.istio.io/nativeSidecar",
@@ -136,9 +141,6 @@ const OF_POD: &[&str] = &[
     "sidecar.istio.io/statsFlushInterval",
     "sidecar.istio.io/statsHistogramBins",
     "sidecar.istio.io/statsHistogramBuckets",
-    "sidecar.istio.io/statsInclusionPrefixes",
-    "sidecar.istio.io/statsInclusionRegexps",
-    "sidecar.istio.io/statsInclusionSuffixes",
     "sidecar.istio.io/status",
     "sidecar.istio.io/userVolume",
     "sidecar.istio.io/userVolumeMount",

@@ -2,11 +2,10 @@
 
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
-use sagene_api::kubernetes::Pod;
-use sagene_model::labels::Labels;
 
 use super::pods::{PodRef, Pods};
 use super::words::{first_label, not_found, selector};
+use super::workloads::{Others, nobody_has};
 use crate::input::Input;
 use crate::message::Message;
 
@@ -22,22 +21,11 @@ pub(in crate::checks) fn workloads<'i>(pods: &Pods<'i>, gateway: &Object<Gateway
 pub(in crate::checks) fn missing(
     input: &Input,
     pods: &Pods<'_>,
+    others: &Others<'_>,
     gateway: &Object<Gateway>,
 ) -> Option<Message> {
     let labels = &gateway.spec.selector;
-    let is_missing = !labels.is_empty()
-        && input.knows::<Pod>()
-        && pods.select(None, labels).next().is_none()
-        && !(input.files_alone && comes_with_installation(labels));
+    let is_missing = !labels.is_empty() && nobody_has(input, pods, others, None, labels);
     is_missing
         .then(|| not_found(gateway, "selector", &selector(labels), first_label("spec.selector", labels)))
-}
-
-/// True for the gateways that profiles install: files of an application rely on them, but do not hold them.
-fn comes_with_installation(labels: &Labels) -> bool {
-    labels.iter().all(|(key, value)| match key.as_str() {
-        "istio" => matches!(value.as_str(), "ingressgateway" | "egressgateway"),
-        "app" => matches!(value.as_str(), "istio-ingressgateway" | "istio-egressgateway"),
-        _ => false,
-    })
 }

@@ -31,6 +31,14 @@ impl<'i> Source<'i> {
         }
     }
 
+    /// The namespace it is of.
+    pub(in crate::checks) fn namespace(self) -> &'i str {
+        match self {
+            Self::Service(service) => &service.metadata.namespace,
+            Self::Entry(entry) => &entry.metadata.namespace,
+        }
+    }
+
     /// True where a namespace sees it.
     pub(in crate::checks) fn is_visible_in(self, namespace: &str, mesh: &Mesh) -> bool {
         let default = &mesh.default_service_export_to;
@@ -58,15 +66,15 @@ pub(in crate::checks) struct Hosts<'i> {
 }
 
 impl<'i> Hosts<'i> {
-    /// Those of the input.
+    /// Those of the input, the other clusters of the mesh included.
     pub(in crate::checks) fn of(input: &'i Input) -> Self {
         let mut hosts = Self::default();
-        for service in input.snapshot.services.iter() {
+        for service in input.snapshots().flat_map(|snapshot| snapshot.services.iter()) {
             let metadata = &service.metadata;
             let host = Hostname::of_service(&metadata.name, &metadata.namespace, &input.mesh.domain);
             hosts.exact.entry(host).or_default().push(Source::Service(service));
         }
-        for entry in input.snapshot.service_entries.iter() {
+        for entry in input.snapshots().flat_map(|snapshot| snapshot.service_entries.iter()) {
             for host in &entry.spec.hosts {
                 let host = Hostname::new(host);
                 let sources = match host.as_str().strip_prefix('*') {
@@ -79,8 +87,8 @@ impl<'i> Hosts<'i> {
         hosts
     }
 
-    /// What a destination's host may mean, written in an object of `namespace`: as it stands, or short for a service of another
-    /// namespace.
+    /// What a client of `namespace` may mean by a name: as it stands, or what DNS makes of it, `cart.shop` for one. Hosts of routes and
+    /// DestinationRules are not looked up by DNS: there only a name without a dot is short.
     pub(in crate::checks) fn spellings(
         text: &str,
         namespace: &str,
@@ -104,8 +112,16 @@ impl<'i> Hosts<'i> {
 
     /// Who offers what a destination names, as `namespace` sees it.
     pub(in crate::checks) fn visible(&self, text: &str, namespace: &str, mesh: &Mesh) -> Option<Source<'i>> {
-        Self::spellings(text, namespace, mesh)
-            .find_map(|host| self.find(&host).find(|source| source.is_visible_in(namespace, mesh)))
+        self.seen(&Hostname::resolve(text, namespace, &mesh.domain), namespace, mesh)
+    }
+
+    /// Who offers what a client calls, as `namespace` sees it.
+    pub(in crate::checks) fn called(&self, text: &str, namespace: &str, mesh: &Mesh) -> Option<Source<'i>> {
+        Self::spellings(text, namespace, mesh).find_map(|host| self.seen(&host, namespace, mesh))
+    }
+
+    fn seen(&self, host: &Hostname, namespace: &str, mesh: &Mesh) -> Option<Source<'i>> {
+        self.find(host).find(|source| source.is_visible_in(namespace, mesh))
     }
 
     /// Who offers the hosts that a wildcard covers, as far as they are no wildcards themselves.

@@ -24,9 +24,10 @@ impl<'i> Pods<'i> {
         Self::that(input, |_| true)
     }
 
-    /// The pods that meet a condition.
+    /// The pods that meet a condition, those of the other clusters of the mesh included.
     pub(in crate::checks) fn that(input: &'i Input, wanted: impl Fn(PodRef<'i>) -> bool) -> Self {
-        let all: Vec<PodRef<'i>> = input.snapshot.pods.iter().filter(|pod| wanted(pod)).collect();
+        let all = input.snapshots().flat_map(|snapshot| snapshot.pods.iter());
+        let all: Vec<PodRef<'i>> = all.filter(|pod| wanted(pod)).collect();
         let mut by_label: HashMap<(&str, &str), Vec<PodRef<'i>>> = HashMap::new();
         for pod in &all {
             for (key, value) in &pod.metadata.labels {
