@@ -69,12 +69,17 @@ mod tests {
             ["IST0131 VirtualService default/v@8"]
         );
         assert_eq!(
+            found("  - match:\n    - {uri: {prefix: /x}}\n    - {uri: {prefix: /x}}\n"),
+            ["IST0131 VirtualService default/v@9"]
+        );
+        assert_eq!(
             found("  - match: [{uri: {prefix: /x}}]\n  - match: [{uri: {prefix: /x}}]\n"),
             ["IST0130 VirtualService default/v@8"]
         );
         for near in [
             "  - match: [{uri: {prefix: /x}, headers: {a: {exact: b}}}]\n  - match: [{uri: {prefix: /x}}]\n",
             "  - match: [{uri: {exact: /x}}]\n  - match: [{uri: {prefix: /x}}]\n",
+            "  - match: [{uri: {prefix: /x}}, {uri: {prefix: /x/y}}]\n",
             "  - match: [{uri: {prefix: /x}, gateways: [g]}]\n  - match: [{uri: {prefix: /x}}]\n",
             "  - match: [{uri: {prefix: /x}, port: 80}]\n  - match: [{uri: {prefix: /x}, port: 90}]\n",
         ] {

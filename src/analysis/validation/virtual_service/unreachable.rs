@@ -45,14 +45,17 @@ fn of_routes<R: Route>(routes: &[R], path: &FieldPath, problems: &mut Vec<Proble
             unused("only the last rule can have no matches");
             continue;
         }
-        let covering = |condition: &R::Condition| {
-            earlier.iter().position(|route| route.conditions().iter().any(|wide| R::covers(wide, condition)))
+        let covering = |position: usize, condition: &R::Condition| {
+            let by_route = |route: &R| route.conditions().iter().any(|wide| R::covers(wide, condition));
+            let is_same = |other: &R::Condition| R::covers(other, condition) && R::covers(condition, other);
+            let is_repeated = || route.conditions()[..position].iter().any(is_same);
+            earlier.iter().position(by_route).or_else(|| is_repeated().then_some(index))
         };
         let covered: Vec<(usize, usize)> = route
             .conditions()
             .iter()
             .enumerate()
-            .filter_map(|(position, condition)| Some((position, covering(condition)?)))
+            .filter_map(|(position, condition)| Some((position, covering(position, condition)?)))
             .collect();
         if !route.conditions().is_empty() && covered.len() == route.conditions().len() {
             unused("all matches used by prior rules");
