@@ -3,6 +3,7 @@
 use clap::Args;
 use colored::Colorize;
 use futures::future::try_join_all;
+use sagene_analysis::Code;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -49,6 +50,13 @@ struct Finding {
     origin: String,
 }
 
+impl Finding {
+    /// Every code is one of the catalogue, so that `explain` has a page for it.
+    fn new(code: Code, message: String, origin: String) -> Self {
+        Self { code: code.id(), level: code.level().name(), message, origin }
+    }
+}
+
 impl Precheck {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let cluster = context.cluster().await?;
@@ -91,14 +99,12 @@ async fn version(cluster: &Cluster) -> Result<Option<Finding>, Failure> {
         })?;
     let number = |text: &str| text.trim_end_matches('+').parse::<u32>().unwrap_or_default();
     let fit = (number(&info.major), number(&info.minor)) >= (1, MINIMUM_MINOR);
-    Ok((!fit).then(|| Finding {
-        code: "IST0142",
-        level: "Error",
-        message: format!(
+    Ok((!fit).then(|| {
+        let message = format!(
             "The Kubernetes Version {:?} is lower than the minimum version: v1.{MINIMUM_MINOR}",
             info.git_version
-        ),
-        origin: String::new(),
+        );
+        Finding::new(Code::UnsupportedKubernetesVersion, message, String::new())
     }))
 }
 
@@ -120,14 +126,11 @@ async fn permissions(cluster: &Cluster, namespace: &str) -> Result<Vec<Finding>,
             let answer = objects.create(reviews, None, &review, false).await.map_err(server_failure)?;
             let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool) == Some(true);
             let reason = text(&answer, "/status/reason").to_owned();
-            Ok::<_, Failure>((!allowed).then(|| Finding {
-                code: "IST0141",
-                level: "Error",
-                message: format!(
-                    "Missing required permission to create resource {}{resource} ({reason})",
-                    if group.is_empty() { String::new() } else { format!("{group}/") }
-                ),
-                origin: String::new(),
+            Ok::<_, Failure>((!allowed).then(|| {
+                let group = if group.is_empty() { String::new() } else { format!("{group}/") };
+                let message =
+                    format!("Missing required permission to create resource {group}{resource} ({reason})");
+                Finding::new(Code::InsufficientPermissions, message, String::new())
             }))
         }
     };
@@ -137,11 +140,9 @@ async fn permissions(cluster: &Cluster, namespace: &str) -> Result<Vec<Finding>,
 /// Proxies that a control plane of this program's version does not serve.
 async fn proxies(context: &Context, cluster: &Cluster) -> Vec<Finding> {
     let unserved = skew::unserved(context, cluster, "", VERSION).await;
-    let finding = |skewed: skew::Skewed| Finding {
-        code: "SGN0100",
-        level: "Warning",
-        message: format!("The proxy is not served: {}", skewed.reason),
-        origin: format!("Pod {}", skewed.proxy),
+    let finding = |skewed: skew::Skewed| {
+        let message = format!("The proxy is not served: {}", skewed.reason);
+        Finding::new(Code::ProxyVersionNotServed, message, format!("Pod {}", skewed.proxy))
     };
     unserved.into_iter().map(finding).collect()
 }
@@ -152,13 +153,10 @@ async fn gateway_api(cluster: &Cluster) -> Result<Option<Finding>, Failure> {
     let gateways =
         discovery.resources.iter().find(|it| it.group == "gateway.networking.k8s.io" && it.kind == "Gateway");
     let old = gateways.filter(|resource| resource.version != "v1");
-    Ok(old.map(|resource| Finding {
-        code: "IST0156",
-        level: "Error",
-        message: format!(
-            "The Gateway API CRD version {} is lower than the minimum version: v1",
-            resource.version
-        ),
-        origin: "CustomResourceDefinition gateways.gateway.networking.k8s.io".to_owned(),
+    Ok(old.map(|resource| {
+        let message =
+            format!("The Gateway API CRD version {} is lower than the minimum version: v1", resource.version);
+        let origin = "CustomResourceDefinition gateways.gateway.networking.k8s.io".to_owned();
+        Finding::new(Code::UnsupportedGatewayAPIVersion, message, origin)
     }))
 }

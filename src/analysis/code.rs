@@ -232,6 +232,8 @@ codes! {
     DestinationRuleNeverChosen = "SGN0016", Warning, "DestinationRuleNeverChosen";
     /// A port of a protocol in which the server speaks first, whose protocol is not declared.
     ServerFirstPortSniffed = "SGN0017", Warning, "ServerFirstPortSniffed";
+    /// A proxy of a version that the control plane does not serve. Found by `precheck` alone.
+    ProxyVersionNotServed = "SGN0100", Warning, "ProxyVersionNotServed";
 }
 
 impl Code {
