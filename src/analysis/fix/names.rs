@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use sagene_api::Object;
+use sagene_api::istio::networking::destination_rule::Subset;
+use sagene_api::kubernetes::Service;
 use sagene_model::Hostname;
+use sagene_model::labels::has_all;
 
 use crate::input::Input;
 use crate::message::{Message, ObjectRef};
@@ -20,11 +24,19 @@ pub(super) fn meant(
     host_beside: Option<&str>,
 ) -> Option<String> {
     let namespace = message.object.namespace.as_str();
+    if message.path.steps().last() == Some(Step::Key("host"))
+        && let Some(full) = completed(input, written)
+    {
+        return Some(full);
+    }
     let candidates: BTreeSet<String> = match message.path.steps().last()? {
         Step::Key("host") => hosts(input, namespace, written),
         Step::Key("subset") => subsets(input, namespace, host_beside?),
         Step::Key("credentialName") => credentials(input),
         Step::Index(_) if is_list_of(message, "gateways") => gateways(input, namespace, written),
+        Step::Index(_) if ["namespaces", "notNamespaces"].iter().any(|list| is_list_of(message, list)) => {
+            input.snapshot.namespaces.iter().map(|namespace| namespace.metadata.name.clone()).collect()
+        }
         _ => return None,
     };
     let words: Vec<&str> = candidates.iter().map(String::as_str).filter(|name| *name != written).collect();
@@ -36,23 +48,29 @@ fn is_list_of(message: &Message, key: &str) -> bool {
     matches!(steps[..], [.., Step::Key(name), Step::Index(_)] if name == key)
 }
 
-/// Hosts in the spelling of `written`: short for the own namespace, with the namespace, or in full.
+/// Hosts in the spelling of `written`: short for the own namespace, else in full.
 fn hosts(input: &Input, namespace: &str, written: &str) -> BTreeSet<String> {
-    let domain = &input.mesh.domain;
     let entries = input.snapshot.service_entries.iter().flat_map(|entry| &entry.spec.hosts);
     let mut hosts: BTreeSet<String> = entries.filter(|host| !host.starts_with('*')).cloned().collect();
-    let dots = written.matches('.').count();
-    for service in input.snapshot.services.iter() {
-        let (name, place) = (&service.metadata.name, &service.metadata.namespace);
-        match dots {
-            0 if place == namespace => hosts.insert(name.clone()),
-            0 => false,
-            1 => hosts.insert(format!("{name}.{place}")),
-            2 => hosts.insert(format!("{name}.{place}.svc")),
-            _ => hosts.insert(format!("{name}.{place}.svc.{domain}")),
-        };
+    let is_short = !written.contains('.');
+    for service in input.snapshot.services.iter().map(|service| &service.metadata) {
+        if !is_short {
+            hosts.insert(
+                Hostname::of_service(&service.name, &service.namespace, &input.mesh.domain).to_string(),
+            );
+        } else if service.namespace == namespace {
+            hosts.insert(service.name.clone());
+        }
     }
     hosts
+}
+
+/// The full name of the service that a host means by its name and namespace, which DNS completes and routes do not.
+fn completed(input: &Input, written: &str) -> Option<String> {
+    let (name, namespace) = written.strip_suffix(".svc").unwrap_or(written).split_once('.')?;
+    let service = input.snapshot.services.get(namespace, name)?;
+    let (name, namespace) = (&service.metadata.name, &service.metadata.namespace);
+    Some(Hostname::of_service(name, namespace, &input.mesh.domain).to_string())
 }
 
 /// The subsets that DestinationRules define for a host.
@@ -84,7 +102,8 @@ fn credentials(input: &Input) -> BTreeSet<String> {
     secrets.map(|secret| secret.metadata.name.clone()).collect()
 }
 
-/// The only DestinationRule of a host, and the label its subsets go by, where some workload of the host has that label with `subset`.
+/// The only DestinationRule of a host, where all its subsets go by the label `version`: a subset more is defined in the same way, where a
+/// workload is of that version or, where no workload is known, its name is one more of a series such as `v1`, `v2`.
 pub(super) fn rule_that_lacks(
     input: &Input,
     namespace: &str,
@@ -99,27 +118,51 @@ pub(super) fn rule_that_lacks(
         .iter()
         .filter(|rule| Hostname::resolve(&rule.spec.host, &rule.metadata.namespace, domain) == host);
     let (rule, None) = (rules.next()?, rules.next()) else { return None };
-    let named_by_version = |subset: &sagene_api::istio::networking::destination_rule::Subset| {
-        subset.labels.len() == 1 && subset.labels.get(VERSION) == Some(&subset.name)
+    let named_by_version =
+        |subset: &Subset| subset.labels.len() == 1 && subset.labels.get(VERSION) == Some(&subset.name);
+    let is_conventional = !rule.spec.subsets.is_empty() && rule.spec.subsets.iter().all(named_by_version);
+    let mut versions = versions(input, service_of(input, &host)).peekable();
+    let may_run = match versions.peek() {
+        Some(_) => versions.any(|version| version == Some(subset)),
+        None => input.files_alone && rule.spec.subsets.iter().any(|own| alike(&own.name, subset)),
     };
-    if rule.spec.subsets.is_empty() || !rule.spec.subsets.iter().all(named_by_version) {
-        return None;
+    (is_conventional && may_run).then(|| (crate::input::reference(rule), VERSION))
+}
+
+/// True for names that differ in their numbers alone.
+fn alike(left: &str, right: &str) -> bool {
+    let letters = |name: &str| name.chars().filter(|it| !it.is_ascii_digit()).collect::<String>();
+    let has_number = |name: &str| name.bytes().any(|byte| byte.is_ascii_digit());
+    has_number(left) && has_number(right) && letters(left) == letters(right)
+}
+
+fn service_of<'i>(input: &'i Input, host: &Hostname) -> Option<&'i Object<Service>> {
+    let (name, rest) = host.as_str().split_once('.')?;
+    input.snapshot.services.get(rest.split('.').next()?, name).map(AsRef::as_ref)
+}
+
+/// The versions of a service's workloads, of those without one too; none where no workload is known.
+fn versions<'i>(
+    input: &'i Input,
+    service: Option<&'i Object<Service>>,
+) -> impl Iterator<Item = Option<&'i str>> {
+    let service = service.filter(|service| !service.spec.selector.is_empty());
+    service.into_iter().flat_map(|service| {
+        let namespace = service.metadata.namespace.as_str();
+        let pods = input.snapshot.pods.in_namespace(namespace).map(|pod| &pod.metadata.labels);
+        let makers = input.snapshot.deployments.in_namespace(namespace);
+        let templates = makers.map(|maker| &maker.spec.template.metadata.labels);
+        pods.chain(templates)
+            .filter(|labels| has_all(labels, &service.spec.selector))
+            .map(|labels| labels.get(VERSION).map(String::as_str))
+    })
+}
+
+/// The number of the only port that the service of a host has.
+pub(super) fn only_port(input: &Input, namespace: &str, host: &str) -> Option<u16> {
+    let host = Hostname::resolve(host, namespace, &input.mesh.domain);
+    match service_of(input, &host)?.spec.ports.as_slice() {
+        [port] => Some(port.port),
+        _ => None,
     }
-    let name = host.to_string();
-    let (name, rest) = name.split_once('.')?;
-    let service = input.snapshot.services.get(rest.split('.').next()?, name)?;
-    let selector = &service.spec.selector;
-    let has = |labels: &sagene_model::labels::Labels| {
-        labels.get(VERSION).is_some_and(|version| version == subset)
-            && !selector.is_empty()
-            && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-    };
-    let namespace = service.metadata.namespace.as_str();
-    let snapshot = &input.snapshot;
-    let runs = snapshot.pods.in_namespace(namespace).any(|pod| has(&pod.metadata.labels))
-        || snapshot
-            .deployments
-            .in_namespace(namespace)
-            .any(|deployment| has(&deployment.spec.template.metadata.labels));
-    runs.then(|| (crate::input::reference(rule), VERSION))
 }

@@ -1,4 +1,4 @@
-//! From findings to changed files. Every change is tried: one after which something else is found is not made.
+//! From findings to changed files. Every change is tried: one after which something new is found that weighs as much is not made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,7 +38,8 @@ pub fn plan(
 ) -> (Vec<FileChange>, Vec<Message>) {
     let reported: BTreeSet<Key> = messages.iter().flat_map(keys).collect();
     let mut last = analyze(input);
-    let mut known: BTreeSet<Key> = last.iter().flat_map(keys).collect();
+    let before: BTreeSet<Key> = last.iter().flat_map(keys).collect();
+    let mut known = before.clone();
     let mut state = State { input: input.clone(), changes: BTreeMap::new(), namespace };
     let mut open: Vec<Message> = messages.to_vec();
     for _ in 0..MOST_ROUNDS {
@@ -58,7 +59,9 @@ pub fn plan(
             }
         };
         known = found.iter().flat_map(keys).collect();
-        open = found.iter().filter(|message| is_among(&reported, message)).cloned().collect();
+        // What the fixes brought about is theirs to answer, too.
+        let is_ours = |message: &&Message| is_among(&reported, message) || !is_among(&before, message);
+        open = found.iter().filter(is_ours).cloned().collect();
         last = found;
     }
     (state.changes.into_values().filter(|change| change.before != change.after).collect(), last)
@@ -116,7 +119,7 @@ struct State<'n> {
 }
 
 impl<'n> State<'n> {
-    /// What is found after some fixes; `None` where something new is.
+    /// What is found after some fixes; `None` where something new is that weighs as much as one of the findings they answer.
     fn tried(
         &self,
         fixes: &[Fix],
@@ -125,8 +128,9 @@ impl<'n> State<'n> {
     ) -> Option<(Self, Vec<Message>)> {
         let next = self.changed(fixes)?;
         let found = analyze(&next.input);
-        let is_new = |message: &Message| !is_among(known, message);
-        if found.iter().any(is_new) { None } else { Some((next, found)) }
+        let least = fixes.iter().map(|fix| fix.code.level()).max()?;
+        let is_worse = |message: &Message| message.level() <= least && !is_among(known, message);
+        if found.iter().any(is_worse) { None } else { Some((next, found)) }
     }
 
     /// The same with some fixes made; `None` where a file cannot be read any more.

@@ -15,6 +15,7 @@ const PROTOCOLS: &[&str] =
     &["https", "http2", "http", "grpc-web", "grpc", "tls", "tcp", "mongo", "mysql", "redis", "udp"];
 const INJECTION: &str = "istio-injection";
 const REVISION: &str = "istio.io/rev";
+const INJECT: &str = "sidecar.istio.io/inject";
 
 /// An answer: what is done, in words and in edits.
 pub(super) struct Answer {
@@ -31,13 +32,18 @@ fn answer(description: String, edit: Option<Edit>) -> Option<Answer> {
 /// The answer to a finding; `None` where there is no safe one.
 pub(super) fn answer_to(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
     match message.code {
-        Code::ReferencedResourceNotFound => {
-            rename(input, message, site).or_else(|| define_subset(input, message, site))
-        }
+        Code::ReferencedResourceNotFound => rename(input, message, site)
+            .or_else(|| define_subset(input, message, site))
+            .or_else(|| port(input, message, site)),
         Code::NamespaceNotInjected => inject(site),
         Code::PortNameIsNotUnderNamingConvention => protocol(message, site),
         Code::VirtualServiceIneffectiveMatch => duplicate(message, site),
-        Code::Deprecated => successor(message, site),
+        Code::VirtualServiceUnreachableRule => repeated(message, site),
+        Code::Deprecated => successor(message, site).or_else(|| ignored(message, site)),
+        Code::SchemaValidationError | Code::SchemaWarning => {
+            repeated(message, site).or_else(|| field(message, site)).or_else(|| successor(message, site))
+        }
+        Code::DeprecatedAnnotation => label(message, site),
         Code::UnknownAnnotation => annotation(message, site),
         Code::NamespaceMultipleInjectionLabels => one_label(site),
         Code::UnknownDestinationRuleHost => rename(input, message, site),
@@ -64,9 +70,21 @@ fn define_subset(input: &Input, message: &Message, site: &Site<'_>) -> Option<An
     let document = input.sources.get(&rule)?;
     let of_rule = Site::of(document)?;
     let lines = [format!("- name: {subset}"), "  labels:".to_owned(), format!("    {label}: {subset}")];
-    let edit = of_rule.append(&FieldPath::parse("spec.subsets"), &lines)?;
+    let flow = format!("{{name: {subset}, labels: {{{label}: {subset}}}}}");
+    let edit = of_rule.append(&FieldPath::parse("spec.subsets"), &lines, &flow)?;
     let description = format!("subset {subset} in DestinationRule {}", rule.name);
     Some(Answer { description, edits: vec![edit], file: Some(document.file.name.clone()) })
+}
+
+/// The only port of the service that a route names another port of.
+fn port(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
+    if message.path.steps().last() != Some(Step::Key("number")) {
+        return None;
+    }
+    let written = site.scalar(&message.path)?;
+    let host = site.scalar(&message.path.parent()?.parent()?.key("host"))?;
+    let only = names::only_port(input, &message.object.namespace, host)?.to_string();
+    answer(format!("port {written} → {only}, the only one of {host}"), site.replace(&message.path, &only))
 }
 
 /// The label that enables injection.
@@ -75,7 +93,7 @@ fn inject(site: &Site<'_>) -> Option<Answer> {
     let name = FieldPath::parse("metadata.name");
     let edit = match site.anchor(&labels) {
         Some(anchor) => site.insert_after(&anchor, INJECTION, "enabled"),
-        None if site.has(&labels) => None,
+        None if site.has(&labels) => site.fill(&labels, INJECTION, "enabled"),
         None => site.insert_map_after(&name, "labels", INJECTION, "enabled"),
     };
     answer(format!("label {INJECTION}: enabled"), edit)
@@ -114,22 +132,88 @@ fn duplicate(message: &Message, site: &Site<'_>) -> Option<Answer> {
     answer(format!("without {}, which never applies", message.path), site.remove_item(&message.path))
 }
 
+/// An element of a list that is the same as one before it.
+fn repeated(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let path = &message.path;
+    let element = match path.steps().last()? {
+        Step::Index(_) => path.clone(),
+        Step::Key(_) => path.parent()?,
+    };
+    if !site.repeats(&element) {
+        return None;
+    }
+    answer(format!("without {element}, which stands there before"), site.remove_item(&element))
+}
+
+/// The name of the field, or the word, that an unknown one was meant to be, as the finding says.
+fn field(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    let path = &message.path;
+    let (before, rest) = message.text.rsplit_once("; did you mean \"")?;
+    let meant = rest.strip_suffix("\"?")?;
+    if let Some(Step::Key(written)) = path.steps().last()
+        && before.ends_with(&format!("unknown field {written:?}"))
+    {
+        let is_there = site.has(&path.parent()?.key(meant));
+        return if is_there {
+            None
+        } else {
+            answer(format!("{written} → {meant}"), site.rename(path, meant))
+        };
+    }
+    let written =
+        site.scalar(path).filter(|written| before.contains(&format!("{written:?} is not one of ")))?;
+    answer(format!("{written:?} → {meant:?}"), site.replace(path, meant))
+}
+
+/// A field that has no effect any more.
+fn ignored(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    if message.path.steps().last() != Some(Step::Key("egressProxy")) {
+        return None;
+    }
+    answer(format!("without {}, which is ignored", message.path), site.remove_entry(&message.path))
+}
+
+/// The label that took the place of an annotation.
+fn label(message: &Message, site: &Site<'_>) -> Option<Answer> {
+    if message.path.steps().last() != Some(Step::Key(INJECT)) {
+        return None;
+    }
+    let value = site.scalar(&message.path).filter(|value| ["true", "false"].contains(value))?;
+    let annotations = message.path.parent()?;
+    let metadata = annotations.parent()?;
+    let labels = metadata.key("labels");
+    let added = match site.anchor(&labels) {
+        Some(anchor) => site.insert_after(&anchor, INJECT, value),
+        None if site.has(&labels) => site.fill(&labels, INJECT, value),
+        None => site.insert_map_after(&metadata.key("name"), "labels", INJECT, value),
+    }?;
+    let gone = site.remove_entry(&message.path).or_else(|| site.remove_entry(&annotations))?;
+    if added.meets(&gone) {
+        return None;
+    }
+    Some(Answer {
+        description: format!("label {INJECT} in place of the annotation"),
+        edits: vec![added, gone],
+        file: None,
+    })
+}
+
 /// The field that took the place of a deprecated one.
 fn successor(message: &Message, site: &Site<'_>) -> Option<Answer> {
     let path = &message.path;
     let Some(Step::Key(key)) = path.steps().last() else { return None };
     let holder = path.parent()?;
-    let new = match key {
-        "percent" => "percentage",
-        "mirrorPercent" | "mirror_percent" => "mirrorPercentage",
+    let (new, within) = match key {
+        "percent" => ("percentage", "value"),
+        "mirrorPercent" | "mirror_percent" => ("mirrorPercentage", "value"),
+        "minimumRingSize" => ("ringHash", "minimumRingSize"),
         _ => return None,
     };
     let value = site.scalar(path)?;
     if site.has(&holder.key(new)) || value.parse::<u32>().is_err() {
         return None;
     }
-    let written = format!("{{value: {value}}}");
-    answer(format!("{new} in place of {key}"), site.replace_entry(path, new, &written))
+    answer(format!("{new} in place of {key}"), site.replace_entry(path, new, within, value))
 }
 
 /// An annotation's name with exactly one near match.

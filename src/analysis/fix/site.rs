@@ -24,6 +24,15 @@ fn is_plain(text: &str) -> bool {
         )
 }
 
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A word as a value of YAML: in quotes where it would mean something else.
+fn plain(word: &str) -> String {
+    if is_plain(word) { word.to_owned() } else { format!("\"{word}\"") }
+}
+
 impl<'d> Site<'d> {
     /// Reads the document; `None` where it is no YAML.
     pub(super) fn of(document: &'d Document) -> Option<Self> {
@@ -63,7 +72,7 @@ impl<'d> Site<'d> {
         Some(match old.as_bytes().first()? {
             b'"' => format!("\"{new}\""),
             b'\'' => format!("'{new}'"),
-            _ if is_plain(new) => new.to_owned(),
+            _ if is_plain(new) || (is_number(old) && is_number(new)) => new.to_owned(),
             _ => format!("\"{new}\""),
         })
     }
@@ -99,12 +108,19 @@ impl<'d> Site<'d> {
         Some(Edit::new(place.clone(), self.quoted_like(&self.text[place], new)?))
     }
 
-    /// Another entry with a value as it is to be written, in place of one whose value is a scalar.
-    pub(super) fn replace_entry(&self, path: &FieldPath, key: &str, value: &str) -> Option<Edit> {
+    /// `key: {within: value}` in place of an entry whose value is a scalar.
+    pub(super) fn replace_entry(
+        &self,
+        path: &FieldPath,
+        key: &str,
+        within: &str,
+        value: &str,
+    ) -> Option<Edit> {
         self.scalar(path)?;
         let (map, entries, index) = self.entry(path)?;
         let entry = &entries[index];
-        let written = self.written(map, entries, key, value);
+        let mark = if self.is_json(map, entries) { "\"" } else { "" };
+        let written = self.written(map, entries, key, &format!("{{{mark}{within}{mark}: {value}}}"));
         Some(Edit::new(entry.place.start..entry.value.span.end, written))
     }
 
@@ -122,7 +138,7 @@ impl<'d> Site<'d> {
             && (first.is_some_and(|key| key.starts_with('"')) || self.document.file.name.ends_with(".json"))
     }
 
-    /// A new entry below the entry `path`, whose value is a scalar on a line. `value` is a plain word.
+    /// A new entry below the entry `path`, whose value is a scalar on a line. `value` is a word.
     pub(super) fn insert_after(&self, path: &FieldPath, key: &str, value: &str) -> Option<Edit> {
         self.scalar(path)?;
         let (map, entries, index) = self.entry(path)?;
@@ -131,13 +147,13 @@ impl<'d> Site<'d> {
         }
         let anchor = &entries[index];
         if self.is_flow(map) {
-            let value = if self.is_json(map, entries) { format!("\"{value}\"") } else { value.to_owned() };
+            let value = if self.is_json(map, entries) { format!("\"{value}\"") } else { plain(value) };
             let written = self.written(map, entries, key, &value);
             let end = anchor.value.span.end;
             return Some(Edit::new(end..end, format!(", {written}")));
         }
         let indentation = " ".repeat(self.column(anchor.place.start));
-        self.insert_line(anchor.value.span.end, &format!("{indentation}{key}: {value}"))
+        self.insert_line(anchor.value.span.end, &format!("{indentation}{key}: {}", plain(value)))
     }
 
     /// The same with a mapping of one entry as the value: `labels:`, and on the next line `key: value`.
@@ -155,7 +171,7 @@ impl<'d> Site<'d> {
             let (key, value) = if self.is_json(map, entries) {
                 (format!("\"{key}\""), format!("\"{value}\""))
             } else {
-                (key.to_owned(), value.to_owned())
+                (key.to_owned(), plain(value))
             };
             let written = self.written(map, entries, map_key, &format!("{{{key}: {value}}}"));
             let end = anchor.value.span.end;
@@ -163,8 +179,20 @@ impl<'d> Site<'d> {
         }
         let indentation = " ".repeat(self.column(anchor.place.start));
         let line_end = self.line_end();
-        let lines = format!("{indentation}{map_key}:{line_end}{indentation}  {key}: {value}");
+        let lines = format!("{indentation}{map_key}:{line_end}{indentation}  {key}: {}", plain(value));
         self.insert_line(anchor.value.span.end, &lines)
+    }
+
+    /// The first entry of a mapping that was written as `{}`.
+    pub(super) fn fill(&self, map: &FieldPath, key: &str, value: &str) -> Option<Edit> {
+        let node = self.node(map)?;
+        let is_empty = matches!(&node.content, Content::Map(entries) if entries.is_empty());
+        let written = if self.document.file.name.ends_with(".json") {
+            format!("{{\"{key}\": \"{value}\"}}")
+        } else {
+            format!("{{{key}: {}}}", plain(value))
+        };
+        (is_empty && self.is_flow(node)).then(|| Edit::new(node.span.clone(), written))
     }
 
     /// The first entry of a mapping whose value is a scalar on a line: new entries go behind it.
@@ -174,9 +202,14 @@ impl<'d> Site<'d> {
         paths.find(|path| self.scalar(path).is_some())
     }
 
-    /// Takes an entry out. Its value is a scalar, and it is not the only one.
+    /// Takes an entry out that is not the only one and whose value is a scalar.
     pub(super) fn remove(&self, path: &FieldPath) -> Option<Edit> {
         self.scalar(path)?;
+        self.remove_entry(path)
+    }
+
+    /// Takes an entry out that is not the only one, with all of its value.
+    pub(super) fn remove_entry(&self, path: &FieldPath) -> Option<Edit> {
         let (map, entries, index) = self.entry(path)?;
         if entries.len() < 2 {
             return None;
@@ -190,11 +223,16 @@ impl<'d> Site<'d> {
         self.whole_lines(part, "")
     }
 
-    /// One more element, of several lines, behind the last of a list in block style.
-    pub(super) fn append(&self, path: &FieldPath, lines: &[String]) -> Option<Edit> {
+    /// One more element behind the last of a list: of several lines in block style, else as `flow` says. Not in JSON.
+    pub(super) fn append(&self, path: &FieldPath, lines: &[String], flow: &str) -> Option<Edit> {
         let list = self.node(path)?;
         let Content::List(items) = &list.content else { return None };
-        let last = items.last().filter(|_| !self.is_flow(list))?;
+        let last = items.last()?;
+        if self.is_flow(list) {
+            let is_json =
+                self.text[list.span.clone()].contains('"') || self.document.file.name.ends_with(".json");
+            return (!is_json).then(|| Edit::new(last.span.end..last.span.end, format!(", {flow}")));
+        }
         let start = self.line_start(items.first()?.span.start);
         let indentation = &self.text[start..start + self.text[start..].find('-')?];
         if !indentation.trim().is_empty() {
@@ -202,6 +240,16 @@ impl<'d> Site<'d> {
         }
         let lines: Vec<String> = lines.iter().map(|line| format!("{indentation}{line}")).collect();
         self.insert_line(last.span.end, &lines.join(self.line_end()))
+    }
+
+    /// True for an element that says the same as one before it.
+    pub(super) fn repeats(&self, element: &FieldPath) -> bool {
+        let (Some(Step::Index(index)), Some(list)) = (element.steps().last(), element.parent()) else {
+            return false;
+        };
+        let Some(Content::List(items)) = self.node(&list).map(|list| &list.content) else { return false };
+        let Some(own) = items.get(index).and_then(Node::to_value) else { return false };
+        items.iter().take(index).any(|other| other.to_value().as_ref() == Some(&own))
     }
 
     /// Takes an element out of a list that has others.

@@ -40,6 +40,8 @@ fn names_with_one_near_match() {
     for (wrong, right) in [
         ("{host: reveiws}", "{host: reviews}"),
         ("{host: \"reveiws.default.svc.cluster.local\"}", "{host: \"reviews.default.svc.cluster.local\"}"),
+        ("{host: reviews.default}", "{host: reviews.default.svc.cluster.local}"),
+        ("{host: 'reviews.default.svc'}", "{host: 'reviews.default.svc.cluster.local'}"),
         ("{host: reviews, subset: 'bleu'}", "{host: reviews, subset: 'blue'}"),
     ] {
         assert_eq!(fixed(&route(wrong)), route(right));
@@ -61,6 +63,87 @@ fn a_subset_that_pods_are_there_for_is_defined() {
 }
 
 #[test]
+fn a_subset_is_defined_by_convention_where_no_workload_says_otherwise() {
+    let rule = |subsets: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r}}\nspec: {{host: reviews, subsets: [{subsets}]}}\n---\n"
+        )
+    };
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: r}\nspec: {hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v2}}]}]}\n";
+    let (one, two) = ("{name: v1, labels: {version: v1}}", "{name: v2, labels: {version: v2}}");
+    assert_eq!(fixed(&(rule(one) + route)), rule(&format!("{one}, {two}")) + route);
+    let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: reviews, version: v1}}\nspec: {containers: [{name: app}]}\n";
+    for left_alone in [
+        format!("{SERVICE}{}{route}{pod}", rule(one)),
+        rule("{name: v1, labels: {track: v1}}") + route,
+        rule("") + route,
+    ] {
+        assert_eq!(fixed(&left_alone), left_alone);
+    }
+}
+
+#[test]
+fn ports_fields_and_words_with_one_answer() {
+    let port = |number: u16| route(&format!("{{host: reviews, port: {{number: {number}}}}}"));
+    assert_eq!(fixed(&port(8080)), port(80));
+    let rule = |field: &str, word: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r}}\nspec:\n  host: a.io\n  trafficPolicy:\n    {field}: # balanced\n      simple: {word}\n"
+        )
+    };
+    assert_eq!(fixed(&rule("loadBalancr", "RANDOM")), rule("loadBalancer", "RANDOM"));
+    assert_eq!(fixed(&rule("loadBalancer", "'ROUNDROBIN'")), rule("loadBalancer", "'ROUND_ROBIN'"));
+    assert_eq!(fixed(&rule("loadBalancer", "QUICKEST")), rule("loadBalancer", "QUICKEST"));
+}
+
+#[test]
+fn what_stands_there_twice_goes_once() {
+    let service = |routes: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec:\n  hosts: [a.io]\n  http:\n{routes}"
+        )
+    };
+    let route = |prefix: &str| {
+        format!("  - match: [{{uri: {{prefix: {prefix}}}}}]\n    redirect: {{uri: /}} # there\n")
+    };
+    assert_eq!(
+        fixed(&service(&(route("/a") + &route("/a") + &route("/b")))),
+        service(&(route("/a") + &route("/b")))
+    );
+    let other = service(&(route("/a") + &route("/a").replace("uri: /}", "uri: /x}")));
+    assert_eq!(fixed(&other), other, "which of the two was meant?");
+    let hosts = service(&route("/")).replace("[a.io]", "[a.io, b.io, a.io]");
+    assert_eq!(fixed(&hosts), hosts.replace("b.io, a.io]", "b.io]"));
+}
+
+#[test]
+fn what_is_deprecated_or_ignored() {
+    let pod = |metadata: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n{metadata}spec: {{containers: [{{name: app}}]}}\n"
+        )
+    };
+    assert_eq!(
+        fixed(&pod("  annotations:\n    sidecar.istio.io/inject: 'false'\n  labels:\n    app: x # why\n")),
+        pod("  labels:\n    app: x # why\n    sidecar.istio.io/inject: \"false\"\n")
+    );
+    assert_eq!(
+        fixed(&pod("  annotations:\n    a: b\n    sidecar.istio.io/injct: \"true\"\n")),
+        pod("  labels:\n    sidecar.istio.io/inject: \"true\"\n  annotations:\n    a: b\n"),
+        "a wrong name is corrected, and then the annotation is a label"
+    );
+    let sidecar = |policy: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s}}\nspec:\n  egress: [{{hosts: ['./*']}}]\n  outboundTrafficPolicy:\n    mode: ALLOW_ANY\n{policy}"
+        )
+    };
+    assert_eq!(
+        fixed(&sidecar("    egressProxy:\n      host: a.io\n      port: {number: 80}\n")),
+        sidecar("")
+    );
+}
+
+#[test]
 fn labels_protocols_and_duplicates() {
     let namespace = |metadata: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata:{metadata}\n");
     let block = namespace("\n  name: shop # ours");
@@ -72,6 +155,8 @@ fn labels_protocols_and_duplicates() {
     );
     let flow = namespace(" {name: shop}");
     assert_eq!(fixed(&flow), namespace(" {name: shop, labels: {istio-injection: enabled}}"));
+    let empty = namespace("\n  labels: {} # none\n  name: shop");
+    assert_eq!(fixed(&empty), empty.replace("{}", "{istio-injection: enabled}"));
     let windows = block.replace('\n', "\r\n");
     assert_eq!(fixed(&windows), fixed(&block).replace('\n', "\r\n"));
 
