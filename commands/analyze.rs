@@ -8,7 +8,7 @@ pub(crate) mod sources;
 mod summary;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -106,7 +106,14 @@ pub(crate) async fn findings_everywhere(context: &Context) -> Result<String, Fai
     command.mesh(&mut subject.input, &context.globals.istio_namespace)?;
     let found = command.findings(&subject, &checks);
     let messages: Vec<&Message> = found.iter().collect();
-    let summary = Summary { subject: &subject, messages: &found, elsewhere: &BTreeMap::new(), namespace: "" };
+    let elsewhere = BTreeMap::new();
+    let summary = Summary {
+        subject: &subject,
+        checks: &checks,
+        messages: &found,
+        elsewhere: &elsewhere,
+        namespace: "",
+    };
     let mut text = report::lines(&subject.input, &messages);
     summary.notes().into_iter().chain([summary.looked_at()]).for_each(|note| text += &format!("{note}\n"));
     Ok(text)
@@ -127,6 +134,8 @@ pub(super) struct Subject {
     pub(super) unreadable: Vec<LoadError>,
     /// For the reader: what was left out, and why.
     pub(super) notes: Vec<String>,
+    /// Whether a cluster did not show all that the analyzers read.
+    pub(super) is_partial: bool,
 }
 
 impl AnalyzeCommand {
@@ -229,8 +238,13 @@ impl AnalyzeCommand {
         let shown: Vec<&Message> =
             messages.iter().filter(|message| message.level() <= self.output_threshold).collect();
         report::print(format, &subject.input, &shown)?;
-        let summary =
-            Summary { subject: &subject, messages: &messages, elsewhere: &elsewhere, namespace: &namespace };
+        let summary = Summary {
+            subject: &subject,
+            checks,
+            messages: &messages,
+            elsewhere: &elsewhere,
+            namespace: &namespace,
+        };
         let verdict = self.verdict(format, &summary);
         match followed.filter(|_| self.watch) {
             Some((client, listed)) => {
@@ -268,11 +282,14 @@ impl AnalyzeCommand {
         if self.write {
             fix::write(&changes)?;
         }
-        fix::show(&changes, &messages, self.write);
+        let left: HashSet<&Message> = after.iter().collect();
+        let answered = messages.iter().filter(|message| !left.contains(message)).count();
+        fix::show(&changes, answered, messages.len(), self.write);
         let (messages, elsewhere) =
             if self.write { filter.divide(&subject.input, after) } else { (messages, BTreeMap::new()) };
         subject.notes.clear();
-        let summary = Summary { subject: &subject, messages: &messages, elsewhere: &elsewhere, namespace };
+        let summary =
+            Summary { subject: &subject, checks, messages: &messages, elsewhere: &elsewhere, namespace };
         Ok(self.verdict(Format::Log, &summary))
     }
 
@@ -345,6 +362,8 @@ impl AnalyzeCommand {
         name(&mut messages, &subject.input.cluster);
         for other in &subject.others {
             let mut found = of(other);
+            // What differs between clusters is told once, of the first.
+            found.retain(|message| message.code != Code::MultiClusterInconsistentService);
             name(&mut found, &other.cluster);
             messages.extend(found);
         }
@@ -388,6 +407,10 @@ impl AnalyzeCommand {
                     first.code.id()
                 ));
             }
+        } else if summary.messages.is_empty() && summary.subject.is_partial {
+            output::progress(&format!(
+                "Nothing was found in what could be looked at when analyzing {about}; see above what could not."
+            ));
         } else if summary.messages.is_empty() {
             output::progress(&format!("✔ No validation issues found when analyzing {about}."));
         }

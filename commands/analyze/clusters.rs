@@ -31,6 +31,11 @@ pub(super) async fn read(
     let namespace = (!command.all_namespaces).then_some(own.as_str());
     let scope = Scope { istio_namespace, namespace, follow: command.watch };
     let withheld = live::read(&cluster.client, scope, checks, &mut subject.input).await?;
+    // Files are worth a look even where the cluster shows nothing; nobody asked for anything else than the cluster.
+    if withheld.is_everything() && command.files.is_empty() {
+        return Err(withheld.refusal(&cluster.description));
+    }
+    subject.is_partial |= withheld.is_something();
     subject.notes.extend(withheld.notes(checks, &cluster.description, command.verbose));
     if command.revision.is_none() {
         let revision = default_revision(&subject.input);
@@ -46,7 +51,11 @@ pub(super) async fn read(
     for (name, remote) in remotes {
         let mut input = Input { cluster: name.clone(), ..Input::default() };
         match live::read(&remote.client, scope, checks, &mut input).await {
+            Ok(withheld) if withheld.is_everything() && !command.remote_contexts.is_empty() => {
+                return Err(withheld.refusal(&format!("cluster {name}")));
+            }
             Ok(withheld) => {
+                subject.is_partial |= withheld.is_something();
                 subject.notes.extend(withheld.notes(checks, &format!("cluster {name}"), command.verbose));
             }
             Err(failure) if command.remote_contexts.is_empty() => {
@@ -64,7 +73,19 @@ pub(super) async fn read(
     if !subject.others.is_empty() {
         OWN_NAME.clone_into(&mut subject.input.cluster);
     }
+    introduce(subject);
     Ok(withheld.listed)
+}
+
+/// Services and workloads are those of the whole mesh: each cluster gets to know all the others.
+fn introduce(subject: &mut Subject) {
+    let own = (subject.input.cluster.clone(), subject.input.snapshot.clone());
+    let all = subject.input.remotes.clone().into_iter().chain([own]);
+    let all: Vec<_> = all.collect();
+    for other in &mut subject.others {
+        let rest = all.iter().filter(|(name, _)| *name != other.cluster).cloned();
+        other.remotes.extend(rest);
+    }
 }
 
 /// The revision that the tag `default` stands for.

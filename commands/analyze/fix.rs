@@ -5,28 +5,26 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use sagene_analysis::Message;
 use sagene_analysis::fix::FileChange;
 use similar::{ChangeTag, TextDiff};
 
 use crate::exit::Failure;
 use crate::output;
 
-/// Prints the diffs, and what each fix is for on stderr.
-pub(super) fn show(changes: &[FileChange], findings: &[Message], write: bool) {
+/// Prints the diffs, and on stderr what each fix is for and how many of the findings are answered.
+pub(super) fn show(changes: &[FileChange], answered: usize, findings: usize, write: bool) {
     for change in changes {
         output::data(&diff(change));
         for fix in &change.fixes {
             output::progress(&format!("[{}] ({}) {}", fix.code.id(), fix.object.origin(), fix.description));
         }
     }
-    let fixes: usize = changes.iter().map(|change| change.fixes.len()).sum();
-    let after = match (fixes, write) {
-        (0, _) => "",
+    let after = match (changes, write) {
+        ([], _) => "",
         (_, true) => " They were written.",
         (_, false) => " --write changes the files.",
     };
-    output::progress(&format!("{fixes} of {} finding(s) have one safe answer.{after}", findings.len()));
+    output::progress(&format!("{answered} of {findings} finding(s) have one safe answer.{after}"));
 }
 
 fn diff(change: &FileChange) -> String {

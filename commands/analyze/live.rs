@@ -288,6 +288,26 @@ async fn untyped_list(
 }
 
 impl Withheld {
+    /// True where the credentials allow to list nothing at all: whatever is found then says nothing of the cluster.
+    pub(super) fn is_everything(&self) -> bool {
+        self.listed.is_empty() && !self.forbidden.is_empty()
+    }
+
+    /// True where something that the analyzers read could not be listed, or only in part.
+    pub(super) fn is_something(&self) -> bool {
+        !(self.forbidden.is_empty() && self.partly.is_empty() && self.forbidden_untyped.is_empty())
+    }
+
+    /// The error for credentials that allow nothing.
+    pub(super) fn refusal(&self, cluster: &str) -> Failure {
+        let kinds: BTreeSet<&str> = self.forbidden.iter().map(|kind| kind.name()).collect();
+        Failure::new(format!(
+            "nothing of {cluster} could be looked at: no permission to list {}",
+            kinds.into_iter().collect::<Vec<_>>().join(", ")
+        ))
+        .hint("kubectl auth can-i --list shows what the credentials allow; analyze needs get and list")
+    }
+
     /// What could not be looked for, in sentences.
     pub(super) fn notes(&self, checks: &[&Check], cluster: &str, verbose: bool) -> Vec<String> {
         let mut notes = Vec::new();

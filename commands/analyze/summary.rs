@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sagene_analysis::Message;
+use sagene_analysis::checks::Check;
+use sagene_analysis::{Message, needs};
 
 use super::Subject;
 
@@ -12,6 +13,8 @@ const MOST_KINDS: usize = 12;
 /// The outcome of an analysis.
 pub(super) struct Summary<'s> {
     pub(super) subject: &'s Subject,
+    /// The analyzers that ran.
+    pub(super) checks: &'s [&'s Check],
     pub(super) messages: &'s [Message],
     /// Findings in namespaces that were not asked for.
     pub(super) elsewhere: &'s BTreeMap<String, usize>,
@@ -21,22 +24,19 @@ pub(super) struct Summary<'s> {
 impl Summary<'_> {
     /// `Looked at 5 objects: 3 VirtualService, 2 Service.`
     pub(super) fn looked_at(&self) -> String {
-        let input = &self.subject.input;
-        let mut untyped: BTreeMap<&str, usize> = BTreeMap::new();
-        for object in input.untyped.keys().filter(|object| !sagene_analysis::needs::is_read(&object.kind)) {
-            *untyped.entry(object.kind.as_str()).or_default() += 1;
-        }
-        let all = input.counts.iter().map(|(kind, count)| (kind.as_str(), *count));
-        let read: Vec<(&str, usize)> = all.filter(|(kind, _)| !untyped.contains_key(kind)).collect();
+        let counts = &self.subject.input.counts;
+        let kinds = needs::read_by(self.checks, counts.keys().map(String::as_str));
+        let all = counts.iter().map(|(kind, count)| (kind.as_str(), *count));
+        let (read, unread): (Vec<_>, Vec<_>) = all.partition(|(kind, _)| kinds.contains(kind));
         let total: usize = read.iter().map(|(_, count)| count).sum();
         let mut text = format!("Looked at {total} object{}", if total == 1 { "" } else { "s" });
         if total > 0 {
             text.push_str(": ");
             text.push_str(&listed(read));
         }
-        if !untyped.is_empty() {
+        if !unread.is_empty() {
             text.push_str("; not at ");
-            text.push_str(&listed(untyped.into_iter().collect()));
+            text.push_str(&listed(unread));
             text.push_str(" (no analyzer reads these kinds)");
         }
         text.push('.');

@@ -1,12 +1,22 @@
 //! Which kinds an analyzer reads: what of a cluster has to be listed for it, and what cannot be found where that is not allowed.
 
+use std::collections::BTreeSet;
+
 use sagene_model::Kind;
 
 use crate::checks::Check;
 
-/// Kinds without a shape of their own that some analyzer reads.
-const READ_AS_WRITTEN: &[&str] =
-    &["CustomResourceDefinition", "ValidatingWebhookConfiguration", "TrafficExtension"];
+/// Kinds without a shape of their own that some analyzer reads: some for themselves, some for the pods that they make.
+const READ_AS_WRITTEN: &[&str] = &[
+    "CustomResourceDefinition",
+    "ValidatingWebhookConfiguration",
+    "TrafficExtension",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "CronJob",
+];
 
 /// Istio's kinds, whose status says whether they were taken.
 const WITH_STATUS: &[Kind] = &[
@@ -38,7 +48,9 @@ pub fn of(check: &Check) -> &'static [Kind] {
         "annotations.K8sAnalyzer" => &[Namespace, Service, Pod, Deployment],
         "applicationUID.Analyzer" => &[Pod, Deployment],
         "authn.BlockedCIDRsAnalyzer" => &[RequestAuthentication, Deployment],
-        "auth.AuthorizationPoliciesAnalyzer" => &[AuthorizationPolicy, Pod, Namespace, ConfigMap],
+        "auth.AuthorizationPoliciesAnalyzer" => {
+            &[AuthorizationPolicy, Pod, WorkloadEntry, Namespace, ConfigMap]
+        }
         "conditions.ConditionAnalyzer" => &[
             Service,
             ServiceEntry,
@@ -71,9 +83,9 @@ pub fn of(check: &Check) -> &'static [Kind] {
         "externalcontrolplane.ExternalControlPlaneAnalyzer" => &[MutatingWebhookConfiguration],
         "webhook.Analyzer" => &[MutatingWebhookConfiguration, Service],
         "gateway.CertificateAnalyzer" => &[Gateway],
-        "gateway.ConflictingGatewayAnalyzer" => &[Gateway, Pod],
-        "gateway.IngressGatewayPortAnalyzer" => &[Gateway, Pod, Service],
-        "gateway.SecretAnalyzer" => &[Gateway, Pod, Secret],
+        "gateway.ConflictingGatewayAnalyzer" => &[Gateway, Pod, WorkloadEntry],
+        "gateway.IngressGatewayPortAnalyzer" => &[Gateway, Pod, WorkloadEntry, Service],
+        "gateway.SecretAnalyzer" => &[Gateway, Pod, WorkloadEntry, Secret],
         "injection.Analyzer" | "injection.ImageAnalyzer" => &[Namespace, Pod, ConfigMap],
         "injection.ImageAutoAnalyzer" => {
             &[Namespace, Pod, Deployment, MutatingWebhookConfiguration, ConfigMap]
@@ -118,10 +130,10 @@ pub fn of(check: &Check) -> &'static [Kind] {
         | "sagene.ServerFirstPortAnalyzer" => &[Service],
         "serviceentry.Analyzer" => &[ServiceEntry, ConfigMap],
         "serviceentry.ConflictingServiceEntryProtocolAnalyzer" => &[ServiceEntry],
-        "sidecar.SelectorAnalyzer" => &[Sidecar, Pod, Namespace, ConfigMap],
+        "sidecar.SelectorAnalyzer" => &[Sidecar, Pod, WorkloadEntry, Namespace, ConfigMap],
         "telemetry.DefaultSelectorAnalyzer" => &[Telemetry],
         "telemetry.LightstepAnalyzer" | "telemetry.ProviderAnalyzer" => &[Telemetry, ConfigMap],
-        "telemetry.SelectorAnalyzer" => &[Telemetry, Pod],
+        "telemetry.SelectorAnalyzer" => &[Telemetry, Pod, WorkloadEntry],
         "sagene.LosingVirtualServiceAnalyzer"
         | "sagene.RetriesExceedTimeoutAnalyzer"
         | "sagene.RouteWeightsAnalyzer"
@@ -225,11 +237,28 @@ pub fn untyped_of(check: &Check) -> &'static [Untyped] {
 pub const REMOVED_GROUPS: [&str; 3] = ["rbac.istio.io", "authentication.istio.io", "config.istio.io"];
 
 /// The kinds some analyzers read, each once.
-pub fn of_all(checks: &[&Check]) -> std::collections::BTreeSet<Kind> {
+pub fn of_all(checks: &[&Check]) -> BTreeSet<Kind> {
     checks.iter().flat_map(|check| of(check)).copied().collect()
 }
 
-/// Whether objects of a kind that has no shape here are read all the same.
-pub fn is_read(kind: &str) -> bool {
-    READ_AS_WRITTEN.contains(&kind)
+/// The kinds of `kinds` whose objects some of the analyzers read.
+pub fn read_by<'k>(checks: &[&Check], kinds: impl Iterator<Item = &'k str>) -> BTreeSet<&'k str> {
+    let typed: BTreeSet<&str> = of_all(checks).into_iter().map(Kind::name).collect();
+    kinds.filter(|kind| typed.contains(kind) || READ_AS_WRITTEN.contains(kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::ALL;
+
+    #[test]
+    fn of_every_analyzer_is_known_what_it_reads() {
+        let unknown: Vec<&str> =
+            ALL.iter().filter(|check| of(check) == Kind::ALL).map(|check| check.name).collect();
+        assert!(unknown.is_empty(), "name their kinds in `of`: {unknown:?}");
+        let all: Vec<&Check> = ALL.iter().collect();
+        let read = read_by(&all, ["Service", "ServiceAccount", "StatefulSet", "Lease"].into_iter());
+        assert_eq!(read.into_iter().collect::<Vec<_>>(), ["Service", "StatefulSet"]);
+    }
 }

@@ -151,18 +151,60 @@ fn the_rules_of_one_kind_can_be_asked_for_alone() {
     assert!(found("schema.ValidationAnalyzer").contains("(Sidecar default/g "));
 }
 
+fn kubeconfig(server: std::net::SocketAddr) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: 'http://{server}'}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{}}}}]\ncurrent-context: c\n"
+    )
+}
+
 #[test]
 fn a_server_that_never_answers_is_left_alone_in_time() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("address");
-    let kubeconfig = format!(
-        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n\
-         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{}}}}]\ncurrent-context: c\n"
-    );
-    let files = Files::new(&[("config", kubeconfig.as_bytes())]);
+    let files = Files::new(&[("config", kubeconfig(address).as_bytes())]);
     let path = files.path("config");
     let output = run(&["analyze", "--kubeconfig", path.to_str().expect("path")], &["--timeout", "1s"], "");
     assert!(output.code == 1 && output.stderr.contains("were not read within 1s"), "{output:?}");
+}
+
+/// A server that lets nobody see anything, for as long as the process lives.
+fn refusing_server() -> std::net::SocketAddr {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("address");
+    std::thread::spawn(move || {
+        for connection in server.incoming().flatten() {
+            let mut reader = BufReader::new(connection);
+            let head = reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+            head.for_each(drop);
+            let body = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"no","code":403}"#;
+            let answer = format!(
+                "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            // Whoever hangs up early does not want the answer.
+            let _gone = reader.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn credentials_that_allow_nothing_are_no_clean_bill_of_health() {
+    let files =
+        Files::new(&[("config", kubeconfig(refusing_server()).as_bytes()), ("v.yaml", GATEWAY.as_bytes())]);
+    let (config, file) = (files.path("config"), files.path("v.yaml"));
+    let command = ["analyze", "--kubeconfig", config.to_str().expect("path")];
+    for format in ["log", "json"] {
+        let alone = run(&command, &["-o", format], "");
+        assert_eq!(alone.code, 1, "{alone:?}");
+        assert!(alone.stderr.contains("could be looked at: no permission to list"), "{alone:?}");
+        assert!(!alone.stderr.contains("No validation issues"), "{alone:?}");
+    }
+    let with_file = run(&command, &[file.to_str().expect("path")], "");
+    assert_eq!(with_file.code, 0, "whether the gateway exists is not known: {with_file:?}");
+    assert!(with_file.stderr.contains("Nothing was found in what could be looked at"), "{with_file:?}");
 }
 
 #[test]
