@@ -33,10 +33,11 @@ pub(crate) struct AnalyzeCommand {
     files: Vec<String>,
     /// Look at the cluster too; --use-kube=false looks at files alone
     #[arg(short = 'k', long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true",
-        action = clap::ArgAction::Set)]
+        value_name = "BOOL", action = clap::ArgAction::Set)]
     use_kube: bool,
     /// All namespaces
-    #[arg(short = 'A', long)]
+    #[arg(short = 'A', long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", value_name = "BOOL",
+        action = clap::ArgAction::Set)]
     all_namespaces: bool,
     /// Format: log, json, yaml, sarif, github, source; default source on a terminal, else log
     #[arg(short, long, value_name = "FORMAT")]
@@ -66,7 +67,8 @@ pub(crate) struct AnalyzeCommand {
     #[arg(long, value_name = "CONTEXT")]
     remote_contexts: Vec<String>,
     /// Files that cannot be read do not make the command fail
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", value_name = "BOOL",
+        action = clap::ArgAction::Set)]
     ignore_unknown: bool,
     /// Directories are always read with all below them
     #[arg(short = 'R', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide = true)]
@@ -407,13 +409,18 @@ impl AnalyzeCommand {
                     first.code.id()
                 ));
             }
-        } else if summary.messages.is_empty() && summary.subject.is_partial {
+        } else if summary.messages.is_empty() && self.has_missed(summary.subject) {
             output::progress(&format!(
                 "Nothing was found in what could be looked at when analyzing {about}; see above what could not."
             ));
         } else if summary.messages.is_empty() {
             output::progress(&format!("✔ No validation issues found when analyzing {about}."));
         }
+    }
+
+    /// True where something was not looked at that should have been, so that nothing found is no proof.
+    fn has_missed(&self, subject: &Subject) -> bool {
+        subject.is_partial || !(subject.unreadable.is_empty() || self.ignore_unknown)
     }
 
     fn about(&self, namespace: &str) -> String {

@@ -241,6 +241,11 @@ pub fn of_all(checks: &[&Check]) -> BTreeSet<Kind> {
     checks.iter().flat_map(|check| of(check)).copied().collect()
 }
 
+/// Whether pods are made from objects of a kind.
+pub(crate) fn makes_pods(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob")
+}
+
 /// The kinds of `kinds` whose objects some of the analyzers read.
 pub fn read_by<'k>(checks: &[&Check], kinds: impl Iterator<Item = &'k str>) -> BTreeSet<&'k str> {
     let typed: BTreeSet<&str> = of_all(checks).into_iter().map(Kind::name).collect();

@@ -124,6 +124,20 @@ mod tests {
     }
 
     #[test]
+    fn services_of_other_clusters_are_of_the_mesh() {
+        let read = |yaml: &str| {
+            let mut input = Input::default();
+            assert!(crate::input::load(&mut input, "test.yaml", yaml.to_owned(), "default").is_empty());
+            input
+        };
+        let mut input = read(&route("shop", "host: far"));
+        assert_eq!(run(&input).len(), 1);
+        let far = "apiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: shop}\nspec: {ports: [{port: 80}]}\n";
+        input.remotes.insert("c2".to_owned(), read(far).snapshot);
+        assert!(run(&input).is_empty());
+    }
+
+    #[test]
     fn ports_that_are_not_there_or_not_named() {
         assert_eq!(
             texts(&CHECK, &route("shop", "{host: cart, port: {number: 81}}")),

@@ -8,7 +8,7 @@ use sagene_model::labels::Labels;
 use super::Check;
 use super::support::mesh::{Injection, Namespaces};
 use super::support::pods::Pods;
-use super::support::selection::{Selecting, several_for_a_pod, several_without_selector};
+use super::support::selection::{Selecting, once, several_for_a_pod, several_without_selector};
 use super::support::words::{first_label, list, not_found, refer, selector};
 use super::support::workloads::{Others, nobody_has};
 use crate::code::Code;
@@ -36,17 +36,14 @@ fn run(input: &Input) -> Vec<Message> {
     }
     let selecting = |sidecar: &Sidecar| labels(sidecar).cloned();
     let all: Vec<Selecting<'_, Sidecar>> = Selecting::all(input.snapshot.sidecars.iter(), selecting);
-    for (group, namespace, pod) in several_for_a_pod(&all, &pods) {
-        for own in &group {
-            let text = format!(
-                "The Sidecars {} in namespace {namespace:?} select the same workload pod {pod:?}, which can lead to undefined behavior.",
-                list(group.iter().map(|it| &it.object.metadata.name))
-            );
-            let path =
-                first_label("spec.workloadSelector.labels", own.labels.as_ref().unwrap_or(&Labels::new()));
-            let code = Code::ConflictingSidecarWorkloadSelectors;
-            messages.push(Message::new(code, refer(own.object), text).at(path));
-        }
+    for (own, (group, namespace, pod)) in once(&several_for_a_pod(&all, &pods)) {
+        let text = format!(
+            "The Sidecars {} in namespace {namespace:?} select the same workload pod {pod:?}, which can lead to undefined behavior.",
+            list(group.iter().map(|it| &it.object.metadata.name))
+        );
+        let path = first_label("spec.workloadSelector.labels", own.labels.as_ref().unwrap_or(&Labels::new()));
+        let code = Code::ConflictingSidecarWorkloadSelectors;
+        messages.push(Message::new(code, refer(own.object), text).at(path));
     }
     for (group, namespace) in several_without_selector(&all) {
         for own in &group {
@@ -123,6 +120,10 @@ mod tests {
             texts(&CHECK, &twice)[0],
             "The Sidecars [a b] in namespace \"n\" select the same workload pod \"p\", which can lead to undefined behavior."
         );
+        let three = twice.clone()
+            + "apiVersion: v1\nkind: Pod\nmetadata: {name: r, namespace: n, labels: {app: web}}\n---\n"
+            + &sidecar("c", "n", "workloadSelector: {labels: {app: web}}");
+        assert_eq!(findings(&CHECK, &three).len(), 3, "each Sidecar once, for however many pods");
         let once = HEAD.to_owned()
             + &sidecar("a", "n", "workloadSelector: {labels: {app: web}}")
             + &sidecar("b", "n", "{}");

@@ -5,7 +5,7 @@ use sagene_model::labels::Labels;
 
 use super::Check;
 use super::support::pods::Pods;
-use super::support::selection::{Selecting, several_for_a_pod};
+use super::support::selection::{Selecting, once, several_for_a_pod};
 use super::support::words::{first_label, list, not_found, refer, selector};
 use super::support::workloads::{Others, nobody_has};
 use crate::code::Code;
@@ -38,16 +38,14 @@ fn run(input: &Input) -> Vec<Message> {
         }
     }
     let all = Selecting::all(input.snapshot.telemetries.iter(), |telemetry| labels(telemetry).cloned());
-    for (group, namespace, pod) in several_for_a_pod(&all, &pods) {
-        for own in &group {
-            let text = format!(
-                "The Telemetries {} in namespace {namespace:?} select the same workload pod {pod:?}, which can lead to undefined behavior.",
-                list(group.iter().map(|it| &it.object.metadata.name))
-            );
-            let path = first_label(PATH, own.labels.as_ref().unwrap_or(&Labels::new()));
-            let code = Code::ConflictingTelemetryWorkloadSelectors;
-            messages.push(Message::new(code, refer(own.object), text).at(path));
-        }
+    for (own, (group, namespace, pod)) in once(&several_for_a_pod(&all, &pods)) {
+        let text = format!(
+            "The Telemetries {} in namespace {namespace:?} select the same workload pod {pod:?}, which can lead to undefined behavior.",
+            list(group.iter().map(|it| &it.object.metadata.name))
+        );
+        let path = first_label(PATH, own.labels.as_ref().unwrap_or(&Labels::new()));
+        let code = Code::ConflictingTelemetryWorkloadSelectors;
+        messages.push(Message::new(code, refer(own.object), text).at(path));
     }
     messages
 }

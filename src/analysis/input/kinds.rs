@@ -97,6 +97,9 @@ macro_rules! kinds {
                     mesh_networks: self.mesh_networks.clone(),
                     unknown_kinds: self.unknown_kinds.clone(),
                     files_alone: self.files_alone,
+                    // Pods that files will make count as there.
+                    sources: of_makers(&self.sources),
+                    untyped: of_makers(&self.untyped),
                     ..Self::default()
                 };
                 let none = BTreeSet::new();
@@ -125,6 +128,11 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+fn of_makers<T: Clone>(objects: &BTreeMap<ObjectRef, T>) -> BTreeMap<ObjectRef, T> {
+    let makers = objects.iter().filter(|(object, _)| crate::needs::makes_pods(&object.kind));
+    makers.map(|(object, value)| (object.clone(), value.clone())).collect()
 }
 
 fn narrow<S: Collected>(whole: &Input, part: &mut Input, changed: &BTreeSet<ObjectRef>) {

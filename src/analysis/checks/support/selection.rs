@@ -1,6 +1,6 @@
 //! Objects of which a workload may have only one: found where several select it, or none of several selects at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sagene_api::{Object, Resource};
@@ -16,6 +16,9 @@ pub(in crate::checks) struct Selecting<'i, S: Resource> {
     pub(in crate::checks) labels: Option<Labels>,
 }
 
+/// Several objects for one pod, and its namespace and name.
+pub(in crate::checks) type Group<'s, 'i, S> = (Vec<&'s Selecting<'i, S>>, &'i str, &'i str);
+
 impl<'i, S: Resource> Selecting<'i, S> {
     /// All objects with what `labels` says they select.
     pub(in crate::checks) fn all(
@@ -30,11 +33,11 @@ impl<'i, S: Resource> Selecting<'i, S> {
     }
 }
 
-/// Several objects for one pod, with namespace and name of the first such pod. The same objects are told once.
+/// Several objects for one pod, with the first such pod. The same objects are told once.
 pub(in crate::checks) fn several_for_a_pod<'s, 'i, S: Resource>(
     all: &'s [Selecting<'i, S>],
     pods: &Pods<'i>,
-) -> Vec<(Vec<&'s Selecting<'i, S>>, &'i str, &'i str)> {
+) -> Vec<Group<'s, 'i, S>> {
     let mut by_pod: BTreeMap<(&'i str, &'i str), Vec<usize>> = BTreeMap::new();
     for (index, own) in all.iter().enumerate() {
         let Some(labels) = &own.labels else { continue };
@@ -52,6 +55,15 @@ pub(in crate::checks) fn several_for_a_pod<'s, 'i, S: Resource>(
             (group.into_iter().map(|index| &all[index]).collect(), namespace, pod)
         })
         .collect()
+}
+
+/// The objects of groups, each in the first group that it is in.
+pub(in crate::checks) fn once<'g, 's, 'i, S: Resource>(
+    groups: &'g [Group<'s, 'i, S>],
+) -> impl Iterator<Item = (&'s Selecting<'i, S>, &'g Group<'s, 'i, S>)> {
+    let mut told = BTreeSet::new();
+    let members = groups.iter().flat_map(|group| group.0.iter().map(move |own| (*own, group)));
+    members.filter(move |(own, _)| told.insert((own.namespace(), own.object.metadata.name.as_str())))
 }
 
 /// Several objects of one namespace that select all of it.

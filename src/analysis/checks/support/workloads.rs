@@ -10,15 +10,12 @@ use serde_json::Value;
 
 use super::pods::Pods;
 use crate::input::{Input, reference};
+use crate::needs::makes_pods;
 
-/// Kinds that make pods and that are read as they were written, with where the labels of their pods stand.
-const MAKERS: &[(&str, &str)] = &[
-    ("StatefulSet", "/spec/template/metadata/labels"),
-    ("DaemonSet", "/spec/template/metadata/labels"),
-    ("ReplicaSet", "/spec/template/metadata/labels"),
-    ("Job", "/spec/template/metadata/labels"),
-    ("CronJob", "/spec/jobTemplate/spec/template/metadata/labels"),
-];
+/// Where the labels of the pods stand that an object makes.
+const OF_PODS: &str = "/spec/template/metadata/labels";
+/// The same for those of a CronJob's jobs.
+const OF_PODS_OF_JOBS: &str = "/spec/jobTemplate/spec/template/metadata/labels";
 
 /// The labels of such workloads.
 pub(in crate::checks) struct Others<'i> {
@@ -47,10 +44,12 @@ impl<'i> Others<'i> {
             let labels = &deployment.spec.template.metadata.labels;
             (deployment.metadata.namespace.as_str(), Cow::Borrowed(labels))
         }));
-        all.extend(input.untyped.iter().filter_map(|(object, value)| {
-            let (_, place) = MAKERS.iter().find(|(kind, _)| *kind == object.kind)?;
-            Some((object.namespace.as_str(), Cow::Owned(labels_at(value, place))))
-        }));
+        all.extend(input.untyped.iter().filter(|(object, _)| makes_pods(&object.kind)).map(
+            |(object, value)| {
+                let place = if object.kind == "CronJob" { OF_PODS_OF_JOBS } else { OF_PODS };
+                (object.namespace.as_str(), Cow::Owned(labels_at(value, place)))
+            },
+        ));
         Self { all }
     }
 
