@@ -411,7 +411,7 @@ impl AnalyzeCommand {
             }
         } else if summary.messages.is_empty() && self.has_missed(summary.subject) {
             output::progress(&format!(
-                "Nothing was found in what could be looked at when analyzing {about}; see above what could not."
+                "Nothing was found in what could be looked at when analyzing {about}."
             ));
         } else if summary.messages.is_empty() {
             output::progress(&format!("✔ No validation issues found when analyzing {about}."));

@@ -33,6 +33,11 @@ pub(super) fn meant(
         Step::Key("host") => hosts(input, namespace, written),
         Step::Key("subset") => subsets(input, namespace, host_beside?),
         Step::Key("credentialName") => credentials(input),
+        Step::Key(label) if is_selector(message) => {
+            // A label that some workload has is not the wrong one of the selector.
+            let values = values(input, label);
+            if values.contains(written) { return None } else { values }
+        }
         Step::Index(_) if is_list_of(message, "gateways") => gateways(input, namespace, written),
         Step::Index(_) if ["namespaces", "notNamespaces"].iter().any(|list| is_list_of(message, list)) => {
             input.snapshot.namespaces.iter().map(|namespace| namespace.metadata.name.clone()).collect()
@@ -46,6 +51,25 @@ pub(super) fn meant(
 fn is_list_of(message: &Message, key: &str) -> bool {
     let steps: Vec<Step<'_>> = message.path.steps().collect();
     matches!(steps[..], [.., Step::Key(name), Step::Index(_)] if name == key)
+}
+
+/// True for a label of a selector.
+fn is_selector(message: &Message) -> bool {
+    let steps: Vec<Step<'_>> = message.path.steps().collect();
+    let ends = [&["selector"][..], &["selector", "matchLabels"], &["workloadSelector", "labels"]];
+    let above = steps.split_last().map_or(&[][..], |(_, above)| above);
+    ends.iter().any(|end| {
+        let end: Vec<Step<'_>> = end.iter().map(|key| Step::Key(key)).collect();
+        above.ends_with(&end)
+    })
+}
+
+/// The values of a label that workloads have, or will have once files are applied.
+fn values(input: &Input, label: &str) -> BTreeSet<String> {
+    let pods = input.snapshot.pods.iter().map(|pod| &pod.metadata.labels);
+    let makers = input.snapshot.deployments.iter();
+    let templates = makers.map(|maker| &maker.spec.template.metadata.labels);
+    pods.chain(templates).filter_map(|labels| labels.get(label).cloned()).collect()
 }
 
 /// Hosts in the spelling of `written`: short for the own namespace, else in full.

@@ -46,7 +46,7 @@ pub(super) fn answer_to(input: &Input, message: &Message, site: &Site<'_>) -> Op
         Code::DeprecatedAnnotation => label(message, site),
         Code::UnknownAnnotation => annotation(message, site),
         Code::NamespaceMultipleInjectionLabels => one_label(site),
-        Code::UnknownDestinationRuleHost => rename(input, message, site),
+        Code::UnknownDestinationRuleHost | Code::NoMatchingWorkloadsFound => rename(input, message, site),
         _ => None,
     }
 }

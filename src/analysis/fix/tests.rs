@@ -97,6 +97,20 @@ fn ports_fields_and_words_with_one_answer() {
 }
 
 #[test]
+fn selectors_with_one_near_label() {
+    let policy = |app: &str, version: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{app: reviews, version: v1}}}}\nspec: {{containers: [{{name: app}}]}}\n---\n\
+             apiVersion: v1\nkind: Pod\nmetadata: {{name: q, labels: {{app: review, version: v2}}}}\nspec: {{containers: [{{name: app}}]}}\n---\n\
+             apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: a}}\nspec:\n  selector:\n    matchLabels:\n      app: {app} # theirs\n{version}"
+        )
+    };
+    assert_eq!(fixed(&policy("'reviewss'", "")), policy("'reviews'", ""));
+    let other = policy("reviews", "      version: v9\n");
+    assert_eq!(fixed(&other), other, "the other label is the wrong one");
+}
+
+#[test]
 fn what_stands_there_twice_goes_once() {
     let service = |routes: &str| {
         format!(
