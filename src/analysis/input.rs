@@ -4,6 +4,7 @@ mod document;
 mod kinds;
 mod load;
 mod mesh;
+mod overlaid;
 mod parse;
 mod position;
 
@@ -23,6 +24,7 @@ use crate::path::FieldPath;
 pub use document::{Document, SourceFile};
 pub use load::{LoadError, load, load_bytes};
 pub use mesh::MeshError;
+pub use overlaid::Overlaid;
 pub use position::{Location, Places, locate};
 
 /// What is analysed.
@@ -57,6 +59,8 @@ pub struct Input {
     /// Only files were read: of Kubernetes' own kinds there is what was written down, and checks that need all of a kind stay silent where
     /// the files hold none of it.
     pub files_alone: bool,
+    /// Objects that a later document told otherwise, until they are judged.
+    pub overlaid: Vec<Overlaid>,
     /// Objects read, by kind; kinds that no check reads count too.
     pub counts: BTreeMap<String, usize>,
 }
@@ -64,7 +68,12 @@ pub struct Input {
 impl Input {
     /// Where a message points to: the field, or the nearest thing that holds it.
     pub fn location(&self, message: &Message) -> Option<Location> {
-        self.sources.get(&message.object).map(|document| locate(document, &message.path))
+        self.document(message).map(|document| locate(document, &message.path))
+    }
+
+    /// The document that a message is about.
+    fn document<'i>(&'i self, message: &'i Message) -> Option<&'i Document> {
+        message.document.as_deref().or_else(|| self.sources.get(&message.object))
     }
 
     /// Where each of many messages points to. Every document is read once, and large inputs on several threads.
@@ -104,3 +113,6 @@ pub fn reference<S: Resource>(object: &Arc<Object<S>>) -> ObjectRef {
 pub(crate) fn at(text: &str) -> FieldPath {
     FieldPath::parse(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::code::{Code, Level};
+use crate::input::Document;
 use crate::path::FieldPath;
 
 /// The object a message is about. Cheap to clone: the messages of an object share its name.
@@ -67,18 +68,27 @@ pub struct Message {
     pub text: String,
     /// The cluster it was found in, where several were looked at.
     pub cluster: Option<Arc<str>>,
+    /// The document it is about; without one, that in which the object was read last.
+    pub document: Option<Arc<Document>>,
 }
 
 impl Message {
     /// A finding about a whole object.
     pub fn new(code: Code, object: ObjectRef, text: String) -> Self {
-        Self { code, object, path: FieldPath::default(), text, cluster: None }
+        Self { code, object, path: FieldPath::default(), text, cluster: None, document: None }
     }
 
     /// The same, at a field.
     #[must_use]
     pub fn at(mut self, path: FieldPath) -> Self {
         self.path = path;
+        self
+    }
+
+    /// The same, about what this document says of the object, whatever others say.
+    #[must_use]
+    pub(crate) fn in_document(mut self, document: &Arc<Document>) -> Self {
+        self.document = Some(document.clone());
         self
     }
 
@@ -97,5 +107,6 @@ impl Message {
             .then_with(|| self.object.words().cmp(&other.object.words()))
             .then_with(|| self.text.cmp(&other.text))
             .then_with(|| self.path.cmp(&other.path))
+            .then_with(|| self.document.cmp(&other.document))
     }
 }

@@ -74,6 +74,13 @@ impl FieldPath {
         Self(format!("{}{}", prefix.0, self.0).into_boxed_str())
     }
 
+    /// This place, seen from `prefix`; `None` where it is elsewhere. The reverse of [`FieldPath::below`].
+    pub fn within(&self, prefix: &Self) -> Option<Self> {
+        let rest = self.0.strip_prefix(&*prefix.0)?;
+        let is_whole = rest.is_empty() || rest.starts_with([KEY, INDEX]);
+        is_whole.then(|| Self(rest.into()))
+    }
+
     /// The steps, from the top down.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         let mut rest: &str = &self.0;

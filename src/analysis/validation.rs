@@ -9,8 +9,10 @@ mod destination_rule;
 mod envoy_filter;
 mod extensions;
 mod gateway;
+mod host;
 pub mod kubernetes;
 pub mod mesh_config;
+mod metadata;
 mod nearest;
 mod object;
 mod peer_authentication;
@@ -19,6 +21,8 @@ mod service_entry;
 pub(crate) mod shape;
 mod sidecar;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod virtual_service;
 mod workload_entry;
 
@@ -27,7 +31,9 @@ use sagene_api::{Object, Resource};
 use crate::code::Code;
 use crate::path::FieldPath;
 
+pub(crate) use envoy_filter::messages as envoy_messages;
 pub use object::problems_of;
+pub(crate) use object::rules_of;
 pub(crate) use virtual_service::unreachable::unreachable;
 
 /// Whether a broken rule rejects the object.

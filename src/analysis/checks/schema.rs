@@ -1,6 +1,6 @@
 //! IST0106, IST0133: objects that break a rule of their kind, or come close. One analyzer for each kind, as in Istio.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::networking::{
@@ -16,7 +16,8 @@ use crate::code::Code;
 use crate::input::{Input, reference};
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
-use crate::validation::{Problem, Severity, Validate, mesh_config, problems_of, validate};
+use crate::validation::shape::is_told;
+use crate::validation::{Problem, Severity, Validate, envoy_messages, mesh_config, problems_of, validate};
 
 /// Beginning of the analyzers' names; the kind follows.
 pub(crate) const NAME: &str = "schema.ValidationAnalyzer.";
@@ -67,17 +68,23 @@ pub(crate) fn problems_for<'i>(input: &'i Input, checks: &[&Check]) -> impl Iter
 
 /// What the shape of objects breaks is found when they are read, and in [`Input::problems`]; here are the rules beyond it.
 fn of_kind<S: Collected + Validate>(input: &Input) -> Vec<Message> {
-    let problems = input.problems.iter().filter(|message| message.object.kind == S::KIND);
-    let told: BTreeSet<(&ObjectRef, &FieldPath)> =
-        problems.map(|message| (&message.object, &message.path)).collect();
+    let mut told: BTreeMap<&ObjectRef, Vec<&Message>> = BTreeMap::new();
+    for message in input.problems.iter().filter(|message| message.object.kind == S::KIND) {
+        told.entry(&message.object).or_default().push(message);
+    }
     let mut messages = Vec::new();
-    for object in S::collection(&input.snapshot).iter() {
+    let collection = S::collection(&input.snapshot);
+    let _held = (S::KIND == "EnvoyFilter" && !collection.is_empty()).then(envoy_messages);
+    for object in collection.iter() {
         let problems = validate(object.as_ref());
         if problems.is_empty() {
             continue;
         }
         let object = reference(object);
-        let new = problems.into_iter().filter(|problem| !told.contains(&(&object, &problem.path)));
+        let of_object = told.get(&object).map(Vec::as_slice).unwrap_or_default();
+        let is_new =
+            |problem: &Problem| !of_object.iter().any(|it| is_told(&problem.path, &it.path, &it.text));
+        let new = problems.into_iter().filter(is_new);
         messages.extend(new.map(|problem| message(object.clone(), problem)));
     }
     messages

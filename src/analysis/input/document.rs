@@ -1,5 +1,7 @@
 //! Files and the YAML documents in them.
 
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,6 +27,39 @@ pub struct Document {
     pub prefix: FieldPath,
     /// Line of the file on which the document begins, from 1.
     line: usize,
+}
+
+impl Document {
+    /// Which file, and where in it: what tells documents apart without a look at their texts.
+    fn place(&self) -> (&str, usize, usize, &FieldPath) {
+        (&self.file.name, self.range.start, self.range.end, &self.prefix)
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Document {}
+
+impl Hash for Document {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.place().hash(state);
+    }
+}
+
+impl PartialOrd for Document {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Document {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
 }
 
 impl Document {

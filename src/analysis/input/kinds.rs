@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Input;
 use super::document::Document;
+use super::overlaid::Overlaid;
 use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
@@ -17,8 +18,13 @@ use crate::path::FieldPath;
 
 macro_rules! kinds {
     ($($type:path),+ $(,)?) => {
-        /// Takes an object of any kind in. Without a `document` it is of a cluster.
-        pub(super) fn insert(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) {
+        /// Takes an object of any kind in, and says how messages name it. Without a `document` it is of a cluster.
+        pub(super) fn insert(
+            input: &mut Input,
+            document: Option<Document>,
+            value: Value,
+            namespace: &str,
+        ) -> ObjectRef {
             let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
             let kind = text("kind");
             let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
@@ -31,7 +37,7 @@ macro_rules! kinds {
             $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
                 return typed::<$type>(input, document, value, namespace);
             })+
-            untyped(input, document, value, namespace);
+            untyped(input, document, value, namespace)
         }
 
         impl Input {
@@ -122,6 +128,7 @@ macro_rules! kinds {
                 .retain(|problem| sources.contains_key(&problem.object) || !overlaid.contains_key(&problem.object));
             input.sources.append(&mut part.sources);
             input.untyped.append(&mut part.untyped);
+            input.overlaid.append(&mut part.overlaid);
             input.problems.extend(part.problems);
             for (kind, count) in part.counts {
                 *input.counts.entry(kind).or_default() += count;
@@ -194,7 +201,22 @@ fn take_over<S: Collected>(input: &mut Input, part: &mut Input) {
         return;
     }
     for object in new.iter() {
+        let place = ObjectRef::new(S::KIND, &object.metadata.namespace, &object.metadata.name);
+        overlay::<S>(input, &place, part.sources.get(&place));
         input.snapshot.insert(object.clone());
+    }
+}
+
+/// Keeps an object of a file that another document is about to replace until it is judged.
+fn overlay<S: Collected>(input: &mut Input, object: &ObjectRef, by: Option<&Document>) {
+    // A file that was read twice says nothing else.
+    if !S::GROUP.ends_with("istio.io") || input.sources.get(object) == by {
+        return;
+    }
+    let earlier = input.snapshot.get::<S>(&object.namespace, &object.name);
+    if let (Some(earlier), Some(document)) = (earlier, input.sources.get(object)) {
+        let (document, value) = (Arc::new(document.clone()), earlier.to_value());
+        input.overlaid.push(Overlaid { object: object.clone(), document, value });
     }
 }
 
@@ -237,7 +259,7 @@ kinds!(
 impl Input {
     /// Takes in an object of a cluster: no file holds it. Its `apiVersion` and `kind` must be set.
     pub fn insert_live(&mut self, value: Value) {
-        insert(self, None, value, "");
+        let _ = insert(self, None, value, "");
     }
 }
 
@@ -248,7 +270,12 @@ fn is_of_other_revision(metadata: &ObjectMeta, revision: &str) -> bool {
     metadata.labels.get(REVISION_LABEL).is_some_and(|of| !of.is_empty() && of != revision)
 }
 
-fn typed<S: Collected>(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) {
+fn typed<S: Collected>(
+    input: &mut Input,
+    document: Option<Document>,
+    value: Value,
+    namespace: &str,
+) -> ObjectRef {
     let metadata = |key: &str| {
         let text = value.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
         text.unwrap_or_default()
@@ -261,30 +288,45 @@ fn typed<S: Collected>(input: &mut Input, document: Option<Document>, value: Val
     };
     let reference = ObjectRef::new(S::KIND, &place, name);
     let nameless = name.is_empty();
-    if let Some(document) = document {
-        input.sources.insert(reference.clone(), document);
-    }
     let shape = crate::validation::shape::problems(&value);
     let told = !shape.is_empty();
-    input.problems.extend(shape.into_iter().map(|problem| schema::message(reference.clone(), problem)));
-    match Object::<S>::from_value(value) {
+    let mut found: Vec<Message> =
+        shape.into_iter().map(|problem| schema::message(reference.clone(), problem)).collect();
+    let object = match Object::<S>::from_value(value) {
         Ok(mut object) => {
             object.metadata.namespace = place;
-            if nameless {
+            // Of Istio's kinds the shape says so.
+            if nameless && !told {
                 let text = "Schema validation error: metadata.name must be set".to_owned();
-                let problem = Message::new(Code::SchemaValidationError, reference, text);
-                input.problems.push(problem.at(FieldPath::parse("metadata")));
-            } else {
+                let problem = Message::new(Code::SchemaValidationError, reference.clone(), text);
+                found.push(problem.at(FieldPath::parse("metadata")));
+            } else if !nameless {
                 object.metadata.name.clone_from(&reference.name);
             }
-            input.snapshot.insert(Arc::new(object));
+            Some(object)
         }
-        Err(_) if told => {}
-        Err(error) => input.problems.push(shape_problem(reference, &error)),
+        Err(_) if told => None,
+        Err(error) => {
+            found.push(shape_problem(reference.clone(), &error));
+            None
+        }
+    };
+    if let Some(document) = document {
+        if !found.is_empty() {
+            let document = Arc::new(document.clone());
+            found = found.into_iter().map(|message| message.in_document(&document)).collect();
+        }
+        overlay::<S>(input, &reference, Some(&document));
+        input.sources.insert(reference.clone(), document);
     }
+    input.problems.append(&mut found);
+    if let Some(object) = object {
+        input.snapshot.insert(Arc::new(object));
+    }
+    reference
 }
 
-fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) {
+fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) -> ObjectRef {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     // Of kinds that are not known, nobody knows whether they live in namespaces.
     let own = text("/metadata/namespace");
@@ -293,7 +335,8 @@ fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespac
     if let Some(document) = document {
         input.sources.insert(reference.clone(), document);
     }
-    input.untyped.insert(reference, Arc::new(value));
+    input.untyped.insert(reference.clone(), Arc::new(value));
+    reference
 }
 
 fn shape_problem(reference: ObjectRef, error: &ParseError) -> Message {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Input;
 use super::document::{Document, SourceFile, lines, split};
-use super::{kinds, parse};
+use super::{kinds, overlaid, parse};
 
 /// A document that is no object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,7 @@ pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec
         let mut part = Input::default();
         let errors = read_all(&mut part, documents, namespace);
         kinds::merge(input, part);
+        overlaid::judge(input);
         return errors;
     }
     let share = documents.len().div_ceil(threads);
@@ -64,6 +65,7 @@ pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec
             }
         }
     });
+    overlaid::judge(input);
     errors
 }
 

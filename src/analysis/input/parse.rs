@@ -1,12 +1,16 @@
 //! One document: from text to the objects in it.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::Input;
 use super::document::{Document, lines};
 use super::kinds;
 use super::load::LoadError;
-use crate::path::FieldPath;
+use crate::code::Code;
+use crate::message::{Message, ObjectRef};
+use crate::path::{FieldPath, Step};
 use crate::yaml::{self, Content, Node};
 
 /// Most merges (`<<`) that are followed into one another.
@@ -17,17 +21,64 @@ const DEEPEST_NESTING: usize = 1000;
 
 /// Takes the objects of a document into `input`.
 pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Vec<LoadError> {
+    if let Err(error) = json(&document) {
+        return vec![error];
+    }
     if let Some(items) = items_of(&document) {
         return items.into_iter().flat_map(|item| read(input, item, namespace)).collect();
     }
-    let quick = yaml::quick(&document.file.text, document.range.clone()).and_then(|node| node.to_value());
+    let mut is_repeated = false;
+    let root = yaml::quick(&document.file.text, document.range.clone());
+    let quick = root.as_ref().and_then(|node| node.to_value(&mut is_repeated));
+    let is_quick = quick.is_some();
     let value = match quick.map_or_else(|| slow(&document), Ok) {
         Ok(value) => value,
         Err(error) => return vec![error],
     };
+    let repeats = match root {
+        Some(root) if is_quick => {
+            if is_repeated {
+                repeats(&document, &root)
+            } else {
+                Vec::new()
+            }
+        }
+        _ => yaml::tree(&document.file.text, document.range.clone())
+            .map(|root| repeats(&document, &root))
+            .unwrap_or_default(),
+    };
     let mut errors = Vec::new();
-    take(input, document, value, namespace, &mut errors);
+    take(input, document, value, namespace, &repeats, &mut errors);
     errors
+}
+
+/// A key that is set again, of which `kubectl apply` takes none.
+struct Repeat {
+    /// From the top of the document.
+    path: FieldPath,
+    /// Line of the file on which it is set first.
+    line: usize,
+}
+
+fn repeats(document: &Document, root: &Node<'_>) -> Vec<Repeat> {
+    let found = root.repeats().into_iter();
+    found.map(|(path, first)| Repeat { path, line: document.line_of(first.start) }).collect()
+}
+
+impl Repeat {
+    /// The finding, where the key is in this object.
+    fn message(&self, object: &ObjectRef, prefix: &FieldPath) -> Option<Message> {
+        let path = self.path.within(prefix)?;
+        let name = match path.steps().last() {
+            Some(Step::Key(name)) => name.to_owned(),
+            _ => return None,
+        };
+        let line = self.line;
+        let text = format!(
+            "Schema validation error: {path}: key {name:?} is set again, first on line {line}; remove one of them"
+        );
+        Some(Message::new(Code::SchemaValidationError, object.clone(), text).at(path))
+    }
 }
 
 /// The items of a list as documents of their own; `None` where it is no list, or one that only the complete reader can read.
@@ -68,12 +119,25 @@ fn slow(document: &Document) -> Result<Value, LoadError> {
         let problem = format!("more than {DEEPEST_NESTING} brackets are open; no object is nested so deeply");
         return Err(problem_at(document, line, column, problem));
     }
-    if document.file.name.ends_with(".json") && text.trim_start().starts_with('{') {
+    if is_json(document) {
         return serde_json::from_str(text).map_err(|error| json_error(document, &error));
     }
     let mut value: Value = serde_yaml::from_str(text).map_err(|error| yaml_error(document, &error))?;
     merge(&mut value, 0);
     Ok(value)
+}
+
+fn is_json(document: &Document) -> bool {
+    document.file.name.ends_with(".json") && document.text().trim_start().starts_with('{')
+}
+
+/// What is called JSON must be JSON: YAML takes words without quotes, other tools do not.
+fn json(document: &Document) -> Result<(), LoadError> {
+    if !is_json(document) {
+        return Ok(());
+    }
+    let read = serde_json::from_str::<serde::de::IgnoredAny>(document.text());
+    read.map(drop).map_err(|error| json_error(document, &error))
 }
 
 /// Merge keys: what `<<` names counts where the mapping says nothing of its own.
@@ -186,6 +250,7 @@ fn take(
     document: Document,
     mut value: Value,
     namespace: &str,
+    repeats: &[Repeat],
     errors: &mut Vec<LoadError>,
 ) {
     if value.is_null() {
@@ -209,9 +274,16 @@ fn take(
         for (index, item) in items.into_iter().enumerate() {
             let mut inner = document.clone();
             inner.prefix = FieldPath::parse("items").index(index).below(&document.prefix);
-            take(input, inner, item, namespace, errors);
+            take(input, inner, item, namespace, repeats, errors);
         }
         return;
     }
-    kinds::insert(input, Some(document), value, namespace);
+    if repeats.is_empty() {
+        kinds::insert(input, Some(document), value, namespace);
+        return;
+    }
+    let of = Arc::new(document.clone());
+    let object = kinds::insert(input, Some(document), value, namespace);
+    let found = repeats.iter().filter_map(|repeat| repeat.message(&object, &of.prefix));
+    input.problems.extend(found.map(|message| message.in_document(&of)));
 }

@@ -111,10 +111,14 @@ pub(super) fn locations(input: &Input, messages: &[&Message]) -> Vec<Option<Loca
     let mut last: Option<(&ObjectRef, Option<&Document>)> = None;
     for (index, message) in messages.iter().copied().enumerate().filter(|(_, it)| it.cluster.is_none()) {
         let document = match last {
+            _ if message.document.is_some() => message.document.as_deref(),
             Some((object, document)) if *object == message.object => document,
-            _ => input.sources.get(&message.object),
+            _ => {
+                let document = input.sources.get(&message.object);
+                last = Some((&message.object, document));
+                document
+            }
         };
-        last = Some((&message.object, document));
         by_document.extend(document.map(|document| (index, message, document)));
     }
     by_document.sort_by_key(|(_, _, document)| (Arc::as_ptr(&document.file), document.range.start));

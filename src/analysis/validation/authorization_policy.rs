@@ -6,7 +6,9 @@ use sagene_api::istio::security::authorization_policy::{
     AuthorizationAction, Condition, Operation, Rule, Source,
 };
 
-use super::common::{attachment, is_label, is_subnet};
+use super::common::{attachment, is_subnet};
+use super::host::is_label;
+use super::nearest::hint;
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -35,13 +37,18 @@ impl Validate for AuthorizationPolicy {
         let path = FieldPath::parse("spec");
         attachment(&mut report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
         let custom = spec.action == AuthorizationAction::Custom;
+        let action = path.key("action");
         if custom {
             let named = spec.provider.as_ref().is_some_and(|provider| !provider.name.is_empty());
-            report.require(named, &path, "`provider.name` must not be empty with action CUSTOM");
+            report.require(
+                named,
+                &path.key("provider").key("name"),
+                "`provider.name` must not be empty with action CUSTOM",
+            );
             report.require(
                 !spec.rules.is_empty(),
-                &path,
-                "CUSTOM action without `rules` is meaningless as it will never be triggered",
+                &action,
+                "CUSTOM action without `rules` is meaningless as it will never be triggered, use `rules: [{}]` if you want it be triggered always",
             );
         } else {
             report.require(
@@ -51,7 +58,11 @@ impl Validate for AuthorizationPolicy {
             );
         }
         if spec.action == AuthorizationAction::Deny {
-            report.require(!spec.rules.is_empty(), &path, "DENY action without `rules` is meaningless as it will never be triggered, use `rules: [{}]` if you want it be triggered always");
+            report.require(
+                !spec.rules.is_empty(),
+                &action,
+                "DENY action without `rules` is meaningless as it will never be triggered, use `rules: [{}]` if you want it be triggered always",
+            );
         }
         for (index, of) in spec.rules.iter().enumerate() {
             rule(&mut report, &path.key("rules").index(index), of, custom);
@@ -99,7 +110,7 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
         report.require(
             !custom || values.is_empty(),
             &path.key(field),
-            "identities and tokens are not known yet when a CUSTOM policy is evaluated",
+            &format!("{field} is currently not supported with CUSTOM action: who the client is, is not known yet then"),
         );
     }
     let accounts = !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
@@ -196,12 +207,9 @@ fn filled(report: &mut Report, path: &FieldPath, values: &[String]) {
 
 fn condition(report: &mut Report, path: &FieldPath, condition: &Condition, custom: bool) {
     let key = condition.key.as_str();
-    let known = KEYS.iter().any(|known| match known.strip_suffix('[') {
-        Some(_) => key.starts_with(known) && key.ends_with(']') && key.len() > known.len() + 1,
-        None if known.ends_with('.') => key.starts_with(known),
-        None => key == *known,
-    });
-    report.require(known, &path.key("key"), &format!("unknown key {key:?} in `when`"));
+    if let Some(problem) = key_problem(key) {
+        report.error(&path.key("key"), problem);
+    }
     report.require(
         !condition.values.is_empty() || !condition.not_values.is_empty(),
         path,
@@ -213,12 +221,47 @@ fn condition(report: &mut Report, path: &FieldPath, condition: &Condition, custo
     report.require(
         !custom || !of_identity,
         &path.key("key"),
-        "identities and tokens are not known yet when a CUSTOM policy is evaluated",
+        &format!(
+            "{key} is currently not supported with CUSTOM action: who the client is, is not known yet then"
+        ),
     );
     for (field, values) in [("values", &condition.values), ("notValues", &condition.not_values)] {
         filled(report, &path.key(field), values);
         condition_values(report, &path.key(field), key, values);
     }
+}
+
+/// What is wrong with a key; those of Istio's first policies say what took their place.
+fn key_problem(key: &str) -> Option<String> {
+    let known = KEYS.iter().any(|known| match known.strip_suffix('[') {
+        Some(_) => key.starts_with(known) && key.ends_with(']') && key.len() > known.len() + 1,
+        None if known.ends_with('.') => key.starts_with(known) && is_bracketed(key),
+        None => key == *known,
+    });
+    if known {
+        return None;
+    }
+    let takes_name =
+        KEYS.iter().find(|known| known.ends_with(['[', '.']) && key.starts_with(&known[..known.len() - 1]));
+    Some(match key {
+        "" => "`key` must not be empty".to_owned(),
+        "destination.namespace" => {
+            "attribute destination.namespace is replaced by metadata.namespace of the policy".to_owned()
+        }
+        "destination.name" | "destination.user" => format!("attribute {key} is not supported; use selector"),
+        _ if key.starts_with("destination.labels") => {
+            format!("attribute {key} is replaced by selector.matchLabels of the policy")
+        }
+        _ if takes_name.is_some() => format!("bad key {key:?}: it should have format a[b]"),
+        _ => format!("unknown key {key:?} in `when`{}", hint(key, KEYS.iter().copied())),
+    })
+}
+
+/// `a[b]`.
+fn is_bracketed(key: &str) -> bool {
+    key.strip_suffix(']')
+        .and_then(|rest| rest.split_once('['))
+        .is_some_and(|(name, inner)| !name.is_empty() && !inner.is_empty())
 }
 
 /// Addresses and ports must be some; other keys take any text.
@@ -253,10 +296,29 @@ mod tests {
     }
 
     #[test]
+    fn old_keys_say_what_took_their_place() {
+        for (key, part) in [
+            ("destination.namespace", "metadata.namespace"),
+            ("destination.labels[a]", "selector.matchLabels"),
+            ("destination.user", "not supported"),
+            ("request.headers", "a[b]"),
+            ("source.ips", "did you mean \"source.ip\"?"),
+        ] {
+            assert!(
+                key_problem(key).is_some_and(|text| text.contains(part)),
+                "{key} → {:?}",
+                key_problem(key)
+            );
+        }
+        assert_eq!(key_problem("connection.sni"), None);
+    }
+
+    #[test]
     fn every_rule_names_its_field() {
         for (bad, path) in [
-            ("{action: DENY}", "spec"),
-            ("{action: CUSTOM, rules: [{}]}", "spec"),
+            ("{action: DENY}", "spec.action"),
+            ("{action: CUSTOM, provider: {name: x}}", "spec.action"),
+            ("{action: CUSTOM, rules: [{}]}", "spec.provider.name"),
             ("{provider: {name: x}}", "spec.provider"),
             ("{rules: [{from: [{}]}]}", "spec.rules[0].from[0]"),
             (
@@ -267,6 +329,17 @@ mod tests {
             ("{rules: [{to: [{operation: {paths: ['/a{*}']}}]}]}", "spec.rules[0].to[0].operation.paths[0]"),
             ("{rules: [{when: [{key: request.header, values: [a]}]}]}", "spec.rules[0].when[0].key"),
             ("{rules: [{when: [{key: 'request.headers[x]'}]}]}", "spec.rules[0].when[0]"),
+            ("{rules: [{when: [{key: '', values: [a]}]}]}", "spec.rules[0].when[0].key"),
+            ("{rules: [{when: [{key: 'request.headers[]', values: [a]}]}]}", "spec.rules[0].when[0].key"),
+            ("{rules: [{when: [{key: destination.labels, values: [a]}]}]}", "spec.rules[0].when[0].key"),
+            (
+                "{rules: [{when: [{key: experimental.envoy.filters.network.mysql_proxy, values: [a]}]}]}",
+                "spec.rules[0].when[0].key",
+            ),
+            (
+                "{action: CUSTOM, provider: {name: x}, rules: [{when: [{key: 'request.auth.claims[a]', values: [b]}]}]}",
+                "spec.rules[0].when[0].key",
+            ),
             ("{rules: [{when: [{key: source.ip, values: [a]}]}]}", "spec.rules[0].when[0].values[0]"),
             (
                 "{rules: [{when: [{key: destination.port, notValues: ['0']}]}]}",
@@ -294,6 +367,8 @@ mod tests {
         for good in [
             "{}",
             "{action: DENY, rules: [{}]}",
+            "{action: CUSTOM, provider: {name: x}, rules: [{from: [{source: {ipBlocks: [10.0.0.1]}}], when: [{key: 'request.headers[a]', values: [b]}]}]}",
+            "{rules: [{when: [{key: 'experimental.envoy.filters.network.mysql_proxy[db.table]', values: ['[insert]']}]}]}",
             "{targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: a}]}",
             "{rules: [{from: [{source: {serviceAccounts: [a, n/b]}}], when: [{key: remote.ip, values: [10.0.0.0/8, '::1']}]}]}",
             "{rules: [{to: [{operation: {paths: ['/a/{*}/b/{**}', '/x*']}}], when: [{key: 'request.auth.claims[iss]', values: ['*']}]}]}",

@@ -1,4 +1,4 @@
-//! Rules that several kinds share: hosts, ports, labels, regular expressions, durations.
+//! Rules that several kinds share: ports, labels, regular expressions, durations, what a policy is attached to.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,13 @@ use sagene_api::istio::networking::common::LabelSelector;
 use sagene_api::istio::types::{PolicyTargetReference, StringMatch, WorkloadSelector};
 
 use super::Report;
+use super::host::is_label;
 use crate::path::FieldPath;
 
 /// Longest regular expression, in characters.
 const LONGEST_REGEX: usize = 1024;
-/// Longest host name, in characters.
-const LONGEST_HOST: usize = 255;
+/// Of a selector that selects nothing in particular.
+const WITHOUT_LABELS: &str = "workload selector specified without labels: it applies to all workloads of the namespace; name labels, or remove it";
 /// Protocols a port may have.
 pub(super) const PROTOCOLS: &[&str] = &[
     "HTTP",
@@ -30,44 +31,6 @@ pub(super) const PROTOCOLS: &[&str] = &[
     "HTTP_PROXY",
 ];
 
-/// What is wrong with a host name, where something is. With `wildcard`, its first label may begin with `*`.
-pub(super) fn host_problem(text: &str, wildcard: bool) -> Option<String> {
-    let kind =
-        if wildcard { "host name and no wildcard like *.example.com" } else { "fully qualified host name" };
-    if text.is_empty() {
-        return Some("host name must not be empty".to_owned());
-    }
-    if text.len() > LONGEST_HOST {
-        return Some(format!("{text:?} is longer than {LONGEST_HOST} characters"));
-    }
-    let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
-    let first = labels.next().unwrap_or_default();
-    let first_fits = match first.strip_prefix('*') {
-        Some(rest) if wildcard => rest.is_empty() || is_label(rest.strip_prefix('-').unwrap_or(rest)),
-        _ => is_label(first),
-    };
-    let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next().unwrap_or_default();
-    let numeric = last.bytes().all(|byte| byte.is_ascii_digit());
-    match () {
-        () if !first_fits || !labels.all(is_label) => Some(format!("{text:?} is no {kind}")),
-        () if numeric && text != "*" => Some(format!("{text:?} is no {kind}: its last label is a number")),
-        () => None,
-    }
-}
-
-/// A host name of labels of letters, digits and `-`; with `wildcard`, its first label may begin with `*`.
-pub(super) fn host(report: &mut Report, path: &FieldPath, text: &str, wildcard: bool) {
-    if let Some(problem) = host_problem(text, wildcard) {
-        report.error(path, problem);
-    }
-}
-
-/// A label of a host name: letters, digits and `-`, at most 63.
-pub(super) fn is_label(text: &str) -> bool {
-    let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    !text.is_empty() && text.len() <= 63 && allowed && !text.starts_with('-') && !text.ends_with('-')
-}
-
 /// A port number from 1 to 65535.
 pub(super) fn port(report: &mut Report, path: &FieldPath, number: u32) {
     if number == 0 || number > 65_535 {
@@ -75,14 +38,11 @@ pub(super) fn port(report: &mut Report, path: &FieldPath, number: u32) {
     }
 }
 
-/// A name in Kubernetes: lower-case letters, digits and `-`, at most 63.
-pub(super) fn is_dns_label(text: &str) -> bool {
-    is_label(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
-}
-
 /// A regular expression that compiles and is not too long.
 pub(super) fn regex(report: &mut Report, path: &FieldPath, text: &str) {
-    if text.chars().count() > LONGEST_REGEX {
+    if text.is_empty() {
+        report.error(path, "regex string match should not be empty; \".*\" matches any text");
+    } else if text.chars().count() > LONGEST_REGEX {
         report.error(path, format!("regex is too large, max length allowed is {LONGEST_REGEX}"));
     } else if let Some(reason) = regex_problem(text) {
         report.error(path, format!("{text:?} is no RE2 expression: {reason}"));
@@ -102,6 +62,17 @@ pub(super) fn string_match(report: &mut Report, path: &FieldPath, text: Option<&
     }
 }
 
+/// The same where a prefix must not be empty: proxies refuse such a match.
+pub(super) fn filled_string_match(report: &mut Report, path: &FieldPath, text: Option<&StringMatch>) {
+    string_match(report, path, text);
+    if matches!(text, Some(StringMatch::Prefix(prefix)) if prefix.is_empty()) {
+        report.error(
+            &path.key("prefix"),
+            "prefix string match should not be empty; leave it out to take any text",
+        );
+    }
+}
+
 /// A duration of at least one millisecond, in whole milliseconds.
 pub(super) fn duration(report: &mut Report, path: &FieldPath, duration: Option<Duration>) {
     let Some(duration) = duration else { return };
@@ -117,13 +88,21 @@ pub(super) fn percent(report: &mut Report, path: &FieldPath, value: i64) {
     report.require((0..=100).contains(&value), path, &format!("percentage {value} is not in range 0..100"));
 }
 
-/// `exportTo`: namespaces, `.`, `*` or `~`; `*` and `~` stand alone.
-pub(super) fn export_to(report: &mut Report, entries: &[String], namespace: &str) {
+/// `exportTo`: namespaces, `.` or `*`, which stands alone; `~`, for nobody, is for ServiceEntries.
+pub(super) fn export_to(report: &mut Report, entries: &[String], namespace: &str, to_nobody: bool) {
     let path = FieldPath::parse("spec.exportTo");
     for (index, entry) in entries.iter().enumerate() {
         let path = path.index(index);
-        let is_sign = matches!(entry.as_str(), "*" | "." | "~");
-        report.require(is_sign || is_dns_label(entry), &path, "want a namespace, \".\", \"*\" or \"~\"");
+        let is_sign = matches!(entry.as_str(), "*" | ".") || (to_nobody && entry == "~");
+        if entry == "~" && !is_sign {
+            report.error(
+                &path,
+                "exportTo \"~\" (nobody) is not allowed here; \".\" keeps it to its own namespace",
+            );
+            continue;
+        }
+        let words = format!("{entry:?} is no namespace; want a namespace, \".\" or \"*\"");
+        report.require(is_sign || is_label(entry), &path, &words);
         let meaning = |entry: &str| if entry == "." { namespace.to_owned() } else { entry.to_owned() };
         let repeated = entries[..index]
             .iter()
@@ -185,13 +164,15 @@ pub(super) fn labels<'l>(
     }
 }
 
-fn is_label_value(text: &str) -> bool {
+/// At most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
+pub(super) fn is_label_value(text: &str) -> bool {
     let ends = |character: char| character.is_ascii_alphanumeric();
     let allowed = text.chars().all(|character| ends(character) || "-_.".contains(character));
     text.len() <= 63 && allowed && text.starts_with(ends) && text.ends_with(ends)
 }
 
-fn is_label_key(text: &str) -> bool {
+/// `[prefix/]name`.
+pub(super) fn is_label_key(text: &str) -> bool {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
     let prefix_fits = prefix.is_none_or(|prefix| prefix.len() <= 253 && prefix.split('.').all(is_label));
     !name.is_empty() && is_label_value(name) && prefix_fits
@@ -219,10 +200,7 @@ pub(super) fn label_selector(report: &mut Report, path: &FieldPath, selector: Op
     let Some(selector) = selector else { return };
     let path = path.key("workloadSelector");
     if selector.labels.is_empty() {
-        report.warning(
-            &path,
-            "workload selector specified without labels applies to all workloads of the namespace",
-        );
+        report.warning(&path, WITHOUT_LABELS);
     }
     selector_entries(report, &path.key("labels"), &selector.labels);
 }
@@ -230,6 +208,9 @@ pub(super) fn label_selector(report: &mut Report, path: &FieldPath, selector: Op
 /// `selector.matchLabels`, under whatever name.
 pub(super) fn workload_selector(report: &mut Report, path: &FieldPath, selector: Option<&WorkloadSelector>) {
     let Some(selector) = selector else { return };
+    if selector.match_labels.is_empty() {
+        report.warning(path, WITHOUT_LABELS);
+    }
     selector_entries(report, &path.key("matchLabels"), &selector.match_labels);
 }
 

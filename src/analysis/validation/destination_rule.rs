@@ -10,9 +10,8 @@ use sagene_api::istio::networking::traffic_policy::{
     PortTrafficPolicy, TrafficPolicy, TunnelSettings,
 };
 
-use super::common::{
-    duration, export_to, host, host_problem, is_label, labels, percent, port, workload_selector,
-};
+use super::common::{duration, export_to, labels, percent, port, workload_selector};
+use super::host::{host, host_problem, is_label};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -37,7 +36,7 @@ impl Validate for DestinationRule {
             policy(&mut report, &path.key("trafficPolicy"), subset.traffic_policy.as_ref());
         }
         workload_selector(&mut report, &path.key("workloadSelector"), spec.workload_selector.as_ref());
-        export_to(&mut report, &spec.export_to, &object.metadata.namespace);
+        export_to(&mut report, &spec.export_to, &object.metadata.namespace, false);
         if spec.workload_selector.is_some() {
             let own = |entry: &String| entry == "." || *entry == object.metadata.namespace;
             report.require(
@@ -67,6 +66,12 @@ fn policy(report: &mut Report, path: &FieldPath, policy: Option<&TrafficPolicy>)
             None => report.error(&path, "portLevelSettings must name a port"),
         }
         let PortTrafficPolicy { load_balancer, connection_pool, outlier_detection, tls, .. } = settings;
+        let only_port = PortTrafficPolicy { port: settings.port.clone(), ..PortTrafficPolicy::default() };
+        report.require(
+            *settings != only_port,
+            &path,
+            "port traffic policy must have at least one field besides port",
+        );
         Blocks {
             balancer: load_balancer.as_ref(),
             pool: connection_pool.as_ref(),
@@ -214,6 +219,8 @@ fn client_tls(report: &mut Report, path: &FieldPath, tls: &ClientTlsSettings) {
             ("caCertificates", !tls.ca_certificates.is_empty()),
             ("caCrl", !tls.ca_crl.is_empty()),
             ("subjectAltNames", !tls.subject_alt_names.is_empty()),
+            // In SIMPLE mode the credential is the CA bundle.
+            ("credentialName", by_credential && tls.mode == ClientTlsMode::Simple),
         ] {
             report.require(
                 !set,

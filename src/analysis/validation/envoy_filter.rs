@@ -1,6 +1,9 @@
 //! Rules of EnvoyFilter.
 
+use std::sync::Arc;
+
 use sagene_api::Object;
+use sagene_api::envoy::json::{Codec, JsonError, codec};
 use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::envoy_filter::{
     ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, ListenerMatch, PatchOperation,
@@ -14,13 +17,38 @@ use crate::path::FieldPath;
 const HTTP_FILTERS: &[&str] =
     &["envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"];
 
+/// What filters were called once, and what they are called now.
+const OUTDATED_NAMES: &[(&str, &str)] = &[
+    ("envoy.buffer", "envoy.filters.http.buffer"),
+    ("envoy.cors", "envoy.filters.http.cors"),
+    ("envoy.csrf", "envoy.filters.http.csrf"),
+    ("envoy.ext_authz", "envoy.filters.http.ext_authz"),
+    ("envoy.fault", "envoy.filters.http.fault"),
+    ("envoy.grpc_http1_bridge", "envoy.filters.http.grpc_http1_bridge"),
+    ("envoy.grpc_json_transcoder", "envoy.filters.http.grpc_json_transcoder"),
+    ("envoy.grpc_web", "envoy.filters.http.grpc_web"),
+    ("envoy.health_check", "envoy.filters.http.health_check"),
+    ("envoy.ip_tagging", "envoy.filters.http.ip_tagging"),
+    ("envoy.lua", "envoy.filters.http.lua"),
+    ("envoy.rate_limit", "envoy.filters.http.ratelimit"),
+    ("envoy.router", "envoy.filters.http.router"),
+    ("envoy.echo", "envoy.filters.network.echo"),
+    ("envoy.http_connection_manager", "envoy.filters.network.http_connection_manager"),
+    ("envoy.mongo_proxy", "envoy.filters.network.mongo_proxy"),
+    ("envoy.ratelimit", "envoy.filters.network.ratelimit"),
+    ("envoy.redis_proxy", "envoy.filters.network.redis_proxy"),
+    ("envoy.tcp_proxy", "envoy.filters.network.tcp_proxy"),
+    ("envoy.listener.http_inspector", "envoy.filters.listener.http_inspector"),
+    ("envoy.listener.original_dst", "envoy.filters.listener.original_dst"),
+    ("envoy.listener.original_src", "envoy.filters.listener.original_src"),
+    ("envoy.listener.proxy_protocol", "envoy.filters.listener.proxy_protocol"),
+    ("envoy.listener.tls_inspector", "envoy.filters.listener.tls_inspector"),
+];
+
 impl Validate for EnvoyFilter {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
-        if spec.config_patches.is_empty() {
-            report.warning(&path, "envoy filter: no configPatches; it has no effect");
-        }
         report.require(
             spec.workload_selector.is_none() || spec.target_refs.is_empty(),
             &path,
@@ -28,14 +56,20 @@ impl Validate for EnvoyFilter {
         );
         label_selector(&mut report, &path, spec.workload_selector.as_ref());
         target_references(&mut report, &path, &spec.target_refs);
+        let messages = messages();
         for (index, of) in spec.config_patches.iter().enumerate() {
-            patch(&mut report, &path.key("configPatches").index(index), of);
+            patch(&mut report, &path.key("configPatches").index(index), of, messages.as_deref());
         }
         report.finish()
     }
 }
 
-fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch) {
+/// What is known of Envoy's messages. Reading it takes a while: who looks at many objects holds it all the time.
+pub(crate) fn messages() -> Option<Arc<Codec>> {
+    codec().ok()
+}
+
+fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch, messages: Option<&Codec>) {
     report.require(of.apply_to != ApplyTo::Invalid, &path.key("applyTo"), "envoy filter: missing applyTo");
     match &of.patch {
         None => report.error(&path.key("patch"), "envoy filter: missing patch"),
@@ -51,6 +85,12 @@ fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch) {
                 &path.key("value"),
                 "envoy filter: missing patch value for non-remove operation",
             );
+            if let (Some(messages), Some(message), Some(value)) =
+                (messages, of.apply_to.message(), &patch.value)
+                && let Err(error) = messages.from_json(message, value)
+            {
+                value_error(report, &path.key("value"), &error);
+            }
         }
     }
     let Some(of_match) = &of.r#match else { return };
@@ -64,6 +104,18 @@ fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch) {
     object_type(report, &path, of.apply_to, of_match);
     if let Some(listener) = &of_match.listener {
         listener_match(report, &path.key("listener"), of.apply_to, listener);
+    }
+}
+
+/// A value that is not the message it stands for: the patch would have no effect.
+fn value_error(report: &mut Report, path: &FieldPath, error: &JsonError) {
+    match error {
+        JsonError::Field { path: field, reason } => {
+            let inside = FieldPath::parse(field);
+            let is_top = field.contains(' ');
+            report.error(&if is_top { path.clone() } else { inside.below(path) }, reason);
+        }
+        other => report.error(path, other.to_string()),
     }
 }
 
@@ -95,16 +147,15 @@ fn object_type(report: &mut Report, path: &FieldPath, apply_to: ApplyTo, of: &En
 fn listener_match(report: &mut Report, path: &FieldPath, apply_to: ApplyTo, listener: &ListenerMatch) {
     let Some(filter) = listener.filter_chain.as_ref().and_then(|chain| chain.filter.as_ref()) else { return };
     let path = path.key("filterChain").key("filter");
-    report.require(
-        !matches!(apply_to, ApplyTo::Listener | ApplyTo::FilterChain),
-        &path,
-        "envoy filter: filter match only applies to NETWORK_FILTER and HTTP_FILTER",
-    );
+    if matches!(apply_to, ApplyTo::Listener | ApplyTo::FilterChain) {
+        report.warning(&path, format!("envoy filter: filter match has no effect when used with {apply_to}"));
+    }
     report.require(
         !filter.name.is_empty(),
         &path.key("name"),
         "envoy filter: filter match has no name to match on",
     );
+    outdated_name(report, &path.key("name"), &filter.name);
     let Some(inner) = &filter.sub_filter else { return };
     let path = path.key("subFilter");
     report.require(
@@ -122,24 +173,35 @@ fn listener_match(report: &mut Report, path: &FieldPath, apply_to: ApplyTo, list
         &path.key("name"),
         "envoy filter: subfilter match has no name to match on",
     );
+    outdated_name(report, &path.key("name"), &inner.name);
+}
+
+/// Names that filters had once: patches of both names apply, other tools know the new ones.
+fn outdated_name(report: &mut Report, path: &FieldPath, name: &str) {
+    if let Some((_, new)) = OUTDATED_NAMES.iter().find(|(old, _)| *old == name) {
+        report.warning(path, format!("using deprecated filter name {name:?}; use {new:?} instead"));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::broken;
     use super::*;
 
     fn problems(spec: &str) -> Vec<String> {
-        let spec: EnvoyFilter = serde_yaml::from_str(spec).expect("a spec");
-        EnvoyFilter::problems(&Object::new("n", "e", spec)).iter().map(|it| it.path.to_string()).collect()
+        broken::<EnvoyFilter>(spec)
+            .into_iter()
+            .map(|text| text.replace("spec.configPatches[0].", ""))
+            .collect()
     }
 
     #[test]
     fn every_rule_names_its_field() {
-        const PATCH: &str = "patch: {operation: MERGE, value: {a: b}}";
+        const PATCH: &str = "patch: {operation: MERGE, value: {name: b}}";
         for (bad, path) in [
             (PATCH.to_owned(), "applyTo"),
             ("applyTo: CLUSTER".to_owned(), "patch"),
-            ("applyTo: CLUSTER, patch: {value: {a: b}}".to_owned(), "patch.operation"),
+            ("applyTo: CLUSTER, patch: {value: {name: b}}".to_owned(), "patch.operation"),
             ("applyTo: CLUSTER, patch: {operation: ADD}".to_owned(), "patch.value"),
             (format!("applyTo: CLUSTER, match: {{listener: {{portNumber: 1}}}}, {PATCH}"), "match.listener"),
             (
@@ -158,7 +220,18 @@ mod tests {
                 format!(
                     "applyTo: LISTENER, match: {{listener: {{filterChain: {{filter: {{name: a}}}}}}}}, {PATCH}"
                 ),
-                "match.listener.filterChain.filter",
+                "warning match.listener.filterChain.filter",
+            ),
+            (
+                "applyTo: CLUSTER, patch: {operation: MERGE, value: {circuit_breakers: {thresholds: [{max_conections: 1}]}}}".to_owned(),
+                "patch.value.circuit_breakers.thresholds[0].max_conections",
+            ),
+            ("applyTo: CLUSTER, patch: {operation: MERGE, value: [a]}".to_owned(), "patch.value"),
+            (
+                format!(
+                    "applyTo: HTTP_FILTER, match: {{listener: {{filterChain: {{filter: {{name: envoy.filters.network.http_connection_manager, subFilter: {{name: envoy.router}}}}}}}}}}, {PATCH}"
+                ),
+                "warning match.listener.filterChain.filter.subFilter.name",
             ),
             (
                 format!(
@@ -174,14 +247,15 @@ mod tests {
             ),
         ] {
             let found = problems(&format!("configPatches: [{{{bad}}}]"));
-            assert!(found.contains(&format!("spec.configPatches[0].{path}")), "{bad} → {found:?}");
+            assert!(found.contains(&path.to_owned()), "{bad} → {found:?}");
         }
-        assert_eq!(problems("{}"), ["spec"]);
+        assert_eq!(problems("{workloadSelector: {}}"), ["warning spec.workloadSelector"]);
+        assert!(problems("{}").is_empty());
         for good in [
             format!(
                 "applyTo: HTTP_FILTER, match: {{context: GATEWAY, listener: {{filterChain: {{filter: {{name: envoy.filters.network.http_connection_manager, subFilter: {{name: a}}}}}}}}}}, {PATCH}"
             ),
-            format!("applyTo: BOOTSTRAP, {PATCH}"),
+            "applyTo: BOOTSTRAP, patch: {operation: MERGE, value: {a: b}}".to_owned(),
             "applyTo: CLUSTER, match: {cluster: {service: a}}, patch: {operation: REMOVE}".to_owned(),
         ] {
             assert!(problems(&format!("configPatches: [{{{good}}}]")).is_empty(), "{good}");

@@ -1,17 +1,20 @@
 //! Rules of Gateway.
 
+use std::net::IpAddr;
+
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
 use sagene_api::istio::networking::gateway::{Server, ServerTlsMode, ServerTlsSettings, TlsProtocol};
 
-use super::common::{bind, host, is_dns_label, is_label, labels, port};
+use super::common::{bind, labels, port};
+use super::host::{full_host, is_label};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
 const PROTOCOLS: &[&str] =
     &["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "MYSQL", "REDIS", "HBONE"];
 /// Cipher suites that the proxy has.
-const CIPHER_SUITES: &[&str] = &[
+pub(super) const CIPHER_SUITES: &[&str] = &[
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-RSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -80,6 +83,16 @@ fn server(report: &mut Report, path: &FieldPath, server: &Server) {
         &port_path.key("protocol"),
         &format!("invalid protocol {protocol:?}; want one of {}", PROTOCOLS.join(", ")),
     );
+    if server.bind.starts_with("unix://") {
+        report.require(
+            server.port.number == 0,
+            &port_path.key("number"),
+            "port number must be 0 for unix domain socket",
+        );
+    }
+    if server.port.target_port != 0 {
+        report.warning(&port_path.key("targetPort"), "targetPort has no impact on Gateways; remove it");
+    }
     bind(report, &path.key("bind"), &server.bind);
     report.require(
         !server.hosts.is_empty(),
@@ -87,21 +100,25 @@ fn server(report: &mut Report, path: &FieldPath, server: &Server) {
         "server config must contain at least one host",
     );
     for (index, text) in server.hosts.iter().enumerate() {
-        let path = path.key("hosts").index(index);
-        let name = match text.split_once('/') {
-            Some((namespace, name)) => {
-                report.require(
-                    matches!(namespace, "*" | ".") || is_dns_label(namespace),
-                    &path,
-                    "namespace must be a name, \"*\" or \".\"",
-                );
-                name
-            }
-            None => text,
-        };
-        host(report, &path, name, true);
+        server_host(report, &path.key("hosts").index(index), text);
     }
     tls_of_server(report, path, &protocol, server.tls.as_ref());
+}
+
+/// `[namespace/]host`; the host may be an address.
+fn server_host(report: &mut Report, path: &FieldPath, text: &str) {
+    let (namespace, name) =
+        text.split_once('/').map_or((None, text), |(namespace, name)| (Some(namespace), name));
+    if let Some(namespace) =
+        namespace.filter(|namespace| !matches!(*namespace, "*" | ".") && !is_label(namespace))
+    {
+        report.error(
+            path,
+            format!("invalid namespace value {namespace:?} in gateway; want a name, \"*\" or \".\""),
+        );
+    } else if name.parse::<IpAddr>().is_err() {
+        full_host(report, path, name);
+    }
 }
 
 fn tls_of_server(report: &mut Report, path: &FieldPath, protocol: &str, tls: Option<&ServerTlsSettings>) {
@@ -126,6 +143,10 @@ fn tls_of_server(report: &mut Report, path: &FieldPath, protocol: &str, tls: Opt
                 ),
             );
         }
+        Some(_) if !secured => report.error(
+            &path,
+            format!("server cannot have TLS settings for non HTTPS/TLS ports; set protocol TLS in place of {protocol}"),
+        ),
         Some(tls) => {
             if tls.https_redirect {
                 report.warning(
@@ -243,6 +264,7 @@ mod tests {
             "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH}}",
             "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: ISTIO_MUTUAL}}",
             "{port: {number: 9000, name: tcp, protocol: tcp}, hosts: ['*']}",
+            "{port: {number: 80, name: http, protocol: HTTP}, hosts: [10.0.0.1, 'ns/::1', n.b.c.]}",
         ] {
             assert_eq!(problems(good), Vec::<String>::new(), "{good}");
         }
@@ -255,7 +277,20 @@ mod tests {
             (format!("{{{http}}}"), ".hosts"),
             (format!("{{{http}, hosts: ['a/b/c']}}"), ".hosts[0]"),
             (format!("{{{http}, hosts: ['~/a.com']}}"), ".hosts[0]"),
+            (format!("{{{http}, hosts: [reviews]}}"), ".hosts[0]"),
+            (format!("{{{http}, hosts: [./reviews]}}"), ".hosts[0]"),
+            (format!("{{{http}, hosts: ['*-a.b.com']}}"), ".hosts[0]"),
+            (format!("{{{http}, hosts: ['/a.com']}}"), ".hosts[0]"),
             (format!("{{{http}, hosts: ['*'], bind: here}}"), ".bind"),
+            (format!("{{{http}, hosts: ['*'], bind: 'unix:///a'}}"), ".port.number"),
+            (
+                "{port: {number: 80, name: http, protocol: HTTP, targetPort: 8080}, hosts: ['*']}".to_owned(),
+                "warning .port.targetPort",
+            ),
+            (
+                "{port: {number: 90, name: tcp, protocol: TCP}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}".to_owned(),
+                ".tls",
+            ),
             (format!("{{{http}, hosts: ['*'], tls: {{mode: SIMPLE, credentialName: c}}}}"), ".tls"),
             (format!("{{{https}}}"), ".tls"),
             (format!("{{{https}, tls: {{mode: SIMPLE}}}}"), ".tls"),

@@ -4,15 +4,17 @@ mod provider;
 
 use std::net::IpAddr;
 
-use sagene_api::istio::mesh_config::{MeshConfig, MeshNetworks, ProxyConfig};
+use sagene_api::istio::mesh_config::{ExtensionProvider, MeshConfig, MeshNetworks, ProxyConfig, TlsConfig};
 use sagene_api::kubernetes::LabelSelector;
 use sagene_api::object::read_at;
 use sagene_api::schema::strict::{PathSegment, field_names, unknown_fields_of};
 use sagene_api::{Duration, ParseError};
 use serde_json::Value;
 
-use super::common::{duration, host_problem, is_dns_label, is_label, is_subnet, port};
+use super::common::{duration, is_subnet, port};
 use super::destination_rule::{connection_pool, locality_rules, outlier_detection};
+use super::gateway::CIPHER_SUITES;
+use super::host::{host_problem, is_dns_label, is_label};
 use super::nearest::hint;
 use super::virtual_service::retries;
 use super::{Problem, Report};
@@ -60,7 +62,7 @@ pub fn problems(written: &Value) -> Vec<Problem> {
         report.error(&path, format!("unknown field {name:?}{near}"));
     }
     match MeshConfig::from_layers([written.clone()]) {
-        Ok(config) => settings(&mut report, &config),
+        Ok(config) => settings(&mut report, &config, written),
         Err(error) => unreadable(&mut report, &error),
     }
     report.finish()
@@ -73,7 +75,7 @@ fn unreadable(report: &mut Report, error: &ParseError) {
     }
 }
 
-fn settings(report: &mut Report, config: &MeshConfig) {
+fn settings(report: &mut Report, config: &MeshConfig, written: &Value) {
     let at = FieldPath::parse;
     port(report, &at("proxyListenPort"), config.proxy_listen_port);
     port(report, &at("proxyInboundListenPort"), config.proxy_inbound_listen_port);
@@ -143,8 +145,40 @@ fn settings(report: &mut Report, config: &MeshConfig) {
     for (index, selector) in config.discovery_selectors.iter().enumerate() {
         label_expressions(report, &at("discoverySelectors").index(index), selector);
     }
-    provider::rules(report, &config.extension_providers);
+    for (field, tls) in [("meshMTLS", &config.mesh_mtls), ("tlsDefaults", &config.tls_defaults)] {
+        if let Some(tls) = tls {
+            tls_words(report, &at(field), tls);
+        }
+    }
+    // Those that are there by default are among the settings, but not where the reader looks.
+    let providers = written.get("extensionProviders").cloned().unwrap_or_default();
+    if let Ok(providers) = read_at::<Vec<ExtensionProvider>>(providers, "extensionProviders") {
+        provider::rules(report, &providers);
+    }
     proxy(report, &at("defaultConfig"), &config.default_config);
+}
+
+/// Groups of keys that proxies agree on.
+const ECDH_CURVES: &[&str] = &["P-256", "P-384", "P-521", "X25519", "X25519MLKEM768"];
+
+/// Names that proxies do not know are left out, and the others hold.
+fn tls_words(report: &mut Report, path: &FieldPath, tls: &TlsConfig) {
+    for (field, words, known, what) in [
+        ("ecdhCurves", &tls.ecdh_curves, ECDH_CURVES, "ECDH curve"),
+        ("cipherSuites", &tls.cipher_suites, CIPHER_SUITES, "cipher suite"),
+    ] {
+        for (index, word) in words.iter().enumerate() {
+            let path = path.key(field).index(index);
+            if !known.contains(&word.as_str()) {
+                report.warning(
+                    &path,
+                    format!("detected unrecognized {what} {word:?}{}", hint(word, known.iter().copied())),
+                );
+            } else if words[..index].contains(word) {
+                report.warning(&path, format!("detected duplicate {what} {word:?}"));
+            }
+        }
+    }
 }
 
 fn trust_domain(report: &mut Report, path: &FieldPath, text: &str) {
@@ -306,6 +340,8 @@ mod tests {
         for (bad, path) in [
             ("proxyListenPort: 70000", "proxyListenPort"),
             ("connectTimeout: 31s", "connectTimeout"),
+            ("tlsDefaults: {ecdhCurves: [P-256, P256]}", "tlsDefaults.ecdhCurves[1]"),
+            ("meshMTLS: {cipherSuites: [AES128-SHA, AES128-SHA]}", "meshMTLS.cipherSuites[1]"),
             ("trustDomian: a", "trustDomian"),
             ("trustDomain: 'a b'", "trustDomain"),
             ("trustDomainAliases: ['']", "trustDomainAliases[0]"),
@@ -322,22 +358,26 @@ mod tests {
                 "localityLbSetting: {distribute: [{from: a, to: {b: 1}}]}",
                 "localityLbSetting.distribute[0].to",
             ),
-            ("extensionProviders: [{name: a}]", "extensionProviders[3]"),
+            ("extensionProviders: [{name: a}]", "extensionProviders[0]"),
+            (
+                "extensionProviders: [{name: a, zipkin: {service: b.c, port: 1}}, {name: a, zipkin: {service: b.c, port: 1}}]",
+                "extensionProviders[1].name",
+            ),
             (
                 "extensionProviders: [{name: a, zipkin: {service: 'a b', port: 1}}]",
-                "extensionProviders[3].zipkin.service",
+                "extensionProviders[0].zipkin.service",
             ),
             (
                 "extensionProviders: [{name: a, zipkin: {service: n/a.com, port: 0}}]",
-                "extensionProviders[3].zipkin.port",
+                "extensionProviders[0].zipkin.port",
             ),
             (
                 "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.com, port: 1, pathPrefix: a}}]",
-                "extensionProviders[3].envoyExtAuthzHttp.pathPrefix",
+                "extensionProviders[0].envoyExtAuthzHttp.pathPrefix",
             ),
             (
                 "extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.com, port: 1, statusOnError: '42'}}]",
-                "extensionProviders[3].envoyExtAuthzGrpc.statusOnError",
+                "extensionProviders[0].envoyExtAuthzGrpc.statusOnError",
             ),
             ("defaultConfig: {discoveryAddress: istiod}", "defaultConfig.discoveryAddress"),
             ("defaultConfig: {drainDuration: 1.5s}", "defaultConfig.drainDuration"),
@@ -348,6 +388,7 @@ mod tests {
         }
         for good in [
             "",
+            "tlsDefaults: {ecdhCurves: [X25519, P-256], cipherSuites: [AES128-SHA]}",
             "accessLogFile: /dev/stdout\ndefaultConfig: {discoveryAddress: 'istiod.istio-system.svc:15012', proxyMetadata: {A: b}}\ntrustDomain: cluster.local",
             "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: ext-authz.foo.svc.cluster.local, port: 8000, includeRequestHeadersInCheck: [x-a]}}, {name: otel, opentelemetry: {service: a.b, port: 4317}}]",
             "discoverySelectors: [{matchLabels: {a: b}}, {matchExpressions: [{key: a, operator: Exists}]}]",

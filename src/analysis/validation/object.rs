@@ -1,7 +1,5 @@
 //! All rules of one object as it was written.
 
-use std::collections::BTreeSet;
-
 use sagene_api::{Object, ParseError, Resource};
 use serde_json::Value;
 
@@ -19,6 +17,16 @@ macro_rules! kinds {
                 return typed::<$type>(object);
             })+
             shape::problems(object)
+        }
+
+        /// Those of the rules alone, of an object whose shape is known to be right.
+        pub(crate) fn rules_of(object: &Value) -> Vec<Problem> {
+            let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+            $(if kind == <$type as Resource>::KIND {
+                let object = Object::<$type>::from_value(object.clone());
+                return object.map(|object| <$type as Validate>::problems(&object)).unwrap_or_default();
+            })+
+            Vec::new()
         }
     };
 }
@@ -45,8 +53,9 @@ fn typed<S: Validate>(value: &Value) -> Vec<Problem> {
     let mut problems = shape::problems(value);
     match Object::<S>::from_value(value.clone()) {
         Ok(object) => {
-            let told: BTreeSet<FieldPath> = problems.iter().map(|problem| problem.path.clone()).collect();
-            problems.extend(S::problems(&object).into_iter().filter(|problem| !told.contains(&problem.path)));
+            let mut new = S::problems(&object);
+            new.retain(|it| !problems.iter().any(|told| shape::is_told(&it.path, &told.path, &told.message)));
+            problems.append(&mut new);
             if S::KIND == "VirtualService" {
                 problems.extend(routes(value));
             }

@@ -45,6 +45,7 @@ mod tests {
         );
         assert_eq!(found("{selector: {matchLabels: {a: 'b*'}}}"), ["spec.selector.matchLabels.a"]);
         assert!(found("{selector: {matchLabels: {a: b}}, portLevelMtls: {80: {mode: DISABLE}}}").is_empty());
+        assert_eq!(found("{selector: {}}"), ["spec.selector"]);
         assert!(found("{}").is_empty() && found("{mtls: {mode: STRICT}}").is_empty());
     }
 }

@@ -6,9 +6,8 @@ use sagene_api::Object;
 use sagene_api::istio::networking::service_entry::Resolution;
 use sagene_api::istio::networking::{ServiceEntry, WorkloadEntry};
 
-use super::common::{
-    PROTOCOLS, export_to, host, host_problem, is_subnet, label_selector, labels, port, unix_socket,
-};
+use super::common::{PROTOCOLS, export_to, is_subnet, label_selector, labels, port, unix_socket};
+use super::host::{host, host_problem, is_label, partial_wildcard};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -26,6 +25,9 @@ impl Validate for ServiceEntry {
             report.require(name != "*", &path, "invalid host *: it would claim all traffic");
             if name != "*" {
                 host(&mut report, &path, name, true);
+                if let Some(problem) = partial_wildcard(name) {
+                    report.warning(&path, problem);
+                }
             }
         }
         addresses(&mut report, spec, &path);
@@ -34,10 +36,11 @@ impl Validate for ServiceEntry {
         let both = spec.workload_selector.is_some() && !spec.endpoints.is_empty();
         report.require(!both, &path, "only one of workloadSelector or endpoints is allowed in service entry");
         endpoints(&mut report, spec, &path);
+        indistinct_hosts(&mut report, spec, &path);
         if spec.resolution == Resolution::DynamicDns {
             dynamic_dns(&mut report, spec, &path);
         }
-        export_to(&mut report, &spec.export_to, &object.metadata.namespace);
+        export_to(&mut report, &spec.export_to, &object.metadata.namespace, true);
         report.finish()
     }
 }
@@ -60,9 +63,18 @@ fn ports(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
         let path = path.key("ports").index(index);
         port(report, &path.key("number"), of.number);
         if of.target_port != 0 {
-            port(report, &path.key("targetPort"), of.target_port);
+            let path = path.key("targetPort");
+            port(report, &path, of.target_port);
+            if spec.resolution == Resolution::None {
+                report.warning(&path, "targetPort has no effect for resolution mode NONE; set resolution STATIC or DNS, or remove it");
+            }
         }
-        report.require(!of.name.is_empty(), &path.key("name"), "port name must be set");
+        if of.name.is_empty() {
+            report.error(&path.key("name"), "port name must be set");
+        } else {
+            let words = format!("invalid port name {:?}; want letters, digits and '-'", of.name);
+            report.require(is_label(&of.name), &path.key("name"), &words);
+        }
         let protocol = of.protocol.to_ascii_uppercase();
         report.require(
             protocol.is_empty() || PROTOCOLS.contains(&protocol.as_str()),
@@ -79,6 +91,21 @@ fn ports(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
             !earlier.iter().any(|other| other.name == of.name),
             &path.key("name"),
             &format!("service entry port name {:?} already defined", of.name),
+        );
+    }
+}
+
+/// Behind one address and port, connections that say no host cannot be told apart.
+fn indistinct_hosts(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
+    const NAMED: &[&str] = &["HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB", "HTTPS", "TLS"];
+    if spec.resolution == Resolution::None || spec.hosts.len() < 2 {
+        return;
+    }
+    let unnamed = spec.ports.iter().any(|port| !NAMED.contains(&port.protocol.to_ascii_uppercase().as_str()));
+    if unnamed {
+        report.warning(
+            &path.key("hosts"),
+            "multiple hosts provided with non-HTTP, non-TLS ports: connections name no host there; write a ServiceEntry for each",
         );
     }
 }
@@ -100,9 +127,7 @@ fn endpoints(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
             );
             let concrete = |name: &String| host_problem(name, false).is_none();
             report.require(
-                !spec.endpoints.is_empty()
-                    || spec.workload_selector.is_some()
-                    || spec.hosts.iter().all(concrete),
+                !spec.endpoints.is_empty() || spec.hosts.iter().all(concrete),
                 &path.key("hosts"),
                 "hosts must be FQDN if no endpoints are provided for resolution mode DNS",
             );
@@ -159,6 +184,8 @@ fn endpoint(report: &mut Report, path: &FieldPath, endpoint: &WorkloadEntry, spe
     for (name, number) in &endpoint.ports {
         let path = path.key("ports").key(name);
         port(report, &path, *number);
+        let words = format!("invalid port name {name:?}; want letters, digits and '-'");
+        report.require(is_label(name), &path, &words);
         report.require(
             spec.ports.iter().any(|port| port.name == *name),
             &path,
@@ -198,14 +225,11 @@ fn dynamic_dns(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::broken;
     use super::*;
 
     fn problems(spec: &str) -> Vec<String> {
-        let spec: ServiceEntry = serde_yaml::from_str(spec).expect("a spec");
-        ServiceEntry::problems(&Object::new("n", "s", spec))
-            .iter()
-            .map(|problem| problem.path.to_string())
-            .collect()
+        broken::<ServiceEntry>(spec)
     }
 
     #[test]
@@ -244,7 +268,25 @@ mod tests {
                 "spec.endpoints",
             ),
             ("{hosts: ['*.a.com'], resolution: DNS}", "spec.hosts"),
+            ("{hosts: ['*.a.com'], resolution: DNS, workloadSelector: {labels: {a: b}}}", "spec.hosts"),
             ("{hosts: [a.com], resolution: DYNAMIC_DNS}", "spec.hosts[0]"),
+            ("{hosts: ['*a.com']}", "warning spec.hosts[0]"),
+            ("{hosts: [a.com], ports: [{number: 80, name: a_b}]}", "spec.ports[0].name"),
+            (
+                "{hosts: [a.com], ports: [{number: 80, name: a, targetPort: 81}]}",
+                "warning spec.ports[0].targetPort",
+            ),
+            (
+                "{hosts: [a.com, b.com], resolution: STATIC, ports: [{number: 80, name: a, protocol: TCP}]}",
+                "warning spec.hosts",
+            ),
+            (
+                "{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 443, name: a, protocol: TLS}, {number: 80, name: b}]}",
+                "warning spec.hosts",
+            ),
+            ("{hosts: [a.com], exportTo: ['~', b]}", "spec.exportTo"),
+            ("{hosts: [a.com], exportTo: [., n]}", "spec.exportTo[1]"),
+            ("{hosts: [a.com], exportTo: [a.b]}", "spec.exportTo[0]"),
             (
                 "{hosts: ['*.a.com'], resolution: DYNAMIC_DNS, ports: [{number: 1, name: a, protocol: TCP}]}",
                 "spec.ports[0].protocol",
@@ -268,6 +310,10 @@ mod tests {
             "{hosts: ['*.a.com'], ports: [{number: 443, name: tls, protocol: TLS}], location: MESH_EXTERNAL}",
             "{hosts: [a.com], resolution: DNS, ports: [{number: 80, name: http}], endpoints: [{address: us.a.com, ports: {http: 8080}}]}",
             "{hosts: ['*.a.com'], resolution: DNS, endpoints: [{address: b.com}]}",
+            "{hosts: [a.com, b.com], ports: [{number: 80, name: a, protocol: TCP}]}",
+            "{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 443, name: a, protocol: https}, {number: 80, name: b, protocol: GRPC-Web, targetPort: 81}]}",
+            "{hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: Http-1}], exportTo: ['~']}",
+            "{hosts: [a], exportTo: [., other]}",
             "{hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: http}], endpoints: [{address: 'unix:///var/a'}]}",
             "{hosts: [a.com], resolution: STATIC, endpoints: [{network: n}], addresses: [10.0.0.0/8]}",
             "{hosts: [a.com], resolution: STATIC, workloadSelector: {labels: {a: b}}, exportTo: [.]}",

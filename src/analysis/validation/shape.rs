@@ -1,43 +1,51 @@
 //! The shape of an object of Istio: every rule of its CustomResourceDefinition, and fields that it does not have.
 
 mod compile;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
-use sagene_api::Duration;
 use sagene_cel::Binding;
 use serde_json::{Map, Value};
 
-use super::nearest::hint;
+use super::metadata;
+use super::nearest::{hint, nearest};
 use super::{Problem, Report};
+use crate::needs::REMOVED_GROUPS;
 use crate::path::{FieldPath, Step};
 use compile::{Check, Kind, Node};
+use words::{duration_problem, mismatch};
 
-/// Fields of `metadata`.
-const METADATA: &[&str] = &[
-    "name",
-    "generateName",
-    "namespace",
-    "labels",
-    "annotations",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "finalizers",
-    "ownerReferences",
-    "managedFields",
-    "selfLink",
-    "clusterName",
-];
 /// Fields of an object.
 const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 /// Groups whose kinds are all known.
 const GROUPS: &[&str] =
     &["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
+
+/// Ends what is said of a field that is not there.
+const REQUIRED: &str = " is required";
+
+/// Kinds by group.
+const KINDS: &[(&str, &[&str])] = &[
+    (
+        "networking.istio.io",
+        &[
+            "VirtualService",
+            "DestinationRule",
+            "Gateway",
+            "ServiceEntry",
+            "WorkloadEntry",
+            "WorkloadGroup",
+            "Sidecar",
+            "EnvoyFilter",
+            "ProxyConfig",
+        ],
+    ),
+    ("security.istio.io", &["PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"]),
+    ("telemetry.istio.io", &["Telemetry"]),
+    ("extensions.istio.io", &["WasmPlugin", "TrafficExtension"]),
+];
 
 /// What is known of a kind.
 struct Definition {
@@ -75,10 +83,14 @@ pub(crate) fn problems(object: &Value) -> Vec<Problem> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    if !GROUPS.contains(&group) {
-        return Vec::new();
-    }
     let mut walk = Walk { report: Report::new(), place: Vec::new() };
+    if !GROUPS.contains(&group) {
+        if let Some(meant) = misplaced(api_version, group, kind) {
+            walk.place.push(Step::Key("apiVersion"));
+            walk.error(format!("there is no {kind} in {api_version}; use {meant}"));
+        }
+        return walk.report.finish();
+    }
     match DEFINITIONS.get(&(group.to_owned(), kind.to_owned())) {
         Some(definition) => walk.object(object, definition, group, version, kind),
         None => {
@@ -88,6 +100,26 @@ pub(crate) fn problems(object: &Value) -> Vec<Problem> {
         }
     }
     walk.report.finish()
+}
+
+/// True where what breaks a rule at `path` follows from what is told of `told` already: the same field, or one of something that is not
+/// there.
+pub(crate) fn is_told(path: &FieldPath, told: &FieldPath, message: &str) -> bool {
+    path.within(told).is_some_and(|rest| rest.is_empty() || message.ends_with(REQUIRED))
+}
+
+/// The `apiVersion` that was meant where a kind of Istio's stands in a group that is nearly, or no, group.
+fn misplaced(api_version: &str, group: &str, kind: &str) -> Option<String> {
+    // Gateways, sidecars and policies are in other groups too: only what cannot be another's counts.
+    let (home, _) = KINDS.iter().find(|(_, kinds)| kinds.contains(&kind))?;
+    let is_core = group.is_empty() && api_version == "v1";
+    let is_meant = is_core || api_version == *home || nearest(group, [*home]).is_some();
+    let own = group.ends_with(".istio.io") && !REMOVED_GROUPS.contains(&group);
+    if !is_meant && !own {
+        return None;
+    }
+    let definition = DEFINITIONS.get(&((*home).to_owned(), kind.to_owned()))?;
+    Some(format!("{home}/{}", definition.versions.first()?))
 }
 
 /// True for an object of a kind that Istio defines; all of them live in namespaces.
@@ -130,9 +162,11 @@ impl<'v> Walk<'v> {
         }
         let Some(fields) = object.as_object() else { return };
         self.known(fields, TOP);
-        if let Some(metadata) = object.get("metadata").and_then(Value::as_object) {
-            self.within(Step::Key("metadata"), |walk| walk.known(metadata, METADATA));
+        let metadata = object.get("metadata").and_then(Value::as_object);
+        if let Some(metadata) = metadata {
+            self.within(Step::Key("metadata"), |walk| walk.known(metadata, metadata::FIELDS));
         }
+        metadata::rules(&mut self.report, metadata);
         match object.get("spec") {
             Some(spec) if !spec.is_null() => {
                 let node = of.node.get_or_init(|| Node::of(&of.schema));
@@ -189,12 +223,6 @@ impl<'v> Walk<'v> {
                 self.bounds(number.as_f64(), *least, *most);
                 true
             }
-            // Protobuf's JSON takes numbers in quotes.
-            (Kind::Integer { least, most } | Kind::Number { least, most }, Value::String(text)) => {
-                let number = text.parse::<f64>().ok();
-                self.bounds(number, *least, *most);
-                number.is_some()
-            }
             (Kind::Boolean, Value::Bool(_)) | (Kind::IntegerOrText, Value::Number(_) | Value::String(_)) => {
                 true
             }
@@ -224,7 +252,7 @@ impl<'v> Walk<'v> {
         }
         for name in required.iter().filter(|name| map.get(*name).is_none_or(Value::is_null)) {
             let path = self.path().key(name);
-            self.report.error(&path, format!("{name} is required"));
+            self.report.error(&path, format!("{name}{REQUIRED}"));
         }
     }
 
@@ -318,46 +346,6 @@ impl<'v> Walk<'v> {
             }
         }
     }
-}
-
-fn duration_problem(text: &str) -> Option<String> {
-    match text.parse::<Duration>() {
-        Err(error) => Some(error.to_string()),
-        Ok(duration) if duration < Duration::from_millis(1) => {
-            Some(format!("{text:?} is too short; a duration must be at least 1ms"))
-        }
-        Ok(_) => None,
-    }
-}
-
-/// The value has the wrong type: what is wanted, and how to write it.
-fn mismatch(node: &Node, value: &Value) -> String {
-    let wanted = match &node.kind {
-        Kind::Object { .. } | Kind::Map { .. } => "a mapping",
-        Kind::List { .. } => "a list",
-        Kind::Text { .. } => "a string",
-        Kind::Integer { .. } => "a whole number",
-        Kind::Number { .. } => "a number",
-        Kind::Boolean => "true or false",
-        Kind::IntegerOrText => "a number or a string",
-        Kind::Any => "something else",
-    };
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    };
-    let is_duration = node.rules.iter().any(|rule| matches!(rule.check, Check::Duration));
-    let way_out = match (&node.kind, value) {
-        (Kind::Text { .. }, Value::Number(number)) if is_duration => format!("; add a unit, as in {number}s"),
-        (Kind::Text { .. }, Value::Number(_) | Value::Bool(_)) => format!("; put it in quotes: \"{value}\""),
-        (Kind::List { .. }, _) => "; begin each element with \"- \"".to_owned(),
-        _ => String::new(),
-    };
-    format!("must be {wanted}, not {found}{way_out}")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Rules of Sidecar.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use sagene_api::Object;
@@ -7,12 +8,13 @@ use sagene_api::istio::networking::Sidecar;
 use sagene_api::istio::networking::common::CaptureMode;
 use sagene_api::istio::networking::gateway::ServerTlsMode;
 use sagene_api::istio::networking::sidecar::{
-    IstioEgressListener, IstioIngressListener, OutboundTrafficPolicyMode, SidecarPort,
+    IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, OutboundTrafficPolicyMode, SidecarPort,
 };
 
-use super::common::{PROTOCOLS, bind, host, is_dns_label, label_selector, port};
+use super::common::{PROTOCOLS, bind, label_selector, port};
 use super::destination_rule::connection_pool;
 use super::gateway::tls_options;
+use super::host::{full_host, host_problem, is_label};
 use super::virtual_service::destination;
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
@@ -35,30 +37,44 @@ impl Validate for Sidecar {
             ingress(&mut report, &path.key("ingress").index(index), listener, &spec.ingress[..index]);
         }
         for index in 0..spec.egress.len() {
-            egress(&mut report, &path.key("egress").index(index), &spec.egress, index);
+            egress(
+                &mut report,
+                &path.key("egress").index(index),
+                &spec.egress,
+                index,
+                &object.metadata.namespace,
+            );
         }
         if let Some(pool) = &spec.inbound_connection_pool {
             connection_pool(&mut report, &path.key("inboundConnectionPool"), pool);
         }
-        if let Some(policy) = &spec.outbound_traffic_policy
-            && let Some(proxy) = &policy.egress_proxy
-        {
-            let path = path.key("outboundTrafficPolicy").key("egressProxy");
-            destination(&mut report, &path, proxy);
-            report.require(
-                policy.mode == OutboundTrafficPolicyMode::AllowAny,
-                &path,
-                "sidecar: egressProxy must be set only with ALLOW_ANY outboundTrafficPolicy mode",
-            );
+        if let Some(policy) = &spec.outbound_traffic_policy {
+            outbound(&mut report, &path.key("outboundTrafficPolicy"), policy);
         }
         report.finish()
     }
 }
 
-fn listener_port(report: &mut Report, path: &FieldPath, of: &SidecarPort, bound_to: &str) {
-    let path = path.key("port");
-    if !bound_to.starts_with("unix://") {
-        port(report, &path.key("number"), of.number);
+fn outbound(report: &mut Report, path: &FieldPath, policy: &OutboundTrafficPolicy) {
+    let Some(proxy) = &policy.egress_proxy else { return };
+    let path = path.key("egressProxy");
+    if policy.mode != OutboundTrafficPolicyMode::AllowAny {
+        report
+            .error(&path, "sidecar: egressProxy must be set only with ALLOW_ANY outboundTrafficPolicy mode");
+        return;
+    }
+    match host_problem(&proxy.host, false) {
+        Some(problem) => report.error(&path.key("host"), problem),
+        None => destination(report, &path, proxy),
+    }
+    report.require(proxy.port.is_some(), &path.key("port"), "sidecar: egressProxy port must be set");
+}
+
+/// What ports of both kinds of listeners have in common.
+fn listener_port(report: &mut Report, path: &FieldPath, of: &SidecarPort) {
+    if !of.name.is_empty() {
+        let words = format!("invalid port name {:?}; want letters, digits and '-'", of.name);
+        report.require(is_label(&of.name), &path.key("name"), &words);
     }
     let protocol = of.protocol.to_ascii_uppercase();
     report.require(
@@ -74,8 +90,15 @@ fn ingress(
     listener: &IstioIngressListener,
     earlier: &[IstioIngressListener],
 ) {
-    listener_port(report, path, &listener.port, &listener.bind);
-    bind(report, &path.key("bind"), &listener.bind);
+    let port_path = path.key("port");
+    listener_port(report, &port_path, &listener.port);
+    port(report, &port_path.key("number"), listener.port.number);
+    let bound_to = listener.bind.as_str();
+    report.require(
+        bound_to.is_empty() || bound_to.parse::<IpAddr>().is_ok(),
+        &path.key("bind"),
+        &format!("{bound_to:?} is no IP address; ingress listeners bind to no socket file"),
+    );
     let repeated = earlier.iter().any(|other| other.port.number == listener.port.number);
     report.require(
         !repeated,
@@ -101,9 +124,14 @@ fn ingress(
         "sidecar: httpsRedirect is not supported",
     );
     report.require(
-        tls.mode != ServerTlsMode::AutoPassthrough,
+        !matches!(tls.mode, ServerTlsMode::AutoPassthrough | ServerTlsMode::IstioMutual),
         &path.key("mode"),
-        &format!("sidecar: mode {} is not supported", tls.mode),
+        &format!("sidecar: mode {} is not supported in ingress tls; use SIMPLE or MUTUAL", tls.mode),
+    );
+    report.require(
+        tls.credential_name.is_empty() && tls.credential_names.is_empty(),
+        &path.key("credentialName"),
+        "sidecar: credentialName is not currently supported; use serverCertificate and privateKey",
     );
     tls_options(report, &path, tls);
 }
@@ -116,7 +144,7 @@ fn endpoint(report: &mut Report, path: &FieldPath, text: &str) {
     }
     let known = text
         .rsplit_once(':')
-        .filter(|(address, _)| matches!(*address, "127.0.0.1" | "0.0.0.0" | "[::1]" | "[::]" | "::1" | "::"));
+        .filter(|(address, _)| matches!(*address, "127.0.0.1" | "0.0.0.0" | "[::1]" | "[::]"));
     let Some((_, number)) = known else {
         report.error(path, "sidecar: defaultEndpoint must be of form 127.0.0.1:<port>, 0.0.0.0:<port>, [::1]:<port>, [::]:<port>, unix://filepath, or unset");
         return;
@@ -127,28 +155,10 @@ fn endpoint(report: &mut Report, path: &FieldPath, text: &str) {
     }
 }
 
-fn egress(report: &mut Report, path: &FieldPath, listeners: &[IstioEgressListener], index: usize) {
+fn egress(report: &mut Report, path: &FieldPath, listeners: &[IstioEgressListener], index: usize, own: &str) {
     let listener = &listeners[index];
-    let bound_to = listener.bind.as_str();
     match &listener.port {
-        Some(of) => {
-            listener_port(report, path, of, bound_to);
-            bind(report, &path.key("bind"), bound_to);
-            report.require(
-                !bound_to.starts_with("unix://") || listener.capture_mode != CaptureMode::Iptables,
-                &path.key("captureMode"),
-                "sidecar: captureMode must be DEFAULT/NONE for unix domain socket listeners",
-            );
-            let same = |other: &IstioEgressListener| {
-                other.bind == listener.bind
-                    && other.port.as_ref().is_some_and(|port| port.number == of.number)
-            };
-            report.require(
-                !listeners[..index].iter().any(same),
-                &path.key("port").key("number"),
-                "sidecar: ports on IP bound listeners must be unique",
-            );
-        }
+        Some(of) => egress_port(report, path, listener, of, &listeners[..index]),
         None => {
             report.require(
                 index + 1 == listeners.len(),
@@ -156,19 +166,79 @@ fn egress(report: &mut Report, path: &FieldPath, listeners: &[IstioEgressListene
                 "sidecar: the egress listener with empty port should be the last listener in the list",
             );
             report.require(
-                bound_to.is_empty(),
+                listener.bind.is_empty(),
                 &path.key("bind"),
                 "sidecar: bind is only allowed with a port",
             );
         }
     }
+    let hosts = path.key("hosts");
     report.require(
         !listener.hosts.is_empty(),
-        &path.key("hosts"),
+        &hosts,
         "sidecar: egress listener must contain at least one host; want NAMESPACE/HOST, such as ./*",
     );
     for (position, text) in listener.hosts.iter().enumerate() {
-        egress_host(report, &path.key("hosts").index(position), text);
+        egress_host(report, &hosts.index(position), text);
+    }
+    repeated_hosts(report, &hosts, &listener.hosts, own);
+}
+
+/// A listener of its own: on an address and a port, or on a socket file with port 0.
+fn egress_port(
+    report: &mut Report,
+    path: &FieldPath,
+    listener: &IstioEgressListener,
+    of: &SidecarPort,
+    earlier: &[IstioEgressListener],
+) {
+    let port_path = path.key("port");
+    listener_port(report, &port_path, of);
+    bind(report, &path.key("bind"), &listener.bind);
+    if listener.bind.starts_with("unix://") {
+        report.require(
+            of.number == 0,
+            &port_path.key("number"),
+            "sidecar: port number must be 0 for unix domain socket listeners",
+        );
+        report.require(
+            listener.capture_mode != CaptureMode::Iptables,
+            &path.key("captureMode"),
+            "sidecar: captureMode must be DEFAULT/NONE for unix domain socket listeners",
+        );
+        report.require(
+            !earlier.iter().any(|other| other.bind == listener.bind),
+            &path.key("bind"),
+            "sidecar: unix domain socket values for listeners must be unique",
+        );
+        return;
+    }
+    port(report, &port_path.key("number"), of.number);
+    let same = |other: &IstioEgressListener| other.port.as_ref().is_some_and(|port| port.number == of.number);
+    report.require(
+        !earlier.iter().any(same),
+        &port_path.key("number"),
+        &format!("sidecar: ports on IP bound listeners must be unique: {}", of.number),
+    );
+}
+
+/// Hosts that others of the listener bring already.
+fn repeated_hosts(report: &mut Report, path: &FieldPath, hosts: &[String], own: &str) {
+    let all = hosts.iter().any(|text| text == "*/*");
+    let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (index, text) in hosts.iter().enumerate() {
+        let Some((namespace, name)) = text.split_once('/') else { continue };
+        let namespace = if namespace == "." && !own.is_empty() { own } else { namespace };
+        let names = known.entry(namespace).or_default();
+        let repeated =
+            if name == "*" { !names.is_empty() } else { names.contains(name) || names.contains("*") };
+        names.insert(name);
+        if repeated {
+            report.warning(&path.index(index), format!("duplicated egress host: {text}"));
+        } else if all && namespace != "*" {
+            report
+                .warning(&path.index(index), "`*/*` host select all resources, no other hosts can be added");
+        }
     }
 }
 
@@ -181,31 +251,31 @@ fn egress_host(report: &mut Report, path: &FieldPath, text: &str) {
         return;
     };
     report.require(
-        matches!(namespace, "*" | "." | "~") || is_dns_label(namespace),
+        matches!(namespace, "*" | "." | "~") || is_label(namespace),
         path,
         &format!("sidecar: namespace {namespace:?} must be a name, \"*\", \".\" or \"~\""),
     );
     if name.parse::<IpAddr>().is_ok() {
         report.error(path, "sidecar: an IP address is no host; export the ServiceEntry's host instead");
     } else {
-        host(report, path, name, true);
+        full_host(report, path, name);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::broken;
     use super::*;
 
     fn problems(spec: &str) -> Vec<String> {
-        let spec: Sidecar = serde_yaml::from_str(spec).expect("a spec");
-        Sidecar::problems(&Object::new("n", "s", spec)).iter().map(|it| it.path.to_string()).collect()
+        broken::<Sidecar>(spec)
     }
 
     #[test]
     fn every_rule_names_its_field() {
         for (bad, path) in [
             ("{}", "spec"),
-            ("{workloadSelector: {}, egress: [{hosts: [./*]}]}", "spec.workloadSelector"),
+            ("{workloadSelector: {}, egress: [{hosts: [./*]}]}", "warning spec.workloadSelector"),
             ("{egress: [{hosts: []}]}", "spec.egress[0].hosts"),
             ("{egress: [{hosts: [a.com]}]}", "spec.egress[0].hosts[0]"),
             ("{egress: [{hosts: [A_b/*]}]}", "spec.egress[0].hosts[0]"),
@@ -244,6 +314,49 @@ mod tests {
                 "{ingress: [{port: {number: 1, protocol: HTTP, name: a}, tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}}]}",
                 "spec.ingress[0].tls",
             ),
+            ("{egress: [{hosts: [./a]}]}", "spec.egress[0].hosts[0]"),
+            ("{egress: [{hosts: ['*/*a.com']}]}", "spec.egress[0].hosts[0]"),
+            ("{egress: [{hosts: [n/a.com, ./a.com]}]}", "warning spec.egress[0].hosts[1]"),
+            ("{egress: [{hosts: [./*, ./a.com]}]}", "warning spec.egress[0].hosts[1]"),
+            ("{egress: [{hosts: [./a.com, ./*]}]}", "warning spec.egress[0].hosts[1]"),
+            ("{egress: [{hosts: [o/a.com, '*/*']}]}", "warning spec.egress[0].hosts[0]"),
+            (
+                "{egress: [{port: {number: 1, protocol: TCP, name: a}, bind: 1.1.1.1, hosts: [./*]}, {port: {number: 1, protocol: TCP, name: b}, bind: 1.1.1.2, hosts: [./*]}]}",
+                "spec.egress[1].port.number",
+            ),
+            (
+                "{egress: [{port: {number: 5, protocol: HTTP, name: a}, bind: 'unix:///a', hosts: [./*]}]}",
+                "spec.egress[0].port.number",
+            ),
+            (
+                "{egress: [{port: {number: 0}, bind: 'unix:///a', hosts: [./*]}, {port: {number: 0}, bind: 'unix:///a', hosts: [./*]}]}",
+                "spec.egress[1].bind",
+            ),
+            (
+                "{egress: [{port: {number: 1, protocol: TCP, name: a_b}, hosts: [./*]}]}",
+                "spec.egress[0].port.name",
+            ),
+            ("{ingress: [{port: {number: 1, protocol: TCP}, bind: 'unix:///a'}]}", "spec.ingress[0].bind"),
+            (
+                "{ingress: [{port: {number: 1, protocol: TCP}, defaultEndpoint: '::1:80'}]}",
+                "spec.ingress[0].defaultEndpoint",
+            ),
+            (
+                "{ingress: [{port: {number: 1, protocol: HTTPS}, tls: {mode: ISTIO_MUTUAL}}]}",
+                "spec.ingress[0].tls.mode",
+            ),
+            (
+                "{ingress: [{port: {number: 1, protocol: HTTPS}, tls: {mode: SIMPLE, credentialName: a}}]}",
+                "spec.ingress[0].tls.credentialName",
+            ),
+            (
+                "{outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a.com}}}",
+                "spec.outboundTrafficPolicy.egressProxy.port",
+            ),
+            (
+                "{outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: '*.a.com', port: {number: 80}}}}",
+                "spec.outboundTrafficPolicy.egressProxy.host",
+            ),
             (
                 "{outboundTrafficPolicy: {mode: REGISTRY_ONLY, egressProxy: {host: a.com}}}",
                 "spec.outboundTrafficPolicy.egressProxy",
@@ -261,6 +374,10 @@ mod tests {
             "{egress: [{port: {number: 0, protocol: HTTP, name: a}, bind: 'unix:///a', hosts: [./*]}]}",
             "{ingress: [{port: {number: 1, protocol: HTTPS, name: a}, defaultEndpoint: '[::1]:80', tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}}]}",
             "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}",
+            "{outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a.com, subset: b, port: {number: 80}}}}",
+            "{egress: [{hosts: ['*/*']}]}",
+            "{egress: [{hosts: [a/*, b/*, a2/x.com]}]}",
+            "{ingress: [{port: {number: 1, protocol: http}, bind: '::', defaultEndpoint: 'unix:///a'}], workloadSelector: {labels: {a: b}}}",
         ] {
             assert!(problems(good).is_empty(), "{good} → {:?}", problems(good));
         }

@@ -5,15 +5,20 @@ mod header;
 mod http;
 pub(crate) mod unreachable;
 
+use std::net::IpAddr;
+
 use sagene_api::Object;
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::common::Destination;
 use sagene_api::istio::networking::virtual_service::{RouteDestination, TcpRoute, TlsRoute};
+use sagene_model::virtual_service::MESH_GATEWAY;
 
-use super::common::{export_to, host, host_problem, is_dns_label, is_label, is_subnet, labels, port};
+use super::common::{export_to, is_subnet, labels, port};
+use super::host::{host, host_problem, is_label};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
+pub(super) use header::header_name;
 pub(super) use http::retries;
 
 impl Validate for VirtualService {
@@ -24,6 +29,10 @@ impl Validate for VirtualService {
             delegate_rules(&mut report, spec, &path);
         }
         hosts(&mut report, spec, &path);
+        // A delegate is bound to what its root is bound to.
+        if !spec.hosts.is_empty() && !spec.gateways.iter().any(|gateway| gateway != MESH_GATEWAY) {
+            claims_without_gateway(&mut report, spec, &path);
+        }
         gateways(&mut report, &path.key("gateways"), &spec.gateways);
         let routes = spec.http.len() + spec.tls.len() + spec.tcp.len();
         report.require(routes > 0, &path, "http, tcp or tls must be provided in virtual service");
@@ -36,7 +45,7 @@ impl Validate for VirtualService {
         for (index, route) in spec.tcp.iter().enumerate() {
             tcp(&mut report, &path.key("tcp").index(index), route);
         }
-        export_to(&mut report, &spec.export_to, &object.metadata.namespace);
+        export_to(&mut report, &spec.export_to, &object.metadata.namespace, false);
         report.finish()
     }
 }
@@ -55,19 +64,42 @@ fn delegate_rules(report: &mut Report, spec: &VirtualService, path: &FieldPath) 
 }
 
 fn hosts(report: &mut Report, spec: &VirtualService, path: &FieldPath) {
-    let of_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|gateway| gateway == "mesh");
+    let of_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|gateway| gateway == MESH_GATEWAY);
+    let mut good: Vec<&str> = Vec::new();
     for (index, name) in spec.hosts.iter().enumerate() {
         let path = path.key("hosts").index(index);
-        if name.parse::<std::net::IpAddr>().is_err() {
-            host(report, &path, name, true);
+        let is_address = name.parse::<IpAddr>().is_ok();
+        if let Some(problem) = host_problem(name, true).filter(|_| !is_address) {
+            report.error(&path, problem);
+        } else if of_mesh && name == "*" {
+            report.error(
+                &path,
+                "wildcard host * is not allowed for virtual services bound to the mesh gateway; name a gateway, or the hosts",
+            );
+        } else {
+            if let Some(other) = good.iter().find(|other| overlap(other, name)) {
+                report.error(&path, format!("duplicate hosts in virtual service: {name} and {other}"));
+            }
+            good.push(name);
         }
-        report.require(
-            !(of_mesh && name == "*"),
-            &path,
-            "wildcard host * is not allowed for virtual services bound to the mesh gateway; name a gateway, or the hosts",
-        );
-        if let Some(other) = spec.hosts[..index].iter().find(|other| overlap(other, name)) {
-            report.error(&path, format!("duplicate hosts in virtual service: {name} and {other}"));
+    }
+}
+
+/// Conditions on the claims of a token: sidecars do not look at tokens before they choose a route.
+fn claims_without_gateway(report: &mut Report, spec: &VirtualService, path: &FieldPath) {
+    for (index, route) in spec.http.iter().enumerate() {
+        for (position, condition) in route.r#match.iter().enumerate() {
+            for (field, map) in
+                [("headers", &condition.headers), ("withoutHeaders", &condition.without_headers)]
+            {
+                for name in map.keys().filter(|name| header::is_claim(name)) {
+                    let path = path.key("http").index(index).key("match").index(position);
+                    let words = format!(
+                        "JWT claim based routing (key: {name}) is only supported for gateway; name one in gateways"
+                    );
+                    report.error(&path.key(field).key(name), words);
+                }
+            }
         }
     }
 }
@@ -78,22 +110,23 @@ fn overlap(left: &str, right: &str) -> bool {
     left == right || covers(left, right) || covers(right, left)
 }
 
-/// `[namespace/]name`.
+/// `[namespace/]name`, or a name with its domain as it was written once.
 fn gateways(report: &mut Report, path: &FieldPath, names: &[String]) {
     for (index, gateway) in names.iter().enumerate() {
-        let parts: Vec<&str> = gateway.split('/').collect();
-        let good = match parts[..] {
-            [name] => host_problem(name, false).is_none(),
-            [namespace, name] => {
-                (namespace == "." || is_dns_label(namespace)) && host_problem(name, false).is_none()
-            }
-            _ => false,
+        let path = path.index(index);
+        let good = match gateway.split_once('/') {
+            None => host_problem(gateway, false).is_none(),
+            Some((namespace, name)) => is_label(namespace) && is_label(name),
         };
-        report.require(
-            good,
-            &path.index(index),
-            &format!("{gateway:?} is no gateway name; want GATEWAY or NAMESPACE/GATEWAY"),
-        );
+        if !good {
+            report.error(&path, format!("{gateway:?} is no gateway name; want GATEWAY or NAMESPACE/GATEWAY"));
+        } else if let Some((name, rest)) = gateway.split_once('.').filter(|_| !gateway.contains('/')) {
+            let namespace = rest.split('.').next().unwrap_or_default();
+            report.warning(
+                &path,
+                format!("using legacy gatewayName format {gateway:?}; prefer the <namespace>/<name> format: \"{namespace}/{name}\""),
+            );
+        }
     }
 }
 
@@ -103,16 +136,7 @@ fn tls(report: &mut Report, path: &FieldPath, route: &TlsRoute, hosts: &[String]
         let path = path.key("match").index(index);
         report.require(!condition.sni_hosts.is_empty(), &path, "TLS match must have at least one SNI host");
         for (position, name) in condition.sni_hosts.iter().enumerate() {
-            let path = path.key("sniHosts").index(position);
-            host(report, &path, name, true);
-            let inside = |of: &String| {
-                name == of || of == "*" || of.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix))
-            };
-            report.require(
-                hosts.iter().any(inside),
-                &path,
-                &format!("SNI host {name:?} is not a compatible subset of any of the virtual service hosts: {hosts:?}"),
-            );
+            sni_host(report, &path.key("sniHosts").index(position), name, hosts);
         }
         let of = L4 {
             subnets: &condition.destination_subnets,
@@ -123,6 +147,30 @@ fn tls(report: &mut Report, path: &FieldPath, route: &TlsRoute, hosts: &[String]
         of.check(report, &path);
     }
     destinations(report, path, &route.route, "TLS");
+}
+
+fn sni_host(report: &mut Report, path: &FieldPath, name: &str, hosts: &[String]) {
+    if name.parse::<IpAddr>().is_ok() {
+        report.warning(
+            path,
+            format!(
+                "using an IP address ({name:?}) goes against SNI spec and most clients do not support this"
+            ),
+        );
+        return;
+    }
+    let inside =
+        |of: &String| name == of || of.strip_prefix('*').is_some_and(|suffix| name.ends_with(suffix));
+    match host_problem(name, true) {
+        Some(problem) => report.error(path, problem),
+        None => report.require(
+            hosts.iter().any(inside),
+            path,
+            &format!(
+                "SNI host {name:?} is not a compatible subset of any of the virtual service hosts: {hosts:?}"
+            ),
+        ),
+    }
 }
 
 fn tcp(report: &mut Report, path: &FieldPath, route: &TcpRoute) {

@@ -6,7 +6,9 @@ use sagene_api::Object;
 use sagene_api::istio::networking::workload_group::ReadinessProbe;
 use sagene_api::istio::networking::{WorkloadEntry, WorkloadGroup};
 
-use super::common::{host_problem, is_label, labels, port, unix_socket};
+use super::common::{labels, port, unix_socket};
+use super::host::{host_problem, is_label};
+use super::virtual_service::header_name;
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -91,11 +93,9 @@ fn probe(report: &mut Report, path: &FieldPath, probe: &ReadinessProbe) {
             &path.key("scheme"),
             "scheme must be HTTP or HTTPS",
         );
-        report.require(
-            http.path.is_empty() || http.path.starts_with('/'),
-            &path.key("path"),
-            "path must begin with \"/\"",
-        );
+        for (index, header) in http.http_headers.iter().enumerate() {
+            header_name(report, &path.key("httpHeaders").index(index).key("name"), &header.name);
+        }
     }
     if let Some(tcp) = &probe.tcp_socket {
         port(report, &path.key("tcpSocket").key("port"), tcp.port);
@@ -157,12 +157,16 @@ mod tests {
             ("{template: {}, probe: {periodSeconds: -1, exec: {command: [a]}}}", "spec.probe.periodSeconds"),
             ("{template: {}, probe: {httpGet: {port: 0}}}", "spec.probe.httpGet.port"),
             ("{template: {}, probe: {exec: {command: []}}}", "spec.probe.exec.command"),
+            (
+                "{template: {}, probe: {httpGet: {port: 80, httpHeaders: [{name: ''}]}}}",
+                "spec.probe.httpGet.httpHeaders[0].name",
+            ),
             ("{template: {}, metadata: {labels: {'a b': c}}}", "spec.metadata.labels.a b"),
         ] {
             assert!(of_group(bad).contains(&path.to_owned()), "{bad} → {:?}", of_group(bad));
         }
         assert!(
-            of_group("{template: {serviceAccount: a}, probe: {httpGet: {port: 80, path: /a}}}").is_empty()
+            of_group("{template: {serviceAccount: a}, probe: {httpGet: {port: 80, path: a}}}").is_empty()
         );
     }
 }

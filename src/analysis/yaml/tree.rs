@@ -1,6 +1,7 @@
 //! Nodes with their places.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -94,20 +95,58 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The value as JSON; `None` where a plain scalar is one of those whose meaning is better left to a YAML library.
-    pub(crate) fn to_value(&self) -> Option<Value> {
+    /// The value as JSON; `None` where a plain scalar is one of those whose meaning is better left to a YAML library. Of equal keys the
+    /// last counts, and `is_repeated` becomes true.
+    pub(crate) fn to_value(&self, is_repeated: &mut bool) -> Option<Value> {
         Some(match &self.content {
             Content::Nothing => Value::Null,
             Content::Plain(text) => scalar::resolve(text)?,
             Content::Text(text) => Value::String(text.to_string()),
-            Content::List(items) => Value::Array(items.iter().map(Self::to_value).collect::<Option<_>>()?),
+            Content::List(items) => {
+                Value::Array(items.iter().map(|item| item.to_value(is_repeated)).collect::<Option<_>>()?)
+            }
             Content::Map(entries) => {
                 let mut map = Map::new();
                 for entry in entries {
-                    map.insert(entry.key.to_string(), entry.value.to_value()?);
+                    let value = entry.value.to_value(is_repeated)?;
+                    *is_repeated |= map.insert(entry.key.to_string(), value).is_some();
                 }
                 Value::Object(map)
             }
         })
+    }
+
+    /// Every key that its mapping has already: where it is, and where it was set first.
+    pub(crate) fn repeats(&self) -> Vec<(FieldPath, Range<usize>)> {
+        let mut found = Vec::new();
+        self.collect_repeats(&FieldPath::default(), &mut found);
+        found
+    }
+
+    fn collect_repeats(&self, path: &FieldPath, found: &mut Vec<(FieldPath, Range<usize>)>) {
+        match &self.content {
+            Content::Map(entries) => {
+                let mut seen: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
+                for entry in entries {
+                    let path = path.key(&entry.key);
+                    // Keys that are no text have no name here; merges may be many.
+                    if !matches!(&*entry.key, "" | "<<") {
+                        match seen.get(&*entry.key) {
+                            Some(first) => found.push((path.clone(), (*first).clone())),
+                            None => {
+                                seen.insert(&entry.key, &entry.place);
+                            }
+                        }
+                    }
+                    entry.value.collect_repeats(&path, found);
+                }
+            }
+            Content::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.collect_repeats(&path.index(index), found);
+                }
+            }
+            _ => {}
+        }
     }
 }

@@ -20,6 +20,7 @@ fn every_rule_names_its_field() {
         ("{host: a, subsets: [{name: v_1}]}", "spec.subsets[0].name"),
         ("{host: a, subsets: [{name: v1, labels: {version: 'a b'}}]}", "spec.subsets[0].labels.version"),
         ("{host: a, exportTo: ['*', b]}", "spec.exportTo"),
+        ("{host: a, exportTo: ['~']}", "spec.exportTo[0]"),
         ("{host: a, exportTo: [., n]}", "spec.exportTo[1]"),
         ("{host: a, exportTo: ['*'], workloadSelector: {matchLabels: {a: b}}}", "spec.exportTo"),
         ("{host: a, workloadSelector: {matchLabels: {a: '*'}}}", "spec.workloadSelector.matchLabels.a"),
@@ -86,6 +87,8 @@ fn every_rule_of_a_traffic_policy_names_its_field() {
             "connectionPool.http.useClientProtocol",
         ),
         ("portLevelSettings: [{tls: {mode: SIMPLE}}]", "portLevelSettings[0]"),
+        ("portLevelSettings: [{port: {number: 80}}]", "portLevelSettings[0]"),
+        ("tls: {mode: SIMPLE, insecureSkipVerify: true, credentialName: a}", "tls.credentialName"),
         ("tunnel: {targetHost: a.com, targetPort: 0}", "tunnel.targetPort"),
         ("tunnel: {protocol: GET, targetHost: a.com, targetPort: 1}", "tunnel.protocol"),
     ] {
@@ -95,6 +98,8 @@ fn every_rule_of_a_traffic_policy_names_its_field() {
     for good in [
         "tls: {mode: ISTIO_MUTUAL}, loadBalancer: {simple: RANDOM}",
         "tls: {mode: MUTUAL, credentialName: a}",
+        "tls: {mode: MUTUAL, credentialName: a, insecureSkipVerify: true}",
+        "portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]",
         "loadBalancer: {localityLbSetting: {distribute: [{from: a/b/*, to: {a/b: 80, a/c: 20}}, {from: a/c/*, to: {a/c: 100}}]}}",
         "outlierDetection: {consecutive5xxErrors: 1}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}], failoverPriority: [x]}}",
         "loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: 0s}}}",

@@ -3,7 +3,8 @@
 use sagene_api::istio::mesh_config::ExtensionProvider;
 
 use super::super::Report;
-use super::super::common::{host_problem, is_dns_label, port};
+use super::super::common::port;
+use super::super::host::{host_problem, is_dns_label};
 use crate::path::FieldPath;
 
 pub(super) fn rules(report: &mut Report, providers: &[ExtensionProvider]) {

@@ -22,6 +22,15 @@ fn one_mistake_is_told_once() {
         ]
     );
     assert!(texts(&object(json!({"hosts": ["a.com"], "resolution": "DNS"}))).is_empty());
+    let service = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"},
+        "spec": {"hosts": ["a"], "http": [{"route": [{"destinaton": {"host": "a"}}]}]}});
+    assert_eq!(
+        texts(&service),
+        [
+            "spec.http[0].route[0].destinaton: unknown field \"destinaton\"; did you mean \"destination\"?",
+            "spec.http[0].route[0].destination: destination is required"
+        ]
+    );
     let unknown = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": 1});
     assert!(texts(&unknown).is_empty());
 }

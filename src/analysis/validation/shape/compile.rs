@@ -121,7 +121,14 @@ fn kind(schema: &Value, texts: &dyn Fn(&Value) -> Vec<String>) -> Kind {
             keys: texts(&schema["x-kubernetes-list-map-keys"]),
         },
         Some("string") => Kind::Text { least: count("minLength"), most: count("maxLength") },
-        Some("integer") => Kind::Integer { least: number("minimum"), most: number("maximum") },
+        Some("integer") => {
+            let (least, most) = if schema["format"] == "int32" {
+                (Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX)))
+            } else {
+                (None, None)
+            };
+            Kind::Integer { least: number("minimum").or(least), most: number("maximum").or(most) }
+        }
         Some("number") => Kind::Number { least: number("minimum"), most: number("maximum") },
         Some("boolean") => Kind::Boolean,
         _ => Kind::Any,

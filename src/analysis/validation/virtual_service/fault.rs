@@ -9,7 +9,7 @@ use super::super::common::{duration, percent};
 use crate::path::FieldPath;
 
 /// A share with decimals.
-pub(super) fn share(report: &mut Report, path: &FieldPath, percent: Option<&Percent>) {
+fn share(report: &mut Report, path: &FieldPath, percent: Option<&Percent>) {
     let Some(Percent { value }) = percent else { return };
     report.require(
         *value == 0.0 || (0.0001..=100.0).contains(value),
@@ -35,8 +35,7 @@ pub(super) fn faults(report: &mut Report, path: &FieldPath, fault: &HttpFaultInj
             );
         }
         if let Some(status) = &abort.grpc_status {
-            let known = grpc_status::NAMES.contains(&status.as_str())
-                || status.parse::<usize>().is_ok_and(|number| number < grpc_status::NAMES.len());
+            let known = grpc_status::NAMES.contains(&status.as_str());
             report.require(
                 known,
                 &path.key("grpcStatus"),

@@ -1,14 +1,16 @@
 //! Rules of an HTTP route.
 
+use sagene_api::istio::networking::common::Percent;
 use sagene_api::istio::networking::virtual_service::{
     CorsPolicy, HttpDirectResponse, HttpMatchRequest, HttpRedirect, HttpRetry, HttpRewrite, HttpRoute,
 };
 use sagene_api::istio::types::StringMatch;
 
 use super::super::Report;
-use super::super::common::{duration, is_dns_label, labels, port, regex, string_match};
-use super::fault::{faults, share};
-use super::header::{CLAIM, header_name, headers};
+use super::super::common::{duration, filled_string_match, labels, port, regex, string_match};
+use super::super::host::is_dns_label;
+use super::fault::faults;
+use super::header::{authorities, header_name, headers, is_claim};
 use super::{destination, gateways, weight_rules};
 use crate::path::FieldPath;
 
@@ -54,6 +56,8 @@ pub(super) fn route(report: &mut Report, path: &FieldPath, route: &HttpRoute, is
     weight_rules(report, &path.key("route"), &weights);
     duration(report, &path.key("timeout"), route.timeout);
     headers(report, path, route.headers.as_deref());
+    let authority = route.rewrite.as_ref().map_or("", |rewrite| rewrite.authority.as_str());
+    authorities(report, path, authority, route.headers.as_deref());
     mirrors(report, path, route);
     if let Some(retry) = &route.retries {
         retries(report, &path.key("retries"), retry);
@@ -114,8 +118,13 @@ fn actions(report: &mut Report, path: &FieldPath, route: &HttpRoute, is_delegate
 }
 
 fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, delegates: bool) {
-    let one = |report: &mut Report, path: &FieldPath, text: Option<&StringMatch>| {
-        string_match(report, path, text);
+    let one = |report: &mut Report, path: &FieldPath, text: Option<&StringMatch>, is_uri: bool| {
+        // Any path begins with an empty prefix; of other texts proxies want to know what to look for.
+        if is_uri {
+            string_match(report, path, text)
+        } else {
+            filled_string_match(report, path, text)
+        };
         if delegates && matches!(text, Some(StringMatch::Regex(_))) {
             report
                 .error(path, "regex match is not supported where routes are delegated; use exact or prefix");
@@ -128,7 +137,7 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, 
         ("authority", &condition.authority),
     ] {
         if text.is_some() {
-            one(report, &path.key(field), text.as_ref());
+            one(report, &path.key(field), text.as_ref(), field == "uri");
         }
     }
     for (field, map) in [
@@ -138,10 +147,10 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, 
     ] {
         for (name, text) in map {
             let path = path.key(field).key(name);
-            if field != "queryParams" && !name.starts_with(CLAIM) {
+            if field != "queryParams" && !is_claim(name) {
                 header_name(report, &path, name);
             }
-            one(report, &path, Some(text));
+            one(report, &path, Some(text), false);
         }
     }
     if condition.port != 0 {
@@ -167,23 +176,43 @@ fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
     for (field, percent) in
         [("mirrorPercent", route.mirror_percent), ("mirror_percent", route.mirror_percent_snake)]
     {
-        if let Some(percent) = percent.filter(|percent| *percent > 100) {
-            let words = format!("mirror percent must have a max value of 100 (it has {percent})");
-            report.error(&path.key(field), words);
+        let Some(percent) = percent else { continue };
+        let path = path.key(field);
+        if percent > 100 {
+            report.error(&path, format!("mirror percent must have a max value of 100 (it has {percent})"));
+        } else {
+            report.warning(
+                &path,
+                format!("using deprecated setting {field:?}, use \"mirrorPercentage\" instead"),
+            );
         }
     }
-    share(report, &path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
+    mirrored(report, &path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
     for (index, mirror) in route.mirrors.iter().enumerate() {
         let path = path.key("mirrors").index(index);
         destination(report, &path.key("destination"), &mirror.destination);
-        share(report, &path.key("percentage"), mirror.percentage.as_ref());
+        mirrored(report, &path.key("percentage"), mirror.percentage.as_ref());
     }
+}
+
+/// How much is mirrored; however little, unlike the share of a fault.
+fn mirrored(report: &mut Report, path: &FieldPath, percent: Option<&Percent>) {
+    let Some(Percent { value }) = percent else { return };
+    report.require(
+        (0.0..=100.0).contains(value),
+        &path.key("value"),
+        &format!("mirror percentage {value} is not in range 0..100"),
+    );
 }
 
 /// Rules of retries, of a route and of the mesh.
 pub(in crate::validation) fn retries(report: &mut Report, path: &FieldPath, retry: &HttpRetry) {
     report.require(retry.attempts >= 0, &path.key("attempts"), "attempts cannot be negative");
-    if retry.attempts == 0 && (retry.per_try_timeout.is_some() || !retry.retry_on.is_empty()) {
+    if retry.attempts == 0
+        && (retry.per_try_timeout.is_some()
+            || !retry.retry_on.is_empty()
+            || retry.retry_remote_localities.is_some())
+    {
         report.error(path, "http retry policy configured when attempts are set to 0 (disabled); set attempts, or remove the rest");
     }
     duration(report, &path.key("perTryTimeout"), retry.per_try_timeout);
@@ -296,7 +325,9 @@ fn direct_response(report: &mut Report, path: &FieldPath, response: &HttpDirectR
         &format!("HTTP status {status} is not in range 200-599"),
     );
     let Some(body) = &response.body else { return };
-    let size = body.string.as_ref().or(body.bytes.as_ref()).map_or(0, String::len);
+    // Bytes are written in base64: four characters for three.
+    let bytes = body.bytes.as_ref().map_or(0, |text| text.trim_end_matches('=').len() * 3 / 4);
+    let size = body.string.as_ref().map_or(bytes, String::len);
     if size > LARGEST_BODY {
         report.error(&path.key("body"), format!("max of size {LARGEST_BODY} bytes is supported, got {size}"));
     } else if size > LARGE_BODY {

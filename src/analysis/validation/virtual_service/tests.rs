@@ -29,14 +29,18 @@ fn what_is_fine_is_fine() {
     for good in [
         format!("hosts: [a, '*.b.com']\n{ROUTE}"),
         format!("hosts: ['*']\ngateways: [g, ns/g2]\n{ROUTE}"),
+        format!("hosts: ['1', a]\n{ROUTE}"),
+        "hosts: [a]\ngateways: [g, mesh]\nhttp: [{match: [{headers: {'@request.auth.claims.sub': {exact: a}}}], route: [{destination: {host: a}}]}]".to_owned(),
+        "http: [{match: [{headers: {'@request.auth.claims[sub]': {exact: a}}}], route: [{destination: {host: a}}]}]".to_owned(),
         format!("hosts: [10.0.0.1, '2001:db8::1', a.b.c.]\n{ROUTE}"),
         "http: [{route: [{destination: {host: a}}]}]".to_owned(),
         "hosts: [a]\nhttp: [{redirect: {uri: /x}}]".to_owned(),
+        "hosts: [a]\nhttp: [{mirror: {host: b}, mirrorPercentage: {value: 0.00001}, route: [{destination: {host: a}}]}]".to_owned(),
         "hosts: [a]\nhttp: [{delegate: {name: b, namespace: c}, match: [{uri: {prefix: /}}]}]".to_owned(),
         "hosts: [a]\nhttp: [{directResponse: {status: 503, body: {string: x}}}]".to_owned(),
         "hosts: [a]\nhttp: [{match: [{uri: {regex: '/a(b|c)+'}}], timeout: 5s, retries: {attempts: 3, retryOn: '5xx,503', perTryTimeout: 2s}, route: [{destination: {host: a}, weight: 0}, {destination: {host: b, port: {number: 80}}, weight: 100}]}]".to_owned(),
-        "hosts: [a]\nhttp: [{headers: {request: {set: {':authority': b, Host: c, x-a: '%START_TIME%'}, remove: [x-b]}}, route: [{destination: {host: a}}]}]".to_owned(),
-        "hosts: [a]\nhttp: [{match: [{headers: {'@request.auth.claims.sub': {exact: a}, x-b: {}}}], corsPolicy: {allowOrigins: [{exact: '*'}], allowMethods: [GET, '*'], maxAge: 24h}, fault: {delay: {fixedDelay: 1s, percentage: {value: 0.1}}, abort: {grpcStatus: UNAVAILABLE}}, route: [{destination: {host: a}}]}]".to_owned(),
+        "hosts: [a]\nhttp: [{headers: {request: {set: {':authority': b, x-a: '%START_TIME% 100%%'}, remove: [x-b]}}, route: [{destination: {host: a}}]}]".to_owned(),
+        "hosts: [a]\nhttp: [{match: [{uri: {prefix: ''}, headers: {x.a: {exact: ''}, x-b: {}}}], corsPolicy: {allowOrigins: [{exact: '*'}], allowMethods: [GET, '*'], maxAge: 24h}, fault: {delay: {fixedDelay: 1s, percentage: {value: 0.1}}, abort: {grpcStatus: UNAVAILABLE}}, route: [{destination: {host: a}}]}]".to_owned(),
         "hosts: [a]\ntcp: [{match: [{port: 9000, destinationSubnets: [10.0.0.0/8]}], route: [{destination: {host: a}}]}]".to_owned(),
         "hosts: ['*.a.com']\ntls: [{match: [{sniHosts: [b.a.com, '*.c.a.com']}], route: [{destination: {host: a}}]}]".to_owned(),
     ] {
@@ -56,6 +60,14 @@ fn hosts_and_gateways() {
     one(&format!("gateways: [g]\n{ROUTE}"), "spec.gateways");
     one(&format!("hosts: [a]\ngateways: [a/b/c]\n{ROUTE}"), "spec.gateways[0]");
     one(&format!("hosts: [a]\ngateways: ['*/b']\n{ROUTE}"), "spec.gateways[0]");
+    one(&format!("hosts: [a]\ngateways: [./b]\n{ROUTE}"), "spec.gateways[0]");
+    one(&format!("hosts: [a]\ngateways: [n/b.c]\n{ROUTE}"), "spec.gateways[0]");
+    one(&format!("hosts: [a]\ngateways: [b.n.svc.cluster.local]\n{ROUTE}"), "warning spec.gateways[0]");
+    one(&format!("hosts: [a]\nexportTo: ['~']\n{ROUTE}"), "spec.exportTo[0]");
+    one(
+        "hosts: [a]\nhttp: [{match: [{withoutHeaders: {'@request.auth.claims.sub': {exact: a}}}], route: [{destination: {host: a}}]}]",
+        "spec.http[0].match[0].withoutHeaders.@request.auth.claims.sub",
+    );
     one("hosts: [a]", "spec");
 }
 
@@ -109,6 +121,16 @@ fn fields_of_a_route() {
         ("corsPolicy: {allowMethods: [FETCH]}", "corsPolicy.allowMethods[0]"),
         ("corsPolicy: {allowOrigins: [{exact: ''}]}", "corsPolicy.allowOrigins[0]"),
         ("headers: {request: {set: {':path': /}}}", "headers.request.set.:path"),
+        ("headers: {request: {set: {x-a: 'at 100%'}}}", "headers.request.set.x-a"),
+        ("headers: {request: {set: {host: b}, add: {':authority': c}}}", "headers.request.add.:authority"),
+        ("rewrite: {authority: b}, headers: {request: {set: {Host: c}}}", "rewrite.authority"),
+        ("match: [{method: {prefix: ''}}]", "match[0].method.prefix"),
+        ("match: [{headers: {a: {prefix: ''}}}]", "match[0].headers.a.prefix"),
+        ("match: [{uri: {regex: ''}}]", "match[0].uri.regex"),
+        ("match: [{queryParams: {a: {regex: ''}}}]", "match[0].queryParams.a.regex"),
+        ("mirrorPercentage: {value: 100.5}", "mirrorPercentage.value"),
+        ("fault: {abort: {grpcStatus: '14'}}", "fault.abort.grpcStatus"),
+        ("retries: {attempts: 0, retryRemoteLocalities: true}", "retries"),
         ("headers: {request: {remove: [Host]}}", "headers.request.remove[0]"),
         ("headers: {response: {add: {':status': '200'}}}", "headers.response.add.:status"),
         ("headers: {response: {add: {a: \"b\\nc\"}}}", "headers.response.add.a"),
@@ -125,6 +147,10 @@ fn connections() {
         "spec.tls[0].match[0].sniHosts[0]",
     );
     one("hosts: [a]\ntls: [{match: [{sniHosts: [a]}]}]", "spec.tls[0]");
+    one(
+        "hosts: [a]\ntls: [{match: [{sniHosts: [10.0.0.1]}], route: [{destination: {host: a}}]}]",
+        "warning spec.tls[0].match[0].sniHosts[0]",
+    );
     one("hosts: [a]\ntcp: [{}]", "spec.tcp[0]");
     one(
         "hosts: [a]\ntcp: [{match: [{destinationSubnets: [10.0.0.0/33]}], route: [{destination: {host: a}}]}]",

@@ -285,6 +285,24 @@ string_enum! {
     }
 }
 
+impl ApplyTo {
+    /// Full name of Envoy's message that the value of a patch is; `None` for what is not patched here.
+    pub const fn message(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Listener => "envoy.config.listener.v3.Listener",
+            Self::ListenerFilter => "envoy.config.listener.v3.ListenerFilter",
+            Self::FilterChain => "envoy.config.listener.v3.FilterChain",
+            Self::NetworkFilter => "envoy.config.listener.v3.Filter",
+            Self::HttpFilter => "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+            Self::RouteConfiguration => "envoy.config.route.v3.RouteConfiguration",
+            Self::VirtualHost => "envoy.config.route.v3.VirtualHost",
+            Self::HttpRoute => "envoy.config.route.v3.Route",
+            Self::Cluster => "envoy.config.cluster.v3.Cluster",
+            Self::Bootstrap | Self::ExtensionConfig | Self::Invalid => return None,
+        })
+    }
+}
+
 resource!(
     EnvoyFilter,
     "networking.istio.io",

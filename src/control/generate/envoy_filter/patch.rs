@@ -68,28 +68,14 @@ fn read_all(filter: &EnvoyFilter, source: &str) -> (Vec<Patch>, Vec<PatchProblem
     (patches, problems)
 }
 
-/// The message that a value of this kind is; `None` for kinds that are not patched here.
-fn message(apply_to: ApplyTo) -> Option<&'static str> {
-    Some(match apply_to {
-        ApplyTo::Listener => "envoy.config.listener.v3.Listener",
-        ApplyTo::ListenerFilter => "envoy.config.listener.v3.ListenerFilter",
-        ApplyTo::FilterChain => "envoy.config.listener.v3.FilterChain",
-        ApplyTo::NetworkFilter => "envoy.config.listener.v3.Filter",
-        ApplyTo::HttpFilter => "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-        ApplyTo::RouteConfiguration => "envoy.config.route.v3.RouteConfiguration",
-        ApplyTo::VirtualHost => "envoy.config.route.v3.VirtualHost",
-        ApplyTo::HttpRoute => "envoy.config.route.v3.Route",
-        ApplyTo::Cluster => "envoy.config.cluster.v3.Cluster",
-        ApplyTo::Bootstrap | ApplyTo::ExtensionConfig | ApplyTo::Invalid => return None,
-    })
-}
-
 fn read_one(
     declared: &EnvoyConfigObjectPatch,
     source: &str,
     codec: &Codec,
 ) -> Result<Patch, (&'static str, String)> {
-    let name = message(declared.apply_to)
+    let name = declared
+        .apply_to
+        .message()
         .ok_or_else(|| ("applyTo", format!("{} is not patched yet", declared.apply_to)))?;
     let patch = declared.patch.as_ref().ok_or_else(|| ("patch", "is missing".to_owned()))?;
     if patch.operation == PatchOperation::Invalid {

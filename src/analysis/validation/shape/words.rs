@@ -1,0 +1,58 @@
+//! What is said of values that do not fit.
+
+use sagene_api::Duration;
+use serde_json::Value;
+
+use super::compile::{Check, Kind, Node};
+
+/// What is wrong with a duration, where something is.
+pub(super) fn duration_problem(text: &str) -> Option<String> {
+    match text.parse::<Duration>() {
+        Err(error) => Some(error.to_string()),
+        Ok(duration) if duration < Duration::from_millis(1) => {
+            Some(format!("{text:?} is too short; a duration must be at least 1ms"))
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The value has the wrong type: what is wanted, and how to write it.
+pub(super) fn mismatch(node: &Node, value: &Value) -> String {
+    let wanted = match &node.kind {
+        Kind::Object { .. } | Kind::Map { .. } => "a mapping",
+        Kind::List { .. } => "a list",
+        Kind::Text { .. } => "a string",
+        Kind::Integer { .. } => "a whole number",
+        Kind::Number { .. } => "a number",
+        Kind::Boolean => "true or false",
+        Kind::IntegerOrText => "a number or a string",
+        Kind::Any => "something else",
+    };
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    };
+    let is_duration = node.rules.iter().any(|rule| matches!(rule.check, Check::Duration));
+    let way_out = match (&node.kind, value) {
+        (Kind::Text { .. }, Value::Number(number)) if is_duration => format!("; add a unit, as in {number}s"),
+        (Kind::Text { .. }, Value::Number(_) | Value::Bool(_)) if !node.words.is_empty() => {
+            format!("; want one of {}", node.words.join(", "))
+        }
+        (Kind::Text { .. }, Value::Number(_) | Value::Bool(_)) => format!("; put it in quotes: \"{value}\""),
+        (Kind::Integer { .. } | Kind::Number { .. }, Value::String(text)) if text.parse::<f64>().is_ok() => {
+            format!("; write {text} without quotes")
+        }
+        (Kind::Boolean, Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "y" => "; write true, without quotes".to_owned(),
+            "false" | "no" | "off" | "n" => "; write false, without quotes".to_owned(),
+            _ => String::new(),
+        },
+        (Kind::List { .. }, _) => "; begin each element with \"- \"".to_owned(),
+        _ => String::new(),
+    };
+    format!("must be {wanted}, not {found}{way_out}")
+}
