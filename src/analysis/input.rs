@@ -72,7 +72,7 @@ impl Input {
     }
 
     /// The document that a message is about.
-    fn document<'i>(&'i self, message: &'i Message) -> Option<&'i Document> {
+    pub(crate) fn document<'i>(&'i self, message: &'i Message) -> Option<&'i Document> {
         message.document.as_deref().or_else(|| self.sources.get(&message.object))
     }
 

@@ -11,7 +11,7 @@ mod tree;
 
 use std::ops::Range;
 
-pub(crate) use tree::{Content, Entry, Node};
+pub(crate) use tree::{Content, Entry, Found, Node};
 
 /// The quick reader: `None` where the text has something it does not know, right or wrong. Offsets are those of `text`.
 pub(crate) fn quick(text: &str, range: Range<usize>) -> Option<Node<'_>> {

@@ -217,6 +217,26 @@ fn validate_reads_directories_that_lead_into_themselves() {
 }
 
 #[test]
+fn validate_and_analyze_judge_every_document_alike() {
+    let twice = GATEWAY.replacen("spec:", "kind: VirtualService\nspec:", 1);
+    let files = Files::new(&[("a.yaml", format!("{twice}---\n{GATEWAY}").as_bytes())]);
+    let path = files.path("a.yaml");
+    let path = path.to_str().expect("path");
+    let line = twice.lines().position(|line| line == "spec:").expect("a line");
+    let validated = run(&["validate", "-f", path], &[], "");
+    let place = format!("a.yaml:{line}:7: ");
+    assert!(validated.code == 1 && validated.stderr.contains(&place), "{validated:?}");
+    let words = "kind: key \"kind\" is set again, first on line 2; remove one of them";
+    assert!(validated.stderr.contains(words), "{validated:?}");
+    let analyzed = analyze(files.0.path(), &["-o", "github"]);
+    assert!(
+        analyzed.code == 79 && analyzed.stdout.contains(&format!("a.yaml,line={line},col=7")),
+        "{analyzed:?}"
+    );
+    assert!(analyzed.stdout.contains(words), "{analyzed:?}");
+}
+
+#[test]
 fn fixes_are_shown_and_written_and_keep_the_rest() {
     let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: note}\nspec: {selector: {a: b}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.com]}]}\n";
     let files = Files::new(&[("v.yaml", GATEWAY.as_bytes()), ("g.yaml", gateway.as_bytes())]);

@@ -124,7 +124,7 @@ fn in_maps(input: &Input, key: &str, problems: fn(&str) -> Vec<Problem>) -> Vec<
         }
         for problem in map.spec.data.get(key).map(|text| problems(text)).into_iter().flatten() {
             let text = format!("Schema validation {}: {problem}", word(&problem));
-            let path = FieldPath::parse("data").key(key);
+            let path = problem.path.below(&FieldPath::parse("data").key(key));
             messages.push(Message::new(problem.code, reference(map), text).at(path));
         }
     }
@@ -193,7 +193,7 @@ mod tests {
         let yaml = "apiVersion: extensions.istio.io/v1alpha1\nkind: TrafficExtension\nmetadata: {name: t}\nspec: {}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    proxyListenPort: 70000\n";
         assert_eq!(
             all(findings, yaml),
-            ["IST0106 ConfigMap istio-system/istio@10", "IST0106 TrafficExtension default/t@4"]
+            ["IST0106 ConfigMap istio-system/istio@11", "IST0106 TrafficExtension default/t@4"]
         );
     }
 }

@@ -84,7 +84,7 @@ fn fix(input: &Input, message: &Message) -> Option<Fix> {
     if message.cluster.is_some() {
         return None;
     }
-    let document = input.sources.get(&message.object)?;
+    let document = input.document(message)?;
     let site = Site::of(document)?;
     let answer = answer_to(input, message, &site)?;
     Some(Fix {
@@ -153,9 +153,8 @@ impl<'n> State<'n> {
             });
             change.after.clone_from(&after);
             change.fixes.extend(fixes.into_iter().cloned());
-            let sources = &next.input.sources;
             let of_file = |message: &Message| {
-                sources.get(&message.object).is_some_and(|document| document.file.name == name)
+                next.input.document(message).is_some_and(|document| document.file.name == name)
             };
             let problems = next.input.problems.iter().filter(|message| !of_file(message)).cloned().collect();
             next.input.problems = problems;
@@ -164,6 +163,7 @@ impl<'n> State<'n> {
             if unreadable(&after) > unreadable(&source.text) {
                 return None;
             }
+            next.input.sources.retain(|_, document| document.file.name != name);
             load(&mut next.input, &name, after, self.namespace);
         }
         Some(next)

@@ -7,7 +7,7 @@ use super::Input;
 use super::document::Document;
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
-use crate::yaml::{self, Content, Node};
+use crate::yaml::{self, Content, Found, Node};
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +89,36 @@ impl<'d> Places<'d> {
         if is_whole {
             return (found.node.span.start..found.node.span.start, path.is_empty());
         }
-        let range = match (&found.node.content, found.key) {
-            (Content::Nothing | Content::Map(_) | Content::List(_), Some(key)) => key,
+        if !found.exact
+            && let Some(range) = self.in_literal(root, found.node, path)
+        {
+            return (range, true);
+        }
+        (self.shown(&found), found.exact)
+    }
+
+    /// What stands on the first line of a value, or of its key where the value is more.
+    fn shown(&self, found: &Found<'_, '_>) -> Range<usize> {
+        let range = match (&found.node.content, &found.key) {
+            (Content::Nothing | Content::Map(_) | Content::List(_), Some(key)) => key.clone(),
             _ => found.node.span.clone(),
         };
         let shown = &self.document.file.text[range.clone()];
         let length = shown.find(['\n', '\r']).unwrap_or(shown.len());
-        (range.start..range.start + shown[..length].trim_end().len(), found.exact)
+        range.start..range.start + shown[..length].trim_end().len()
+    }
+
+    /// A field of YAML that is itself a literal text, such as the settings of the mesh in their ConfigMap.
+    fn in_literal(&self, root: &Node<'_>, literal: &Node<'_>, path: &FieldPath) -> Option<Range<usize>> {
+        let text = &self.document.file.text;
+        let body = text[literal.span.clone()].strip_prefix('|').and_then(|rest| rest.find('\n'))?;
+        let inner = yaml::tree(text, literal.span.start + body + 2..literal.span.end)?;
+        let mut outer = path.parent()?;
+        while !root.find(&outer).exact {
+            outer = outer.parent()?;
+        }
+        let found = inner.find(&path.within(&outer)?);
+        found.exact.then(|| self.shown(&found))
     }
 }
 
@@ -202,6 +225,16 @@ mod tests {
         assert_eq!(find(TEXT, 0, "spec.tls.mode").0, 10);
         assert_eq!(find(TEXT, 1, "kind"), (13, 7, "B".to_owned()));
         assert_eq!(find(TEXT, 1, "nothing.here").0, 13);
+    }
+
+    #[test]
+    fn fields_of_yaml_within_a_literal() {
+        let text =
+            "kind: C\ndata:\n  mesh: |-\n    # comment\n    a: 1\n    b:\n    - c: x\n  other: |\n    text\n";
+        assert_eq!(find(text, 0, "data.mesh.b[0].c"), (7, 10, "x".to_owned()));
+        assert_eq!(find(text, 0, "data.mesh.b"), (6, 5, "b".to_owned()));
+        assert_eq!(find(text, 0, "data.mesh.z").0, 3);
+        assert_eq!(find(text, 0, "data.other.z").0, 8);
     }
 
     #[test]
