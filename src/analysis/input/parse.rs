@@ -29,7 +29,7 @@ pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Ve
     }
     let mut is_repeated = false;
     let root = yaml::quick(&document.file.text, document.range.clone());
-    let quick = root.as_ref().and_then(|node| node.to_value(&mut is_repeated));
+    let quick = root.as_ref().and_then(|node| node.to_value_noting(&mut is_repeated));
     let is_quick = quick.is_some();
     let value = match quick.map_or_else(|| slow(&document), Ok) {
         Ok(value) => value,
@@ -52,7 +52,7 @@ pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Ve
     errors
 }
 
-/// A key that is set again, of which `kubectl apply` takes none.
+/// A key that is set again: YAML forbids it, and tools take the last one or none.
 struct Repeat {
     /// From the top of the document.
     path: FieldPath,

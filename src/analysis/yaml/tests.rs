@@ -13,7 +13,7 @@ fn library(text: &str) -> Result<Value, String> {
 fn agrees(text: &str) -> Result<bool, TestCaseError> {
     let Some(node) = quick(text, 0..text.len()) else { return Ok(false) };
     check_spans(&node, text)?;
-    if let Some(value) = node.to_value(&mut false) {
+    if let Some(value) = node.to_value() {
         match library(text) {
             Ok(expected) => prop_assert_eq!(&value, &expected, "{}", text),
             Err(error) => return Err(TestCaseError::fail(format!("{error}: quick {value} of {text:?}"))),

@@ -96,19 +96,24 @@ impl<'t> Node<'t> {
     }
 
     /// The value as JSON; `None` where a plain scalar is one of those whose meaning is better left to a YAML library. Of equal keys the
-    /// last counts, and `is_repeated` becomes true.
-    pub(crate) fn to_value(&self, is_repeated: &mut bool) -> Option<Value> {
+    /// last counts.
+    pub(crate) fn to_value(&self) -> Option<Value> {
+        self.to_value_noting(&mut false)
+    }
+
+    /// The same; `is_repeated` becomes true where a mapping has equal keys.
+    pub(crate) fn to_value_noting(&self, is_repeated: &mut bool) -> Option<Value> {
         Some(match &self.content {
             Content::Nothing => Value::Null,
             Content::Plain(text) => scalar::resolve(text)?,
             Content::Text(text) => Value::String(text.to_string()),
-            Content::List(items) => {
-                Value::Array(items.iter().map(|item| item.to_value(is_repeated)).collect::<Option<_>>()?)
-            }
+            Content::List(items) => Value::Array(
+                items.iter().map(|item| item.to_value_noting(is_repeated)).collect::<Option<_>>()?,
+            ),
             Content::Map(entries) => {
                 let mut map = Map::new();
                 for entry in entries {
-                    let value = entry.value.to_value(is_repeated)?;
+                    let value = entry.value.to_value_noting(is_repeated)?;
                     *is_repeated |= map.insert(entry.key.to_string(), value).is_some();
                 }
                 Value::Object(map)
