@@ -31,6 +31,14 @@ impl ObjectRef {
     }
 }
 
+impl ObjectRef {
+    /// Compares by the order of output: kind, name, namespace.
+    fn compare(&self, other: &Self) -> Ordering {
+        // Messages of one object share its name, and mostly stand side by side.
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.words().cmp(&other.words()) }
+    }
+}
+
 impl Deref for ObjectRef {
     type Target = ObjectName;
 
@@ -104,7 +112,7 @@ impl Message {
         self.cluster
             .cmp(&other.cluster)
             .then_with(|| key(self).cmp(&key(other)))
-            .then_with(|| self.object.words().cmp(&other.object.words()))
+            .then_with(|| self.object.compare(&other.object))
             .then_with(|| self.text.cmp(&other.text))
             .then_with(|| self.path.cmp(&other.path))
             .then_with(|| self.document.cmp(&other.document))

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use sagene_api::istio::networking::DestinationRule;
-use sagene_model::Hostname;
+use sagene_api::istio::networking::common::Destination;
+use sagene_model::{Hostname, Mesh};
 
 use super::Check;
 use super::support::destinations::destinations;
@@ -42,6 +43,14 @@ impl<'i> Defined<'i> {
         defined
     }
 
+    /// True where the subset of a destination, written in an object of `namespace`, is defined.
+    fn answers(&self, destination: &Destination, namespace: &str, mesh: &Mesh) -> bool {
+        let nothing = self.exact.is_empty() && self.wildcards.is_empty();
+        !nothing
+            && Hosts::spellings(&destination.host, namespace, mesh)
+                .any(|host| self.has(&host, &destination.subset))
+    }
+
     fn has(&self, host: &Hostname, subset: &str) -> bool {
         self.exact.get(host).is_some_and(|subsets| subsets.contains(subset))
             || (!self.wildcards.is_empty()
@@ -61,8 +70,7 @@ fn run(input: &Input) -> Vec<Message> {
             destinations(&object.spec).filter(|(_, destination)| !destination.subset.is_empty());
         let mut reference = None;
         for (place, destination) in with_subset {
-            let mut spellings = Hosts::spellings(&destination.host, &object.metadata.namespace, &input.mesh);
-            if spellings.any(|host| defined.has(&host, &destination.subset)) {
+            if defined.answers(destination, &object.metadata.namespace, &input.mesh) {
                 continue;
             }
             let what = if place.is_mirror() {

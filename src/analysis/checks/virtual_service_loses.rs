@@ -20,6 +20,10 @@ pub(super) const CHECK: Check = Check {
 
 fn run(input: &Input) -> Vec<Message> {
     let mut messages = Vec::new();
+    // Objects of files have no age.
+    if input.snapshot.virtual_services.iter().all(|object| object.metadata.creation_timestamp.is_none()) {
+        return messages;
+    }
     for (host, mut claims) in by_host(input).into_iter().filter(|(_, claims)| claims.len() > 1) {
         claims.retain(|(claim, _)| claim.metadata.creation_timestamp.is_some());
         claims.sort_by_key(|(claim, _)| {

@@ -6,6 +6,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
+use sagene_api::istio::crd::{self, DefinedKind};
 use sagene_cel::Binding;
 use serde_json::{Map, Value};
 
@@ -26,57 +27,20 @@ const GROUPS: &[&str] =
 /// Ends what is said of a field that is not there.
 const REQUIRED: &str = " is required";
 
-/// Kinds by group.
-const KINDS: &[(&str, &[&str])] = &[
-    (
-        "networking.istio.io",
-        &[
-            "VirtualService",
-            "DestinationRule",
-            "Gateway",
-            "ServiceEntry",
-            "WorkloadEntry",
-            "WorkloadGroup",
-            "Sidecar",
-            "EnvoyFilter",
-            "ProxyConfig",
-        ],
-    ),
-    ("security.istio.io", &["PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"]),
-    ("telemetry.istio.io", &["Telemetry"]),
-    ("extensions.istio.io", &["WasmPlugin", "TrafficExtension"]),
-];
-
 /// What is known of a kind.
 struct Definition {
-    versions: Vec<String>,
-    schema: Value,
-    spec_required: bool,
+    defined: &'static DefinedKind,
     /// Made when the first object of the kind is seen.
     node: OnceLock<Node>,
 }
 
 /// By group and kind.
-static DEFINITIONS: LazyLock<BTreeMap<(String, String), Definition>> = LazyLock::new(|| {
-    let all = sagene_api::istio::crd::all();
-    all.iter().filter_map(|crd| Some((key(crd)?, definition(crd)?))).collect()
+static DEFINITIONS: LazyLock<BTreeMap<(&str, &str), Definition>> = LazyLock::new(|| {
+    let of = |defined: &'static DefinedKind| {
+        ((defined.group, defined.kind), Definition { defined, node: OnceLock::new() })
+    };
+    crd::kinds().iter().map(of).collect()
 });
-
-fn key(crd: &Value) -> Option<(String, String)> {
-    let text = |pointer: &str| crd.pointer(pointer)?.as_str().map(str::to_owned);
-    Some((text("/spec/group")?, text("/spec/names/kind")?))
-}
-
-fn definition(crd: &Value) -> Option<Definition> {
-    let versions = crd["spec"]["versions"].as_array()?;
-    let schema = &versions.first()?["schema"]["openAPIV3Schema"];
-    Some(Definition {
-        versions: versions.iter().filter_map(|version| version["name"].as_str().map(str::to_owned)).collect(),
-        schema: schema["properties"]["spec"].clone(),
-        spec_required: schema["required"].as_array().is_some_and(|required| !required.is_empty()),
-        node: OnceLock::new(),
-    })
-}
 
 /// The broken rules of an object as it was written; none for kinds that are not Istio's.
 pub(crate) fn problems(object: &Value) -> Vec<Problem> {
@@ -91,10 +55,10 @@ pub(crate) fn problems(object: &Value) -> Vec<Problem> {
         }
         return walk.report.finish();
     }
-    match DEFINITIONS.get(&(group.to_owned(), kind.to_owned())) {
+    match DEFINITIONS.get(&(group, kind)) {
         Some(definition) => walk.object(object, definition, group, version, kind),
         None => {
-            let kinds = DEFINITIONS.keys().filter(|(of, _)| of == group).map(|(_, kind)| kind.as_str());
+            let kinds = DEFINITIONS.keys().filter(|(of, _)| *of == group).map(|(_, kind)| *kind);
             walk.place.push(Step::Key("kind"));
             walk.error(format!("{group} has no kind {kind:?}{}", hint(kind, kinds)));
         }
@@ -111,22 +75,22 @@ pub(crate) fn is_told(path: &FieldPath, told: &FieldPath, message: &str) -> bool
 /// The `apiVersion` that was meant where a kind of Istio's stands in a group that is nearly, or no, group.
 fn misplaced(api_version: &str, group: &str, kind: &str) -> Option<String> {
     // Gateways, sidecars and policies are in other groups too: only what cannot be another's counts.
-    let (home, _) = KINDS.iter().find(|(_, kinds)| kinds.contains(&kind))?;
+    let defined = crd::kinds().iter().find(|defined| defined.kind == kind)?;
+    let home = defined.group;
     let is_core = group.is_empty() && api_version == "v1";
-    let is_meant = is_core || api_version == *home || nearest(group, [*home]).is_some();
+    let is_meant = is_core || api_version == home || nearest(group, [home]).is_some();
     let own = group.ends_with(".istio.io") && !REMOVED_GROUPS.contains(&group);
     if !is_meant && !own {
         return None;
     }
-    let definition = DEFINITIONS.get(&((*home).to_owned(), kind.to_owned()))?;
-    Some(format!("{home}/{}", definition.versions.first()?))
+    Some(format!("{home}/{}", defined.versions.first()?))
 }
 
 /// True for an object of a kind that Istio defines; all of them live in namespaces.
 pub(crate) fn is_known(object: &Value) -> bool {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-    GROUPS.contains(&group) && DEFINITIONS.contains_key(&(group.to_owned(), text("kind").to_owned()))
+    GROUPS.contains(&group) && DEFINITIONS.contains_key(&(group, text("kind")))
 }
 
 struct Walk<'v> {
@@ -154,8 +118,8 @@ impl<'v> Walk<'v> {
     }
 
     fn object(&mut self, object: &'v Value, of: &Definition, group: &str, version: &str, kind: &str) {
-        if !of.versions.iter().any(|served| served == version) {
-            let known = of.versions.join(", ");
+        if !of.defined.versions.contains(&version) {
+            let known = of.defined.versions.join(", ");
             self.within(Step::Key("apiVersion"), |walk| {
                 walk.error(format!("{kind} is not served as {group}/{version}; use one of {known}"));
             });
@@ -169,10 +133,12 @@ impl<'v> Walk<'v> {
         metadata::rules(&mut self.report, metadata);
         match object.get("spec") {
             Some(spec) if !spec.is_null() => {
-                let node = of.node.get_or_init(|| Node::of(&of.schema));
+                let node = of.node.get_or_init(|| Node::of(of.defined.spec()));
                 self.within(Step::Key("spec"), |walk| walk.node(node, spec));
             }
-            _ if of.spec_required => self.within(Step::Key("spec"), |walk| walk.error("is required")),
+            _ if of.defined.is_spec_required() => {
+                self.within(Step::Key("spec"), |walk| walk.error("is required"))
+            }
             _ => {}
         }
     }

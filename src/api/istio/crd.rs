@@ -4,8 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -32,6 +31,46 @@ struct Traits {
     spec_required: bool,
 }
 
+/// A kind of Istio's and how it is defined. Schemas are made when they are asked for: most programs need those of a kind or two.
+pub struct DefinedKind {
+    /// API group.
+    pub group: &'static str,
+    /// Name of the kind.
+    pub kind: &'static str,
+    /// Every served version, storage version first.
+    pub versions: &'static [&'static str],
+    plural: &'static str,
+    traits: Traits,
+    spec: OnceLock<Value>,
+    make_spec: fn() -> Value,
+    make_status: fn() -> Value,
+}
+
+impl DefinedKind {
+    fn of<S: Resource + JsonSchema, Status: JsonSchema>(traits: Traits) -> Self {
+        Self {
+            group: S::GROUP,
+            kind: S::KIND,
+            versions: S::VERSIONS,
+            plural: S::PLURAL,
+            traits,
+            spec: OnceLock::new(),
+            make_spec: structural::of::<S>,
+            make_status: structural::of::<Status>,
+        }
+    }
+
+    /// The structural schema of `spec`.
+    pub fn spec(&self) -> &Value {
+        self.spec.get_or_init(self.make_spec)
+    }
+
+    /// Whether an object without `spec` is refused.
+    pub const fn is_spec_required(&self) -> bool {
+        self.traits.spec_required
+    }
+}
+
 const AGE: (&str, &str, &str) = ("Age", ".metadata.creationTimestamp", "When the object was created.");
 
 /// All definitions, in the order of group and kind.
@@ -39,42 +78,41 @@ pub fn all() -> Vec<Value> {
     ALL.clone()
 }
 
-/// The schema of `spec` of an Istio kind.
-pub(crate) fn spec_schema(kind: &str) -> Option<&'static Value> {
-    SPECS.get(kind)
+/// All kinds, in the order of group and kind.
+pub fn kinds() -> &'static [DefinedKind] {
+    &KINDS
 }
 
-static ALL: LazyLock<Vec<Value>> =
-    LazyLock::new(|| [extensions(), networking(), security(), telemetry()].concat());
+/// The schema of `spec` of an Istio kind.
+pub(crate) fn spec_schema(kind: &str) -> Option<&'static Value> {
+    KINDS.iter().find(|defined| defined.kind == kind).map(DefinedKind::spec)
+}
 
-static SPECS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
-    let entry = |crd: &Value| {
-        let kind = crd["spec"]["names"]["kind"].as_str()?.to_owned();
-        let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")?.clone();
-        Some((kind, schema))
-    };
-    ALL.iter().filter_map(entry).collect()
+static ALL: LazyLock<Vec<Value>> = LazyLock::new(|| KINDS.iter().map(definition).collect());
+
+static KINDS: LazyLock<Vec<DefinedKind>> = LazyLock::new(|| {
+    extensions().into_iter().chain(networking()).chain(security()).chain(telemetry()).collect()
 });
 
-fn extensions() -> Vec<Value> {
+fn extensions() -> Vec<DefinedKind> {
     let traits = || Traits { columns: &[AGE], spec_required: true, ..Traits::default() };
     vec![
-        definition::<TrafficExtension, IstioStatus>(&traits()),
-        definition::<WasmPlugin, IstioStatus>(&traits()),
+        DefinedKind::of::<TrafficExtension, IstioStatus>(traits()),
+        DefinedKind::of::<WasmPlugin, IstioStatus>(traits()),
     ]
 }
 
-fn networking() -> Vec<Value> {
+fn networking() -> Vec<DefinedKind> {
     vec![
-        definition::<DestinationRule, IstioStatus>(&Traits {
+        DefinedKind::of::<DestinationRule, IstioStatus>(Traits {
             short_names: &["dr"],
             columns: &[("Host", ".spec.host", "The service the rule is for."), AGE],
             ..Traits::default()
         }),
-        definition::<EnvoyFilter, IstioStatus>(&Traits::default()),
-        definition::<Gateway, IstioStatus>(&Traits { short_names: &["gw"], ..Traits::default() }),
-        definition::<ProxyConfig, IstioStatus>(&Traits::default()),
-        definition::<ServiceEntry, ServiceEntryStatus>(&Traits {
+        DefinedKind::of::<EnvoyFilter, IstioStatus>(Traits::default()),
+        DefinedKind::of::<Gateway, IstioStatus>(Traits { short_names: &["gw"], ..Traits::default() }),
+        DefinedKind::of::<ProxyConfig, IstioStatus>(Traits::default()),
+        DefinedKind::of::<ServiceEntry, ServiceEntryStatus>(Traits {
             short_names: &["se"],
             columns: &[
                 ("Hosts", ".spec.hosts", "The names of the service."),
@@ -84,8 +122,8 @@ fn networking() -> Vec<Value> {
             ],
             spec_required: true,
         }),
-        definition::<Sidecar, IstioStatus>(&Traits::default()),
-        definition::<VirtualService, IstioStatus>(&Traits {
+        DefinedKind::of::<Sidecar, IstioStatus>(Traits::default()),
+        DefinedKind::of::<VirtualService, IstioStatus>(Traits {
             short_names: &["vs"],
             columns: &[
                 ("Gateways", ".spec.gateways", "The gateways and sidecars the routes apply to."),
@@ -94,12 +132,12 @@ fn networking() -> Vec<Value> {
             ],
             ..Traits::default()
         }),
-        definition::<WorkloadEntry, IstioStatus>(&Traits {
+        DefinedKind::of::<WorkloadEntry, IstioStatus>(Traits {
             short_names: &["we"],
             columns: &[AGE, ("Address", ".spec.address", "The address of the workload.")],
             spec_required: true,
         }),
-        definition::<WorkloadGroup, IstioStatus>(&Traits {
+        DefinedKind::of::<WorkloadGroup, IstioStatus>(Traits {
             short_names: &["wg"],
             columns: &[AGE],
             spec_required: true,
@@ -107,42 +145,42 @@ fn networking() -> Vec<Value> {
     ]
 }
 
-fn security() -> Vec<Value> {
+fn security() -> Vec<DefinedKind> {
     vec![
-        definition::<AuthorizationPolicy, IstioStatus>(&Traits {
+        DefinedKind::of::<AuthorizationPolicy, IstioStatus>(Traits {
             short_names: &["ap"],
             columns: &[("Action", ".spec.action", "What happens to requests that match."), AGE],
             ..Traits::default()
         }),
-        definition::<PeerAuthentication, IstioStatus>(&Traits {
+        DefinedKind::of::<PeerAuthentication, IstioStatus>(Traits {
             short_names: &["pa"],
             columns: &[("Mode", ".spec.mtls.mode", "Whether connections must be mutual TLS."), AGE],
             ..Traits::default()
         }),
-        definition::<RequestAuthentication, IstioStatus>(&Traits {
+        DefinedKind::of::<RequestAuthentication, IstioStatus>(Traits {
             short_names: &["ra"],
             ..Traits::default()
         }),
     ]
 }
 
-fn telemetry() -> Vec<Value> {
+fn telemetry() -> Vec<DefinedKind> {
     let traits = Traits { short_names: &["telemetry"], columns: &[AGE], ..Traits::default() };
-    vec![definition::<Telemetry, IstioStatus>(&traits)]
+    vec![DefinedKind::of::<Telemetry, IstioStatus>(traits)]
 }
 
-fn definition<S: Resource + JsonSchema, Status: JsonSchema>(traits: &Traits) -> Value {
-    let schema = schema::<S, Status>(traits);
-    let versions =
-        S::VERSIONS.iter().map(|version| self::version(version, *version == S::VERSION, &schema, traits));
-    let singular = S::KIND.to_lowercase();
-    let group = S::GROUP.replace('.', "-");
+fn definition(of: &DefinedKind) -> Value {
+    let schema = schema(of);
+    let (storage, traits) = (of.versions.first(), &of.traits);
+    let versions = of.versions.iter().map(|name| version(name, Some(name) == storage, &schema, traits));
+    let singular = of.kind.to_lowercase();
+    let group = of.group.replace('.', "-");
     let mut labels = json!({ "app": "istio-pilot" });
-    if let Some(area @ ("security" | "telemetry")) = S::GROUP.split('.').next() {
+    if let Some(area @ ("security" | "telemetry")) = of.group.split('.').next() {
         labels["istio"] = json!(area);
     }
     let mut names = json!({
-        "kind": S::KIND, "listKind": format!("{}List", S::KIND), "plural": S::PLURAL, "singular": singular,
+        "kind": of.kind, "listKind": format!("{}List", of.kind), "plural": of.plural, "singular": singular,
         "categories": ["istio-io", group],
     });
     if !traits.short_names.is_empty() {
@@ -152,20 +190,19 @@ fn definition<S: Resource + JsonSchema, Status: JsonSchema>(traits: &Traits) -> 
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": format!("{}.{}", S::PLURAL, S::GROUP),
+            "name": format!("{}.{}", of.plural, of.group),
             "annotations": { "helm.sh/resource-policy": "keep" },
             "labels": labels,
         },
-        "spec": { "group": S::GROUP, "names": names, "scope": "Namespaced", "versions": versions.collect::<Vec<_>>() },
+        "spec": { "group": of.group, "names": names, "scope": "Namespaced", "versions": versions.collect::<Vec<_>>() },
     })
 }
 
-fn schema<S: JsonSchema, Status: JsonSchema>(traits: &Traits) -> Value {
-    let mut status = structural::of::<Status>();
+fn schema(of: &DefinedKind) -> Value {
+    let mut status = (of.make_status)();
     status["x-kubernetes-preserve-unknown-fields"] = json!(true);
-    let mut schema =
-        json!({ "type": "object", "properties": { "spec": structural::of::<S>(), "status": status } });
-    if traits.spec_required {
+    let mut schema = json!({ "type": "object", "properties": { "spec": of.spec(), "status": status } });
+    if of.traits.spec_required {
         schema["required"] = json!(["spec"]);
     }
     schema
