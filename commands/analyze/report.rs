@@ -50,7 +50,8 @@ struct Finding<'m> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<&'m str>,
     code: &'static str,
-    documentation_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documentation_url: Option<String>,
     level: &'static str,
     message: &'m str,
     origin: String,
@@ -90,11 +91,10 @@ fn findings<'m>(messages: &[&'m Message], places: &[Option<Location>]) -> Vec<Fi
     messages.iter().zip(places).map(finding).collect()
 }
 
-fn documentation(code: &str) -> String {
-    format!(
-        "https://istio.io/v1.30/docs/reference/config/analysis/{}/?ref=istioctl-analyze",
-        code.to_lowercase()
-    )
+/// Istio's page of a message; the program's own messages have theirs in `explain` alone.
+fn documentation(code: &str) -> Option<String> {
+    let page = code.starts_with("IST").then(|| code.to_lowercase())?;
+    Some(format!("https://istio.io/v1.30/docs/reference/config/analysis/{page}/?ref=istioctl-analyze"))
 }
 
 /// JSON with tabs, as istioctl indents these.

@@ -24,12 +24,19 @@ pub(super) struct Summary<'s> {
 impl Summary<'_> {
     /// `Looked at 5 objects: 3 VirtualService, 2 Service.`
     pub(super) fn looked_at(&self) -> String {
-        let counts = &self.subject.input.counts;
-        let kinds = needs::read_by(self.checks, counts.keys().map(String::as_str));
-        let all = counts.iter().map(|(kind, count)| (kind.as_str(), *count));
-        let (read, unread): (Vec<_>, Vec<_>) = all.partition(|(kind, _)| kinds.contains(kind));
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for input in std::iter::once(&self.subject.input).chain(&self.subject.others) {
+            for (kind, count) in &input.counts {
+                *counts.entry(kind).or_default() += count;
+            }
+        }
+        let kinds = needs::read_by(self.checks, counts.keys().copied());
+        let (read, unread): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(kind, _)| kinds.contains(kind));
         let total: usize = read.iter().map(|(_, count)| count).sum();
         let mut text = format!("Looked at {total} object{}", if total == 1 { "" } else { "s" });
+        if !self.subject.others.is_empty() {
+            text.push_str(&format!(" of {} clusters", self.subject.others.len() + 1));
+        }
         if total > 0 {
             text.push_str(": ");
             text.push_str(&listed(read));
