@@ -36,7 +36,10 @@ fn run(input: &Input) -> Vec<Message> {
     let namespaces = Namespaces::of(input);
     let mut messages = Vec::new();
     for deployment in input.snapshot.deployments.iter() {
-        if !namespaces.takes_in(&deployment.metadata.namespace, &deployment.spec.template.metadata) {
+        let template = &deployment.spec.template;
+        // The node's network is not captured.
+        let has_no_proxy = template.spec.host_network;
+        if has_no_proxy || !namespaces.takes_in(&deployment.metadata.namespace, &template.metadata) {
             continue;
         }
         let labels = &deployment.spec.template.metadata.labels;
@@ -152,6 +155,7 @@ mod tests {
             yaml("{name: http, port: 80}", "{name: http-x, port: 80}", "enabled"),
             yaml("{name: http, port: 80}", "{name: tcp, port: 90}", "enabled"),
             yaml("{name: http, port: 80}", "{name: tcp, port: 80}", "disabled"),
+            protocols.replace("version: v1}}", "version: v1}}, spec: {hostNetwork: true}"),
         ] {
             assert!(findings(&CHECK, &quiet).is_empty(), "{quiet}");
         }
