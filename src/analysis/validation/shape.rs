@@ -373,18 +373,6 @@ mod tests {
             ("ServiceEntry", "networking", "{hosts: []}", "spec.hosts: must have at least 1 elements"),
             ("ServiceEntry", "networking", "{hosts: ['*']}", "spec.hosts[0]: hostname cannot be wildcard"),
             (
-                "WorkloadEntry",
-                "networking",
-                "{address: 'unix:///a', ports: {a: 1}}",
-                "spec: UDS may not include ports",
-            ),
-            (
-                "PeerAuthentication",
-                "security",
-                "{portLevelMtls: {'80': {mode: STRICT}}}",
-                "spec: portLevelMtls requires selector",
-            ),
-            (
                 "AuthorizationPolicy",
                 "security",
                 "{selector: {matchLabels: {a: 'b*'}}}",

@@ -36,6 +36,65 @@ fn one_mistake_is_told_once() {
 }
 
 #[test]
+fn what_definition_and_rules_both_refuse_is_told_of_the_field() {
+    for (api_version, kind, spec, path) in [
+        (
+            "networking.istio.io/v1",
+            "WorkloadEntry",
+            json!({"address": "unix:///a", "ports": {"a": 1}}),
+            "spec.ports",
+        ),
+        (
+            "networking.istio.io/v1",
+            "ServiceEntry",
+            json!({"hosts": ["a.b"], "resolution": "DNS", "addresses": ["10.0.0.0/8"]}),
+            "spec.addresses[0]",
+        ),
+        (
+            "networking.istio.io/v1",
+            "ServiceEntry",
+            json!({"hosts": ["a.b"], "ports": [{"number": 80, "name": "a"}, {"number": 80, "name": "b"}]}),
+            "spec.ports[1].number",
+        ),
+        (
+            "networking.istio.io/v1",
+            "ServiceEntry",
+            json!({"hosts": ["a.b"], "endpoints": [{"address": "1.1.1.1"}]}),
+            "spec.endpoints",
+        ),
+        (
+            "security.istio.io/v1",
+            "PeerAuthentication",
+            json!({"portLevelMtls": {"80": {"mode": "STRICT"}}}),
+            "spec.portLevelMtls",
+        ),
+        (
+            "security.istio.io/v1",
+            "PeerAuthentication",
+            json!({"selector": {"matchLabels": {"a": "b"}}, "portLevelMtls": {"0": {"mode": "STRICT"}}}),
+            "spec.portLevelMtls.0",
+        ),
+        (
+            "telemetry.istio.io/v1",
+            "Telemetry",
+            json!({"metrics": [{"overrides": [{"tagOverrides": {"a": {"operation": "UPSERT"}}}]}]}),
+            "spec.metrics[0].overrides[0].tagOverrides.a.value",
+        ),
+        (
+            "extensions.istio.io/v1alpha1",
+            "WasmPlugin",
+            json!({"url": "a", "vmConfig": {"env": [{"name": "A", "valueFrom": "HOST", "value": "b"}]}}),
+            "spec.vmConfig.env[0].value",
+        ),
+    ] {
+        let object =
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, "spec": spec});
+        let paths: Vec<String> = problems_of(&object).iter().map(|it| it.path.to_string()).collect();
+        assert_eq!(paths, [path], "{object}");
+    }
+}
+
+#[test]
 fn what_cannot_be_reached_is_a_warning() {
     let route = json!({"route": [{"destination": {"host": "a"}}]});
     let object = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"},
