@@ -1,5 +1,7 @@
 //! Writes the rules to the kernel over netlink, one transaction for each address family.
 
+use std::path::Path;
+
 use nlink::netlink::nftables::{Chain, Family, Rule};
 use nlink::{Connection, Ipv6Address, Nftables, Route};
 
@@ -111,14 +113,20 @@ fn on_runtime(work: impl Future<Output = Result<(), CaptureError>>) -> Result<()
         .block_on(work)
 }
 
+/// IPv6 addresses of the network namespace of this thread, which need not be that of its process; not every `/proc` tells of threads.
+fn ipv6_addresses() -> &'static Path {
+    let of_thread = Path::new("/proc/thread-self/net/if_inet6");
+    if of_thread.exists() { of_thread } else { Path::new("/proc/net/if_inet6") }
+}
+
 fn kernel_has_ipv6() -> bool {
-    std::path::Path::new("/proc/net/if_inet6").exists()
+    ipv6_addresses().exists()
 }
 
 /// Whether the namespace has an IPv6 address that others can reach.
 fn pod_has_ipv6() -> bool {
     // Columns: address, interface index, prefix length, scope (00 = global), flags, device.
-    std::fs::read_to_string("/proc/net/if_inet6")
+    std::fs::read_to_string(ipv6_addresses())
         .unwrap_or_default()
         .lines()
         .any(|line| line.split_whitespace().nth(3) == Some("00"))
