@@ -1,5 +1,6 @@
 //! `gateway.networking.k8s.io`: the Gateway API, as far as the mesh reads it.
 
+pub mod crd;
 pub mod gateway;
 pub mod http_route;
 pub mod reference;
