@@ -212,15 +212,27 @@ impl Registry {
         merged
     }
 
+    /// How many endpoints of each cluster outlier detection keeps traffic away from now.
+    fn ejected(&self) -> HashMap<Arc<str>, u64> {
+        let mut ejected = HashMap::new();
+        for ((cluster, _), health) in &*lock(&self.health) {
+            if health.is_ejected() {
+                *ejected.entry(cluster.clone()).or_default() += 1;
+            }
+        }
+        ejected
+    }
+
     /// Every statistic under Envoy's names, sorted (`/stats`).
     pub fn samples(&self) -> Vec<Sample> {
         let mut list = Vec::new();
         let mut add = |prefix: String, values: Vec<(&'static str, u64, bool)>| {
             for (name, value, gauge) in values {
-                let of_filter = ["rbac", "jwt_authn", "outlier_detection"].into_iter().find_map(|filter| {
-                    let rest = name.strip_prefix(filter)?.strip_prefix('_')?;
-                    Some(format!("{prefix}.{filter}.{rest}"))
-                });
+                let of_filter =
+                    ["rbac", "jwt_authn", "outlier_detection", "ssl"].into_iter().find_map(|filter| {
+                        let rest = name.strip_prefix(filter)?.strip_prefix('_')?;
+                        Some(format!("{prefix}.{filter}.{rest}"))
+                    });
                 let name = of_filter.unwrap_or_else(|| format!("{prefix}.{name}"));
                 list.push(Sample {
                     name,
@@ -228,8 +240,11 @@ impl Registry {
                 });
             }
         };
+        let ejected = self.ejected();
         for (name, counters) in &*lock(&self.clusters) {
             add(format!("cluster.{name}"), counters.all());
+            let active = ejected.get(name).copied().unwrap_or_default();
+            add(format!("cluster.{name}"), vec![("outlier_detection_ejections_active", active, true)]);
             add(format!("cluster.{name}.circuit_breakers.default"), self.breakers(name, counters));
         }
         for (name, counters) in &*lock(&self.http) {

@@ -150,6 +150,8 @@ fn an_endpoint_that_keeps_failing_gets_no_traffic_for_a_while() {
         endpoints.iter().find(|each| each.address == bad_address).is_some_and(|each| each.ejected)
     };
     assert!(ejected());
+    let stats = proxy.stats().render_text();
+    assert!(stats.contains("cluster.backend.outlier_detection.ejections_active: 1\n"), "{stats}");
     let until = Instant::now() + Duration::from_secs(10);
     while ejected() {
         assert!(Instant::now() < until, "the ejection does not end");
