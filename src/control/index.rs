@@ -6,6 +6,7 @@
 pub mod affected;
 mod derived;
 pub(crate) mod inbound;
+pub(crate) mod ingress;
 pub(crate) mod rules;
 pub(crate) mod services;
 pub(crate) mod view;

@@ -22,8 +22,10 @@ mod ingress;
 mod listener;
 mod status;
 mod stream;
+mod target;
 
 pub use listener::{GATEWAY_NAME_LABEL, is_managed, is_ours, service_name};
+pub use target::{Target, is_targeted, target_of};
 
 /// Says that prefixes match whole segments of a path.
 pub const ROUTE_SEMANTICS: &str = "internal.istio.io/route-semantics";

@@ -2,10 +2,12 @@
 //!
 //! Patches of an EnvoyFilter are not among it: whether they apply is known to those who apply them.
 
+use sagene_api::istio::networking::common::CaptureMode;
 use sagene_api::istio::networking::gateway::ServerTlsMode;
 use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::{Object, Resource};
 
+use crate::gateway_api::{Target, target_of};
 use crate::snapshot::{Collection, Kind};
 use crate::{Protocol, Snapshot};
 
@@ -122,9 +124,13 @@ fn destination_rule(object: &Object<sagene_api::istio::networking::DestinationRu
 }
 
 fn authorization_policy(object: &Object<AuthorizationPolicy>) -> Parts {
+    let mut targets = object.spec.target_ref.iter().chain(&object.spec.target_refs).peekable();
     let mut parts = Parts::new();
-    if object.spec.target_ref.is_some() || !object.spec.target_refs.is_empty() {
-        parts.push(("spec.targetRefs".to_owned(), "policies attached to objects have no effect yet"));
+    if targets.peek().is_some() && targets.all(|target| target_of(target) == Target::Other) {
+        parts.push((
+            "spec.targetRefs".to_owned(),
+            "policies attached to anything but Gateways have no effect yet",
+        ));
     }
     parts
 }
@@ -139,11 +145,21 @@ fn service_entry(object: &Object<sagene_api::istio::networking::ServiceEntry>) -
 
 fn sidecar(object: &Object<sagene_api::istio::networking::Sidecar>) -> Parts {
     let mut parts = Parts::new();
-    if !object.spec.ingress.is_empty() {
-        parts.push((
-            "spec.ingress".to_owned(),
-            "ports are those of the workload's services; ingress has no effect yet",
-        ));
+    for (index, listener) in object.spec.ingress.iter().enumerate() {
+        let mut add =
+            |field: &str, what: &'static str| parts.push((format!("spec.ingress[{index}].{field}"), what));
+        if listener.default_endpoint.starts_with("unix:") {
+            add("defaultEndpoint", "sockets of the file system are not reached yet: the port is not opened");
+        }
+        if !listener.bind.is_empty() {
+            add("bind", "has no effect yet: the port is taken in on every address");
+        }
+        if listener.capture_mode == CaptureMode::None {
+            add("captureMode", "NONE has no effect yet: the port is captured");
+        }
+        if listener.connection_pool.is_some() {
+            add("connectionPool", "has no effect yet");
+        }
     }
     if object.spec.inbound_connection_pool.is_some() {
         parts.push(("spec.inboundConnectionPool".to_owned(), "has no effect yet"));

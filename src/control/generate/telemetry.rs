@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sagene_api::Object;
 use sagene_api::istio::mesh_config::ExtensionProvider;
 use sagene_api::istio::telemetry::{self, ProviderRef, TelemetryMode};
+use sagene_model::gateway_api::is_targeted;
 use sagene_model::labels::{Labels, has_all};
 
 use super::proto::network::http_connection_manager::v3::http_connection_manager::Tracing;
@@ -41,7 +42,7 @@ impl Eq for Telemetry {}
 
 impl Telemetry {
     /// What holds for a workload of this namespace with these labels: one object of the root namespace, one of the namespace, one
-    /// that selects it; of several the oldest.
+    /// that names its Gateway or selects it; of several the oldest.
     pub(crate) fn of(index: &Index, namespace: &str, labels: &Labels) -> Self {
         let root = index.settings.mesh.root_namespace.as_str();
         let oldest = |place: &str, wanted: &dyn Fn(&telemetry::Telemetry) -> bool| {
@@ -60,9 +61,21 @@ impl Telemetry {
                 .filter(|labels| !labels.is_empty())
         };
         let for_all = |spec: &telemetry::Telemetry| selector(spec).is_none();
+        let mesh = (&index.snapshot, &index.settings.mesh);
+        let targeted = |place: &str| {
+            let found = index.snapshot.telemetries.in_namespace(place).filter(|object| {
+                let targets = object.spec.target_ref.iter().chain(&object.spec.target_refs);
+                is_targeted(targets, place, mesh, namespace, labels)
+            });
+            found
+                .min_by_key(|object| (object.metadata.creation_timestamp, object.metadata.name.clone()))
+                .cloned()
+        };
         let of_mesh = oldest(root, &for_all);
         let of_namespace = (namespace != root).then(|| oldest(namespace, &for_all)).flatten();
-        let own = oldest(namespace, &|spec| selector(spec).is_some_and(|wanted| has_all(labels, &wanted)));
+        let own = targeted(namespace).or_else(|| {
+            oldest(namespace, &|spec| selector(spec).is_some_and(|wanted| has_all(labels, &wanted)))
+        });
         Self([of_mesh, of_namespace, own].into_iter().flatten().collect())
     }
 }

@@ -236,6 +236,57 @@ fn a_gateway_serves_what_is_bound_to_it() {
 }
 
 #[test]
+fn a_credential_of_a_rule_is_in_the_namespace_of_the_proxy() {
+    let mut snapshot = shop();
+    put::<DestinationRule>(
+        &mut snapshot,
+        "{metadata: {name: originate, namespace: istio-system}, spec: {host: reviews.shop.svc.cluster.local, trafficPolicy: \
+         {tls: {mode: MUTUAL, credentialName: client-credential, sni: reviews.shop.svc.cluster.local}}}}",
+    );
+    let router = proxy("router", "out", "istio-system", &[("istio", "egressgateway")]);
+    let name = format!("outbound|9080||{REVIEWS}");
+    let made: cluster::Cluster = decoded(&one(&index(snapshot), &router, type_url::CLUSTER, &name));
+    let socket = format!("{:?}", String::from_utf8_lossy(&prost::Message::encode_to_vec(&made)));
+    assert!(socket.contains("kubernetes://client-credential-cacert"), "{socket}");
+}
+
+#[test]
+fn policies_with_targets_are_for_the_proxies_of_gateways() {
+    let mut snapshot = shop();
+    put::<sagene_api::istio::security::AuthorizationPolicy>(
+        &mut snapshot,
+        "{metadata: {name: front, namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: front}], \
+         rules: [{}]}}",
+    );
+    let index = index(snapshot);
+    let policies = |name: &str, labels: &[(&str, &str)]| {
+        crate::index::inbound::key_of(&index, &proxy("router", name, "shop", labels)).authorization.len()
+    };
+    let label = "gateway.networking.k8s.io/gateway-name";
+    assert_eq!(policies("front-istio", &[(label, "front")]), 1);
+    assert_eq!(policies("back-istio", &[(label, "back")]), 0);
+    assert_eq!(policies("web", &[("app", "web")]), 0);
+}
+
+#[test]
+fn a_sidecar_opens_ports_of_its_own() {
+    let mut snapshot = shop();
+    put::<sagene_api::istio::networking::Sidecar>(
+        &mut snapshot,
+        "{metadata: {name: own, namespace: shop}, spec: {workloadSelector: {labels: {app: reviews}}, ingress: [\
+         {port: {number: 7000, protocol: HTTP, name: http}, defaultEndpoint: '127.0.0.1:7001'}, \
+         {port: {number: 7002, protocol: TCP, name: tcp}, defaultEndpoint: '0.0.0.0:7003'}]}}",
+    );
+    let index = index(snapshot);
+    let clusters = index.set(&sidecar("reviews", "shop"), type_url::CLUSTER);
+    assert!(clusters.get("inbound|9080||").is_none(), "the ports of services do not count");
+    let made: cluster::Cluster = decoded(clusters.get("inbound|7000||").expect("the port"));
+    assert!(format!("{:?}", made.load_assignment).contains("7001"));
+    let made: cluster::Cluster = decoded(clusters.get("inbound|7002||").expect("the port"));
+    assert!(format!("{:?}", made.lb_config).contains("7003"));
+}
+
+#[test]
 fn a_change_costs_what_it_changes() {
     let mut snapshot = shop();
     let before = index(snapshot.clone());

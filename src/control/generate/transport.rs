@@ -133,7 +133,6 @@ pub(crate) fn upstream(
     sni: &str,
     identities: &[String],
     http2: bool,
-    namespace: &str,
 ) -> Option<core::TransportSocket> {
     let own_sni = if settings.sni.is_empty() { sni } else { &settings.sni };
     match settings.mode {
@@ -142,24 +141,19 @@ pub(crate) fn upstream(
             let named = &settings.subject_alt_names;
             Some(upstream_mutual(own_sni, if named.is_empty() { identities } else { named }, http2))
         }
-        ClientTlsMode::Simple | ClientTlsMode::Mutual => Some(originate(settings, http2, namespace)),
+        ClientTlsMode::Simple | ClientTlsMode::Mutual => Some(originate(settings, http2)),
     }
 }
 
 /// TLS with certificates from files or a secret.
-fn originate(settings: &ClientTlsSettings, http2: bool, namespace: &str) -> core::TransportSocket {
+fn originate(settings: &ClientTlsSettings, http2: bool) -> core::TransportSocket {
     let mut common = tls::CommonTlsContext {
         alpn_protocols: if http2 { vec!["h2".to_owned()] } else { Vec::new() },
         ..tls::CommonTlsContext::default()
     };
     let sans = any_sans(&settings.subject_alt_names);
     let skip = settings.insecure_skip_verify.unwrap_or(false);
-    let credential = &settings.credential_name;
-    let credential = if credential.contains("://") {
-        credential.clone()
-    } else {
-        format!("kubernetes://{namespace}/{credential}")
-    };
+    let credential = credential_url(&settings.credential_name);
     let uses_secret = !settings.credential_name.is_empty();
     let mutual = settings.mode == ClientTlsMode::Mutual;
     if mutual && uses_secret {

@@ -5,12 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use sagene_api::Object;
 use sagene_api::istio::security::{AuthorizationPolicy, RequestAuthentication};
+use sagene_api::istio::types::PolicyTargetReference;
 use sagene_api::kubernetes::{self, IntOrString, Pod};
+use sagene_model::gateway_api::is_targeted;
 use sagene_model::labels::{Labels, has_all};
 use sagene_model::peer_authentication::{self, MutualTls};
 use sagene_model::{Hostname, Protocol, Service, service};
 
 use super::Index;
+use super::ingress::{self, Ingress};
 use crate::generate::families::Families;
 use crate::generate::telemetry::Telemetry;
 use crate::generate::{Proxy, Resource};
@@ -38,6 +41,8 @@ pub(crate) struct InboundKey {
     pub(crate) labels: Labels,
     /// By workload port, the oldest service first.
     pub(crate) ports: Vec<InboundPort>,
+    /// What a Sidecar says of its ports, by number; empty where the ports are those of services.
+    pub(crate) ingress: BTreeMap<u16, Ingress>,
     pub(crate) mutual_tls: MutualTls,
     pub(crate) authorization: Vec<Arc<Object<AuthorizationPolicy>>>,
     pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
@@ -72,6 +77,7 @@ impl PartialEq for InboundKey {
         self.namespace == other.namespace
             && self.labels == other.labels
             && self.ports == other.ports
+            && self.ingress == other.ingress
             && self.mutual_tls == other.mutual_tls
             && self.http10 == other.http10
             && self.transparent == other.transparent
@@ -101,18 +107,23 @@ impl std::hash::Hash for InboundKey {
 pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
     let mesh = &index.settings.mesh;
     let authentication = policies(index, proxy, &index.snapshot.request_authentications, |policy| {
-        let targeted = policy.target_ref.is_some() || !policy.target_refs.is_empty();
-        (policy.selector.as_ref().map(|selector| &selector.match_labels), targeted)
+        let targets = policy.target_ref.iter().chain(&policy.target_refs).collect();
+        (policy.selector.as_ref().map(|selector| &selector.match_labels), targets)
     });
     let rules = authentication.iter().flat_map(|policy| &policy.spec.jwt_rules);
     let issuer_keys = rules.map(|rule| index.keys.of_rule(rule)).collect();
+    let services = ports(index, proxy);
+    let (ports, ingress) =
+        ingress::ports(index, proxy, &services).unwrap_or_else(|| (services, BTreeMap::new()));
     InboundKey {
         namespace: proxy.namespace.clone(),
         labels: super::view::relevant_of(&proxy.labels, &index.relevant_labels),
-        ports: ports(index, proxy),
+        ports,
+        ingress,
         mutual_tls: peer_authentication::effective(&index.snapshot, mesh, &proxy.namespace, &proxy.labels),
         authorization: policies(index, proxy, &index.snapshot.authorization_policies, |policy| {
-            (policy.selector.as_ref().map(|selector| &selector.match_labels), has_target(policy))
+            let targets = policy.target_ref.iter().chain(&policy.target_refs).collect();
+            (policy.selector.as_ref().map(|selector| &selector.match_labels), targets)
         }),
         authentication,
         issuer_keys,
@@ -125,16 +136,12 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
     }
 }
 
-fn has_target(policy: &AuthorizationPolicy) -> bool {
-    policy.target_ref.is_some() || !policy.target_refs.is_empty()
-}
-
-/// Policies of the root namespace and the proxy's own that select it, oldest first. Those with a target are not for sidecars.
+/// Policies of the root namespace and the proxy's own that select it or name its Gateway, oldest first.
 fn policies<S: sagene_api::Resource>(
     index: &Index,
     proxy: &Proxy,
     all: &sagene_model::snapshot::Collection<S>,
-    read: impl Fn(&S) -> (Option<&Labels>, bool),
+    read: impl Fn(&S) -> (Option<&Labels>, Vec<&PolicyTargetReference>),
 ) -> Vec<Arc<Object<S>>> {
     let root = index.settings.mesh.root_namespace.as_str();
     let own = (proxy.namespace != root).then_some(proxy.namespace.as_str());
@@ -142,8 +149,12 @@ fn policies<S: sagene_api::Resource>(
     let mut found: Vec<Arc<Object<S>>> = places
         .flat_map(|place| all.in_namespace(place))
         .filter(|policy| {
-            let (selector, targeted) = read(&policy.spec);
-            !targeted && selector.is_none_or(|selector| has_all(&proxy.labels, selector))
+            let (selector, targets) = read(&policy.spec);
+            if targets.is_empty() {
+                return selector.is_none_or(|selector| has_all(&proxy.labels, selector));
+            }
+            let mesh = (&index.snapshot, &index.settings.mesh);
+            is_targeted(targets, &policy.metadata.namespace, mesh, &proxy.namespace, &proxy.labels)
         })
         .cloned()
         .collect();

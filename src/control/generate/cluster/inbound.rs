@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::super::families::Families;
-use super::super::proto::{address, cluster, endpoint, istio_metadata, list, nested, text};
+use super::super::proto::{address, cluster, endpoint, istio_metadata, list, nested, text, uint};
 use super::super::{Resource, names};
 use super::well_known::{base, breakers, downstream_protocol, longest, set_http_options, unlimited};
 use crate::index::Index;
 use crate::index::inbound::{InboundKey, InboundPort};
-use cluster::cluster::DiscoveryType;
+use crate::index::ingress::Endpoint;
+use cluster::cluster::{DiscoveryType, LbConfig, OriginalDstLbConfig};
 use envoy_types::pb::envoy::config::core::v3::Http2ProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
@@ -17,20 +18,27 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
 
 /// The clusters of all ports.
 pub(super) fn clusters(index: &Index, key: &InboundKey) -> Vec<Arc<Resource>> {
-    key.ports.iter().map(|port| of_port(index, key.families, port)).collect()
+    key.ports.iter().map(|port| of_port(index, key, port)).collect()
 }
 
-fn of_port(index: &Index, families: Families, port: &InboundPort) -> Arc<Resource> {
+fn of_port(index: &Index, key: &InboundKey, port: &InboundPort) -> Arc<Resource> {
     let name = names::inbound(port.target_port);
-    let mut made = if index.settings.inbound_localhost {
-        let mut made = base(&name, DiscoveryType::Static, &index.settings);
-        made.load_assignment = Some(localhost(&name, port.target_port));
-        made
-    } else {
-        let mut made = base(&name, DiscoveryType::OriginalDst, &index.settings);
-        made.cleanup_interval = longest();
-        made.upstream_bind_config = Some(families.inbound_source());
-        made
+    let endpoint = key.ingress.get(&port.target_port).map(|ingress| &ingress.endpoint);
+    let mut made = match endpoint {
+        Some(Endpoint::Loopback(host, port)) => at(&name, host, *port, index),
+        Some(Endpoint::Pod(own)) => {
+            let mut made = at_the_pod(&name, key.families, index);
+            if *own != port.target_port {
+                let other = OriginalDstLbConfig {
+                    upstream_port_override: uint(u32::from(*own)),
+                    ..OriginalDstLbConfig::default()
+                };
+                made.lb_config = Some(LbConfig::OriginalDstLbConfig(other));
+            }
+            made
+        }
+        None if index.settings.inbound_localhost => at(&name, "127.0.0.1", port.target_port, index),
+        None => at_the_pod(&name, key.families, index),
     };
     made.circuit_breakers = Some(breakers(unlimited()));
     if port.protocol.is_unspecified() {
@@ -60,9 +68,23 @@ pub(super) fn explicit_http2() -> HttpProtocolOptions {
     }
 }
 
-fn localhost(name: &str, port: u16) -> endpoint::ClusterLoadAssignment {
-    let host =
-        endpoint::Endpoint { address: Some(address("127.0.0.1", u32::from(port))), ..Default::default() };
+/// Where the connection was going anyway.
+fn at_the_pod(name: &str, families: Families, index: &Index) -> cluster::Cluster {
+    let mut made = base(name, DiscoveryType::OriginalDst, &index.settings);
+    made.cleanup_interval = longest();
+    made.upstream_bind_config = Some(families.inbound_source());
+    made
+}
+
+/// One address.
+fn at(name: &str, address: &str, port: u16, index: &Index) -> cluster::Cluster {
+    let mut made = base(name, DiscoveryType::Static, &index.settings);
+    made.load_assignment = Some(one_endpoint(name, address, port));
+    made
+}
+
+fn one_endpoint(name: &str, host: &str, port: u16) -> endpoint::ClusterLoadAssignment {
+    let host = endpoint::Endpoint { address: Some(address(host, u32::from(port))), ..Default::default() };
     let one = endpoint::LbEndpoint {
         host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(host)),
         ..endpoint::LbEndpoint::default()

@@ -142,7 +142,7 @@ fn transport_sockets(
     let named = &service.subject_alt_names;
     let identities = if named.is_empty() { &target.state.identities } else { named };
     if let Some(tls) = &policy.tls {
-        made.transport_socket = transport::upstream(tls, &sni, identities, http2, &service.namespace);
+        made.transport_socket = transport::upstream(tls, &sni, identities, http2);
         wrap_proxy_protocol(policy, made);
         return;
     }

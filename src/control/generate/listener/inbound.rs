@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sagene_api::istio::networking::gateway::ServerTlsSettings;
 use sagene_model::peer_authentication::Mode;
 use sagene_model::{Mesh, Protocol};
 
@@ -133,8 +134,17 @@ impl Inbound<'_> {
                 if kind.http { &["h2", "http/1.1"] } else { &["istio-peer-exchange", "h2", "http/1.1"] };
             let domains = trust_domains(&self.index.settings.mesh);
             made.transport_socket = Some(transport::downstream_mutual(&domains, alpn));
+        } else if let Some(tls) = port.and_then(|port| self.own_tls(port)) {
+            let domains = trust_domains(&self.index.settings.mesh);
+            made.transport_socket = Some(transport::gateway_server(tls, &domains, kind.http));
         }
         made
+    }
+
+    /// TLS that a Sidecar ends on a port, where the mesh's own is off.
+    fn own_tls(&self, port: u16) -> Option<&ServerTlsSettings> {
+        let off = self.key.mutual_tls.of_port(port) == Mode::Disable;
+        self.key.ingress.get(&port).filter(|_| off)?.tls.as_ref()
     }
 
     fn http_filters(&self, destination: &Destination<'_>) -> Vec<listener::Filter> {
