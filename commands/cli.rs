@@ -130,7 +130,7 @@ enum Command {
     Dashboard(dashboard::DashboardCommand),
     /// Serve the built-in console of a cluster
     Console(console::ConsoleCommand),
-    /// Commands that may still change: precheck, check-inject, injector
+    /// Commands that may still change: describe, authz, precheck, check-inject, injector
     #[command(aliases = ["x", "exp"])]
     Experimental(experimental::ExperimentalCommand),
     /// Make a secret that lets another cluster's control plane read this one

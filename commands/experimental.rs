@@ -1,6 +1,8 @@
 //! `experimental`: commands that istioctl has under this name, and the stable ones it repeats there.
 
+mod authz;
 mod check_inject;
+mod describe;
 mod injector;
 mod precheck;
 mod selector;
@@ -20,8 +22,13 @@ pub(crate) struct ExperimentalCommand {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
+    /// Show which authorization policies a proxy enforces
+    Authz(authz::AuthzCommand),
     /// Say whether a pod is injected, by which webhook, and why or why not
     CheckInject(check_inject::CheckInject),
+    /// Tell what applies to a pod or a Service, and what is wrong with it
+    #[command(alias = "des")]
+    Describe(describe::DescribeCommand),
     /// Show which namespaces are injected by which revision
     Injector(injector::InjectorCommand),
     /// Check whether a cluster can be installed to or upgraded
@@ -36,7 +43,9 @@ enum Subcommands {
 impl ExperimentalCommand {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         match self.command {
+            Subcommands::Authz(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::CheckInject(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::Describe(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::Injector(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::Precheck(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::ProxyStatus(command) => command.run(context),

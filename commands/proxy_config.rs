@@ -1,18 +1,18 @@
 //! `proxy-config`: what a proxy really runs, from its admin interface or from a saved dump.
 
 mod bootstrap;
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod dump;
 mod ecds;
 mod eds;
 mod endpoint;
 mod everything;
-mod listener;
+pub(crate) mod listener;
 mod log;
 mod rootca_compare;
-mod route;
+pub(crate) mod route;
 mod secret;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 

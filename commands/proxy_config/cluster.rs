@@ -22,7 +22,7 @@ pub(super) struct Cluster {
 
 /// Filters that `all` takes too.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct ClusterFilter {
+pub(crate) struct ClusterFilter {
     /// Part of the service's host name
     #[arg(long, value_name = "HOST", default_value = "")]
     fqdn: String,
@@ -70,7 +70,7 @@ impl Cluster {
 }
 
 /// Clusters of a dump that pass the filters, sorted as istioctl sorts them.
-pub(super) fn select(dump: &Dump, filter: &ClusterFilter, port: Option<u16>) -> Vec<Value> {
+pub(crate) fn select(dump: &Dump, filter: &ClusterFilter, port: Option<u16>) -> Vec<Value> {
     let mut clusters: Vec<Value> =
         all(dump).into_iter().filter(|cluster| wanted(cluster, filter, port)).collect();
     clusters.sort_by_cached_key(|cluster| ClusterName::parse(text(cluster, &["name"])));

@@ -26,7 +26,7 @@ pub(super) struct Listener {
 
 /// Filters that `all` takes too.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct ListenerFilter {
+pub(crate) struct ListenerFilter {
     /// Address of the listener
     #[arg(long, value_name = "ADDRESS", default_value = "")]
     address: String,
@@ -47,7 +47,7 @@ impl Listener {
 }
 
 /// Listeners of a dump that pass the filters, sorted by port, address and type.
-pub(super) fn select(dump: &Dump, filter: &ListenerFilter, port: Option<u16>) -> Vec<Value> {
+pub(crate) fn select(dump: &Dump, filter: &ListenerFilter, port: Option<u16>) -> Vec<Value> {
     let mut listeners = Vec::new();
     for section in dump.sections("ListenersConfigDump") {
         listeners.extend(list(section, "dynamicListeners").filter_map(active));

@@ -24,7 +24,7 @@ pub(super) struct Route {
 
 /// Filters that `all` takes too.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct RouteFilter {
+pub(crate) struct RouteFilter {
     /// Name of the route configuration
     #[arg(long = "name", value_name = "NAME", default_value = "")]
     route_name: String,
@@ -39,7 +39,7 @@ impl Route {
 }
 
 /// Route configurations of a dump that pass the filter: numbers first, ascending, then names.
-pub(super) fn select(dump: &Dump, filter: &RouteFilter) -> Vec<Value> {
+pub(crate) fn select(dump: &Dump, filter: &RouteFilter) -> Vec<Value> {
     let mut entries: Vec<&Value> = Vec::new();
     for section in dump.sections("RoutesConfigDump") {
         entries.extend(list(section, "dynamicRouteConfigs"));

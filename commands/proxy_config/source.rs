@@ -22,7 +22,7 @@ pub(crate) struct DumpTarget {
 
 impl DumpTarget {
     /// The text of an admin path, or of the file.
-    pub(super) async fn text(&self, ask: &Ask<'_>, path: &str) -> Result<String, Failure> {
+    pub(crate) async fn text(&self, ask: &Ask<'_>, path: &str) -> Result<String, Failure> {
         match (&self.file, &self.name) {
             (Some(file), _) => {
                 let mut inputs = files::read(file, false)?;
@@ -34,7 +34,7 @@ impl DumpTarget {
     }
 
     /// The parsed answer.
-    pub(super) async fn value(&self, ask: &Ask<'_>, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn value(&self, ask: &Ask<'_>, path: &str) -> Result<Value, Failure> {
         let text = self.text(ask, path).await?;
         serde_json::from_str(&text).map_err(|error| {
             let origin = self.file.as_deref().or(self.name.as_deref()).unwrap_or_default();
@@ -43,7 +43,7 @@ impl DumpTarget {
     }
 
     /// The parsed configuration dump.
-    pub(super) async fn dump(&self, ask: &Ask<'_>, query: &str) -> Result<Dump, Failure> {
+    pub(crate) async fn dump(&self, ask: &Ask<'_>, query: &str) -> Result<Dump, Failure> {
         self.value(ask, &format!("/config_dump{query}")).await.map(Dump::new)
     }
 }
