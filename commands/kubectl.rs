@@ -1,26 +1,40 @@
 //! `kubectl`: the part of kubectl that a mesh needs every day, against any cluster, in kubectl's words and output.
 
+mod absent;
 mod api_resources;
 mod apply;
+mod auth;
+mod cluster_info;
 mod column;
 mod config;
+mod cordon;
 mod create;
 mod delete;
 mod describe;
+mod edit;
 mod exec;
+mod explain;
+mod expose;
+mod flags;
 mod get;
+mod go_template;
 mod jsonpath;
 mod label;
 mod logs;
+mod manifests;
 mod patch;
 mod pods;
 mod port_forward;
+mod print;
+mod replace;
 mod rollout;
 mod run_pod;
 mod scale;
 mod session;
+mod set;
 mod target;
 mod terminal;
+mod top;
 mod version;
 mod wait;
 
@@ -90,8 +104,56 @@ enum Command {
     Scale(scale::Scale),
     /// Forward local ports to a pod
     PortForward(port_forward::PortForward),
-    /// Create objects from a file, or a namespace
+    /// Create objects from files or from the command line
     Create(create::Create),
+    /// Put a Service in front of a workload
+    Expose(expose::Expose),
+    /// Put objects in the place of those there are
+    Replace(replace::Replace),
+    /// Change an object in an editor
+    Edit(edit::Edit),
+    /// Change images and environments of containers
+    Set(set::Set),
+    /// Let no new pods onto a node
+    Cordon(cordon::Cordon),
+    /// Let pods onto a node again
+    Uncordon(cordon::Cordon),
+    /// Show what pods and nodes use
+    Top(top::Top),
+    /// Ask what is allowed, and who one is
+    Auth(auth::Auth),
+    /// Explain a type and its fields
+    Explain(explain::Explain),
+    /// Say where the control plane is
+    ClusterInfo(cluster_info::ClusterInfo),
+    /// List the groups and versions of the server
+    ApiVersions(cluster_info::ApiVersions),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Cp(absent::Absent),
+    /// Print the manifests of a kustomization: that of the Gateway API's definitions
+    Kustomize(apply::Kustomize),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Debug(absent::Absent),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Attach(absent::Absent),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Diff(absent::Absent),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Proxy(absent::Absent),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Drain(absent::Absent),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Taint(absent::Absent),
+    /// Not here
+    #[command(hide = true, disable_help_flag = true)]
+    Autoscale(absent::Absent),
     /// Change fields of objects
     Patch(patch::Patch),
     /// Run an image in a pod
@@ -112,6 +174,7 @@ pub(crate) fn grammar() -> clap::Command {
 
 /// Runs `sagene kubectl ARGUMENTS`; global flags given before `kubectl` count too.
 pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
+    let arguments = flags::plain(&<Kubectl as clap::CommandFactory>::command(), arguments);
     let named = std::iter::once(OsString::from("sagene kubectl")).chain(arguments);
     let kubectl = match Kubectl::try_parse_from(named) {
         Ok(kubectl) => kubectl,
@@ -156,6 +219,36 @@ impl Command {
             Self::PortForward(command) => command.run(session).await,
             Self::Create(command) => command.run(session).await,
             Self::Patch(command) => command.run(session).await,
+            Self::Expose(command) => command.run(session).await,
+            Self::Replace(command) => command.run(session).await,
+            Self::Edit(command) => command.run(session).await,
+            Self::Set(command) => command.run(session).await,
+            Self::Cordon(command) => command.run(session, true).await,
+            Self::Uncordon(command) => command.run(session, false).await,
+            Self::Top(command) => command.run(session).await,
+            Self::Auth(command) => command.run(session).await,
+            Self::Explain(command) => command.run(session).await,
+            Self::ClusterInfo(command) => command.run(session),
+            Self::ApiVersions(command) => command.run(session).await,
+            Self::Cp(command) => {
+                command.refuse("cp", "kubectl exec POD -- cat FILE > LOCAL copies a file out of a pod")
+            }
+            Self::Kustomize(command) => command.run(session),
+            Self::Debug(command) => {
+                command.refuse("debug", "kubectl exec runs a program in a container there is")
+            }
+            Self::Attach(command) => {
+                command.refuse("attach", "kubectl logs -f shows what a container prints")
+            }
+            Self::Diff(command) => {
+                command.refuse("diff", "kubectl apply --dry-run=server says what would change")
+            }
+            Self::Proxy(command) => command.refuse("proxy", "kubectl get --raw PATH asks the API server"),
+            Self::Drain(command) => command.refuse("drain", "kubectl cordon NODE, then kubectl delete pod"),
+            Self::Taint(command) => command.refuse("taint", "kubectl edit node NODE changes spec.taints"),
+            Self::Autoscale(command) => {
+                command.refuse("autoscale", "kubectl scale sets the number of replicas")
+            }
             Self::Run(command) => command.run(session).await,
             Self::ApiResources(command) => command.run(session).await,
             Self::Version(command) => command.run(session).await,

@@ -3,6 +3,7 @@
 mod cli;
 mod context;
 mod exit;
+mod fetch;
 mod files;
 mod kubernetes;
 mod output;

@@ -22,14 +22,13 @@ pub(super) async fn print(cluster: &Cluster, installation: &Installation) {
     output::line(&format!("  sagene{flag} dashboard kiali"));
     if !has_gateway_api(cluster).await {
         output::line("The cluster does not have the Gateway API, which is optional:");
-        output::line(&format!(
-            "  sagene{flag} kubectl apply --server-side -f standard-install.yaml   # from {GATEWAY_API}"
-        ));
+        output::line(&format!("  sagene{flag} kubectl apply --server-side -f {GATEWAY_API}"));
     }
 }
 
 /// Where the types of the Gateway API are published.
-const GATEWAY_API: &str = "https://github.com/kubernetes-sigs/gateway-api/releases";
+const GATEWAY_API: &str =
+    "https://github.com/kubernetes-sigs/gateway-api/releases/latest/download/standard-install.yaml";
 
 /// Whether the cluster knows the types; when it cannot be asked, nothing is said about them.
 async fn has_gateway_api(cluster: &Cluster) -> bool {

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::manifests;
 use super::session::{Session, error};
 use super::target::mapping;
 use crate::exit::{Exit, Failure, Outcome};
@@ -13,8 +14,17 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     /// Manifest, directory or - for stdin; may be repeated
-    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    #[arg(
+        short,
+        long = "filename",
+        value_name = "FILE",
+        required_unless_present = "kustomize",
+        value_delimiter = ','
+    )]
     filename: Vec<String>,
+    /// A kustomization: that of the Gateway API's definitions
+    #[arg(short, long, value_name = "FOLDER")]
+    kustomize: Option<String>,
     /// Read directories with their subdirectories
     #[arg(short = 'R', long)]
     recursive: bool,
@@ -24,8 +34,8 @@ pub(super) struct Apply {
     /// Report conflicts with other field managers instead of taking the fields over
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     force_conflicts: bool,
-    /// Let the server check, but not keep: none, server
-    #[arg(long, value_name = "WHERE", default_value = "none", value_parser = ["none", "server"])]
+    /// Print, or let the server check, but do not keep: none, client, server
+    #[arg(long, value_name = "WHERE", default_value = "none", value_parser = ["none", "client", "server"])]
     dry_run: String,
     /// What unknown fields are: strict, warn, ignore
     #[arg(long, value_name = "HOW", default_value = "strict", value_parser = ["strict", "true", "warn", "ignore", "false"])]
@@ -42,7 +52,10 @@ impl Apply {
     pub(super) async fn run(self, session: &Session) -> Outcome {
         let mut inputs = Vec::new();
         for name in &self.filename {
-            inputs.extend(files::read(name, self.recursive).map_err(client_side)?);
+            inputs.extend(manifests::read(session, name, self.recursive).await.map_err(client_side)?);
+        }
+        if let Some(name) = &self.kustomize {
+            inputs.push(manifests::kustomized(session, name)?);
         }
         let mut applied = 0usize;
         let mut failed = false;
@@ -82,6 +95,9 @@ impl Apply {
         let namespace = text(&object, "/metadata/namespace").to_owned();
         let namespace = Some(namespace.as_str()).filter(|_| resource.namespaced);
         let before = session.objects.get(&resource, namespace, &name).await.map_err(kubectl_failure)?;
+        if self.dry_run == "client" {
+            return self.print(&resource, before.as_ref(), &object);
+        }
         let options = ApplyOptions {
             manager: &self.field_manager,
             force: self.force_conflicts,
@@ -122,11 +138,29 @@ impl Apply {
                     Some(before) if version(before) == version(after) => "unchanged",
                     Some(_) => "configured",
                 };
-                let suffix = if self.dry_run == "server" { " (server dry run)" } else { "" };
+                let suffix = match self.dry_run.as_str() {
+                    "server" => " (server dry run)",
+                    "client" => " (dry run)",
+                    _ => "",
+                };
                 output::line(&format!("{title} {result}{suffix}"));
             }
         }
         Ok(())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Kustomize {
+    /// Where the kustomization is
+    #[arg(value_name = "FOLDER")]
+    name: String,
+}
+
+impl Kustomize {
+    pub(super) fn run(&self, session: &Session) -> Outcome {
+        output::data(&manifests::kustomized(session, &self.name)?.text);
+        Ok(Exit::Success)
     }
 }
 

@@ -1,19 +1,24 @@
-//! `kubectl create`: objects from manifests, or a namespace, secret, config map or service account from the command line.
+//! `kubectl create`: objects from manifests or from the command line itself, and tokens of service accounts.
 
 mod literal;
+mod making;
+mod token;
+mod workload;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::manifests;
 use super::session::{Session, error};
 use super::target::mapping;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::files;
-use crate::kubernetes::{Resource, kubectl_failure, kubectl_failure_while, text};
+use crate::kubernetes::{Resource, kubectl_failure_while, text};
 use crate::output;
 use literal::Content;
+pub(super) use making::Making;
 
 #[derive(Debug, Args)]
 pub(super) struct Create {
@@ -32,7 +37,7 @@ enum What {
     /// A namespace
     #[command(alias = "ns")]
     Namespace(Named),
-    /// A secret: generic, tls
+    /// A secret: generic, tls, docker-registry
     #[command(subcommand)]
     Secret(SecretKind),
     /// A config map
@@ -46,6 +51,19 @@ enum What {
     /// A service account
     #[command(alias = "sa")]
     Serviceaccount(Named),
+    /// A deployment of images
+    #[command(alias = "deploy")]
+    Deployment {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        images: workload::Images,
+    },
+    /// A service: clusterip, nodeport, loadbalancer, externalname
+    #[command(subcommand, alias = "svc")]
+    Service(workload::Service),
+    /// A token of a service account, printed
+    Token(token::Token),
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +89,13 @@ enum SecretKind {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// A secret for pulling images
+    DockerRegistry {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        registry: literal::Registry,
+    },
 }
 
 /// What every object made from the command line has.
@@ -78,12 +103,8 @@ enum SecretKind {
 struct Named {
     /// Its name
     name: String,
-    /// Print or check, but do not create: none, client, server
-    #[arg(long, default_value = "none", value_parser = ["none", "client", "server"])]
-    dry_run: String,
-    /// Print the object: yaml, json
-    #[arg(short, long, value_parser = ["yaml", "json"])]
-    output: Option<String>,
+    #[command(flatten)]
+    making: Making,
 }
 
 impl Create {
@@ -100,7 +121,7 @@ impl Create {
     async fn files(&self, session: &Session) -> Outcome {
         let mut created = 0usize;
         for name in &self.filename {
-            for input in files::read(name, self.recursive)? {
+            for input in manifests::read(session, name, self.recursive).await? {
                 for mut object in files::documents(&input)? {
                     let resource = mapping(session, &object, &input.name).await?;
                     if resource.namespaced && text(&object, "/metadata/namespace").is_empty() {
@@ -139,55 +160,47 @@ impl What {
                 let resource = Resource::known("", "v1", "ConfigMap", "configmaps", true);
                 named.create(session, resource, "ConfigMap", content.config_map()?).await
             }
-            Self::Secret(secret) => {
-                let resource = Resource::known("", "v1", "Secret", "secrets", true);
-                let (named, body) = match secret {
-                    SecretKind::Generic { named, content, kind } => {
-                        (named, json!({"type": kind, "data": content.secret()?}))
-                    }
-                    SecretKind::Tls { named, cert, key } => {
-                        (named, json!({"type": "kubernetes.io/tls", "data": literal::key_pair(cert, key)?}))
-                    }
-                };
-                named.create(session, resource, "Secret", body).await
+            Self::Secret(secret) => secret.create(session).await,
+            Self::Deployment { named, images } => {
+                let resource = Resource::known("apps", "v1", "Deployment", "deployments", true);
+                let object = images.object(&named.name)?;
+                named.making.create(session, &resource, object, "created").await?;
+                Ok(Exit::Success)
             }
+            Self::Service(service) => {
+                service.making().create(session, &Resource::services(), service.object()?, "created").await?;
+                Ok(Exit::Success)
+            }
+            Self::Token(token) => token.create(session).await,
         }
+    }
+}
+
+impl SecretKind {
+    async fn create(&self, session: &Session) -> Outcome {
+        let resource = Resource::known("", "v1", "Secret", "secrets", true);
+        let (named, body) = match self {
+            Self::Generic { named, content, kind } => {
+                (named, json!({"type": kind, "data": content.secret()?}))
+            }
+            Self::Tls { named, cert, key } => {
+                (named, json!({"type": "kubernetes.io/tls", "data": literal::key_pair(cert, key)?}))
+            }
+            Self::DockerRegistry { named, registry } => {
+                (named, json!({"type": "kubernetes.io/dockerconfigjson", "data": registry.secret()}))
+            }
+        };
+        named.create(session, resource, "Secret", body).await
     }
 }
 
 impl Named {
     async fn create(&self, session: &Session, resource: Resource, kind: &str, body: Value) -> Outcome {
         let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": self.name}});
-        let namespace = resource.namespaced.then_some(session.namespace.as_str());
-        if let Some(namespace) = namespace {
-            object["metadata"]["namespace"] = json!(namespace);
-        }
         for (key, value) in body.as_object().into_iter().flatten() {
             object[key] = value.clone();
         }
-        if self.dry_run != "client" {
-            let answer =
-                session.objects.create(&resource, namespace, &object, self.dry_run == "server").await;
-            object = answer.map_err(kubectl_failure)?;
-        }
-        self.print(&resource, &object)?;
+        self.making.create(session, &resource, object, "created").await?;
         Ok(Exit::Success)
-    }
-
-    fn print(&self, resource: &Resource, answer: &Value) -> Result<(), Failure> {
-        match self.output.as_deref() {
-            Some("json") => output::data(&output::to_json(answer)?),
-            Some(_) => output::data(&output::to_yaml(answer)?),
-            None => {
-                let suffix = match self.dry_run.as_str() {
-                    "client" => " (dry run)",
-                    "server" => " (server dry run)",
-                    _ => "",
-                };
-                let name = text(answer, "/metadata/name");
-                output::line(&format!("{}/{name} created{suffix}", resource.qualified_singular()));
-            }
-        }
-        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::session::{Session, error};
 use super::target::{self, Found, Selection};
 use crate::cli;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kubernetes::{Event, kubectl_failure, text, watch};
+use crate::kubernetes::{Event, Resource, kubectl_failure, text, watch};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -121,6 +121,19 @@ impl Delete {
             ));
         }
         Ok(())
+    }
+}
+
+/// Waits until there is no object of a name.
+pub(super) async fn until_absent(
+    session: &Session,
+    resource: &Resource,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(), Failure> {
+    match session.objects.get(resource, namespace, name).await.map_err(kubectl_failure)? {
+        Some(object) => gone(session, &Found { resource: resource.clone(), object }).await,
+        None => Ok(()),
     }
 }
 

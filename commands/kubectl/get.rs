@@ -5,7 +5,8 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::column::TableView;
-use super::jsonpath;
+use super::manifests;
+use super::print::{self, Printer};
 use super::session::{Session, error};
 use super::target::{self, Target};
 use crate::exit::{Exit, Failure, Outcome};
@@ -35,9 +36,15 @@ pub(super) struct Get {
     /// Field selector
     #[arg(long, value_name = "SELECTOR", default_value = "")]
     field_selector: String,
-    /// wide, json, yaml, name, jsonpath=TEMPLATE
+    /// wide, json, yaml, name, jsonpath=, custom-columns=, go-template=; the last three with their template
     #[arg(short, long, default_value = "")]
     output: String,
+    /// The template of -o jsonpath and -o go-template
+    #[arg(long, value_name = "TEMPLATE")]
+    template: Option<String>,
+    /// Order by a field, as in .metadata.creationTimestamp
+    #[arg(long, value_name = "JSONPATH")]
+    sort_by: Option<String>,
     /// Then show changes as they come
     #[arg(short, long)]
     watch: bool,
@@ -56,13 +63,26 @@ pub(super) struct Get {
     /// Missing objects are no error
     #[arg(long)]
     ignore_not_found: bool,
+    /// Ask the server for this path and print its answer
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["arguments", "filename"])]
+    raw: Option<String>,
 }
 
 impl Get {
     pub(super) async fn run(self, session: &Session) -> Outcome {
+        if let Some(path) = &self.raw {
+            let request = http::Request::get(path).body(Vec::new())?;
+            let text = session.cluster.client.request_text(request).await.map_err(kubectl_failure)?;
+            output::data(&text);
+            return Ok(Exit::Success);
+        }
         let targets = self.targets(session).await?;
         if self.watch || self.watch_only {
             return self.follow(session, &targets).await;
+        }
+        if !["", "wide", "name"].contains(&self.output.as_str()) {
+            // A template with a mistake is refused before anything is asked.
+            Printer::new(&self.output, self.template.as_deref())?;
         }
         match self.output.as_str() {
             "" | "wide" => self.tables(session, &targets).await,
@@ -73,7 +93,7 @@ impl Get {
     async fn targets(&self, session: &Session) -> Result<Vec<Target>, Failure> {
         let mut targets = Vec::new();
         for name in &self.filename {
-            for input in files::read(name, self.recursive)? {
+            for input in manifests::read(session, name, self.recursive).await? {
                 for object in files::documents(&input)? {
                     let resource = target::mapping(session, &object, &input.name).await?;
                     targets.push(Target { resource, name: Some(text(&object, "/metadata/name").to_owned()) });
@@ -107,16 +127,15 @@ impl Get {
         let several = targets.iter().any(|target| target.resource != targets[0].resource);
         let mut views: Vec<(Resource, TableView)> = Vec::new();
         let mut failed = false;
+        // Rows are ordered by fields of the objects, which then have to come along.
+        let include = if self.sort_by.is_some() { "Object" } else { "Metadata" };
         for target in targets {
-            let answer = session
-                .objects
-                .get_path(
-                    &with_query(self.path(session, target), &[("includeObject", "Metadata")]),
-                    Some(TABLE),
-                )
-                .await;
-            match answer {
-                Ok(answer) => {
+            let path = with_query(self.path(session, target), &[("includeObject", include)]);
+            match session.objects.get_path(&path, Some(TABLE)).await {
+                Ok(mut answer) => {
+                    if let (Some(field), Some(rows)) = (&self.sort_by, answer["rows"].as_array_mut()) {
+                        print::sort(rows, "/object", field)?;
+                    }
                     let view = TableView::new(
                         &answer,
                         self.output == "wide",
@@ -187,6 +206,9 @@ impl Get {
             }
             return Ok(Exit::Success);
         }
+        if let Some(field) = &self.sort_by {
+            print::sort(&mut items, "", field)?;
+        }
         for item in &mut items {
             if let Some(metadata) = item["metadata"].as_object_mut() {
                 metadata.remove("managedFields");
@@ -204,19 +226,8 @@ impl Get {
     }
 
     fn print(&self, document: &Value) -> Result<(), Failure> {
-        match self.output.split_once('=') {
-            None if self.output == "json" => output::data(&output::to_json(document)?),
-            None if self.output == "yaml" => output::data(&output::to_yaml(document)?),
-            Some(("jsonpath", template)) => {
-                output::data(&jsonpath::render(template, document).map_err(error)?)
-            }
-            _ => {
-                return Err(error(format!(
-                    "unable to match a printer suitable for the output format \"{}\", allowed formats are: json,jsonpath,name,wide,yaml",
-                    self.output
-                )));
-            }
-        }
+        let printer = Printer::new(&self.output, self.template.as_deref())?;
+        output::data(&printer.render(document, !self.no_headers)?);
         Ok(())
     }
 

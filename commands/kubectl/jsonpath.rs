@@ -13,6 +13,8 @@ enum Node {
 enum Step {
     Key(String),
     Index(i64),
+    /// Several paths, as in `['a','b.c']` and `[0,2]`.
+    Union(Vec<Vec<Self>>),
     Slice(Option<i64>, Option<i64>),
     All,
     Recursive(String),
@@ -26,8 +28,17 @@ pub(super) fn render(template: &str, document: &Value) -> Result<String, String>
     let mut tokens = tokens(&wrapped)?.into_iter();
     let nodes = parse(&mut tokens, false)?;
     let mut out = String::new();
-    write(&nodes, document, &mut out);
+    write(&nodes, document, &mut out).map_err(|problem| {
+        format!("error executing jsonpath {template:?}: Error executing template: {problem}")
+    })?;
     Ok(out)
+}
+
+/// What one path leads to; kubectl takes `metadata.name`, `.metadata.name` and `{.metadata.name}` for the same.
+pub(super) fn values<'a>(path: &str, document: &'a Value) -> Result<Vec<&'a Value>, String> {
+    let path = path.trim();
+    let inner = path.strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
+    walk(&steps(inner)?, document)
 }
 
 /// Text outside braces and expressions inside.
@@ -163,16 +174,39 @@ fn closing_bracket(text: &str) -> Option<usize> {
     None
 }
 
+/// What stands between commas outside of quotes.
+fn parts(inside: &str) -> Vec<&str> {
+    let mut quote = None;
+    let split = inside.split(|character: char| {
+        match (quote, character) {
+            (None, '"' | '\'') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            _ => {}
+        }
+        quote.is_none() && character == ','
+    });
+    split.map(str::trim).collect()
+}
+
 fn bracket(inside: &str) -> Result<Step, String> {
     let bad = || format!("[{inside}] is not understood in the JSONPath template");
     if inside == "*" {
         return Ok(Step::All);
     }
+    let parts = parts(inside);
+    if parts.len() > 1 && !inside.starts_with('?') {
+        let path = |part: &&str| match quoted(part) {
+            // Quotes hold a whole path here.
+            Some(path) => steps(&path),
+            None => bracket(part).map(|step| vec![step]),
+        };
+        return parts.iter().map(path).collect::<Result<_, _>>().map(Step::Union);
+    }
     if let Some(key) = quoted(inside) {
         return Ok(Step::Key(key.replace("\\.", ".")));
     }
     if let Some(filter) = inside.strip_prefix("?(").and_then(|filter| filter.strip_suffix(')')) {
-        for operator in ["==", "!="] {
+        for operator in ["==", "!=", "<=", ">=", "<", ">"] {
             if let Some((left, right)) = filter.split_once(operator) {
                 let right = right.trim();
                 let value = match quoted(right) {
@@ -194,22 +228,23 @@ fn bracket(inside: &str) -> Result<Step, String> {
     inside.parse().map(Step::Index).map_err(|_| bad())
 }
 
-fn write(nodes: &[Node], current: &Value, out: &mut String) {
+fn write(nodes: &[Node], current: &Value, out: &mut String) -> Result<(), String> {
     for node in nodes {
         match node {
             Node::Text(text) => out.push_str(text),
             Node::Path(steps) => {
-                let found = walk(steps, current);
+                let found = walk(steps, current)?;
                 let shown: Vec<String> = found.into_iter().map(shown).collect();
                 out.push_str(&shown.join(" "));
             }
             Node::Range(steps, body) => {
-                for item in walk(steps, current) {
-                    write(body, item, out);
+                for item in walk(steps, current)? {
+                    write(body, item, out)?;
                 }
             }
         }
     }
+    Ok(())
 }
 
 fn shown(value: &Value) -> String {
@@ -220,12 +255,20 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn walk<'a>(steps: &[Step], from: &'a Value) -> Vec<&'a Value> {
+/// Follows a path; what is not there is nothing, except for a place that a list does not have, which is an error as in kubectl.
+fn walk<'a>(steps: &[Step], from: &'a Value) -> Result<Vec<&'a Value>, String> {
     let mut current = vec![from];
     for step in steps {
+        if let Step::Index(index) = step {
+            for length in current.iter().filter_map(|value| value.as_array()).map(|list| list.len() as i64) {
+                if !(-length..length).contains(index) {
+                    return Err(format!("array index out of bounds: index {index}, length {length}"));
+                }
+            }
+        }
         current = current.into_iter().flat_map(|value| next(step, value)).collect();
     }
-    current
+    Ok(current)
 }
 
 fn next<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
@@ -244,6 +287,7 @@ fn next<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
             let (from, to) = (from.map_or(0, clamp), to.map_or(length, clamp));
             list().get(from..to).unwrap_or_default().iter().collect()
         }
+        Step::Union(parts) => parts.iter().flat_map(|part| walk(part, value).unwrap_or_default()).collect(),
         Step::All => match value {
             Value::Array(list) => list.iter().collect(),
             Value::Object(map) => map.values().collect(),
@@ -261,10 +305,23 @@ fn next<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
 }
 
 fn holds(item: &Value, path: &[Step], operator: &str, wanted: &Value) -> bool {
-    let found = walk(path, item);
+    let found = walk(path, item).unwrap_or_default();
+    let ordered = |accepts: fn(std::cmp::Ordering) -> bool| {
+        found.iter().any(|value| match (value, wanted) {
+            (Value::Number(left), Value::Number(right)) => {
+                left.as_f64().partial_cmp(&right.as_f64()).is_some_and(accepts)
+            }
+            (Value::String(left), Value::String(right)) => accepts(left.cmp(right)),
+            _ => false,
+        })
+    };
     match operator {
         "==" => found.contains(&wanted),
         "!=" => !found.contains(&wanted),
+        "<" => ordered(std::cmp::Ordering::is_lt),
+        "<=" => ordered(std::cmp::Ordering::is_le),
+        ">" => ordered(std::cmp::Ordering::is_gt),
+        ">=" => ordered(std::cmp::Ordering::is_ge),
         _ => !found.is_empty(),
     }
 }
@@ -304,10 +361,16 @@ mod tests {
             ("{.items[0].status.conditions[?(@.type==\"Ready\")].status}", "True"),
             ("{..name}", "a b"),
             ("{.missing}", ""),
+            ("{.missing[0].name}", ""),
+            ("{.items[0]['metadata.name','status.conditions[0].type']}", "a Ready"),
+            ("{.items[0].metadata['name','labels']}", "a {\"x.y/z\":\"1\"}"),
+            ("{.items[?(@.metadata.name>'a')].metadata.name}", "b"),
             ("name: {.items[0:1].metadata.name}", "name: a"),
         ] {
             assert_eq!(render(template, &document).expect(template), expected, "{template}");
         }
+        let missing = render("{.items[2].metadata.name}", &document);
+        assert!(missing.is_err_and(|error| error.contains("array index out of bounds: index 2, length 2")));
         assert!(render("{.a", &document).is_err() && render("{range .items[*]}", &document).is_err());
     }
 }

@@ -1,4 +1,6 @@
-//! `kubectl rollout status` and `rollout restart`.
+//! `kubectl rollout`: status, restart, undo, history, pause and resume.
+
+mod revision;
 
 use std::time::Duration;
 
@@ -25,6 +27,14 @@ enum Subcommands {
     Status(Status),
     /// Replace all pods, one step at a time
     Restart(Restart),
+    /// Go back to an earlier template
+    Undo(revision::Undo),
+    /// List the templates there were
+    History(revision::History),
+    /// Let changes of the template wait
+    Pause(Restart),
+    /// Act on changes of the template again
+    Resume(Restart),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +66,10 @@ impl Rollout {
         match self.command {
             Subcommands::Status(status) => status.run(session).await,
             Subcommands::Restart(restart) => restart.run(session).await,
+            Subcommands::Undo(undo) => undo.run(session).await,
+            Subcommands::History(history) => history.run(session).await,
+            Subcommands::Pause(pause) => pause.set_paused(session, true).await,
+            Subcommands::Resume(resume) => resume.set_paused(session, false).await,
         }
     }
 }
@@ -77,6 +91,29 @@ impl Restart {
                 .await
                 .map_err(kubectl_failure)?;
             output::line(&format!("{} restarted", found.title()));
+        }
+        Ok(Exit::Success)
+    }
+}
+
+impl Restart {
+    /// Whether changes of the template wait.
+    async fn set_paused(self, session: &Session, paused: bool) -> Outcome {
+        for found in target::find(session, &self.arguments, &self.selection, false).await? {
+            if found.resource.kind != "Deployment" {
+                return Err(error(format!("pausing is not supported: {}", found.title())));
+            }
+            if found.object["spec"]["paused"].as_bool().unwrap_or_default() == paused {
+                let problem = if paused { "is already paused" } else { "is not paused" };
+                return Err(error(format!("{} {problem}", found.title())));
+            }
+            // Absent is how an object says that it is not paused.
+            let value = if paused { json!(true) } else { Value::Null };
+            let patch = json!({"spec": {"paused": value}});
+            let (resource, namespace) = (&found.resource, found.namespace());
+            let answer = session.objects.merge_patch(resource, namespace, found.name(), "", &patch).await;
+            answer.map_err(kubectl_failure)?;
+            output::line(&format!("{} {}", found.title(), if paused { "paused" } else { "resumed" }));
         }
         Ok(Exit::Success)
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::manifests;
 use super::session::{Session, error};
 use crate::exit::Failure;
 use crate::files;
@@ -32,10 +33,12 @@ pub(super) async fn parse(session: &Session, arguments: &[String]) -> Result<Vec
         return Ok(targets);
     }
     for kind in first.split(',').filter(|kind| !kind.is_empty()) {
-        let resources = if kind == "all" {
-            session.discovery().await?.category("all").into_iter().cloned().collect()
-        } else {
-            vec![session.resource(kind).await?]
+        let discovery = session.discovery().await?;
+        // `all`, `istio-io`: a name of several types, unless one is called so itself.
+        let of_category = if discovery.named(kind).is_none() { discovery.category(kind) } else { Vec::new() };
+        let resources = match of_category.as_slice() {
+            [] => vec![session.resource(kind).await?],
+            types => types.iter().map(|resource| (*resource).clone()).collect(),
         };
         for resource in resources {
             if arguments.len() == 1 {
@@ -101,7 +104,7 @@ pub(super) async fn find(
 ) -> Result<Vec<Found>, Failure> {
     let mut wanted = Vec::new();
     for name in &selection.filename {
-        for input in files::read(name, selection.recursive)? {
+        for input in manifests::read(session, name, selection.recursive).await? {
             for object in files::documents(&input)? {
                 wanted.push(from_file(session, &object, &input.name).await?);
             }

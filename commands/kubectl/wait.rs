@@ -85,6 +85,9 @@ impl Goal {
 
 impl Wait {
     pub(super) async fn run(self, session: &Session) -> Outcome {
+        if self.goal == Goal::Exists {
+            return self.until_created(session).await;
+        }
         let found = match target::find(session, &self.arguments, &self.selection, false).await {
             Ok(found) => found,
             // What is not there is gone.
@@ -98,6 +101,25 @@ impl Wait {
         }
         try_join_all(found.iter().map(|found| self.one(session, found))).await?;
         Ok(Exit::Success)
+    }
+
+    /// Asks again until there is what was named.
+    async fn until_created(&self, session: &Session) -> Outcome {
+        let end = tokio::time::Instant::now() + self.timeout;
+        loop {
+            match target::find(session, &self.arguments, &self.selection, false).await {
+                Ok(found) if !found.is_empty() => {
+                    found.iter().for_each(|found| output::line(&format!("{} condition met", found.title())));
+                    return Ok(Exit::Success);
+                }
+                Err(failure) if !failure.error.to_string().contains("(NotFound)") => return Err(failure),
+                Ok(_) | Err(_) if tokio::time::Instant::now() >= end => {
+                    let named = self.arguments.join(" ");
+                    return Err(error(format!("timed out waiting for the condition on {named}")));
+                }
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
     }
 
     async fn one(&self, session: &Session, found: &Found) -> Result<(), Failure> {

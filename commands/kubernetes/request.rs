@@ -113,6 +113,26 @@ impl Objects {
         self.client.request(body(request, serialized(object)?)?).await
     }
 
+    /// Puts an object in the place of the one there. Without a `resourceVersion` that of the one there is taken.
+    pub(crate) async fn replace(&self, resource: &Resource, object: &Value) -> Result<Value, Error> {
+        let namespace = Some(text(object, "/metadata/namespace")).filter(|namespace| !namespace.is_empty());
+        let path = resource.object(namespace, text(object, "/metadata/name"));
+        let mut object = object.clone();
+        if text(&object, "/metadata/resourceVersion").is_empty() {
+            let current = self.get_path(&path, None).await?;
+            object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
+        }
+        let path = with_query(path, &[("fieldManager", "kubectl-replace")]);
+        let request = Request::put(path).header(header::CONTENT_TYPE, "application/json");
+        self.client.request(body(request, serialized(&object)?)?).await
+    }
+
+    /// POST to any path.
+    pub(crate) async fn post_path(&self, path: &str, object: &Value) -> Result<Value, Error> {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        self.client.request(body(request, serialized(object)?)?).await
+    }
+
     /// JSON merge patch of an object or, with `subresource`, of a part of it.
     pub(crate) async fn merge_patch(
         &self,

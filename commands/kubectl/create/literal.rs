@@ -21,6 +21,9 @@ pub(super) struct Content {
     /// A key and its value; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     from_literal: Vec<String>,
+    /// A file with a key and its value on each line; may be repeated
+    #[arg(long, value_name = "PATH")]
+    from_env_file: Vec<String>,
 }
 
 impl Content {
@@ -63,13 +66,51 @@ impl Content {
             let name = name.ok_or_else(|| error(format!("{source:?} names no file")))?;
             add(name, read(path)?)?;
         }
-        for literal in &self.from_literal {
+        let mut literals = self.from_literal.clone();
+        for file in &self.from_env_file {
+            let text = String::from_utf8(read(Path::new(file))?)
+                .map_err(|problem| error(format!("{file}: {problem}")))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            literals.extend(lines.map(str::to_owned));
+        }
+        for literal in &literals {
             let pair = literal.split_once('=').filter(|(key, _)| !key.is_empty());
             let (key, value) =
                 pair.ok_or_else(|| error(format!("invalid literal source {literal}, expected key=value")))?;
             add(key.to_owned(), value.as_bytes().to_vec())?;
         }
         Ok(entries)
+    }
+}
+
+/// Whom to be for a registry of images.
+#[derive(Debug, Args)]
+pub(super) struct Registry {
+    /// Address of the registry
+    #[arg(long, value_name = "ADDRESS", default_value = "https://index.docker.io/v1/")]
+    docker_server: String,
+    /// User
+    #[arg(long, value_name = "NAME")]
+    docker_username: String,
+    /// Password
+    #[arg(long, value_name = "PASSWORD")]
+    docker_password: String,
+    /// Mail address
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    docker_email: String,
+}
+
+impl Registry {
+    /// `data` of a `kubernetes.io/dockerconfigjson` Secret.
+    pub(super) fn secret(&self) -> Value {
+        let both = STANDARD.encode(format!("{}:{}", self.docker_username, self.docker_password));
+        let mut entry =
+            json!({"username": self.docker_username, "password": self.docker_password, "auth": both});
+        if !self.docker_email.is_empty() {
+            entry["email"] = json!(self.docker_email);
+        }
+        let config = json!({"auths": {self.docker_server.as_str(): entry}});
+        json!({".dockerconfigjson": STANDARD.encode(config.to_string())})
     }
 }
 
