@@ -5,6 +5,7 @@
 mod cluster;
 mod expectation;
 mod guide;
+mod network;
 mod run;
 mod shell;
 
@@ -21,6 +22,7 @@ fn every_guide_does_what_it_says() {
     let wanted: Vec<&str> = wanted.split(',').filter(|name| !name.is_empty()).collect();
     let chosen = |guide: &Guide| wanted.is_empty() || wanted.contains(&guide.name.as_str());
     let guides: Vec<Guide> = guides.into_iter().filter(chosen).filter(Guide::has_its_programs).collect();
+    network::enter_own();
     let Some(cluster) = Cluster::install() else { return };
     let mut failures = Vec::new();
     let before = cluster.objects();
