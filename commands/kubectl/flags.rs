@@ -37,7 +37,11 @@ pub(super) fn plain(grammar: &Command, arguments: Vec<OsString>) -> Vec<OsString
 fn is_switch(grammar: &Command, command: &Command, name: &str) -> bool {
     let of = |command: &Command| {
         command.get_arguments().any(|argument| {
-            argument.get_long() == Some(name) && matches!(argument.get_action(), ArgAction::SetTrue)
+            // Some take a value themselves.
+            let takes_none = argument.get_num_args().is_none_or(|count| count.max_values() == 0);
+            argument.get_long() == Some(name)
+                && takes_none
+                && matches!(argument.get_action(), ArgAction::SetTrue)
         })
     };
     of(command) || of(grammar)
