@@ -169,8 +169,9 @@ fn service_type(gateway: &Object<KubernetesGateway>) -> &str {
 
 /// The status port and one port per number that listeners use.
 fn ports(gateway: &Object<KubernetesGateway>) -> Vec<Value> {
-    let mut ports =
-        vec![json!({"name": "status-port", "port": 15021, "protocol": "TCP", "targetPort": 15021})];
+    // The protocol is said: the port's name says none.
+    let status = json!({"name": "status-port", "port": 15021, "protocol": "TCP", "targetPort": 15021, "appProtocol": "tcp"});
+    let mut ports = vec![status];
     let mut seen = Vec::new();
     for listener in &gateway.spec.listeners {
         if seen.contains(&listener.port) {
