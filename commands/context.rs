@@ -4,10 +4,11 @@ mod embedded;
 mod source;
 
 use kube::Client;
+use kube::client::ClientBuilder;
 
 use crate::cli::Globals;
 use crate::exit::Failure;
-use crate::kubernetes::resolve_host;
+use crate::kubernetes::{TellWarnings, resolve_host};
 
 pub(crate) use source::Source;
 
@@ -78,9 +79,10 @@ impl Context {
         let _first = self.reached.set(description.clone());
         resolve_host(&mut config).await?;
         let default_namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| {
+        let client = ClientBuilder::try_from(config).map_err(|error| {
             Failure::from(error).context(format!("cannot make a client for {description}"))
         })?;
+        let client = client.with_layer(&TellWarnings::default()).build();
         let embedded = source.is_embedded();
         let needs_flag = embedded && !Source::default_is_embedded();
         Ok(Cluster { client, description, default_namespace, embedded, needs_flag })

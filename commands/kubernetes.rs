@@ -9,6 +9,7 @@ mod request;
 mod resolve;
 mod resource;
 mod target;
+mod warnings;
 mod watch;
 
 pub(crate) use control_planes::control_planes;
@@ -20,4 +21,5 @@ pub(crate) use request::{ApplyOptions, Objects, with_query};
 pub(crate) use resolve::resolve_host;
 pub(crate) use resource::{Resource, selector_of, text};
 pub(crate) use target::{PodName, pods_named, pods_selected};
+pub(crate) use warnings::TellWarnings;
 pub(crate) use watch::{Event, watch};

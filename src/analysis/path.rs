@@ -1,7 +1,7 @@
 //! Where in an object: `spec.http[0].route[1].destination.host`.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// One step down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,14 +47,24 @@ impl FieldPath {
         steps.push_str(&self.0);
         steps.push(KEY);
         // The two characters that begin steps cannot be part of one; no field of any kind has them.
-        steps.extend(key.chars().filter(|character| !matches!(*character, KEY | INDEX)));
+        if key.contains([KEY, INDEX]) {
+            steps.extend(key.chars().filter(|character| !matches!(*character, KEY | INDEX)));
+        } else {
+            steps.push_str(key);
+        }
         Self(steps.into_boxed_str())
     }
 
     /// One step further, into a list.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}{INDEX}{index}", self.0).into_boxed_str())
+        let digits = index.checked_ilog10().unwrap_or_default() as usize + 1;
+        let mut steps = String::with_capacity(self.0.len() + 1 + digits);
+        steps.push_str(&self.0);
+        steps.push(INDEX);
+        // Writing to a string cannot fail.
+        let _ = write!(steps, "{index}");
+        Self(steps.into_boxed_str())
     }
 
     /// The place that holds this one; `None` at the top.

@@ -25,6 +25,11 @@ fn mistakes_are_named_and_change_nothing() {
     let left = mesh.succeed(&["kubectl", "get", "virtualservices,configmaps", "-o", "name"]);
     assert!(!left.contains("/a\n"), "{left}");
 
+    let twice = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: b}\nspec: {egress: [{hosts: [./x.com, ./x.com]}]}\n";
+    let warned = apply(twice);
+    assert_eq!(warned.code, 0, "{warned:?}");
+    assert!(warned.stderr.starts_with("Warning: spec.egress[0].hosts[1]: "), "{warned:?}");
+
     let missing = mesh.run(&["proxy-config", "routes", "deploy/none"]);
     assert_eq!(missing.code, 1, "{missing:?}");
     assert!(missing.stderr.contains("none"), "{missing:?}");

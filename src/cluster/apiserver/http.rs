@@ -222,7 +222,7 @@ fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<
     for warning in warnings.iter().take(32) {
         let text: String = warning.chars().filter(|c| !c.is_control()).take(1024).collect();
         let quoted = format!("299 - \"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-        if let Ok(value) = HeaderValue::from_str(&quoted) {
+        if let Ok(value) = HeaderValue::from_bytes(quoted.as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }
     }
