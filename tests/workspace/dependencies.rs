@@ -1,11 +1,10 @@
 //! Crates depend as `docs/architecture.md` says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::root;
+use crate::{metadata, root};
 
 const PREFIX: &str = "sagene-";
 
@@ -55,12 +54,7 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
 
 /// What the crates of `src/` use of each other, tests left out.
 fn used() -> BTreeMap<String, BTreeSet<String>> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(root())
-        .output()
-        .expect("cargo metadata");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON of cargo metadata");
+    let metadata = metadata();
     let packages = metadata["packages"].as_array().expect("packages");
     let ours = packages.iter().filter(|package| {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{GatewayClass, GrpcRoute, HttpRoute, KubernetesGateway, ReferenceGrant, TcpRoute, TlsRoute};
 use crate::object::Resource;
+use crate::schema::definition::names;
 use crate::schema::structural;
 
 /// The release whose rules these follow, as tools look for it.
@@ -212,13 +213,7 @@ fn definition<S: Resource + JsonSchema>(traits: &Traits) -> Value {
             "additionalPrinterColumns": columns,
         })
     };
-    let mut names = json!({
-        "kind": S::KIND, "listKind": format!("{}List", S::KIND), "plural": S::PLURAL,
-        "singular": S::KIND.to_lowercase(), "categories": ["gateway-api"],
-    });
-    if !traits.short_names.is_empty() {
-        names["shortNames"] = json!(traits.short_names);
-    }
+    let names = names(S::KIND, S::PLURAL, &["gateway-api"], traits.short_names);
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -19,6 +19,7 @@ use super::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentica
 use super::status::IstioStatus;
 use super::telemetry::Telemetry;
 use crate::object::Resource;
+use crate::schema::definition::names;
 use crate::schema::structural;
 
 /// What a CRD says beside its schema.
@@ -173,18 +174,11 @@ fn definition(of: &DefinedKind) -> Value {
     let schema = schema(of);
     let (storage, traits) = (of.versions.first(), &of.traits);
     let versions = of.versions.iter().map(|name| version(name, Some(name) == storage, &schema, traits));
-    let singular = of.kind.to_lowercase();
     let group = of.group.replace('.', "-");
+    let names = names(of.kind, of.plural, &["istio-io", &group], traits.short_names);
     let mut labels = json!({ "app": "istio-pilot" });
     if let Some(area @ ("security" | "telemetry")) = of.group.split('.').next() {
         labels["istio"] = json!(area);
-    }
-    let mut names = json!({
-        "kind": of.kind, "listKind": format!("{}List", of.kind), "plural": of.plural, "singular": singular,
-        "categories": ["istio-io", group],
-    });
-    if !traits.short_names.is_empty() {
-        names["shortNames"] = json!(traits.short_names);
     }
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
