@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::{metadata, root};
 
 const PREFIX: &str = "sagene-";
