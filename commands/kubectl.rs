@@ -37,6 +37,7 @@ mod terminal;
 mod top;
 mod version;
 mod wait;
+mod written;
 
 use std::ffi::OsString;
 

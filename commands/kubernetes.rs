@@ -19,7 +19,7 @@ pub(crate) use forward::forward_port;
 pub(crate) use http_get::{http_get, http_pieces, http_request, http_send};
 pub(crate) use request::{ApplyOptions, Objects, with_query};
 pub(crate) use resolve::resolve_host;
-pub(crate) use resource::{Resource, selector_of, text};
+pub(crate) use resource::{PROXY, Resource, has_proxy, list, selector_of, text};
 pub(crate) use target::{PodName, pods_named, pods_selected};
 pub(crate) use warnings::TellWarnings;
 pub(crate) use watch::{Event, watch};

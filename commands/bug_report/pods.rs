@@ -4,10 +4,8 @@ use serde_json::Value;
 
 use super::settings::Settings;
 use super::step::{Source, Step};
-use crate::kubernetes::{PodName, text};
+use crate::kubernetes::{PROXY, PodName, text};
 
-/// Container of a sidecar or gateway.
-const PROXY: &str = "istio-proxy";
 /// Container of the control plane.
 const CONTROL_PLANE: &str = "discovery";
 /// Port of the control plane's views, unless an annotation says otherwise.

@@ -7,8 +7,7 @@ use sagene_console::graph::decorate::{Change, MeshView, NamespaceInfo, VirtualSe
 use serde_json::Value;
 
 use super::objects::WatchedObjects;
-use super::scraper::has_proxy;
-use crate::kubernetes::text;
+use crate::kubernetes::{PROXY, has_proxy, list, text};
 
 /// The view of one cluster.
 pub(super) struct ClusterView {
@@ -94,7 +93,7 @@ impl MeshView for ClusterView {
     fn is_gateway(&self, namespace: &str, app: &str) -> bool {
         self.pods_of(namespace, app).iter().any(|pod| {
             list(pod, "/spec/containers").any(|container| {
-                text(container, "/name") == "istio-proxy"
+                text(container, "/name") == PROXY
                     && list(container, "/args").any(|it| it.as_str() == Some("router"))
             })
         })
@@ -133,10 +132,6 @@ fn same_host(host: &str, own_namespace: &str, service: &str, namespace: &str) ->
         || host == format!("{short}.{namespace}")
         || host == format!("{short}.{namespace}.svc")
         || host.starts_with(&format!("{short}.{namespace}.svc."))
-}
-
-fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn strings<'a>(value: &'a Value, pointer: &str) -> Vec<&'a str> {

@@ -9,15 +9,13 @@ use serde_json::Value;
 
 use super::objects::WatchedObjects;
 use crate::exit::chain;
-use crate::kubernetes::{http_get, text};
+use crate::kubernetes::{PROXY, has_proxy, http_get, list, text};
 
 /// Port and path of a proxy's own metrics.
 const PORT: u16 = 15090;
 const PATH: &str = "/stats/prometheus";
 /// Port of a proxy's admin server, which knows the last spans.
 const ADMIN_PORT: u16 = 15000;
-/// Name of the container that it runs in.
-const PROXY: &str = "istio-proxy";
 
 /// Scrapes through the API server.
 pub(super) struct PortForwardScraper {
@@ -71,21 +69,10 @@ impl Scraper for PortForwardScraper {
 
 /// When the proxy's container began; the pod, where its kubelet does not say.
 fn started(pod: &Value) -> Option<SystemTime> {
-    let proxy = ["/status/containerStatuses", "/status/initContainerStatuses"]
-        .into_iter()
-        .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
-        .flatten()
+    let proxy = list(pod, "/status/containerStatuses")
+        .chain(list(pod, "/status/initContainerStatuses"))
         .find(|container| text(container, "/name") == PROXY)
         .map(|container| text(container, "/state/running/startedAt"));
     let stamp = proxy.filter(|stamp| !stamp.is_empty()).unwrap_or_else(|| text(pod, "/status/startTime"));
     stamp.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
-}
-
-/// Whether a pod has a proxy, beside the application or as a native sidecar.
-pub(super) fn has_proxy(pod: &Value) -> bool {
-    ["/spec/containers", "/spec/initContainers"]
-        .into_iter()
-        .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
-        .flatten()
-        .any(|container| text(container, "/name") == PROXY)
 }

@@ -110,15 +110,3 @@ impl Describer<'_> {
         list.map_err(crate::kubernetes::server_failure)
     }
 }
-
-/// The entries of a list, none where there is no list.
-fn list<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// Whether a pod has a proxy of the mesh.
-fn is_meshed(pod: &Value) -> bool {
-    ["/spec/containers", "/spec/initContainers"]
-        .iter()
-        .any(|containers| list(pod, containers).any(|container| text(container, "/name") == "istio-proxy"))
-}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::manifests;
 use super::session::{Session, error};
 use super::target::mapping;
+use super::written;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{self, Input};
 use crate::kubernetes::{ApplyOptions, Discovery, Resource, kubectl_failure, kubectl_failure_while, text};
@@ -127,26 +128,14 @@ impl Apply {
 
     fn print(&self, resource: &Resource, before: Option<&Value>, after: &Value) -> Result<(), Failure> {
         let title = format!("{}/{}", resource.qualified_singular(), text(after, "/metadata/name"));
-        match self.output.as_deref() {
-            Some("json") => output::data(&output::to_json(after)?),
-            Some("yaml") => output::data(&output::to_yaml(after)?),
-            Some(_) => output::line(&title),
-            None => {
-                let version = |object: &Value| text(object, "/metadata/resourceVersion").to_owned();
-                let result = match before {
-                    None => "created",
-                    Some(before) if version(before) == version(after) => "unchanged",
-                    Some(_) => "configured",
-                };
-                let suffix = match self.dry_run.as_str() {
-                    "server" => " (server dry run)",
-                    "client" => " (dry run)",
-                    _ => "",
-                };
-                output::line(&format!("{title} {result}{suffix}"));
-            }
-        }
-        Ok(())
+        let version = |object: &Value| text(object, "/metadata/resourceVersion").to_owned();
+        let result = match before {
+            None => "created",
+            Some(before) if version(before) == version(after) => "unchanged",
+            Some(_) => "configured",
+        };
+        let what = format!("{result}{}", written::dry_run(&self.dry_run));
+        written::tell(self.output.as_deref(), after, &title, &what)
     }
 }
 

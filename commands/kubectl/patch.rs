@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::session::{Session, error};
 use super::target::{self, Found, Selection};
+use super::written;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::kubernetes::{kubectl_failure, text};
-use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct Patch {
@@ -90,22 +90,14 @@ impl Patch {
     }
 
     fn print(&self, found: &Found, after: &Value) -> Result<(), Failure> {
-        match self.output.as_deref() {
-            Some("json") => output::data(&output::to_json(after)?),
-            Some("yaml") => output::data(&output::to_yaml(after)?),
-            Some(_) => output::line(&found.title()),
-            None => {
-                let version = |object: &Value| text(object, "/metadata/resourceVersion").to_owned();
-                let same = self.subresource.is_empty() && version(&found.object) == version(after);
-                let suffix = match (self.dry_run.as_str(), same) {
-                    ("server", _) => " (server dry run)",
-                    (_, true) => " (no change)",
-                    _ => "",
-                };
-                output::line(&format!("{} patched{suffix}", found.title()));
-            }
-        }
-        Ok(())
+        let version = |object: &Value| text(object, "/metadata/resourceVersion").to_owned();
+        let same = self.subresource.is_empty() && version(&found.object) == version(after);
+        let suffix = match (self.dry_run.as_str(), same) {
+            ("server", _) => written::dry_run("server"),
+            (_, true) => " (no change)",
+            _ => "",
+        };
+        written::tell(self.output.as_deref(), after, &found.title(), &format!("patched{suffix}"))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::pods;
 use super::session::{Session, error};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kubernetes::{forward_port, kubectl_failure, text};
+use crate::kubernetes::{forward_port, kubectl_failure, list, text};
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -122,10 +122,6 @@ fn target(remote: &str, service: Option<&Value>, pod: &Value) -> Result<Remote, 
         error(format!("Service {name} targets port {}, which its pod does not have", port["targetPort"]))
     })?;
     Ok(Remote { declared, of_pod })
-}
-
-fn list<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 #[cfg(test)]

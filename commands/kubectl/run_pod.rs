@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::exec;
 use super::session::{Session, error};
+use super::written;
 use crate::cli;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::kubernetes::{Event, Resource, kubectl_failure, text, watch};
@@ -221,20 +222,8 @@ impl Run {
     }
 
     fn print(&self, pod: &Value) -> Result<(), Failure> {
-        match self.output.as_deref() {
-            Some("json") => output::data(&output::to_json(pod)?),
-            Some("yaml") => output::data(&output::to_yaml(pod)?),
-            Some(_) => output::line(&format!("pod/{}", self.name)),
-            None => {
-                let suffix = match self.dry_run.as_str() {
-                    "client" => " (dry run)",
-                    "server" => " (server dry run)",
-                    _ => "",
-                };
-                output::line(&format!("pod/{} created{suffix}", self.name));
-            }
-        }
-        Ok(())
+        let what = format!("created{}", written::dry_run(&self.dry_run));
+        written::tell(self.output.as_deref(), pod, &format!("pod/{}", self.name), &what)
     }
 }
 

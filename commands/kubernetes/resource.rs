@@ -96,6 +96,20 @@ pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The entries of a list of an object, none where there is no list.
+pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Container of a sidecar or gateway.
+pub(crate) const PROXY: &str = "istio-proxy";
+
+/// Whether a pod has a proxy of the mesh, beside the application or as a native sidecar.
+pub(crate) fn has_proxy(pod: &Value) -> bool {
+    let containers = list(pod, "/spec/containers").chain(list(pod, "/spec/initContainers"));
+    containers.into_iter().any(|container| text(container, "/name") == PROXY)
+}
+
 /// The label selector of whatever selects pods: workloads, Services.
 pub(crate) fn selector_of(object: &Value) -> Option<String> {
     let labels = object

@@ -20,7 +20,12 @@ pub(crate) fn quick(text: &str, range: Range<usize>) -> Option<Node<'_>> {
 
 /// The tree of a document, by whichever reader knows it; `None` where it is no YAML.
 pub(crate) fn tree(text: &str, range: Range<usize>) -> Option<Node<'_>> {
-    quick(text, range.clone()).or_else(|| events::tree(text, range))
+    quick(text, range.clone()).or_else(|| complete(text, range))
+}
+
+/// The complete reader alone, for texts that the quick one is known to give up on.
+pub(crate) fn complete(text: &str, range: Range<usize>) -> Option<Node<'_>> {
+    events::tree(text, range)
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::list;
-use crate::kubernetes::text;
+use crate::kubernetes::{list, text};
 
 /// The subsets of a rule, told apart by whether a pod is in them.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::pod::RULE;
 use super::proxy::host;
 use super::service::{selects, stale};
-use super::{Describer, list, virtual_service};
+use super::{Describer, virtual_service};
 use crate::exit::Failure;
-use crate::kubernetes::{Resource, text};
+use crate::kubernetes::{Resource, list, text};
 use crate::output;
 
 impl Describer<'_> {

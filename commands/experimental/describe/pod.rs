@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::Describer;
 use super::service::selects;
-use super::{Describer, is_meshed, list};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kubernetes::{Resource, text};
+use crate::kubernetes::{Resource, has_proxy, list, text};
 use crate::output;
 
 /// Between the pod and each of its Services.
@@ -18,7 +18,7 @@ impl Describer<'_> {
         for line in lines(&pod, &self.title(&pod)) {
             output::line(&line);
         }
-        if !is_meshed(&pod) {
+        if !has_proxy(&pod) {
             if !self.ignore_unmeshed {
                 output::line(&format!("WARNING: {} is not part of mesh; no Istio sidecar", self.title(&pod)));
             }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Describer, list};
+use super::Describer;
 use crate::exit::Failure;
 use crate::experimental::authz::policies;
-use crate::kubernetes::{http_request, text};
+use crate::kubernetes::{http_request, list, text};
 use crate::proxy_config::dump::{self, Dump, istio_config};
 use crate::proxy_config::{cluster, route};
 

@@ -4,9 +4,9 @@ use sagene_model::protocol::Protocol;
 use serde_json::Value;
 
 use super::proxy::{Proxy, host};
-use super::{Describer, destination_rule, is_meshed, list, virtual_service};
+use super::{Describer, destination_rule, virtual_service};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kubernetes::{Resource, selector_of, text};
+use crate::kubernetes::{Resource, has_proxy, list, selector_of, text};
 use crate::output;
 
 impl Describer<'_> {
@@ -21,14 +21,14 @@ impl Describer<'_> {
             list(pod, "/status/conditions")
                 .any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
         };
-        let Some(pod) = pods.iter().filter(ready).max_by_key(|pod| is_meshed(pod)) else {
+        let Some(pod) = pods.iter().filter(ready).max_by_key(|pod| has_proxy(pod)) else {
             output::line(&format!("Service: {}", self.title(&service)));
             let problem = if pods.is_empty() { "No Kubernetes pods" } else { "No ready Kubernetes pods" };
             let selector = selector_of(&service).unwrap_or_else(|| "none".to_owned());
             output::line(&format!("   {problem} for service {name} (selector: {selector})"));
             return Ok(Exit::Success);
         };
-        if !is_meshed(pod) {
+        if !has_proxy(pod) {
             for line in lines(&service, pod, &self.title(&service)) {
                 output::line(&line);
             }

@@ -4,8 +4,7 @@ use sagene_model::hostname::Hostname;
 use serde_json::Value;
 
 use super::destination_rule::Subsets;
-use super::list;
-use crate::kubernetes::text;
+use crate::kubernetes::{list, text};
 
 /// The routes to a service, as far as they concern a pod of these subsets.
 pub(super) fn lines(object: &Value, title: &str, host: &str, subsets: Option<&Subsets>) -> Vec<String> {

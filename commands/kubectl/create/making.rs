@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::super::session::Session;
 use crate::exit::Failure;
+use crate::kubectl::written;
 use crate::kubernetes::{Resource, kubectl_failure, text};
-use crate::output;
 
 #[derive(Debug, Args)]
 pub(in crate::kubectl) struct Making {
@@ -36,19 +36,7 @@ impl Making {
             object = answer.map_err(kubectl_failure)?;
         }
         let title = format!("{}/{}", resource.qualified_singular(), text(&object, "/metadata/name"));
-        match self.output.as_deref() {
-            Some("json") => output::data(&output::to_json(&object)?),
-            Some("yaml") => output::data(&output::to_yaml(&object)?),
-            Some(_) => output::line(&title),
-            None => {
-                let suffix = match self.dry_run.as_str() {
-                    "client" => " (dry run)",
-                    "server" => " (server dry run)",
-                    _ => "",
-                };
-                output::line(&format!("{title} {verb}{suffix}"));
-            }
-        }
-        Ok(())
+        let what = format!("{verb}{}", written::dry_run(&self.dry_run));
+        written::tell(self.output.as_deref(), &object, &title, &what)
     }
 }

@@ -30,22 +30,17 @@ pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Ve
     let mut is_repeated = false;
     let root = yaml::quick(&document.file.text, document.range.clone());
     let quick = root.as_ref().and_then(|node| node.to_value_noting(&mut is_repeated));
-    let is_quick = quick.is_some();
+    // The complete reader takes repeated keys without a word.
+    let may_repeat = is_repeated || quick.is_none();
     let value = match quick.map_or_else(|| slow(&document), Ok) {
         Ok(value) => value,
         Err(error) => return vec![error],
     };
-    let repeats = match root {
-        Some(root) if is_quick => {
-            if is_repeated {
-                repeats(&document, &root)
-            } else {
-                Vec::new()
-            }
-        }
-        _ => yaml::tree(&document.file.text, document.range.clone())
-            .map(|root| repeats(&document, &root))
-            .unwrap_or_default(),
+    let repeats = if may_repeat {
+        let root = root.or_else(|| yaml::complete(&document.file.text, document.range.clone()));
+        root.map(|root| repeats(&document, &root)).unwrap_or_default()
+    } else {
+        Vec::new()
     };
     let mut errors = Vec::new();
     take(input, document, value, namespace, &repeats, &mut errors);
