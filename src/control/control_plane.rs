@@ -221,7 +221,7 @@ impl ControlPlane {
         let following = authorities.follow(store, self.synced.clone(), self.plugged_in);
         supervisor.spawn("certificate authorities", endless(following));
         supervisor.spawn("trust bundles", endless(push::trust_bundles(discovery.clone())));
-        spawn_writers(supervisor, &client, &self.options, &discovery, drain);
+        spawn_writers(supervisor, &client, &self.options, &discovery, self.synced.clone(), drain);
         let pusher = first_push(discovery, self.synced, self.feed, self.gate);
         supervisor.spawn("push", endless(pusher));
     }
@@ -248,6 +248,7 @@ fn spawn_writers(
     client: &Client,
     options: &Arc<ControlPlaneOptions>,
     discovery: &Arc<Discovery>,
+    synced: Synced,
     drain: drain::DrainWatch,
 ) {
     let (store, authorities) = (&discovery.store, &discovery.authorities);
@@ -257,6 +258,13 @@ fn spawn_writers(
     let roots =
         writers::root_certificates::keep(client.clone(), store.clone(), authorities.clone(), leadership);
     supervisor.spawn("root certificates", endless(roots));
+    if let Some(ranges) = options.address_allocation {
+        let (leadership, election) = elect(Duty::Addresses);
+        supervisor.spawn("election for addresses", endless(election));
+        let addresses =
+            writers::addresses::allocate(client.clone(), store.clone(), ranges, synced, leadership);
+        supervisor.spawn("addresses of ServiceEntries", endless(addresses));
+    }
     let (leadership, election) = elect(Duty::Revision);
     supervisor.spawn("election", endless(election));
     let bundles = writers::webhook_bundles::keep(

@@ -51,5 +51,6 @@ pub(crate) fn mesh_config(
 
 /// What generators read of it.
 pub(crate) fn settings(mesh: &MeshConfig, options: &ControlPlaneOptions) -> Settings {
-    Settings::of(mesh, &options.domain, &options.cluster_id)
+    let address_allocation = options.address_allocation.is_some();
+    Settings { address_allocation, ..Settings::of(mesh, &options.domain, &options.cluster_id) }
 }

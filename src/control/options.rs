@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use sagene_base::logging::LogHandle;
 use sagene_identity::authority::Lifetimes;
+use sagene_model::address_allocation::AddressRange;
 use thiserror::Error;
 
 /// Settings of one control plane.
@@ -44,10 +45,28 @@ pub struct ControlPlaneOptions {
     pub debug_endpoint_auth: bool,
     /// Further namespaces whose identities see every debug view (`DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES`).
     pub debug_namespaces: Vec<String>,
+    /// Ranges of which ServiceEntries without addresses get some (`PILOT_IP_AUTOALLOCATE_IPV4_PREFIX`, `…_IPV6_PREFIX`); `None` where they
+    /// get none (`PILOT_ENABLE_IP_AUTOALLOCATE=false`).
+    pub address_allocation: Option<AllocationRanges>,
     /// Where log scopes are read and set; nowhere by default.
     pub scopes: Option<ScopesPort>,
     /// Time that streams get to end after a stop signal.
     pub drain: Duration,
+}
+
+/// Ranges of addresses for ServiceEntries that name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllocationRanges {
+    /// Default `240.240.0.0/16`.
+    pub ipv4: AddressRange,
+    /// Default `2001:2::/48`.
+    pub ipv6: AddressRange,
+}
+
+impl Default for AllocationRanges {
+    fn default() -> Self {
+        Self { ipv4: AddressRange::IPV4, ipv6: AddressRange::IPV6 }
+    }
 }
 
 /// ControlZ: log scopes over HTTP, on the loopback address alone.
@@ -100,6 +119,7 @@ impl Default for ControlPlaneOptions {
             token_audiences: vec!["istio-ca".to_owned()],
             debug_endpoint_auth: true,
             debug_namespaces: Vec::new(),
+            address_allocation: Some(AllocationRanges::default()),
             scopes: None,
             drain: Duration::from_secs(5),
         }
@@ -152,15 +172,9 @@ impl ControlPlaneOptions {
             options.debug_namespaces = list(&value);
         }
         if let Some(value) = get("ENABLE_DEBUG_ENDPOINT_AUTH") {
-            options.debug_endpoint_auth = match value.as_str() {
-                "true" | "1" => true,
-                "false" | "0" => false,
-                _ => {
-                    let (variable, problem) = ("ENABLE_DEBUG_ENDPOINT_AUTH", "use true or false");
-                    return Err(OptionError { variable, value, problem });
-                }
-            };
+            options.debug_endpoint_auth = switch("ENABLE_DEBUG_ENDPOINT_AUTH", value)?;
         }
+        options.address_allocation = address_allocation(get)?;
         Ok(options)
     }
 
@@ -189,6 +203,43 @@ impl ControlPlaneOptions {
             }
         }
         names
+    }
+}
+
+fn address_allocation(
+    get: impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<AllocationRanges>, OptionError> {
+    const ENABLED: &str = "PILOT_ENABLE_IP_AUTOALLOCATE";
+    let range = |variable, default: AddressRange, problem| match get(variable) {
+        None => Ok(default),
+        Some(value) => {
+            let parsed =
+                value.parse().ok().filter(|range: &AddressRange| range.is_ipv6() == default.is_ipv6());
+            parsed.ok_or(OptionError { variable, value, problem })
+        }
+    };
+    let defaults = AllocationRanges::default();
+    let ranges = AllocationRanges {
+        ipv4: range(
+            "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX",
+            defaults.ipv4,
+            "use a range of IPv4 addresses such as 240.240.0.0/16",
+        )?,
+        ipv6: range(
+            "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX",
+            defaults.ipv6,
+            "use a range of IPv6 addresses such as 2001:2::/48",
+        )?,
+    };
+    let enabled = get(ENABLED).map_or(Ok(true), |value| switch(ENABLED, value))?;
+    Ok(enabled.then_some(ranges))
+}
+
+fn switch(variable: &'static str, value: String) -> Result<bool, OptionError> {
+    match value.as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(OptionError { variable, value, problem: "use true or false" }),
     }
 }
 
@@ -241,6 +292,11 @@ mod tests {
         let options = read(&[("PILOT_DEBOUNCE_AFTER", "1m30s"), ("REVISION", "canary")]).unwrap();
         assert_eq!(options.debounce_after, Duration::from_secs(90));
         assert!(options.dns_names().contains(&"istiod-canary.istio-system.svc".to_owned()));
+        assert!(options.address_allocation.is_some());
+        let off = read(&[("PILOT_ENABLE_IP_AUTOALLOCATE", "false")]).unwrap();
+        assert!(off.address_allocation.is_none());
+        let error = read(&[("PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "240.0.0.0/8")]).unwrap_err();
+        assert_eq!(error.variable, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX");
         let error = read(&[("MAX_WORKLOAD_CERT_TTL", "90 days")]).unwrap_err();
         assert_eq!((error.variable, error.value.as_str()), ("MAX_WORKLOAD_CERT_TTL", "90 days"));
     }

@@ -1,8 +1,9 @@
 //! What the control plane writes into the cluster: the root certificates into every namespace, and the CA bundle into its webhook
-//! configurations, statuses, and the workloads of the Gateway API's Gateways.
+//! configurations, statuses, addresses of ServiceEntries, and the workloads of the Gateway API's Gateways.
 //!
 //! Everything is written by one replica, the one that holds a Lease; a feed of changes leads each write.
 
+pub(crate) mod addresses;
 pub(crate) mod gateway_classes;
 pub(crate) mod gateways;
 pub(crate) mod leader;

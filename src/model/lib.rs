@@ -3,6 +3,7 @@
 //! Pure and total: no tokio, kube or tonic. The only host, route and policy matcher, so that analyze, the console, the control
 //! plane and the proxy cannot disagree.
 
+pub mod address_allocation;
 pub mod destination_rule;
 pub mod endpoint;
 pub mod gateway;

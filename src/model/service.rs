@@ -66,6 +66,8 @@ pub struct Service {
     pub resolution: Resolution,
     /// Virtual IPs, IPv4 first; CIDR ranges stand in `address_ranges`.
     pub addresses: Vec<IpAddr>,
+    /// Addresses that were chosen for it because it names none, IPv4 first: they count for clients whose names the mesh answers.
+    pub allocated: Vec<IpAddr>,
     /// Virtual addresses that are ranges (`10.0.0.0/8`).
     pub address_ranges: Vec<String>,
     /// Ports by number as declared.

@@ -1,8 +1,10 @@
-//! IST0134: a ServiceEntry for TCP without addresses: every connection to its port is taken for one to it.
+//! IST0134: a ServiceEntry for TCP without addresses: every connection to its port is taken for one to it. Where proxies answer DNS the control
+//! plane chooses addresses for most entries.
 
 use sagene_api::Object;
 use sagene_api::istio::networking::ServiceEntry;
 use sagene_model::Protocol;
+use sagene_model::address_allocation::{self, ALLOCATE_LABEL};
 
 use super::Check;
 use super::support::words::refer;
@@ -17,25 +19,28 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
-/// Label that asks for, or refuses, an address chosen by the control plane.
-const ALLOCATE: &str = "networking.istio.io/enable-autoallocate-ip";
-
 fn run(input: &Input) -> Vec<Message> {
-    let proxies_allocate = {
-        let metadata = &input.mesh_config.default_config.proxy_metadata;
-        let is_on = |key: &str| metadata.get(key).is_some_and(|value| value == "true");
-        is_on("ISTIO_META_DNS_CAPTURE") && is_on("ISTIO_META_DNS_AUTO_ALLOCATE")
-    };
-    if proxies_allocate || input.settings_are_withheld() {
+    if input.settings_are_withheld() {
         return Vec::new();
     }
-    input.snapshot.service_entries.iter().filter_map(|entry| of_entry(entry)).collect()
+    let metadata = &input.mesh_config.default_config.proxy_metadata;
+    let proxies_answer = metadata.get("ISTIO_META_DNS_CAPTURE").is_some_and(|value| value == "true");
+    let entries = input.snapshot.service_entries.iter();
+    entries
+        .filter(|entry| !(proxies_answer && gets_addresses(entry)))
+        .filter_map(|entry| of_entry(entry))
+        .collect()
+}
+
+/// True where the control plane chooses an address for every host.
+fn gets_addresses(entry: &Object<ServiceEntry>) -> bool {
+    entry.spec.hosts.iter().all(|host| address_allocation::is_wanted_for(entry, host))
 }
 
 fn of_entry(entry: &Object<ServiceEntry>) -> Option<Message> {
     let has_address = !entry.spec.addresses.is_empty()
         || entry.status.as_ref().is_some_and(|status| !status.addresses.is_empty())
-        || entry.metadata.labels.get(ALLOCATE).is_some_and(|value| value == "true");
+        || entry.metadata.labels.get(ALLOCATE_LABEL).is_some_and(|value| value == "true");
     if has_address {
         return None;
     }
@@ -75,7 +80,11 @@ mod tests {
             let yaml = entry(good).replace("  hosts: [a.io]\n  {ports", "  {hosts: [a.io], ports");
             assert!(findings(&CHECK, &yaml).is_empty(), "{good}");
         }
-        let mesh = "defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true', ISTIO_META_DNS_AUTO_ALLOCATE: 'true'}}";
-        assert!(texts_with_mesh(&CHECK, mesh, &entry("ports: [{number: 9000, name: x}]")).is_empty());
+        let mesh = "defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}";
+        let of =
+            |resolution| entry(&format!("resolution: {resolution}\n  ports: [{{number: 9000, name: x}}]"));
+        assert!(texts_with_mesh(&CHECK, mesh, &of("DNS")).is_empty());
+        assert_eq!(texts_with_mesh(&CHECK, mesh, &of("NONE")).len(), 1);
+        assert_eq!(findings(&CHECK, &of("DNS")).len(), 1);
     }
 }

@@ -45,6 +45,8 @@ pub struct Proxy {
     pub istio_version: String,
     /// `REDIRECT`, `TPROXY` or `NONE`.
     pub interception_mode: String,
+    /// Whether it answers the DNS questions of its workload (`ISTIO_META_DNS_CAPTURE`).
+    pub dns_capture: bool,
     /// Whether HTTP/1.0 is accepted.
     pub http10: bool,
     /// A stock Envoy: it lists its extensions, and none is Istio's.
@@ -117,7 +119,8 @@ impl Proxy {
             locality: node.locality.as_ref().map(locality_text).unwrap_or_default(),
             istio_version: text("ISTIO_VERSION"),
             interception_mode: text("INTERCEPTION_MODE"),
-            http10: !matches!(text_of(&metadata, "HTTP10"), "" | "0" | "false"),
+            dns_capture: is_on(&metadata, "DNS_CAPTURE"),
+            http10: is_on(&metadata, "HTTP10"),
             plain_envoy: is_plain_envoy(node),
             metadata,
         })
@@ -137,6 +140,10 @@ fn is_plain_envoy(node: &core::Node) -> bool {
 
 fn text_of<'a>(metadata: &'a Struct, key: &str) -> &'a str {
     metadata.fields.get(key).map(value_text).unwrap_or_default()
+}
+
+fn is_on(metadata: &Struct, key: &str) -> bool {
+    !matches!(text_of(metadata, key), "" | "0" | "false")
 }
 
 fn value_text(value: &Value) -> &str {

@@ -78,6 +78,8 @@ pub struct Settings {
     pub path_normalization: PathNormalization,
     /// Retries where a route says nothing; `None` means Istio's two.
     pub default_http_retry_policy: Option<HttpRetry>,
+    /// Whether ServiceEntries without addresses get some.
+    pub address_allocation: bool,
     /// Preference of near endpoints where outlier detection is on.
     pub locality_load_balancing: bool,
 }
@@ -106,6 +108,7 @@ impl Default for Settings {
             h2_upgrade: false,
             path_normalization: PathNormalization::Base,
             default_http_retry_policy: None,
+            address_allocation: true,
             locality_load_balancing: true,
         }
     }
@@ -141,6 +144,8 @@ impl Settings {
             h2_upgrade: config.h2_upgrade_policy == H2UpgradePolicy::Upgrade,
             path_normalization: normalization(config.path_normalization.normalization),
             default_http_retry_policy: config.default_http_retry_policy.clone(),
+            // No MeshConfig says so: it is an option of the control plane.
+            address_allocation: true,
             locality_load_balancing: config
                 .locality_lb_setting
                 .as_ref()

@@ -22,7 +22,7 @@ pub(crate) fn object<S: Kind>(yaml: &str) -> Arc<Object<S>> {
     Arc::new(Object::from_value(value).expect("an object"))
 }
 
-fn put<S: Collected>(snapshot: &mut Snapshot, yaml: &str) -> ChangeSet {
+pub(crate) fn put<S: Collected>(snapshot: &mut Snapshot, yaml: &str) -> ChangeSet {
     let mut changes = ChangeSet::default();
     if let Some((change, scope)) = snapshot.insert(object::<S>(yaml)) {
         changes.add(change, scope);
@@ -31,7 +31,7 @@ fn put<S: Collected>(snapshot: &mut Snapshot, yaml: &str) -> ChangeSet {
     changes
 }
 
-fn service(name: &str, ip: &str, port: u16, port_name: &str) -> String {
+pub(crate) fn service(name: &str, ip: &str, port: u16, port_name: &str) -> String {
     format!(
         "{{metadata: {{name: {name}, namespace: shop}}, spec: {{clusterIP: {ip}, selector: {{app: {name}}}, \
          ports: [{{name: {port_name}, port: {port}}}]}}}}"
@@ -97,17 +97,17 @@ pub(crate) fn proxy(kind: &str, name: &str, namespace: &str, labels: &[(&str, &s
     Proxy::parse(&node).expect("a node")
 }
 
-fn sidecar(app: &str, namespace: &str) -> Proxy {
+pub(crate) fn sidecar(app: &str, namespace: &str) -> Proxy {
     proxy("sidecar", &format!("{app}-v1-a"), namespace, &[("app", app), ("version", "v1")])
 }
 
 /// The message inside a generated resource.
-fn decoded<M: prost::Message + Default>(resource: &Resource) -> M {
+pub(crate) fn decoded<M: prost::Message + Default>(resource: &Resource) -> M {
     let any = <prost_types::Any as prost::Message>::decode(resource.any.clone()).expect("an Any");
     M::decode(&*any.value).expect("the message of its type")
 }
 
-fn one(index: &Index, proxy: &Proxy, type_url: &str, name: &str) -> Arc<Resource> {
+pub(crate) fn one(index: &Index, proxy: &Proxy, type_url: &str, name: &str) -> Arc<Resource> {
     let names = [Arc::from(name)];
     let found = index.resources(proxy, type_url, Requested::Names(&names));
     found.into_iter().next().unwrap_or_else(|| panic!("no {name}"))

@@ -37,6 +37,8 @@ pub(crate) struct ViewKey {
     pub(crate) service_cluster: String,
     /// Families of its addresses.
     pub(crate) families: Families,
+    /// Its workload is told the addresses that were chosen for ServiceEntries, so it has to know them.
+    pub(crate) knows_allocated: bool,
 }
 
 /// A service as one client sees it.
@@ -112,7 +114,7 @@ impl View {
             })
             .map(|state| Visible {
                 key: (state.service.namespace.clone(), state.service.hostname.clone()),
-                service: state.service.clone(),
+                service: as_told(&state.service, &key),
                 rule: index.rules.select(&index.snapshot, mesh, client, &state.service),
             })
             .collect();
@@ -218,6 +220,15 @@ impl View {
         let made = generate();
         lock(&self.routes).entry(name.to_owned()).or_insert(made).clone()
     }
+}
+
+/// A service as the workloads of a view know it: where these are told an address that was chosen for it, that is its address.
+fn as_told(service: &Arc<Service>, key: &ViewKey) -> Arc<Service> {
+    let mut allocated = service.allocated.iter().filter(|address| key.families.reach(**address)).peekable();
+    if !key.knows_allocated || !service.is_headless() || allocated.peek().is_none() {
+        return service.clone();
+    }
+    Arc::new(Service { addresses: allocated.copied().collect(), ..Service::clone(service) })
 }
 
 /// VirtualServices of the mesh by host; of several with one host the oldest.
@@ -362,5 +373,6 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> ViewKey {
         plain_envoy: proxy.plain_envoy,
         service_cluster: index.name_in_traces(proxy),
         families: Families::of(&proxy.addresses),
+        knows_allocated: proxy.dns_capture && index.settings.address_allocation,
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Duty {
     Revision,
     /// `istio-ca-root-cert`, which all revisions share; the name is istiod's.
     Namespaces,
+    /// Addresses of ServiceEntries, which must differ whatever the revision; the name is istiod's.
+    Addresses,
 }
 
 impl Duty {
@@ -36,6 +38,7 @@ impl Duty {
         match self {
             Self::Revision => format!("istio-leader{}", options.revision_suffix()),
             Self::Namespaces => "istio-namespace-controller-election".to_owned(),
+            Self::Addresses => "istio-ip-autoallocate".to_owned(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub fn of_kubernetes(object: &Object<kubernetes::Service>, mesh: &Mesh) -> Servi
         registry: Registry::Kubernetes,
         resolution,
         addresses,
+        allocated: Vec::new(),
         address_ranges: Vec::new(),
         ports: ports(&spec.ports),
         export_to: annotation(EXPORT_TO)

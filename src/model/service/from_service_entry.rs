@@ -7,10 +7,11 @@ use sagene_api::istio::networking::ServiceEntry;
 use sagene_api::istio::networking::service_entry::{Location, Resolution as Declared};
 
 use super::{Registry, Resolution, Service, ServicePort};
+use crate::address_allocation;
 use crate::hostname::Hostname;
 use crate::protocol::Protocol;
 
-/// The services of a ServiceEntry. Addresses that were allocated for it count where it names none.
+/// The services of a ServiceEntry.
 pub fn of_service_entry(object: &Object<ServiceEntry>) -> Vec<Service> {
     let spec = &object.spec;
     let resolution = match spec.resolution {
@@ -35,7 +36,7 @@ pub fn of_service_entry(object: &Object<ServiceEntry>) -> Vec<Service> {
     spec.hosts
         .iter()
         .map(|host| {
-            let (addresses, address_ranges) = addresses(object, host);
+            let (addresses, address_ranges) = addresses(object);
             Service {
                 hostname: Hostname::new(host),
                 name: object.metadata.name.clone(),
@@ -43,6 +44,7 @@ pub fn of_service_entry(object: &Object<ServiceEntry>) -> Vec<Service> {
                 registry: Registry::External,
                 resolution,
                 addresses,
+                allocated: allocated(object, host),
                 address_ranges,
                 ports: ports.clone(),
                 export_to: spec.export_to.clone(),
@@ -64,7 +66,7 @@ pub fn of_service_entry(object: &Object<ServiceEntry>) -> Vec<Service> {
         .collect()
 }
 
-fn addresses(object: &Object<ServiceEntry>, host: &str) -> (Vec<IpAddr>, Vec<String>) {
+fn addresses(object: &Object<ServiceEntry>) -> (Vec<IpAddr>, Vec<String>) {
     let mut plain = Vec::new();
     let mut ranges = Vec::new();
     for text in &object.spec.addresses {
@@ -74,16 +76,20 @@ fn addresses(object: &Object<ServiceEntry>, host: &str) -> (Vec<IpAddr>, Vec<Str
             Err(_) => {}
         }
     }
-    if plain.is_empty() && ranges.is_empty() {
-        let allocated = object.status.iter().flat_map(|status| &status.addresses);
-        plain.extend(
-            allocated
-                .filter(|address| address.host.is_empty() || address.host == host)
-                .filter_map(|address| address.value.parse::<IpAddr>().ok()),
-        );
-    }
     plain.sort_by_key(IpAddr::is_ipv6);
     (plain, ranges)
+}
+
+/// What stands in the status for a host, where the entry still asks for it.
+fn allocated(object: &Object<ServiceEntry>, host: &str) -> Vec<IpAddr> {
+    if !address_allocation::is_wanted_for(object, host) {
+        return Vec::new();
+    }
+    let written = object.status.iter().flat_map(|status| &status.addresses);
+    let own = written.filter(|address| address.host == host);
+    let mut found: Vec<IpAddr> = own.filter_map(|address| address.value.parse().ok()).collect();
+    found.sort_by_key(IpAddr::is_ipv6);
+    found
 }
 
 fn is_range(text: &str) -> bool {

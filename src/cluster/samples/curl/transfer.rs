@@ -33,6 +33,9 @@ async fn fetch(request: &Request, url: &str, started: Instant) -> Result<i32, Fa
     let response = send(request, &url).await?;
     let code = response.status().as_u16();
     if request.verbose {
+        if let Some(address) = response.remote_addr() {
+            eprintln!("*   Trying {address}...");
+        }
         print_head(request, &response, &mut std::io::stderr(), "< ");
     }
     if request.fail && code >= 400 {

@@ -106,13 +106,15 @@ impl Bind {
     }
 }
 
-/// The addresses a service's connections are made to. The two of a dual-stack Service are one listener's.
+/// The addresses a service's connections are made to. The two of a dual-stack Service, and those that were chosen for a ServiceEntry, are one
+/// listener's.
 fn binds(index: &Index, view: &View, visible: &Visible) -> Vec<Bind> {
     let service = &visible.service;
     let families = view.key.families;
     if !service.addresses.is_empty() {
         let mut reachable = service.addresses.iter().filter(|address| families.reach(**address));
-        let first = reachable.next().filter(|_| service.registry == Registry::Kubernetes);
+        let is_one = service.registry == Registry::Kubernetes || !service.allocated.is_empty();
+        let first = reachable.next().filter(|_| is_one);
         if let Some(first) = first {
             let also_at = reachable.map(ToString::to_string).collect();
             return vec![Bind { ip: first.to_string(), also_at }];
@@ -320,3 +322,6 @@ fn virtual_outbound(index: &Index, view: &View) -> Arc<Resource> {
     made.filter_chains = vec![own, chain("virtualOutbound-catchall-tcp", filters(index, view, &rest, None))];
     crate::generate::resource::encode(NAME, &made)
 }
+
+#[cfg(test)]
+mod tests;
