@@ -1,3 +1,5 @@
+//! Which entries get addresses, which ones, and who keeps what.
+
 use super::*;
 use sagene_api::istio::networking::service_entry::ServiceEntryStatus;
 

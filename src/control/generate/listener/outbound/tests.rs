@@ -1,3 +1,5 @@
+//! Outbound listeners, routes and names as the proxies of one client see them.
+
 use sagene_api::istio::networking::ServiceEntry;
 
 use super::*;
