@@ -36,6 +36,14 @@ pub(crate) struct Cluster {
     pub(crate) needs_flag: bool,
 }
 
+/// Begins the hint that names a server.
+const SERVER_IS: &str = "the server is ";
+
+/// The hint that names the server which could not be reached.
+pub(crate) fn server_is(description: &str) -> String {
+    format!("{SERVER_IS}{description}")
+}
+
 impl Context {
     /// Remembers the flags; touches nothing.
     pub(crate) const fn new(globals: Globals) -> Self {
@@ -45,8 +53,9 @@ impl Context {
     /// Adds to a failure to connect what it was that could not be reached.
     pub(crate) fn explain(&self, failure: Failure) -> Failure {
         let connecting = format!("{:#}", failure.error).contains("Unable to connect to the server");
-        match self.reached.get().filter(|_| connecting) {
-            Some(cluster) => failure.hint(format!("the server is {cluster}")),
+        let is_said = failure.hints.iter().any(|hint| hint.starts_with(SERVER_IS));
+        match self.reached.get().filter(|_| connecting && !is_said) {
+            Some(cluster) => failure.hint(server_is(cluster)),
             None => failure,
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::live::{Listed, Scope};
 use super::{AnalyzeCommand, Subject, live};
-use crate::context::{Cluster, Context, Source};
+use crate::context::{Cluster, Context, Source, server_is};
 use crate::exit::{Failure, chain};
 use crate::kubernetes::{Objects, Resource, text};
 
@@ -49,6 +49,10 @@ pub(super) async fn read(
         of_contexts(context, &command.remote_contexts).await?
     };
     for (name, remote) in remotes {
+        if subject.input.remotes.contains_key(&name) {
+            subject.notes.push(format!("Cluster {name} is named more than once; the first counts."));
+            continue;
+        }
         let mut input = Input { cluster: name.clone(), ..Input::default() };
         match live::read(&remote.client, scope, checks, &mut input).await {
             Ok(withheld) if withheld.is_everything() && !command.remote_contexts.is_empty() => {
@@ -62,7 +66,10 @@ pub(super) async fn read(
                 subject.notes.push(format!("Cluster {name} was left out: {}.", chain(&failure.error)));
                 continue;
             }
-            Err(failure) => return Err(failure.context(format!("cannot read cluster {name}"))),
+            Err(failure) => {
+                let failure = failure.context(format!("cannot read cluster {name}"));
+                return Err(failure.hint(server_is(&remote.description)));
+            }
         }
         command.mesh(&mut input, istio_namespace)?;
         let revision = command.revision.clone().unwrap_or_else(|| default_revision(&input));

@@ -2,11 +2,13 @@
 
 mod document;
 mod kinds;
+mod list;
 mod load;
 mod mesh;
 mod overlaid;
 mod parse;
 mod position;
+mod repeats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

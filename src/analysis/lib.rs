@@ -103,9 +103,14 @@ pub fn validate(input: &Input) -> Vec<Message> {
     messages.extend(input.problems.iter().cloned());
     messages.sort_by(Message::compare);
     messages.dedup();
-    messages
-        .sort_by_key(|message| input.location(message).map(|place| (place.file, place.line, place.column)));
-    messages
+    let places = input.locations(&messages.iter().collect::<Vec<_>>());
+    let mut placed: Vec<_> = places.into_iter().zip(messages).collect();
+    placed.sort_by(|(left, _), (right, _)| {
+        let place =
+            |it: &Option<input::Location>| it.as_ref().map(|it| (it.file.clone(), it.line, it.column));
+        place(left).cmp(&place(right))
+    });
+    placed.into_iter().map(|(_, message)| message).collect()
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ pub fn of(check: &Check) -> &'static [Kind] {
         "gateway.ConflictingGatewayAnalyzer" => &[Gateway, Pod, WorkloadEntry],
         "gateway.IngressGatewayPortAnalyzer" => &[Gateway, Pod, WorkloadEntry, Service],
         "gateway.SecretAnalyzer" => &[Gateway, Pod, WorkloadEntry, Secret],
-        "injection.Analyzer" | "injection.ImageAnalyzer" => &[Namespace, Pod, ConfigMap],
+        "injection.Analyzer" => &[Namespace, Pod, ConfigMap],
+        "injection.ImageAnalyzer" => &[Namespace, Pod, MutatingWebhookConfiguration, ConfigMap],
         "injection.ImageAutoAnalyzer" => {
             &[Namespace, Pod, Deployment, MutatingWebhookConfiguration, ConfigMap]
         }

@@ -26,12 +26,14 @@ mod testing;
 mod virtual_service;
 mod workload_entry;
 
+use std::any::Any;
+use std::sync::Arc;
+
 use sagene_api::{Object, Resource};
 
 use crate::code::Code;
 use crate::path::FieldPath;
 
-pub(crate) use envoy_filter::messages as envoy_messages;
 pub use object::problems_of;
 pub(crate) use object::rules_of;
 pub(crate) use virtual_service::unreachable::unreachable;
@@ -72,6 +74,11 @@ impl std::fmt::Display for Problem {
 pub trait Validate: Resource {
     /// The broken rules of an object, in the order of its fields.
     fn problems(object: &Object<Self>) -> Vec<Problem>;
+
+    /// What the rules read beside the object and is costly to make: whoever judges many objects holds it meanwhile.
+    fn shared() -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
 }
 
 /// The broken rules of an object.

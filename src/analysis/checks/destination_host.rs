@@ -43,7 +43,8 @@ fn run(input: &Input) -> Vec<Message> {
             let mirror = if place.is_mirror() { "mirror " } else { "" };
             match source {
                 Some(source) => messages.extend(of_port(object, place, destination, source)),
-                None if may_exist_elsewhere(&destination.host, input) => {}
+                None if !hosts.is_offered(&destination.host, namespace, &input.mesh)
+                    && may_exist_elsewhere(&destination.host, input) => {}
                 None => {
                     let reference = reference.get_or_insert_with(|| refer(object.as_ref())).clone();
                     messages.push(not_found_by(
@@ -135,6 +136,21 @@ mod tests {
         let far = "apiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: shop}\nspec: {ports: [{port: 80}]}\n";
         input.remotes.insert("c2".to_owned(), read(far).snapshot);
         assert!(run(&input).is_empty());
+    }
+
+    #[test]
+    fn an_entry_for_other_namespaces_alone_is_no_host_here() {
+        let found = |export_to: &str| {
+            let yaml = format!(
+                "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: e, namespace: infra}}\nspec: {{hosts: [one.io], exportTo: [{export_to}], ports: \
+                 [{{number: 443, name: tls, protocol: TLS}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v, namespace: \
+                 web}}\nspec: {{hosts: [x.com], http: [{{route: [{{destination: {{host: one.io}}}}]}}]}}\n"
+            );
+            let mut input = Input { files_alone: true, ..Input::default() };
+            assert!(crate::input::load(&mut input, "test.yaml", yaml, "default").is_empty());
+            run(&input).len()
+        };
+        assert_eq!((found("infra"), found("web"), found("'*'")), (1, 0, 0));
     }
 
     #[test]

@@ -67,8 +67,12 @@ fn run(input: &Input) -> Vec<Message> {
                 .as_ref()
                 .is_none_or(|routed| spellings.any(|host| routed.contains(&(host, subset.name.as_str()))))
         };
-        for (index, subset) in rule.spec.subsets.iter().enumerate() {
-            if !subset.labels.is_empty() && is_routed(subset) && !selects(subset) {
+        let chosen = || rule.spec.subsets.iter().enumerate().filter(|(_, subset)| !subset.labels.is_empty());
+        let empty: Vec<(usize, &Subset)> = chosen().filter(|(_, subset)| !selects(subset)).collect();
+        // Where all are empty, the labels are wrong, whoever is going to route there.
+        let are_all_empty = empty.len() == chosen().count();
+        for (index, subset) in empty {
+            if are_all_empty || is_routed(subset) {
                 messages.push(empty_subset(rule, index, subset));
             }
         }
@@ -77,7 +81,7 @@ fn run(input: &Input) -> Vec<Message> {
 }
 
 /// The subsets that routes lead to. `None` where only files are known: who routes to their subsets stands elsewhere. A subset of a
-/// live mesh that no route leads to gets no request, so that nothing is wrong with it.
+/// live mesh that no route leads to gets no request, so that nothing is wrong with it while the rule's others have endpoints.
 fn routed(input: &Input) -> Option<HashSet<(Hostname, &str)>> {
     if input.files_alone {
         return None;
@@ -198,7 +202,9 @@ mod tests {
 
     #[test]
     fn an_empty_subset_that_no_route_leads_to_harms_nobody() {
-        let yaml = rule("cart", "{version: v2}").replace(ROUTES, "");
+        let alone = rule("cart", "{version: v2}").replace(ROUTES, "");
+        assert_eq!(findings(&CHECK, &alone).len(), 1, "no subset of the rule has endpoints");
+        let yaml = format!("{alone}  - {{name: t, labels: {{version: v1}}}}\n");
         assert!(findings(&CHECK, &yaml).is_empty());
         let mut input = Input { files_alone: true, ..Input::default() };
         crate::input::load(&mut input, "test.yaml", yaml, "default");

@@ -51,7 +51,10 @@ fn run(input: &Input) -> Vec<Message> {
 
 fn concerns(namespace: &Object<Namespace>, input: &Input) -> bool {
     let name = namespace.metadata.name.as_str();
-    name != input.mesh.root_namespace && !IGNORED_NAMESPACES.contains(&name)
+    // Nothing starts any more in a namespace that is being deleted.
+    namespace.metadata.deletion_timestamp.is_none()
+        && name != input.mesh.root_namespace
+        && !IGNORED_NAMESPACES.contains(&name)
 }
 
 fn of_namespace(namespace: &Object<Namespace>, by_default: bool) -> Option<Message> {

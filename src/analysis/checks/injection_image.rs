@@ -23,8 +23,13 @@ pub(super) const CHECK: Check = Check {
 /// Annotations by which a pod asks for an image of its own.
 const OWN_IMAGE: [&str; 2] = ["sidecar.istio.io/proxyImage", "sidecar.istio.io/proxyImageType"];
 
+/// Label of a webhook that stands for a tag.
+const TAG_LABEL: &str = "istio.io/tag";
+/// Name of the revision, and of the tag, that counts where nothing is said.
+const DEFAULT: &str = "default";
+
 fn run(input: &Input) -> Vec<Message> {
-    let images = images(input);
+    let (images, tags) = (images(input), tags(input));
     let namespaces = Namespaces::of(input);
     let mut messages = Vec::new();
     for namespace in input.snapshot.namespaces.iter().filter(|it| namespaces.is_injected(&it.metadata.name)) {
@@ -32,7 +37,7 @@ fn run(input: &Input) -> Vec<Message> {
             .snapshot
             .pods
             .in_namespace(&namespace.metadata.name)
-            .filter(|pod| is_stale(pod, namespace, &images))
+            .filter(|pod| is_stale(pod, namespace, &images, &tags))
             .map(|pod| pod.metadata.name.as_str())
             .collect();
         if stale.is_empty() {
@@ -80,14 +85,29 @@ fn image(values: &Value) -> Option<String> {
     Some(format!("{}/{image}:{tag}{variant}", text("/hub")?))
 }
 
-fn is_stale(pod: &Object<Pod>, namespace: &Object<Namespace>, images: &BTreeMap<String, String>) -> bool {
+/// Revisions by the tags that stand for them.
+fn tags(input: &Input) -> BTreeMap<&str, &str> {
+    let webhooks = input.snapshot.mutating_webhook_configurations.iter();
+    let labels = webhooks.map(|webhook| &webhook.metadata.labels);
+    labels
+        .filter_map(|labels| Some((labels.get(TAG_LABEL)?.as_str(), labels.get(REVISION_LABEL)?.as_str())))
+        .collect()
+}
+
+fn is_stale(
+    pod: &Object<Pod>,
+    namespace: &Object<Namespace>,
+    images: &BTreeMap<String, String>,
+    tags: &BTreeMap<&str, &str>,
+) -> bool {
     if OWN_IMAGE.iter().any(|annotation| pod.metadata.annotations.contains_key(*annotation)) {
         return false;
     }
     let revision =
         pod.metadata.labels.get(REVISION_LABEL).or_else(|| namespace.metadata.labels.get(REVISION_LABEL));
-    let revision = revision.map(String::as_str).filter(|revision| *revision != "default").unwrap_or_default();
-    let Some(wanted) = images.get(revision) else { return false };
+    let named = revision.map_or(DEFAULT, String::as_str);
+    let revision = tags.get(named).copied().unwrap_or(named);
+    let Some(wanted) = images.get(if revision == DEFAULT { "" } else { revision }) else { return false };
     let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     let proxy = containers.into_iter().find(|container| container.name == "istio-proxy");
     proxy.is_some_and(|proxy| !proxy.image.is_empty() && proxy.image != *wanted)
@@ -113,5 +133,24 @@ mod tests {
         assert!(texts(&CHECK, &yaml("h.io/proxyv2:1.2.3", "{}"))[0].contains("(pod names: [p])"));
         assert!(findings(&CHECK, &yaml("h.io/proxyv2:1.2.3-distroless", "{}")).is_empty());
         assert!(findings(&CHECK, &yaml("own", "{sidecar.istio.io/proxyImage: own}")).is_empty());
+    }
+
+    #[test]
+    fn a_tag_stands_for_its_revision() {
+        let mesh = |label: &str, tag: &str| {
+            let webhook = format!(
+                "---\napiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\n\
+                 metadata: {{name: istio-revision-tag-{tag}, labels: {{istio.io/tag: {tag}, istio.io/rev: canary}}}}\nwebhooks: []\n"
+            );
+            yaml("h.io/proxyv2:1.2.3-distroless", "{}").replace("istio-injection: enabled", label).replace(
+                "metadata: {name: istio-sidecar-injector,",
+                "metadata: {name: istio-sidecar-injector-canary,",
+            ) + &webhook
+        };
+        let other = |yaml: String| yaml.replace("1.2.3-distroless", "1.2.2-distroless");
+        for (label, tag) in [("istio.io/rev: prod", "prod"), ("istio-injection: enabled", "default")] {
+            assert!(findings(&CHECK, &mesh(label, tag)).is_empty(), "{label}");
+            assert_eq!(findings(&CHECK, &other(mesh(label, tag))), ["IST0158 Namespace n@3"], "{label}");
+        }
     }
 }

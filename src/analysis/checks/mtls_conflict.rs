@@ -1,10 +1,13 @@
 //! SGN0006: a DestinationRule whose TLS mode the workloads behind the host do not take: plaintext where only mutual TLS is accepted
 //! (STRICT), mutual TLS where only plaintext is (DISABLE), and mutual TLS to pods without a proxy.
 
+use std::collections::BTreeSet;
+
 use sagene_api::Object;
 use sagene_api::istio::networking::DestinationRule;
 use sagene_api::istio::networking::traffic_policy::{ClientTlsMode, ClientTlsSettings};
-use sagene_api::kubernetes::{IntOrString, Pod, Service};
+use sagene_api::kubernetes::service::ServicePort;
+use sagene_api::kubernetes::{Pod, Service};
 use sagene_model::Hostname;
 use sagene_model::peer_authentication::{Mode, effective};
 use sagene_model::workload;
@@ -13,6 +16,7 @@ use super::Check;
 use super::support::hosts::{Hosts, Source};
 use super::support::mesh::Namespaces;
 use super::support::pods::{PodRef, Pods};
+use super::support::policy::workload_port;
 use super::support::words::{key, refer};
 use crate::code::Code;
 use crate::input::{Input, at};
@@ -58,9 +62,13 @@ impl<'i> Mesh<'i> {
             return Vec::new();
         }
         let services = self.services(rule);
+        // A port with settings of its own takes nothing from those of the host.
+        let own: BTreeSet<u32> =
+            policy.port_level_settings.iter().filter_map(|it| Some(it.port.as_ref()?.number)).collect();
         let conflict = |(path, port, tls): &(String, Option<u32>, &ClientTlsSettings)| {
-            let (service, words) =
-                services.iter().find_map(|service| Some((service, self.conflict(service, *port, tls)?)))?;
+            let (service, words) = services
+                .iter()
+                .find_map(|service| Some((service, self.conflict(service, *port, &own, tls)?)))?;
             let host = Hostname::of_service(
                 &service.metadata.name,
                 &service.metadata.namespace,
@@ -92,10 +100,12 @@ impl<'i> Mesh<'i> {
         services.collect()
     }
 
+    /// What fails at a port of the service, or at any but those that have `own` settings.
     fn conflict(
         &self,
         service: &Object<Service>,
         port: Option<u32>,
+        own: &BTreeSet<u32>,
         tls: &ClientTlsSettings,
     ) -> Option<String> {
         // What selects no pods (the API server's Service, an alias) is no workload of the mesh.
@@ -113,29 +123,29 @@ impl<'i> Mesh<'i> {
         // The mode of the pods counts; the selector has the labels that all of them share.
         let labels = pods.first().map_or(&service.spec.selector, |pod| &pod.metadata.labels);
         let modes = effective(&self.input.snapshot, &self.input.mesh, namespace, labels);
-        let mode = match port.and_then(|port| target(&service.spec, port)) {
-            Some(target) => modes.of_port(target),
-            None => modes.workload,
+        let concerned = |declared: &&ServicePort| {
+            let number = u32::from(declared.port);
+            declared.protocol != "UDP" && port.map_or(!own.contains(&number), |port| port == number)
         };
-        match (tls.mode, mode) {
-            (ClientTlsMode::Disable, Mode::Strict) => Some(
-                "sends plaintext, but the service takes only mTLS (STRICT): requests will fail.".to_owned(),
-            ),
-            (ClientTlsMode::IstioMutual, Mode::Disable) => Some(
-                "sends mTLS, but the service takes only plaintext (DISABLE): requests will fail.".to_owned(),
-            ),
-            _ => None,
-        }
+        let ports = service.spec.ports.iter().filter(concerned);
+        ports
+            .map(|declared| workload_port(&self.pods, service, declared))
+            .map(|target| target.map_or(modes.workload, |target| modes.of_port(target.workload)))
+            .find_map(|mode| failure(tls.mode, mode))
+            .map(str::to_owned)
     }
 }
 
-/// The workload's port behind a port of the service.
-fn target(service: &Service, port: u32) -> Option<u16> {
-    let declared = service.ports.iter().find(|declared| u32::from(declared.port) == port)?;
-    match &declared.target_port {
-        None => Some(declared.port),
-        Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
-        Some(IntOrString::String(_)) => None,
+/// What happens where a client of this mode meets a server of that.
+const fn failure(client: ClientTlsMode, server: Mode) -> Option<&'static str> {
+    match (client, server) {
+        (ClientTlsMode::Disable, Mode::Strict) => {
+            Some("sends plaintext, but the service takes only mTLS (STRICT): requests will fail.")
+        }
+        (ClientTlsMode::IstioMutual, Mode::Disable) => {
+            Some("sends mTLS, but the service takes only plaintext (DISABLE): requests will fail.")
+        }
+        _ => None,
     }
 }
 
@@ -176,6 +186,15 @@ mod tests {
         };
         assert_eq!(findings(&CHECK, &yaml(of_port, &ports(8080))).len(), 1);
         assert!(findings(&CHECK, &yaml(of_port, &ports(80))).is_empty());
+        let strict_but = |port: u16| ports(port).replace("STRICT", "DISABLE").replace("PERMISSIVE", "STRICT");
+        let plain = "tls: {mode: DISABLE}";
+        assert!(
+            findings(&CHECK, &yaml(plain, &strict_but(8080))).is_empty(),
+            "its only port takes plaintext"
+        );
+        assert_eq!(findings(&CHECK, &yaml(plain, &strict_but(9090))).len(), 1);
+        let own = "portLevelSettings: [{port: {number: 80}, connectionPool: {tcp: {maxConnections: 1}}}]";
+        assert!(findings(&CHECK, &yaml(&format!("{plain}\n    {own}"), &strict_but(9090))).is_empty());
         let pod = |name: &str| {
             format!(
                 "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{app: cart}}}}\nspec: {{containers: [{{name: {name}}}]}}\n"

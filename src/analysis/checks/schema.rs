@@ -17,7 +17,7 @@ use crate::input::{Input, reference};
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
 use crate::validation::shape::is_told;
-use crate::validation::{Problem, Severity, Validate, envoy_messages, mesh_config, problems_of, validate};
+use crate::validation::{Problem, Severity, Validate, mesh_config, problems_of, validate};
 
 /// Beginning of the analyzers' names; the kind follows.
 pub(crate) const NAME: &str = "schema.ValidationAnalyzer.";
@@ -74,7 +74,7 @@ fn of_kind<S: Collected + Validate>(input: &Input) -> Vec<Message> {
     }
     let mut messages = Vec::new();
     let collection = S::collection(&input.snapshot);
-    let _held = (S::KIND == "EnvoyFilter" && !collection.is_empty()).then(envoy_messages);
+    let _held = if collection.is_empty() { None } else { S::shared() };
     for object in collection.iter() {
         let problems = validate(object.as_ref());
         if problems.is_empty() {

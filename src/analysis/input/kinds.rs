@@ -28,12 +28,6 @@ macro_rules! kinds {
             let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
             let kind = text("kind");
             let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-            match input.counts.get_mut(kind) {
-                Some(count) => *count += 1,
-                None => {
-                    input.counts.insert(kind.to_owned(), 1);
-                }
-            }
             $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
                 return typed::<$type>(input, document, value, namespace);
             })+
@@ -122,6 +116,8 @@ macro_rules! kinds {
         pub(super) fn merge(input: &mut Input, mut part: Input) {
             $(take_over::<$type>(input, &mut part);)+
             // What a file says takes the place of what the cluster has, mistakes included.
+            let again = part.untyped.keys().filter(|object| input.untyped.contains_key(object));
+            again.for_each(|object| discount(&mut part.counts, &object.kind));
             let (sources, overlaid) = (&input.sources, &part.sources);
             input
                 .problems
@@ -135,6 +131,26 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+/// One more object of a kind, unless it is another telling of one that is there.
+fn count(input: &mut Input, kind: &str, is_new: bool) {
+    if !is_new {
+        return;
+    }
+    match input.counts.get_mut(kind) {
+        Some(count) => *count += 1,
+        None => {
+            input.counts.insert(kind.to_owned(), 1);
+        }
+    }
+}
+
+/// Takes back one of a kind.
+fn discount(counts: &mut BTreeMap<String, usize>, kind: &str) {
+    if let Some(count) = counts.get_mut(kind) {
+        *count = count.saturating_sub(1);
+    }
 }
 
 fn of_makers<T: Clone>(objects: &BTreeMap<ObjectRef, T>) -> BTreeMap<ObjectRef, T> {
@@ -203,8 +219,16 @@ fn take_over<S: Collected>(input: &mut Input, part: &mut Input) {
     for object in new.iter() {
         let place = ObjectRef::new(S::KIND, &object.metadata.namespace, &object.metadata.name);
         overlay::<S>(input, &place, part.sources.get(&place));
+        if is_there::<S>(input, &place) {
+            discount(&mut part.counts, S::KIND);
+        }
         input.snapshot.insert(object.clone());
     }
+}
+
+/// Whether an object was read already, rightly or not.
+fn is_there<S: Collected>(input: &Input, object: &ObjectRef) -> bool {
+    input.sources.contains_key(object) || input.snapshot.get::<S>(&object.namespace, &object.name).is_some()
 }
 
 /// Keeps an object of a file that another document is about to replace until it is judged.
@@ -288,6 +312,8 @@ fn typed<S: Collected>(
     };
     let reference = ObjectRef::new(S::KIND, &place, name);
     let nameless = name.is_empty();
+    let is_new = nameless || !is_there::<S>(input, &reference);
+    count(input, S::KIND, is_new);
     let shape = crate::validation::shape::problems(&value);
     let told = !shape.is_empty();
     let mut found: Vec<Message> =
@@ -332,6 +358,8 @@ fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespac
     let own = text("/metadata/namespace");
     let place = if own.is_empty() && crate::validation::shape::is_known(&value) { namespace } else { own };
     let reference = ObjectRef::new(text("/kind"), place, text("/metadata/name"));
+    let is_new = reference.name.is_empty() || !input.untyped.contains_key(&reference);
+    count(input, &reference.kind, is_new);
     if let Some(document) = document {
         input.sources.insert(reference.clone(), document);
     }

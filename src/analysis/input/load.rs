@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Input;
 use super::document::{Document, SourceFile, lines, split};
-use super::{kinds, overlaid, parse};
+use super::{kinds, list, overlaid, parse};
 
 /// A document that is no object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,19 +31,20 @@ const LARGE: usize = 1 << 16;
 /// returned; the others count.
 pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec<LoadError> {
     let file = Arc::new(SourceFile { name: name.into(), text });
-    let documents: Vec<Document> = split(&file).into_iter().flat_map(apart).collect();
+    let mut errors = Vec::new();
+    let documents: Vec<Document> =
+        split(&file).into_iter().flat_map(|document| apart(document, &mut errors)).collect();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(documents.len() / DOCUMENTS_A_THREAD).max(1);
     if threads == 1 {
         let mut part = Input::default();
-        let errors = read_all(&mut part, documents, namespace);
+        errors.extend(read_all(&mut part, documents, namespace));
         kinds::merge(input, part);
         overlaid::judge(input);
         return errors;
     }
     let share = documents.len().div_ceil(threads);
     let mut documents = documents.into_iter();
-    let mut errors = Vec::new();
     std::thread::scope(|scope| {
         let parts: Vec<_> = (0..threads)
             .map(|_| {
@@ -91,11 +92,13 @@ fn not_text(name: &str, error: &std::string::FromUtf8Error) -> LoadError {
 }
 
 /// The items of a large list, or the document itself.
-fn apart(document: Document) -> Vec<Document> {
+fn apart(document: Document, errors: &mut Vec<LoadError>) -> Vec<Document> {
     if document.range.len() < LARGE {
         return vec![document];
     }
-    parse::items_of(&document).unwrap_or_else(|| vec![document])
+    let Some((items, found)) = list::items_of(&document) else { return vec![document] };
+    errors.extend(found);
+    items
 }
 
 fn read_all(input: &mut Input, documents: Vec<Document>, namespace: &str) -> Vec<LoadError> {

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Input;
 use super::document::{Document, lines};
-use super::kinds;
 use super::load::LoadError;
-use crate::code::Code;
-use crate::message::{Message, ObjectRef};
-use crate::path::{FieldPath, Step};
-use crate::yaml::{self, Content, Node};
+use super::repeats::{self, Repeat};
+use super::{Input, kinds, list};
+use crate::path::FieldPath;
+use crate::yaml;
 
 /// Most merges (`<<`) that are followed into one another.
 const DEEPEST_MERGE: usize = 32;
@@ -24,8 +22,9 @@ pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Ve
     if let Err(error) = json(&document) {
         return vec![error];
     }
-    if let Some(items) = items_of(&document) {
-        return items.into_iter().flat_map(|item| read(input, item, namespace)).collect();
+    if let Some((items, mut errors)) = list::items_of(&document) {
+        errors.extend(items.into_iter().flat_map(|item| read(input, item, namespace)));
+        return errors;
     }
     let mut is_repeated = false;
     let root = yaml::quick(&document.file.text, document.range.clone());
@@ -38,73 +37,13 @@ pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Ve
     };
     let repeats = if may_repeat {
         let root = root.or_else(|| yaml::complete(&document.file.text, document.range.clone()));
-        root.map(|root| repeats(&document, &root)).unwrap_or_default()
+        root.map(|root| repeats::repeats(&document, &root)).unwrap_or_default()
     } else {
         Vec::new()
     };
     let mut errors = Vec::new();
     take(input, document, value, namespace, &repeats, &mut errors);
     errors
-}
-
-/// A key that is set again: YAML forbids it, and tools take the last one or none.
-struct Repeat {
-    /// From the top of the document.
-    path: FieldPath,
-    /// Line of the file on which it is set first.
-    line: usize,
-}
-
-fn repeats(document: &Document, root: &Node<'_>) -> Vec<Repeat> {
-    let found = root.repeats().into_iter();
-    found.map(|(path, first)| Repeat { path, line: document.line_of(first.start) }).collect()
-}
-
-impl Repeat {
-    /// The finding, where the key is in this object.
-    fn message(&self, object: &ObjectRef, prefix: &FieldPath) -> Option<Message> {
-        let path = self.path.within(prefix)?;
-        let name = match path.steps().last() {
-            Some(Step::Key(name)) => name.to_owned(),
-            _ => return None,
-        };
-        let line = self.line;
-        let text = format!(
-            "Schema validation error: {path}: key {name:?} is set again, first on line {line}; remove one of them"
-        );
-        Some(Message::new(Code::SchemaValidationError, object.clone(), text).at(path))
-    }
-}
-
-/// The items of a list as documents of their own; `None` where it is no list, or one that only the complete reader can read.
-pub(super) fn items_of(document: &Document) -> Option<Vec<Document>> {
-    // Nearly no document is a list: the word is looked for before anything is parsed.
-    memchr::memmem::find(document.text().as_bytes(), b"List")?;
-    let root = yaml::quick(&document.file.text, document.range.clone())?;
-    root.get("kind")?.text().filter(|kind| kind.ends_with("List"))?;
-    root.get("apiVersion")?;
-    let Content::List(items) = &root.get("items")?.content else { return None };
-    let mut line = document.first_line();
-    let mut counted = document.range.start;
-    let mut documents = Vec::with_capacity(items.len());
-    for item in items {
-        line += lines(&document.file.text[counted..item.span.start]);
-        counted = item.span.start;
-        documents.push(document.item(extent(document, item), line));
-    }
-    Some(documents)
-}
-
-/// An item with the rest of its last line, which a literal block at its end needs.
-fn extent(document: &Document, item: &Node<'_>) -> std::ops::Range<usize> {
-    let text = &document.file.text;
-    if text[item.span.start..].starts_with(['{', '[']) {
-        return item.span.clone();
-    }
-    let end = text[item.span.end..document.range.end]
-        .find('\n')
-        .map_or(document.range.end, |length| item.span.end + length + 1);
-    item.span.start..end
 }
 
 fn slow(document: &Document) -> Result<Value, LoadError> {
@@ -252,7 +191,7 @@ fn take(
         return;
     }
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
     if kind.is_empty() || api_version.is_empty() {
         let missing = match (api_version.is_empty(), kind.is_empty()) {
             (true, true) => "no Kubernetes object: apiVersion and kind must be set",
@@ -266,7 +205,9 @@ fn take(
     }
     if kind.ends_with("List") && value.get("items").is_some_and(Value::is_array) {
         let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else { return };
-        for (index, item) in items.into_iter().enumerate() {
+        errors.extend(repeats::of_list(&document, repeats));
+        for (index, mut item) in items.into_iter().enumerate() {
+            list::name_type(&mut item, &api_version, &kind);
             let mut inner = document.clone();
             inner.prefix = FieldPath::parse("items").index(index).below(&document.prefix);
             take(input, inner, item, namespace, repeats, errors);

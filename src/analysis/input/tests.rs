@@ -43,6 +43,37 @@ fn a_key_that_is_set_again_is_told_with_both_lines() {
 }
 
 #[test]
+fn a_list_tells_of_its_own_keys_and_of_what_its_items_are() {
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s}}\nitems: []\n";
+    let words = "key \"items\" is set again, first on line 3; remove one of them";
+    assert_eq!(told("f.yaml", list), [format!("f.yaml:5:1: {words}")]);
+    let folded = format!("{list}x: >-\n  a\n  b\n");
+    assert_eq!(told("f.yaml", &folded), [format!("f.yaml:5:1: {words}")], "read by the complete reader");
+    let mut input = Input::default();
+    let services = "apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: s}\n";
+    assert!(load(&mut input, "f.yaml", services.to_owned(), "default").is_empty());
+    assert!(input.snapshot.services.get("default", "s").is_some());
+}
+
+#[test]
+fn an_object_counts_once_however_often_it_is_told() {
+    let mut input = Input::default();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {}\n";
+    input.insert_live(
+        serde_yaml::from_str(&service.replace("name: s", "name: s, namespace: default")).expect("YAML"),
+    );
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\n";
+    let text = format!("{service}---\n{service}---\n{job}");
+    for file in ["f.yaml", "g.yaml"] {
+        assert!(load(&mut input, file, text.clone(), "default").is_empty());
+    }
+    assert_eq!(
+        input.counts.iter().map(|(kind, count)| (kind.as_str(), *count)).collect::<Vec<_>>(),
+        [("Job", 1), ("Service", 1)]
+    );
+}
+
+#[test]
 fn what_is_not_set_again_is_left_alone() {
     for text in [
         format!("{HEAD}spec: {{selector: {{a: b}}}}\n---\n{HEAD}").replace("{name: g}\nspec", "{name: h}\nspec"),

@@ -122,8 +122,9 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
         [("serviceAccounts", &source.service_accounts), ("notServiceAccounts", &source.not_service_accounts)]
     {
         for (index, value) in values.iter().enumerate() {
+            // One that is empty is told of as such.
             report.require(
-                is_account(value),
+                value.is_empty() || is_account(value),
                 &path.key(field).index(index),
                 &format!("{value:?} is no service account; want NAME or NAMESPACE/NAME, without wildcards"),
             );

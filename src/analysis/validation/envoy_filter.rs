@@ -1,5 +1,6 @@
 //! Rules of EnvoyFilter.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use sagene_api::Object;
@@ -62,10 +63,14 @@ impl Validate for EnvoyFilter {
         }
         report.finish()
     }
+
+    fn shared() -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(messages()?)
+    }
 }
 
-/// What is known of Envoy's messages. Reading it takes a while: who looks at many objects holds it all the time.
-pub(crate) fn messages() -> Option<Arc<Codec>> {
+/// What is known of Envoy's messages. Reading it takes a while.
+fn messages() -> Option<Arc<Codec>> {
     codec().ok()
 }
 

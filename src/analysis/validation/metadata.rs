@@ -7,7 +7,7 @@ use super::common::{is_label_key, is_label_value};
 use super::host::is_dns_label;
 use crate::path::FieldPath;
 
-/// Fields of `metadata`.
+/// Fields that `metadata` may have: those that whoever writes an object sets, too, unlike the server's own that nobody manages.
 pub(super) const FIELDS: &[&str] = &[
     "name",
     "generateName",

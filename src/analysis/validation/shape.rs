@@ -15,7 +15,7 @@ use super::nearest::{hint, nearest};
 use super::{Problem, Report};
 use crate::needs::REMOVED_GROUPS;
 use crate::path::{FieldPath, Step};
-use compile::{Check, Kind, Node};
+use compile::{Check, Kind, Node, Rule};
 use words::{duration_problem, mismatch};
 
 /// Fields of an object.
@@ -23,6 +23,9 @@ const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 /// Groups whose kinds are all known.
 const GROUPS: &[&str] =
     &["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
+
+/// Largest whole number that the API server takes.
+const LARGEST: f64 = i64::MAX as f64;
 
 /// Ends what is said of a field that is not there.
 const REQUIRED: &str = " is required";
@@ -158,6 +161,7 @@ impl<'v> Walk<'v> {
         if value.is_null() {
             return;
         }
+        let before = self.report.problems.len();
         let fits = match (&node.kind, value) {
             (Kind::Any, _) => true,
             (Kind::Object { fields, required, open }, Value::Object(map)) => {
@@ -170,7 +174,7 @@ impl<'v> Walk<'v> {
                     self.error("must not be empty");
                 }
                 for (name, value) in map {
-                    self.within(Step::Key(name), |walk| walk.node(item, value));
+                    self.within(Step::Key(name), |walk| walk.present(item, value));
                 }
                 true
             }
@@ -180,10 +184,12 @@ impl<'v> Walk<'v> {
             }
             (Kind::Text { least, most }, Value::String(text)) => self.text(node, text, *least, *most),
             (Kind::Integer { least, most }, Value::Number(number)) => {
-                self.bounds(number.as_f64(), *least, *most);
-                number.is_i64()
-                    || number.is_u64()
-                    || number.as_f64().is_some_and(|number| number.fract() == 0.0)
+                let is_whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
+                if is_whole {
+                    let most = most.or((!number.is_i64()).then_some(LARGEST));
+                    self.bounds(number.as_f64(), *least, most);
+                }
+                is_whole
             }
             (Kind::Number { least, most }, Value::Number(number)) => {
                 self.bounds(number.as_f64(), *least, *most);
@@ -198,8 +204,29 @@ impl<'v> Walk<'v> {
             self.error(mismatch(node, value));
             return;
         }
-        self.alternatives(node, value);
-        self.rules(node, value);
+        // A value that is out of its bounds breaks rules about the same.
+        let is_told = !node.rules.is_empty() && self.is_told_since(before);
+        let repeated = self.alternatives(node, value);
+        if !is_told {
+            self.rules(node, value, &repeated);
+        }
+    }
+
+    /// Whether something was told of this very place.
+    fn is_told_since(&self, before: usize) -> bool {
+        let new = &self.report.problems[before..];
+        !new.is_empty() && {
+            let own = self.path();
+            new.iter().any(|problem| problem.path == own)
+        }
+    }
+
+    /// A value that must be there: an element of a list or a mapping.
+    fn present(&mut self, node: &Node, value: &'v Value) {
+        if value.is_null() {
+            self.error("must not be null");
+        }
+        self.node(node, value);
     }
 
     fn fields(
@@ -241,10 +268,7 @@ impl<'v> Walk<'v> {
                 if repeated {
                     walk.error(format!("another element has the same {}", keys.join(" and ")));
                 }
-                if value.is_null() {
-                    walk.error("must not be null");
-                }
-                walk.node(item, value);
+                walk.present(item, value);
             });
         }
     }
@@ -282,7 +306,9 @@ impl<'v> Walk<'v> {
         }
     }
 
-    fn alternatives(&mut self, node: &Node, value: &Value) {
+    /// Answers the groups of which several are set.
+    fn alternatives<'n>(&mut self, node: &'n Node, value: &Value) -> Vec<&'n [String]> {
+        let mut repeated = Vec::new();
         for group in &node.alternatives {
             let set: Vec<&str> = group
                 .iter()
@@ -291,12 +317,18 @@ impl<'v> Walk<'v> {
                 .collect();
             if set.len() > 1 {
                 self.error(format!("only one of {} may be set, not {}", group.join(", "), set.join(" and ")));
+                repeated.push(group.as_slice());
             }
         }
+        repeated
     }
 
-    fn rules(&mut self, node: &Node, value: &Value) {
-        for rule in &node.rules {
+    /// Rules about groups of which several are set are told already.
+    fn rules(&mut self, node: &Node, value: &Value, repeated: &[&[String]]) {
+        let is_told = |rule: &&Rule| {
+            repeated.iter().any(|group| group.iter().all(|name| rule.message.contains(name.as_str())))
+        };
+        for rule in node.rules.iter().filter(|rule| !is_told(rule)) {
             match &rule.check {
                 Check::Duration => {
                     if let Some(problem) = value.as_str().and_then(duration_problem) {
@@ -412,6 +444,27 @@ mod tests {
                 .starts_with("apiVersion: Gateway is not served as networking.istio.io/v9; use one of v1, ")
         );
         assert!(all(of("apps/v1", "Deployment")).is_empty() && all(Value::Null).is_empty());
+    }
+
+    #[test]
+    fn a_mistake_is_told_once() {
+        let port = "{template: {}, probe: {grpc: {port: -1}}}";
+        assert_eq!(
+            found("WorkloadGroup", "networking", port),
+            ["spec.probe.grpc.port: -1 is out of range; want a number from 0 to 4294967295"]
+        );
+        let codes = "{host: a, trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [1.5]}}}";
+        assert_eq!(found("DestinationRule", "networking", codes).len(), 1);
+        let object = serde_json::json!({"apiVersion": "extensions.istio.io/v1alpha1", "kind": "TrafficExtension", "metadata": {"name": "a"},
+            "spec": {"wasm": {"url": "a"}, "lua": {"inlineCode": "a"}}});
+        let told = problems(&object);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let null =
+            "{hosts: [a], http: [{headers: {request: {add: {x: null}}}, route: [{destination: {host: a}}]}]}";
+        assert_eq!(
+            found("VirtualService", "networking", null),
+            ["spec.http[0].headers.request.add.x: must not be null"]
+        );
     }
 
     #[test]

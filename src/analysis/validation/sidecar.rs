@@ -244,9 +244,10 @@ fn repeated_hosts(report: &mut Report, path: &FieldPath, hosts: &[String], own: 
 
 fn egress_host(report: &mut Report, path: &FieldPath, text: &str) {
     let Some((namespace, name)) = text.split_once('/') else {
+        let name = if is_label(text) { text } else { "reviews" };
         report.error(
             path,
-            format!("sidecar: host {text:?} must be of form namespace/dnsName, such as ./{text} or */{text}"),
+            format!("sidecar: host {text:?} must be of form namespace/dnsName, such as ./{name} or */{name}"),
         );
         return;
     };

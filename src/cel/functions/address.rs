@@ -118,8 +118,10 @@ fn url(text: &str) -> Option<Url> {
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let port = split_port(host).1;
-    let good =
-        port.bytes().all(|byte| byte.is_ascii_digit()) && escapes_are_good(path) && !host.contains(' ');
+    let good = port.bytes().all(|byte| byte.is_ascii_digit())
+        && escapes_are_good(host)
+        && escapes_are_good(path)
+        && !host.contains(' ');
     good.then(|| Url {
         scheme: scheme.to_ascii_lowercase(),
         host: host.to_owned(),

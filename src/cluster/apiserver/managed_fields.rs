@@ -11,7 +11,7 @@ use super::object_meta;
 use super::operations::Target;
 use field_set::FieldSet;
 
-/// Metadata that nobody owns: the server's.
+/// Metadata that nobody owns: what the server sets, or what names the object. Labels, annotations, finalizers and owners belong to writers.
 const SERVER_METADATA: &[&str] = &[
     "name",
     "namespace",

@@ -120,6 +120,11 @@ impl<'i> Hosts<'i> {
         Self::spellings(text, namespace, mesh).find_map(|host| self.seen(&host, namespace, mesh))
     }
 
+    /// True where somebody offers this very host, if only to other namespaces.
+    pub(in crate::checks) fn is_offered(&self, text: &str, namespace: &str, mesh: &Mesh) -> bool {
+        self.exact.contains_key(&Hostname::resolve(text, namespace, &mesh.domain))
+    }
+
     fn seen(&self, host: &Hostname, namespace: &str, mesh: &Mesh) -> Option<Source<'i>> {
         self.find(host).find(|source| source.is_visible_in(namespace, mesh))
     }

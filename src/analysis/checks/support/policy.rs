@@ -60,7 +60,12 @@ fn leads_to(pods: &Pods<'_>, service: &Object<Service>, labels: &Labels) -> bool
             .any(|pod| has_all(&pod.metadata.labels, labels))
 }
 
-fn workload_port(pods: &Pods<'_>, service: &Object<Service>, port: &ServicePort) -> Option<WorkloadPort> {
+/// The workload's port behind a port of the Service; `None` where it has a name that no pod knows.
+pub(in crate::checks) fn workload_port(
+    pods: &Pods<'_>,
+    service: &Object<Service>,
+    port: &ServicePort,
+) -> Option<WorkloadPort> {
     let workload = match &port.target_port {
         None | Some(IntOrString::Int(0)) => Some(port.port),
         Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),

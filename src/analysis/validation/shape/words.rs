@@ -28,9 +28,11 @@ pub(super) fn mismatch(node: &Node, value: &Value) -> String {
         Kind::IntegerOrText => "a number or a string",
         Kind::Any => "something else",
     };
+    let is_whole = matches!(node.kind, Kind::Integer { .. });
     let found = match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() && is_whole => "a fraction",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
