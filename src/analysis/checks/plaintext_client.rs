@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use sagene_api::kubernetes::service::ServicePort;
 use sagene_api::kubernetes::{Deployment, Pod, Service};
 use sagene_api::{Object, ObjectMeta};
 use sagene_model::Hostname;
@@ -13,6 +14,7 @@ use super::Check;
 use super::support::hosts::{Hosts, Source};
 use super::support::mesh::Namespaces;
 use super::support::pods::Pods;
+use super::support::policy::workload_port;
 use super::support::words::refer;
 use crate::code::Code;
 use crate::input::{Input, at};
@@ -66,8 +68,8 @@ impl Mesh<'_> {
         let mut messages = Vec::new();
         let mut told: BTreeSet<Hostname> = BTreeSet::new();
         for (path, text) in words(pod) {
-            for word in hosts_in(text) {
-                let Some(service) = self.strict(word, &metadata.namespace) else { continue };
+            for (word, port) in hosts_in(text) {
+                let Some(service) = self.strict(word, port, &metadata.namespace) else { continue };
                 let host = Hostname::of_service(
                     &service.metadata.name,
                     &service.metadata.namespace,
@@ -88,8 +90,9 @@ impl Mesh<'_> {
         messages
     }
 
-    /// The service that a word names, where its workloads are in the mesh and take only mutual TLS.
-    fn strict(&self, word: &str, namespace: &str) -> Option<&Object<Service>> {
+    /// The service that a word names, where its workloads are in the mesh and take only mutual TLS: at that port, or at all where none is
+    /// named.
+    fn strict(&self, word: &str, port: Option<u16>, namespace: &str) -> Option<&Object<Service>> {
         let Source::Service(service) = self.hosts.called(word, namespace, &self.input.mesh)? else {
             return None;
         };
@@ -105,8 +108,19 @@ impl Mesh<'_> {
         } else {
             self.namespaces.is_injected(place)
         };
-        let mode = effective(&self.input.snapshot, &self.input.mesh, place, labels).workload;
-        (in_mesh && mode == Mode::Strict).then_some(service.as_ref())
+        let modes = effective(&self.input.snapshot, &self.input.mesh, place, labels);
+        let named = service.spec.ports.iter().filter(|declared| Some(declared.port) == port);
+        let ports: Vec<&ServicePort> = if named.clone().next().is_some() {
+            named.collect()
+        } else {
+            service.spec.ports.iter().collect()
+        };
+        let mode_of = |declared: &&ServicePort| {
+            let target = workload_port(&self.pods, service, declared);
+            target.map_or(modes.workload, |target| modes.of_port(target.workload))
+        };
+        let is_strict = ports.iter().all(|declared| mode_of(declared) == Mode::Strict);
+        (in_mesh && !ports.is_empty() && is_strict).then_some(service.as_ref())
     }
 }
 
@@ -130,21 +144,34 @@ fn words(pod: &Pod) -> impl Iterator<Item = (String, &str)> {
     })
 }
 
-/// Hosts in a text: what follows `//`, and words with a port.
-fn hosts_in(text: &str) -> impl Iterator<Item = &str> {
+/// Hosts in a text, with their ports where it says so: what follows `//`, and words with a port.
+fn hosts_in(text: &str) -> impl Iterator<Item = (&str, Option<u16>)> {
     let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-');
     let by_scheme = text.match_indices("//").map(move |(at, _)| {
         let rest = &text[at + 2..];
-        rest.split(|character: char| !is_name(character)).next().unwrap_or_default()
+        let name = rest.split(|character: char| !is_name(character)).next().unwrap_or_default();
+        let of_scheme =
+            SCHEMES.iter().find(|(scheme, _)| text[..at].ends_with(scheme)).map(|(_, port)| *port);
+        (name, port_at(&rest[name.len()..]).or(of_scheme))
     });
     let by_port = text.match_indices(':').filter_map(move |(at, _)| {
         let before = &text[..at];
-        let after = text[at + 1..].chars().next()?;
+        let port = port_at(&text[at..])?;
         let start = before.rfind(|character: char| !is_name(character)).map_or(0, |last| last + 1);
-        after.is_ascii_digit().then(|| &before[start..])
+        Some((&before[start..], Some(port)))
     });
     let whole = std::iter::once(text).filter(move |text| text.contains('.') && text.chars().all(is_name));
-    by_scheme.chain(by_port).chain(whole).filter(|word| !word.is_empty())
+    by_scheme.chain(by_port).chain(whole.map(|word| (word, None))).filter(|(word, _)| !word.is_empty())
+}
+
+/// Ports of URLs without one.
+const SCHEMES: [(&str, u16); 2] = [("http:", 80), ("https:", 443)];
+
+/// The port at the beginning of a text: `:80/path`.
+fn port_at(text: &str) -> Option<u16> {
+    let rest = text.strip_prefix(':')?;
+    let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().ok()
 }
 
 #[cfg(test)]
@@ -161,6 +188,27 @@ mod tests {
              apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: p, namespace: shop}}\nspec: {{mtls: {{mode: {mode}}}}}\n---\n\
              apiVersion: v1\nkind: Pod\nmetadata: {{name: c, namespace: legacy}}\nspec:\n  containers:\n  - name: {client}\n    env:\n    - name: CART\n      value: {value}\n"
         )
+    }
+
+    #[test]
+    fn the_port_that_is_called_counts() {
+        let open = |port: u16, value: &str| {
+            yaml("STRICT", value, "app")
+                .replace("ports: [{port: 80}]", "ports: [{port: 80, targetPort: 8080}, {port: 90}]")
+                .replace(
+                    "spec: {mtls: {mode: STRICT}}",
+                    &format!("spec: {{selector: {{matchLabels: {{app: cart}}}}, mtls: {{mode: STRICT}}, portLevelMtls: {{{port}: {{mode: PERMISSIVE}}}}}}"),
+                )
+        };
+        for (port, value, found) in [
+            (8080, "http://cart.shop/api", 0),
+            (8080, "http://cart.shop:90/api", 1),
+            (8080, "cart.shop.svc", 0),
+            (80, "http://cart.shop/api", 1),
+            (90, "cart.shop:90", 0),
+        ] {
+            assert_eq!(findings(&CHECK, &open(port, value)).len(), found, "{port} {value}");
+        }
     }
 
     #[test]
