@@ -137,6 +137,9 @@ impl<S: Resource> Object<S> {
         check_kind::<S>(&body)?;
         body.remove("apiVersion");
         body.remove("kind");
+        body.get_mut("metadata").into_iter().for_each(fill_labels);
+        let template = body.get_mut("spec").and_then(|spec| spec.get_mut("template"));
+        template.and_then(|template| template.get_mut("metadata")).into_iter().for_each(fill_labels);
         let metadata = read_field(body.remove("metadata"), "metadata")?.unwrap_or_default();
         let status = read_field(body.remove("status"), "status")?;
         let spec = if S::FLAT {
@@ -163,6 +166,16 @@ impl<S: Resource> Object<S> {
 
 fn expected<S: Resource>() -> String {
     format!("{} ({})", S::KIND, S::api_version())
+}
+
+/// `null` as a label or annotation, which templates leave where they have no value, means the empty text: so Kubernetes reads it.
+fn fill_labels(metadata: &mut Value) {
+    for field in ["labels", "annotations"] {
+        let Some(Value::Object(entries)) = metadata.get_mut(field) else { continue };
+        for value in entries.values_mut().filter(|value| value.is_null()) {
+            *value = Value::String(String::new());
+        }
+    }
 }
 
 fn check_kind<S: Resource>(body: &Map<String, Value>) -> Result<(), ParseError> {

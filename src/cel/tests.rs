@@ -35,7 +35,10 @@ fn rules_of_definitions() {
     holds("self.__namespace__ == 'n' && self.a__dash__b == 1", json!({"namespace": "n", "a-b": 1}));
     holds("url(self).getScheme() in ['http'] && url(self).getPort() == '80'", json!("http://a.b:80/c?d=e"));
     holds("isURL('http://' + self) && !isURL(self)", json!("a.b/c"));
-    holds("!isURL('http://%') && !isURL('http://a/%zz') && isURL('http://a/%20')", json!(1));
+    holds(
+        "!isURL('http://%') && !isURL('http://a/%zz') && isURL('http://a/%20') && !isURL('http://{}') && isURL('http://[::1]:80/')",
+        json!(1),
+    );
     holds("isIP(self) && cidr('10.0.0.0/8').containsIP(ip(self))", json!("10.1.2.3"));
     holds("quantity(self).isLessThan(quantity('1Gi'))", json!("512Mi"));
     holds("self.?a.?b.orValue(5) == 5 && self[?'c'].hasValue()", json!({"c": 1}));

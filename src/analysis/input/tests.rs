@@ -56,6 +56,17 @@ fn a_list_tells_of_its_own_keys_and_of_what_its_items_are() {
 }
 
 #[test]
+fn a_label_without_value_is_empty() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels:\n    a:\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: \
+                {template: {metadata: {annotations: {a: null}}}}\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, annotations: {a: }}\n";
+    assert_eq!(told("f.yaml", text), Vec::<String>::new());
+    let mut input = Input::default();
+    load(&mut input, "f.yaml", text.to_owned(), "default");
+    let pod = input.snapshot.pods.get("default", "p").expect("a pod");
+    assert_eq!(pod.metadata.labels.get("a").map(String::as_str), Some(""));
+}
+
+#[test]
 fn an_object_counts_once_however_often_it_is_told() {
     let mut input = Input::default();
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {}\n";

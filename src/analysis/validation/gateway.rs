@@ -42,8 +42,9 @@ impl Validate for Gateway {
         let mut report = Report::new();
         let (spec, name) = (FieldPath::parse("spec"), object.metadata.name.as_str());
         // A name that the API server is yet to make is no matter of ours.
+        let is_to_be_made = name == object.metadata.generate_name;
         report.require(
-            name.is_empty() || is_label(name),
+            is_to_be_made || is_label(name),
             &FieldPath::parse("metadata.name"),
             &format!("invalid gateway name {name:?}: want at most 63 letters, digits and '-', without dots"),
         );
@@ -211,11 +212,19 @@ fn certificates(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) 
                 );
             }
         }
-        _ if by_credential || !tls.tls_certificates.is_empty() => {}
+        _ if by_credential => {}
         ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
-            need(report, "serverCertificate", &tls.server_certificate, "a server certificate");
-            need(report, "privateKey", &tls.private_key, "a private key");
-            if tls.mode != ServerTlsMode::Simple && tls.ca_cert_credential_name.is_empty() {
+            if tls.tls_certificates.is_empty() {
+                need(report, "serverCertificate", &tls.server_certificate, "a server certificate");
+                need(report, "privateKey", &tls.private_key, "a private key");
+            }
+            for (index, pair) in tls.tls_certificates.iter().enumerate() {
+                let path = path.key("tlsCertificates").index(index);
+                let is_whole = !pair.server_certificate.is_empty() && !pair.private_key.is_empty();
+                report.require(is_whole, &path, "both serverCertificate and privateKey must be set");
+            }
+            let by_pair = tls.tls_certificates.iter().any(|pair| !pair.ca_certificates.is_empty());
+            if tls.mode != ServerTlsMode::Simple && tls.ca_cert_credential_name.is_empty() && !by_pair {
                 need(report, "caCertificates", &tls.ca_certificates, "a client CA bundle");
             }
         }
@@ -261,6 +270,7 @@ mod tests {
             "{port: {name: http, protocol: http}, hosts: ['*'], bind: 'unix:///var/run/a'}",
             "{port: {number: 443, name: https, protocol: HTTPS}, hosts: [./a.com], tls: {mode: SIMPLE, credentialName: c}}",
             "{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.com], tls: {mode: MUTUAL, serverCertificate: a, privateKey: b, caCertificates: c}}",
+            "{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.com], tls: {mode: SIMPLE, tlsCertificates: [{serverCertificate: a, privateKey: b}]}}",
             "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: PASSTHROUGH}}",
             "{port: {number: 443, name: tls, protocol: TLS}, hosts: ['*'], tls: {mode: ISTIO_MUTUAL}}",
             "{port: {number: 9000, name: tcp, protocol: tcp}, hosts: ['*']}",
@@ -295,6 +305,8 @@ mod tests {
             (format!("{{{https}}}"), ".tls"),
             (format!("{{{https}, tls: {{mode: SIMPLE}}}}"), ".tls"),
             (format!("{{{https}, tls: {{mode: MUTUAL, serverCertificate: a, privateKey: b}}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: MUTUAL, tlsCertificates: [{{serverCertificate: a, privateKey: b}}]}}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: SIMPLE, tlsCertificates: [{{privateKey: b}}]}}}}"), ".tls.tlsCertificates[0]"),
             (format!("{{{https}, tls: {{mode: ISTIO_MUTUAL, credentialName: a}}}}"), ".tls.credentialName"),
             (format!("{{{https}, tls: {{mode: PASSTHROUGH, credentialName: c}}}}"), "warning .tls"),
             (

@@ -57,7 +57,7 @@ pub(super) fn is_label(text: &str) -> bool {
 /// A host of a server or of a listener: no short name, which would mean another host in every namespace, and no wildcard but for a whole
 /// label.
 pub(super) fn full_host(report: &mut Report, path: &FieldPath, text: &str) {
-    if text != "*" && !text.is_empty() && !text.contains('.') {
+    if is_label(text) {
         report.error(
             path,
             format!("short names (non FQDN) are not allowed: {text:?}; write it with its domain, as in {text}.NAMESPACE.svc.cluster.local"),

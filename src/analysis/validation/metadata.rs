@@ -24,8 +24,9 @@ pub(super) const FIELDS: &[&str] = &[
     "ownerReferences",
     "managedFields",
     "selfLink",
-    "clusterName",
 ];
+/// Most bytes of keys and values of annotations together.
+const MOST_OF_ANNOTATIONS: usize = 256 * 1024;
 /// Longest name, in characters.
 const LONGEST_NAME: usize = 253;
 
@@ -52,10 +53,9 @@ pub(super) fn rules(report: &mut Report, metadata: Option<&Map<String, Value>>) 
     if let Some(hint) = Some(name).filter(|name| !name.is_empty()).and_then(name_problem) {
         report.error(&path.key("name"), hint);
     }
-    // What follows it is five letters or digits: it may end as no name may.
-    if let Some(hint) =
-        Some(begin).filter(|begin| !begin.is_empty()).and_then(|begin| name_problem(&format!("{begin}x")))
-    {
+    // It counts where there is no name. What follows it is five letters or digits: it may end as no name may.
+    let counts = name.is_empty() && !begin.is_empty();
+    if let Some(hint) = Some(begin).filter(|_| counts).and_then(|begin| name_problem(&format!("{begin}x"))) {
         report.error(&path.key("generateName"), hint);
     }
     if !namespace.is_empty() && !is_dns_label(namespace) {
@@ -65,6 +65,79 @@ pub(super) fn rules(report: &mut Report, metadata: Option<&Map<String, Value>>) 
         report.error(&path.key("namespace"), words);
     }
     maps(report, &path, metadata);
+    types(report, &path, metadata);
+    finalizers(report, &path.key("finalizers"), metadata);
+    owners(report, &path.key("ownerReferences"), metadata);
+}
+
+/// Of the server's own fields only the type is looked at: it sets them itself.
+fn types(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
+    let fits: [(&str, &str, fn(&Value) -> bool); 6] = [
+        ("deletionGracePeriodSeconds", "a whole number", |value| value.is_i64()),
+        ("selfLink", "a string", Value::is_string),
+        ("uid", "a string", Value::is_string),
+        ("managedFields", "a list", Value::is_array),
+        ("finalizers", "a list", Value::is_array),
+        ("ownerReferences", "a list", Value::is_array),
+    ];
+    for (field, wanted, fits) in fits {
+        if metadata.get(field).is_some_and(|value| !value.is_null() && !fits(value)) {
+            report.error(&path.key(field), format!("must be {wanted}"));
+        }
+    }
+}
+
+fn finalizers(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
+    let names: Vec<Option<&str>> = metadata
+        .get("finalizers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(Value::as_str)
+        .collect();
+    for (index, name) in names.iter().enumerate() {
+        match name {
+            None => report.error(&path.index(index), "must be a string"),
+            Some(name) if !is_label_key(name) || has_large_prefix(name) => {
+                report.error(
+                    &path.index(index),
+                    format!("{name:?} is no name of a finalizer; want example.com/name"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    let both = ["orphan", "foregroundDeletion"].iter().all(|name| names.contains(&Some(name)));
+    report.require(!both, path, "orphan and foregroundDeletion exclude one another");
+}
+
+/// Fields of a reference to an owner; those that must be set come first.
+const OF_OWNER: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+/// How many of them must be set.
+const REQUIRED_OF_OWNER: usize = 4;
+
+fn owners(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
+    let owners = metadata.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
+    let mut controllers = 0;
+    for (index, owner) in owners.enumerate() {
+        let path = path.index(index);
+        let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+        for field in &OF_OWNER[..REQUIRED_OF_OWNER] {
+            report.require(!text(field).is_empty(), &path.key(field), "must be set");
+        }
+        for field in owner.as_object().into_iter().flat_map(Map::keys) {
+            let known = OF_OWNER.contains(&field.as_str());
+            report.require(known, &path.key(field), &format!("unknown field {field:?}"));
+        }
+        let is_event = text("kind") == "Event" && matches!(text("apiVersion"), "v1" | "events.k8s.io/v1");
+        report.require(!is_event, &path.key("kind"), "an Event owns nothing");
+        controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
+        report.require(
+            controllers < 2,
+            &path.key("controller"),
+            "another owner is the controller; only one may be",
+        );
+    }
 }
 
 fn name_problem(name: &str) -> Option<String> {
@@ -88,9 +161,15 @@ fn name_problem(name: &str) -> Option<String> {
 fn maps(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
     for (field, is_label) in [("labels", true), ("annotations", false)] {
         let Some(entries) = metadata.get(field).and_then(Value::as_object) else { continue };
+        let length: usize =
+            entries.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+        if !is_label && length > MOST_OF_ANNOTATIONS {
+            let words = format!("have {length} bytes together; at most {MOST_OF_ANNOTATIONS} are allowed");
+            report.error(&path.key(field), words);
+        }
         for (key, value) in entries {
             let path = path.key(field).key(key);
-            if !is_label_key(&key.to_ascii_lowercase()) {
+            if !is_label_key(key) || is_label && has_large_prefix(key) {
                 report.error(&path, format!("{key:?} is no key; want [prefix/]name, with at most 63 letters, digits, '-', '_' and '.' in name"));
             }
             match value {
@@ -98,11 +177,17 @@ fn maps(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
                     &path,
                     format!("{text:?} is no label value; want at most 63 letters, digits, '-', '_' and '.'"),
                 ),
+                // `null` is the empty text.
                 Value::String(_) | Value::Null => {}
                 other => report.error(&path, in_quotes(other)),
             }
         }
     }
+}
+
+/// True for `Example.com/name`, which Kubernetes takes of annotations alone.
+fn has_large_prefix(key: &str) -> bool {
+    key.split_once('/').is_some_and(|(prefix, _)| prefix.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 
 fn in_quotes(value: &Value) -> String {
@@ -142,12 +227,30 @@ mod tests {
             ("{name: a, labels: {version: a b}}", "metadata.labels.version"),
             ("{name: a, labels: {a/b/c: d}}", "metadata.labels.a/b/c"),
             ("{name: a, annotations: {on: true}}", "metadata.annotations.on"),
+            ("{name: a, labels: {A.b/c: d}}", "metadata.labels.A.b/c"),
+            ("{name: a, finalizers: [x.io/a b]}", "metadata.finalizers[0]"),
+            ("{name: a, finalizers: [orphan, foregroundDeletion]}", "metadata.finalizers"),
+            ("{name: a, selfLink: 5}", "metadata.selfLink"),
+            (
+                "{name: a, ownerReferences: [{apiVersion: v1, kind: Pod, name: p}]}",
+                "metadata.ownerReferences[0].uid",
+            ),
+            (
+                "{name: a, ownerReferences: [{apiVersion: v1, kind: Event, name: p, uid: u}]}",
+                "metadata.ownerReferences[0].kind",
+            ),
+            (
+                "{name: a, ownerReferences: [{apiVersion: v1, kind: Pod, name: p, uid: u, controller: true}, {apiVersion: v1, kind: Pod, name: q, uid: v, \
+                 controller: true}]}",
+                "metadata.ownerReferences[1].controller",
+            ),
         ] {
             assert_eq!(found(bad), [path], "{bad}");
         }
         for good in [
             "{name: a.b-c.1}",
             "{generateName: a-}",
+            "{name: a, generateName: A-, annotations: {A.b/C: d}, finalizers: [orphan, x.io/a], ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: d, uid: u, controller: true, blockOwnerDeletion: true}]}",
             "{name: '5', namespace: a-b, labels: {app.kubernetes.io/Name: '', v: 1.2_a}, annotations: {a: 'any text: at all'}}",
         ] {
             assert!(found(good).is_empty(), "{good} → {:?}", found(good));

@@ -24,8 +24,8 @@ const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 const GROUPS: &[&str] =
     &["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
 
-/// Largest whole number that the API server takes.
-const LARGEST: f64 = i64::MAX as f64;
+/// The least whole number that has no room in the 64 bits of the API server's.
+const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
 
 /// Ends what is said of a field that is not there.
 const REQUIRED: &str = " is required";
@@ -185,9 +185,10 @@ impl<'v> Walk<'v> {
             (Kind::Text { least, most }, Value::String(text)) => self.text(node, text, *least, *most),
             (Kind::Integer { least, most }, Value::Number(number)) => {
                 let is_whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
-                if is_whole {
-                    let most = most.or((!number.is_i64()).then_some(LARGEST));
-                    self.bounds(number.as_f64(), *least, most);
+                if is_whole && number.as_f64().is_some_and(|number| number.abs() >= TOO_LARGE) {
+                    self.error(format!("{number} is out of range; want a whole number of 64 bits"));
+                } else if is_whole {
+                    self.bounds(number.as_f64(), *least, *most);
                 }
                 is_whole
             }
@@ -455,6 +456,8 @@ mod tests {
         );
         let codes = "{host: a, trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [1.5]}}}";
         assert_eq!(found("DestinationRule", "networking", codes).len(), 1);
+        let large = "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {minimumRingSize: 9223372036854775808}}}}";
+        assert_eq!(found("DestinationRule", "networking", large).len(), 1);
         let object = serde_json::json!({"apiVersion": "extensions.istio.io/v1alpha1", "kind": "TrafficExtension", "metadata": {"name": "a"},
             "spec": {"wasm": {"url": "a"}, "lua": {"inlineCode": "a"}}});
         let told = problems(&object);

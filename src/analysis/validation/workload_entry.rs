@@ -58,6 +58,10 @@ impl Validate for WorkloadGroup {
         let (spec, mut report) = (&object.spec, Report::new());
         let path = FieldPath::parse("spec");
         entry(&mut report, &path.key("template"), &spec.template);
+        if !spec.template.address.is_empty() {
+            let words = "an address here is that of no workload: each tells its own as it registers";
+            report.warning(&path.key("template").key("address"), words);
+        }
         if let Some(metadata) = &spec.metadata {
             labels(&mut report, &path.key("metadata").key("labels"), &metadata.labels);
         }
@@ -153,6 +157,7 @@ mod tests {
     fn groups() {
         for (bad, path) in [
             ("{template: {ports: {a: 70000}}}", "spec.template.ports.a"),
+            ("{template: {address: 1.1.1.1}}", "spec.template.address"),
             ("{template: {}, probe: {}}", "spec.probe"),
             ("{template: {}, probe: {periodSeconds: -1, exec: {command: [a]}}}", "spec.probe.periodSeconds"),
             ("{template: {}, probe: {httpGet: {port: 0}}}", "spec.probe.httpGet.port"),

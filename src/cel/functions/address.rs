@@ -118,10 +118,7 @@ fn url(text: &str) -> Option<Url> {
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let port = split_port(host).1;
-    let good = port.bytes().all(|byte| byte.is_ascii_digit())
-        && escapes_are_good(host)
-        && escapes_are_good(path)
-        && !host.contains(' ');
+    let good = port.bytes().all(|byte| byte.is_ascii_digit()) && is_host(host) && escapes_are_good(path);
     good.then(|| Url {
         scheme: scheme.to_ascii_lowercase(),
         host: host.to_owned(),
@@ -134,6 +131,14 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let allowed = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     (allowed && scheme.starts_with(|first: char| first.is_ascii_alphabetic())).then_some((scheme, rest))
+}
+
+/// True for what Go takes for a host: other characters of ASCII have to be escaped, and only such beyond it may be.
+fn is_host(text: &str) -> bool {
+    let fits = |byte: u8| {
+        byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"-_.~!$&'()*+,;=:[]<>\"%".contains(&byte)
+    };
+    text.bytes().all(fits) && escapes_are_good(text)
 }
 
 fn escapes_are_good(path: &str) -> bool {
