@@ -330,7 +330,7 @@ impl Index {
         let made = Arc::new(Inbound {
             key: key.clone(),
             clusters: Default::default(),
-            listener: Default::default(),
+            listeners: Default::default(),
         });
         lock(&self.inbounds).entry(key).or_insert(made).clone()
     }

@@ -151,29 +151,18 @@ fn sidecar(object: &Object<sagene_api::istio::networking::Sidecar>) -> Parts {
         if listener.default_endpoint.starts_with("unix:") {
             add("defaultEndpoint", "sockets of the file system are not reached yet: the port is not opened");
         }
-        if !listener.bind.is_empty() {
-            add("bind", "has no effect yet: the port is taken in on every address");
+        if !listener.bind.is_empty() && listener.capture_mode != CaptureMode::None {
+            add("bind", "has no effect, as in Istio: what is captured is taken in on every address");
         }
-        if listener.capture_mode == CaptureMode::None {
-            add("captureMode", "NONE has no effect yet: the port is captured");
-        }
-        if listener.connection_pool.is_some() {
-            add("connectionPool", "has no effect yet");
-        }
-    }
-    if object.spec.inbound_connection_pool.is_some() {
-        parts.push(("spec.inboundConnectionPool".to_owned(), "has no effect yet"));
     }
     for (index, listener) in object.spec.egress.iter().enumerate() {
-        if listener.port.is_some() {
-            parts.push((
-                format!("spec.egress[{index}].port"),
-                "hosts count on every port; listeners of their own are not made yet",
-            ));
+        let at = |field: &str| format!("spec.egress[{index}].{field}");
+        if listener.bind.starts_with("unix:") {
+            parts.push((at("bind"), "sockets of the file system are not listened on yet"));
         }
-    }
-    if object.spec.outbound_traffic_policy.as_ref().is_some_and(|policy| policy.egress_proxy.is_some()) {
-        parts.push(("spec.outboundTrafficPolicy.egressProxy".to_owned(), "has no effect yet"));
+        if listener.port.as_ref().is_some_and(|port| port.protocol.eq_ignore_ascii_case("HTTP_PROXY")) {
+            parts.push((at("port.protocol"), "HTTP_PROXY is served as the protocol of each service"));
+        }
     }
     parts
 }

@@ -34,6 +34,14 @@ impl Families {
         }
     }
 
+    /// The workload's own address for what it connects to by itself.
+    pub(crate) fn loopback(self) -> &'static str {
+        match self {
+            Self::V6 => "::1",
+            Self::V4 | Self::Both => "127.0.0.1",
+        }
+    }
+
     /// Whether connections to `address` can be made.
     pub(crate) fn reach(self, address: IpAddr) -> bool {
         match self {

@@ -18,7 +18,8 @@ use crate::index::view::View;
 /// The listeners of a sidecar.
 pub(crate) fn of_sidecar(index: &Index, view: &View, inbound: &Inbound) -> Vec<Arc<Resource>> {
     let mut listeners = view.listeners.get_or_init(|| outbound::listeners(index, view)).clone();
-    listeners.push(inbound.listener.get_or_init(|| inbound::virtual_inbound(index, &inbound.key)).clone());
+    let own = inbound.listeners.get_or_init(|| inbound::listeners(index, &inbound.key));
+    listeners.extend(own.iter().cloned());
     listeners
 }
 

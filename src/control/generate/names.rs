@@ -28,6 +28,18 @@ pub(crate) fn parse_outbound(name: &str) -> Option<(u16, &str, &str)> {
     Some((parts.next()?.parse().ok()?, parts.next()?, parts.next()?))
 }
 
+/// `<address>_<port>`: routes of a listener that the workload connects to by itself.
+pub(crate) fn routes_of_socket(address: &str, port: u16) -> String {
+    format!("{address}_{port}")
+}
+
+/// Port of the routes of such a listener.
+pub(crate) fn parse_routes_of_socket(name: &str) -> Option<u16> {
+    let (address, port) = name.rsplit_once('_')?;
+    let port = port.parse().ok()?;
+    address.parse::<std::net::IpAddr>().ok().map(|_| port)
+}
+
 /// Ends a statistics prefix, so that names with dots can be told apart.
 pub(crate) fn delimited(prefix: &str) -> String {
     format!("{prefix};")

@@ -16,7 +16,7 @@ mod virtual_host;
 use super::proto::{boolean, route, uint};
 
 pub(crate) use router::{of_router, shared_hosts};
-pub(crate) use sidecar::{allows_any, of_sidecar};
+pub(crate) use sidecar::{allows_any, egress_proxy, of_sidecar};
 
 /// Largest body of a direct response, in bytes.
 const MAX_DIRECT_RESPONSE_BODY: u32 = 1 << 20;

@@ -275,7 +275,10 @@ fn a_sidecar_opens_ports_of_its_own() {
         &mut snapshot,
         "{metadata: {name: own, namespace: shop}, spec: {workloadSelector: {labels: {app: reviews}}, ingress: [\
          {port: {number: 7000, protocol: HTTP, name: http}, defaultEndpoint: '127.0.0.1:7001'}, \
-         {port: {number: 7002, protocol: TCP, name: tcp}, defaultEndpoint: '0.0.0.0:7003'}]}}",
+         {port: {number: 7002, protocol: TCP, name: tcp}, defaultEndpoint: '0.0.0.0:7003', \
+          connectionPool: {tcp: {maxConnections: 77}}}, \
+         {port: {number: 7004, protocol: HTTP, name: own}, bind: 10.1.0.9, captureMode: NONE}], \
+         inboundConnectionPool: {tcp: {maxConnections: 78}}}}",
     );
     let index = index(snapshot);
     let clusters = index.set(&sidecar("reviews", "shop"), type_url::CLUSTER);
@@ -284,6 +287,18 @@ fn a_sidecar_opens_ports_of_its_own() {
     assert!(format!("{:?}", made.load_assignment).contains("7001"));
     let made: cluster::Cluster = decoded(clusters.get("inbound|7002||").expect("the port"));
     assert!(format!("{:?}", made.lb_config).contains("7003"));
+    for (cluster, limit) in [("inbound|7000||", 78), ("inbound|7002||", 77)] {
+        let made: cluster::Cluster = decoded(clusters.get(cluster).expect("the port"));
+        assert!(format!("{:?}", made.circuit_breakers).contains(&format!("value: {limit} ")), "{cluster}");
+    }
+    let listeners = index.set(&sidecar("reviews", "shop"), type_url::LISTENER);
+    let made: listener::Listener = decoded(listeners.get("10.1.0.9_7004").expect("a listener of its own"));
+    assert!(made.bind_to_port.is_none() && !made.filter_chains.is_empty());
+    let made: cluster::Cluster = decoded(clusters.get("inbound|7004||").expect("the port"));
+    assert!(
+        format!("{:?}", made.load_assignment).contains("127.0.0.1"),
+        "the socket itself is on the address"
+    );
 }
 
 #[test]

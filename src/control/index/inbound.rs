@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use sagene_api::Object;
+use sagene_api::istio::networking::traffic_policy::ConnectionPoolSettings;
 use sagene_api::istio::security::{AuthorizationPolicy, RequestAuthentication};
 use sagene_api::istio::types::PolicyTargetReference;
 use sagene_api::kubernetes::{self, IntOrString, Pod};
@@ -43,6 +44,8 @@ pub(crate) struct InboundKey {
     pub(crate) ports: Vec<InboundPort>,
     /// What a Sidecar says of its ports, by number; empty where the ports are those of services.
     pub(crate) ingress: BTreeMap<u16, Ingress>,
+    /// Limits of connections to the application, as a Sidecar says.
+    pub(crate) connection_pool: Option<ConnectionPoolSettings>,
     pub(crate) mutual_tls: MutualTls,
     pub(crate) authorization: Vec<Arc<Object<AuthorizationPolicy>>>,
     pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
@@ -65,7 +68,7 @@ pub(crate) struct InboundKey {
 pub(crate) struct Inbound {
     pub(crate) key: InboundKey,
     pub(crate) clusters: OnceLock<Vec<Arc<Resource>>>,
-    pub(crate) listener: OnceLock<Arc<Resource>>,
+    pub(crate) listeners: OnceLock<Vec<Arc<Resource>>>,
 }
 
 impl PartialEq for InboundKey {
@@ -78,6 +81,7 @@ impl PartialEq for InboundKey {
             && self.labels == other.labels
             && self.ports == other.ports
             && self.ingress == other.ingress
+            && self.connection_pool == other.connection_pool
             && self.mutual_tls == other.mutual_tls
             && self.http10 == other.http10
             && self.transparent == other.transparent
@@ -113,13 +117,14 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
     let rules = authentication.iter().flat_map(|policy| &policy.spec.jwt_rules);
     let issuer_keys = rules.map(|rule| index.keys.of_rule(rule)).collect();
     let services = ports(index, proxy);
-    let (ports, ingress) =
-        ingress::ports(index, proxy, &services).unwrap_or_else(|| (services, BTreeMap::new()));
+    let opened = ingress::of_sidecar(index, proxy, &services);
+    let (ports, ingress) = opened.ports.unwrap_or_else(|| (services, BTreeMap::new()));
     InboundKey {
         namespace: proxy.namespace.clone(),
         labels: super::view::relevant_of(&proxy.labels, &index.relevant_labels),
         ports,
         ingress,
+        connection_pool: opened.connection_pool,
         mutual_tls: peer_authentication::effective(&index.snapshot, mesh, &proxy.namespace, &proxy.labels),
         authorization: policies(index, proxy, &index.snapshot.authorization_policies, |policy| {
             let targets = policy.target_ref.iter().chain(&policy.target_refs).collect();

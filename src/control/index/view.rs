@@ -91,8 +91,7 @@ impl View {
         let mesh = &index.settings.mesh;
         let mut scope = sidecar_scope::of_workload(&index.snapshot, mesh, &key.namespace, &key.labels);
         if key.proxy_type == ProxyType::Router {
-            scope.sidecar = None;
-            scope.hosts = None;
+            scope = SidecarScope::everything(&key.namespace);
         }
         let virtual_services: Vec<Arc<Resolved>> =
             index.virtual_services.iter().filter(|one| selects(one, &key, &scope, index)).cloned().collect();

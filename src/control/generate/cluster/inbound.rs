@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::super::families::Families;
 use super::super::proto::{address, cluster, endpoint, istio_metadata, list, nested, text, uint};
 use super::super::{Resource, names};
-use super::well_known::{base, breakers, downstream_protocol, longest, set_http_options, unlimited};
+use super::policy;
+use super::well_known::{base, downstream_protocol, longest, set_http_options};
 use crate::index::Index;
 use crate::index::inbound::{InboundKey, InboundPort};
 use crate::index::ingress::Endpoint;
@@ -40,11 +41,19 @@ fn of_port(index: &Index, key: &InboundKey, port: &InboundPort) -> Arc<Resource>
         None if index.settings.inbound_localhost => at(&name, "127.0.0.1", port.target_port, index),
         None => at_the_pod(&name, key.families, index),
     };
-    made.circuit_breakers = Some(breakers(unlimited()));
-    if port.protocol.is_unspecified() {
-        set_http_options(&mut made, &downstream_protocol());
-    } else if port.protocol.is_http2() {
-        set_http_options(&mut made, &explicit_http2());
+    let pool = key.ingress.get(&port.target_port).and_then(|ingress| ingress.connection_pool.as_ref());
+    policy::connection_pool(&mut made, pool.or(key.connection_pool.as_ref()), None, &index.settings);
+    let http = pool.or(key.connection_pool.as_ref()).and_then(|pool| pool.http.as_ref());
+    let mut options = match port.protocol {
+        protocol if protocol.is_unspecified() => Some(downstream_protocol()),
+        protocol if protocol.is_http2() => Some(explicit_http2()),
+        _ => None,
+    };
+    if let Some(http) = http.filter(|_| port.protocol.is_http() || port.protocol.is_unspecified()) {
+        policy::apply_http(&mut options, http);
+    }
+    if let Some(options) = options {
+        set_http_options(&mut made, &options);
     }
     made.metadata = Some(istio_metadata([(
         "services",

@@ -111,7 +111,8 @@ pub(super) fn http_options(
     }
 }
 
-fn apply_http(options: &mut Option<HttpProtocolOptions>, http: &HttpSettings) {
+/// Applies the HTTP settings of a pool.
+pub(super) fn apply_http(options: &mut Option<HttpProtocolOptions>, http: &HttpSettings) {
     let per_connection = limit(http.max_requests_per_connection);
     if per_connection.is_some() || http.idle_timeout.is_some() {
         options.get_or_insert_with(explicit_http1).common_http_protocol_options =

@@ -1,4 +1,4 @@
-//! `virtualInbound`: every connection into the workload, by port.
+//! `virtualInbound`: every connection into the workload, by port; and listeners of ports that callers connect to themselves.
 
 use std::sync::Arc;
 
@@ -45,11 +45,17 @@ struct Destination<'a> {
     grpc_web: bool,
 }
 
-/// The listener of everything that comes in.
-pub(super) fn virtual_inbound(index: &Index, key: &InboundKey) -> Arc<Resource> {
-    let settings = &index.settings;
+/// The listeners of what comes in.
+pub(super) fn listeners(index: &Index, key: &InboundKey) -> Vec<Arc<Resource>> {
     let reports = Reports::of(&key.telemetry, index, &key.service_cluster, telemetry::Side::Server);
     let inbound = Inbound { index, key, policies: authorization::policies(index, key, false), reports };
+    let with_socket = key.ports.iter().filter_map(|port| inbound.with_socket(port));
+    std::iter::once(virtual_inbound(&inbound)).chain(with_socket).collect()
+}
+
+/// The listener of everything that is captured.
+fn virtual_inbound(inbound: &Inbound<'_>) -> Arc<Resource> {
+    let (key, settings) = (inbound.key, &inbound.index.settings);
     let port = settings.proxy_inbound_listen_port;
     let (any, others) = key.families.any();
     let mut made = new_listener(NAME, any, port, core::TrafficDirection::Inbound, settings);
@@ -101,6 +107,18 @@ impl Inbound<'_> {
             self.chain(kind, port, &destination)
         };
         kinds.iter().map(of).collect()
+    }
+
+    /// The listener of a port that has a socket of its own.
+    fn with_socket(&self, port: &InboundPort) -> Option<Arc<Resource>> {
+        let ip = self.key.ingress.get(&port.target_port)?.socket?.to_string();
+        let (name, settings) = (format!("{ip}_{}", port.target_port), &self.index.settings);
+        let mut made = new_listener(&name, &ip, port.target_port, core::TrafficDirection::Inbound, settings);
+        made.filter_chains = self.of_port(port);
+        let inspectors = self.listener_filters().into_iter();
+        made.listener_filters = inspectors.filter(|filter| filter.name.ends_with("_inspector")).collect();
+        set_inspection_timeout(&mut made, settings);
+        Some(crate::generate::resource::encode(&name, &made))
     }
 
     fn of_port(&self, port: &InboundPort) -> Vec<listener::FilterChain> {

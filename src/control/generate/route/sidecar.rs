@@ -1,4 +1,4 @@
-//! Route configurations of sidecars: one per port, one per service whose protocol is sniffed.
+//! Route configurations of sidecars: one per port, one per service whose protocol is sniffed, one per listener that the workload connects to.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,13 +6,14 @@ use std::sync::Arc;
 use sagene_api::istio::networking::common::Destination;
 use sagene_api::istio::networking::sidecar::OutboundTrafficPolicyMode;
 use sagene_model::Hostname;
+use sagene_model::sidecar_scope::EgressListener;
 use sagene_model::virtual_service::{MESH_GATEWAY, Resolved};
 
 use super::super::proto::{duration, route};
 use super::super::{Resource, names};
 use super::action::{Place, limit_grpc};
 use super::configuration;
-use super::destination::hash_policy;
+use super::destination::{self, hash_policy};
 use super::matching::everything;
 use super::virtual_host::{Asking, default_route, routes, virtual_host};
 use crate::index::Index;
@@ -20,11 +21,14 @@ use crate::index::view::{View, Visible};
 use route::route::Action;
 use route::route_action::ClusterSpecifier;
 
-/// The route configuration of this name: a port, or `<host>:<port>` where the protocol is sniffed.
+/// The route configuration of this name: a port, `<address>_<port>` of a listener with a socket, or `<host>:<port>` where the protocol is
+/// sniffed.
 pub(crate) fn of_sidecar(index: &Index, view: &View, name: &str) -> Option<Arc<Resource>> {
     view.route(name, || {
-        let made = match (name.parse::<u16>(), name.rsplit_once(':')) {
-            (Ok(port), _) => of_port(index, view, name, port),
+        let captured = name.parse().ok().map(|port| (port, false));
+        let of_socket = || names::parse_routes_of_socket(name).map(|port| (port, true));
+        let made = match (captured.or_else(of_socket), name.rsplit_once(':')) {
+            (Some((port, has_socket)), _) => of_port(index, view, name, port, has_socket),
             (_, Some((host, port))) => of_sniffed(index, view, name, host, port.parse().ok()?)?,
             _ => return None,
         };
@@ -46,24 +50,27 @@ fn of_sniffed(
     Some(configuration(name, vec![made]))
 }
 
-fn of_port(index: &Index, view: &View, name: &str, port: u16) -> route::RouteConfiguration {
+fn of_port(index: &Index, view: &View, name: &str, port: u16, has_socket: bool) -> route::RouteConfiguration {
     let mut domains = Domains::default();
     let mut virtual_hosts = Vec::new();
-    let carries_requests = |visible: &&Visible| {
-        let declared = visible.service.port(port);
-        declared.is_some_and(|port| port.protocol.is_http() || port.protocol.is_unspecified())
+    let egress = view.scope.listener_of(port, has_socket);
+    let requests = |visible: &Visible| {
+        let lead = view.scope.lead(egress?, &visible.service, port)?;
+        (lead.protocol.is_http() || lead.protocol.is_unspecified()).then_some(lead.port)
     };
-    for visible in view.services.iter().filter(carries_requests) {
+    for visible in &view.services {
+        let Some(leads_to) = requests(visible) else { continue };
         let own = domains.claim(service_domains(index, view, visible));
         if own.is_empty() {
             continue;
         }
-        let routes = service_routes(index, view, visible, port);
-        virtual_hosts.push(virtual_host(format!("{}:{port}", visible.service.hostname), own, routes));
+        let routes = service_routes(index, view, visible, leads_to);
+        virtual_hosts.push(virtual_host(format!("{}:{leads_to}", visible.service.hostname), own, routes));
     }
     // Hosts that no service has are served on the port of plain HTTP.
     if port == 80 {
-        for (host, resolved) in hosts_without_service(view) {
+        let egress = egress.into_iter();
+        for (host, resolved) in egress.flat_map(|egress| hosts_without_service(view, egress)) {
             let own = domains.claim(vec![host.to_string()]);
             let routes = mesh_routes(index, view, resolved, port);
             if !own.is_empty() && !routes.is_empty() {
@@ -71,17 +78,18 @@ fn of_port(index: &Index, view: &View, name: &str, port: u16) -> route::RouteCon
             }
         }
     }
-    virtual_hosts.push(catch_all(index, view));
+    virtual_hosts.push(catch_all(index, view, port, has_socket));
     configuration(name, virtual_hosts)
 }
 
-fn hosts_without_service(view: &View) -> Vec<(&Hostname, &Resolved)> {
+fn hosts_without_service<'v>(view: &'v View, egress: &EgressListener) -> Vec<(&'v Hostname, &'v Resolved)> {
     let hosts =
         view.virtual_services.iter().flat_map(|one| one.hosts.iter().map(move |host| (host, one.as_ref())));
     hosts
         .filter(|(host, one)| {
             !one.http.is_empty() && !host.is_wildcard() && view.service(host.as_str()).is_none()
         })
+        .filter(|(host, one)| egress.port.is_none() || egress.lists(&one.source.metadata.namespace, host))
         .collect()
 }
 
@@ -142,12 +150,19 @@ pub(crate) fn allows_any(index: &Index, view: &View) -> bool {
     own.map_or(index.settings.outbound_allow_any, |policy| policy.mode == OutboundTrafficPolicyMode::AllowAny)
 }
 
-fn catch_all(index: &Index, view: &View) -> route::VirtualHost {
-    let (name, action) = if allows_any(index, view) {
+/// The cluster of a Sidecar's `egressProxy`, which takes what is for unknown hosts.
+pub(crate) fn egress_proxy(view: &View, port: u16) -> Option<String> {
+    let policy = view.scope.sidecar.as_ref()?.spec.outbound_traffic_policy.as_ref()?;
+    policy.egress_proxy.as_ref().map(|proxy| destination::cluster_name(view, proxy, port))
+}
+
+fn catch_all(index: &Index, view: &View, port: u16, has_socket: bool) -> route::VirtualHost {
+    let (name, action) = if allows_any(index, view) && !has_socket {
+        let cluster = egress_proxy(view, port).unwrap_or_else(|| names::PASSTHROUGH.to_owned());
         let zero = duration(sagene_api::Duration::ZERO);
         let mut forwarded = route::RouteAction {
             timeout: Some(zero),
-            cluster_specifier: Some(ClusterSpecifier::Cluster(names::PASSTHROUGH.to_owned())),
+            cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)),
             ..route::RouteAction::default()
         };
         limit_grpc(&mut forwarded, zero);

@@ -1,6 +1,6 @@
 //! Outbound listeners, routes and names as the proxies of one client see them.
 
-use sagene_api::istio::networking::ServiceEntry;
+use sagene_api::istio::networking::{ServiceEntry, Sidecar};
 
 use super::*;
 use crate::generate::tests::{decoded, index, one, put, shop, sidecar};
@@ -59,4 +59,58 @@ fn the_two_addresses_that_were_chosen_are_one_listeners_for_a_pod_of_both_famili
     let both = Proxy { dns_capture: true, addresses, ..sidecar("web", "shop") };
     let made: listener::Listener = decoded(&one(&index, &both, type_url::LISTENER, "240.240.0.1_5432"));
     assert!(format!("{:?}", made.additional_addresses).contains("2001:2::1"));
+}
+
+/// The names of the virtual hosts of a route configuration, and what its catch-all is called.
+fn hosts(index: &Index, proxy: &Proxy, name: &str) -> Vec<String> {
+    let made: route::RouteConfiguration = decoded(&one(index, proxy, type_url::ROUTE, name));
+    made.virtual_hosts.into_iter().map(|host| host.name).collect()
+}
+
+#[test]
+fn a_port_of_a_sidecar_has_its_own_hosts_and_a_socket_where_nothing_is_captured() {
+    let mut snapshot = shop();
+    put::<Sidecar>(
+        &mut snapshot,
+        "{metadata: {name: own, namespace: shop}, spec: {egress: [\
+         {port: {number: 9080, protocol: HTTP, name: http}, hosts: ['shop/reviews.shop.svc.cluster.local']}, \
+         {port: {number: 3000, protocol: HTTP, name: own}, captureMode: NONE, hosts: ['./reviews.shop.svc.cluster.local']}, \
+         {port: {number: 27018, protocol: MONGO, name: db}, bind: 127.0.0.9, captureMode: NONE, hosts: ['*/db.shop.svc.cluster.local']}, \
+         {hosts: ['./cache.shop.svc.cluster.local']}]}}",
+    );
+    let index = index(snapshot);
+    let web = sidecar("web", "shop");
+    let known = names(&index, &web);
+    for name in ["0.0.0.0_9080", "127.0.0.1_3000", "127.0.0.9_27018", "10.96.0.12_6000"] {
+        assert!(known.contains(&name.to_owned()), "{name}: {known:?}");
+    }
+    assert!(!known.iter().any(|name| name.ends_with("_27017")), "a host of one listener is not on others");
+
+    let captured: listener::Listener = decoded(&one(&index, &web, type_url::LISTENER, "0.0.0.0_9080"));
+    assert!(captured.bind_to_port.is_some_and(|bound| !bound.value));
+    let resource = one(&index, &web, type_url::LISTENER, "127.0.0.9_27018");
+    assert!(says(&resource, "outbound|27017||db.shop.svc.cluster.local"), "the only port of the service");
+    assert_eq!(decoded::<listener::Listener>(&resource).bind_to_port, None);
+
+    let reviews = format!("{}:9080", "reviews.shop.svc.cluster.local");
+    assert_eq!(hosts(&index, &web, "9080"), ["allow_any".to_owned(), reviews.clone()]);
+    // What came to a socket of its own has no destination of its own.
+    assert_eq!(hosts(&index, &web, "127.0.0.1_3000"), ["block_all".to_owned(), reviews]);
+    assert!(!says(&one(&index, &web, type_url::LISTENER, "127.0.0.1_3000"), names::PASSTHROUGH));
+}
+
+#[test]
+fn unknown_hosts_leave_through_the_egress_proxy() {
+    let mut snapshot = shop();
+    put::<Sidecar>(
+        &mut snapshot,
+        "{metadata: {name: own, namespace: shop}, spec: {outboundTrafficPolicy: {mode: ALLOW_ANY, \
+         egressProxy: {host: cache.shop.svc.cluster.local, port: {number: 6000}}}}}",
+    );
+    let (index, web) = (index(snapshot), sidecar("web", "shop"));
+    for (kind, name) in [(type_url::LISTENER, "virtualOutbound"), (type_url::ROUTE, "9080")] {
+        let made = one(&index, &web, kind, name);
+        assert!(says(&made, "outbound|6000||cache.shop.svc.cluster.local"), "{name}");
+        assert!(!says(&made, names::PASSTHROUGH), "{name}");
+    }
 }
