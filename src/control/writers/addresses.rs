@@ -89,7 +89,10 @@ async fn write(client: &Client, plan: &Plan) -> bool {
     let mut all = true;
     for (name, addresses) in &plan.changes {
         match patch(client, name, addresses).await {
-            Ok(()) => info!(namespace = name.0, name = name.1, ?addresses, "addresses of a ServiceEntry"),
+            Ok(()) => {
+                let values: Vec<&str> = addresses.iter().map(|one| one.value.as_str()).collect();
+                info!(namespace = name.0, name = name.1, ?values, "addresses of a ServiceEntry");
+            }
             Err(error) => {
                 warn!(namespace = name.0, name = name.1, error = %error_chain(&error), "addresses not written");
                 all = false;

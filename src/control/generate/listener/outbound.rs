@@ -26,6 +26,8 @@ pub(super) use connections::weighted;
 
 /// Most addresses of a headless service that get a listener each.
 const MAX_HEADLESS_LISTENERS: usize = 100;
+/// Ports on which a sidecar itself listens: a socket of the same number would take what is meant for it.
+const OF_THE_SIDECAR: [u16; 6] = [15000, 15004, 15020, 15021, 15053, 15090];
 /// Stands for every address.
 const WILDCARD: &str = "*";
 
@@ -80,6 +82,9 @@ impl Place<'_> {
         let settings = &self.index.settings;
         // A listener on the proxy's own ports would catch the connections that were captured.
         if number == settings.proxy_listen_port || number == settings.proxy_inbound_listen_port {
+            return;
+        }
+        if self.egress.has_socket && OF_THE_SIDECAR.contains(&number) {
             return;
         }
         let Some(lead) = self.view.scope.lead(self.egress, &visible.service, number) else { return };
