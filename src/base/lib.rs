@@ -1,4 +1,4 @@
-//! Runtime kit that every server role shares: logging set-up, drain, readiness, supervised tasks, backoff, hints.
+//! Runtime kit that every server role shares: logging set-up, drain, readiness, supervised tasks, backoff, hints, certificates of an old form.
 //!
 //! This room knows nothing of meshes, Kubernetes or Envoy.
 
@@ -12,5 +12,6 @@ pub mod logging;
 pub mod readiness;
 pub mod resolve;
 pub mod task;
+pub mod version1;
 
 pub use hint::{Hint, Hinted};

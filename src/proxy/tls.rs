@@ -5,4 +5,3 @@ pub(crate) mod names;
 mod parameters;
 pub(crate) mod secret;
 pub(crate) mod verify;
-mod version1;

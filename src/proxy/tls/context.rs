@@ -8,12 +8,12 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
+use sagene_base::version1::{ClientVerifier, certified};
 
 use super::names;
 use super::parameters;
 use super::secret::{Identity, Trust};
 use super::verify::UpstreamVerifier;
-use super::version1::{ClientVerifier, certified};
 use crate::config::proto::tls;
 use crate::config::{FieldError, Within, refuse_fields};
 

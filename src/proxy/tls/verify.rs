@@ -8,10 +8,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use sagene_base::version1;
 
 use super::names;
 use super::secret::Trust;
-use super::version1;
 
 /// Checks the chain against the roots (without roots, as Envoy, no chain is checked) and the names against the rules.
 #[derive(Debug)]

@@ -20,7 +20,14 @@ pub(super) struct Request {
     pub(super) follow: bool,
     pub(super) insecure: bool,
     pub(super) fail: bool,
+    pub(super) http1: bool,
     pub(super) http2_prior_knowledge: bool,
+    /// Where the head of the response goes besides; `-` = standard output.
+    pub(super) dump_header: Option<String>,
+    /// Data become the query of the URL.
+    pub(super) get: bool,
+    /// How often a transient failure is tried again.
+    pub(super) retry: u32,
     pub(super) ca_file: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
@@ -81,7 +88,10 @@ fn short<'a>(
             'b' => "cookie",
             'u' => "user",
             'E' => "cert",
-            'g' | '4' | '6' | 'N' => continue,
+            'D' => "dump-header",
+            'G' => "get",
+            'e' => "referer",
+            'g' | '#' | '4' | '6' | 'N' => continue,
             other => return Err(format!("option -{other}: is unknown to this small curl")),
         };
         let attached = &letters[index + letter.len_utf8()..];
@@ -116,12 +126,20 @@ fn long(
         "insecure" => request.insecure = true,
         "fail" => request.fail = true,
         "http2-prior-knowledge" => request.http2_prior_knowledge = true,
-        "http1.1" | "globoff" | "no-buffer" => {}
+        "http1.1" => request.http1 = true,
+        "get" => request.get = true,
+        "globoff" | "no-buffer" | "no-progress-meter" | "progress-bar" => {}
         "request" => request.method = Some(value()?),
         "header" => request.headers.extend(header(&value()?)),
+        "dump-header" => request.dump_header = Some(value()?),
+        "retry" => {
+            let count = value()?;
+            request.retry = count.parse().map_err(|_| format!("expected a number, got {count:?}"))?;
+        }
+        "referer" => request.headers.push(("referer".to_owned(), value()?)),
         "data" | "data-raw" | "data-binary" | "json" => data(request, name, value()?)?,
         "output" => request.output = Some(value()?),
-        "write-out" => request.write_out = Some(value()?),
+        "write-out" => request.write_out = Some(format(&value()?)?),
         "user-agent" => request.headers.push(("user-agent".to_owned(), value()?)),
         "cookie" => request.headers.push(("cookie".to_owned(), value()?)),
         "user" => request.headers.push(("authorization".to_owned(), basic(&value()?))),
@@ -165,6 +183,18 @@ fn data(request: &mut Request, name: &str, text: String) -> Result<(), String> {
         none => *none = Some(piece),
     }
     Ok(())
+}
+
+/// `@file` reads the format from a file.
+fn format(text: &str) -> Result<String, String> {
+    let format = match text.strip_prefix('@') {
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| format!("(26) reading {file}: {error}"))?
+        }
+        None => text.to_owned(),
+    };
+    super::write_out::check(&format)?;
+    Ok(format)
 }
 
 fn basic(user: &str) -> String {

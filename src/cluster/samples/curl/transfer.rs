@@ -4,63 +4,108 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, Version};
+use reqwest::{Client, Response, Version};
 
 use super::arguments::Request;
+use super::tls;
+use super::write_out::{self, Transfer};
+
+/// Statuses that `--retry` takes for a passing trouble.
+const TRANSIENT: [u16; 6] = [408, 429, 500, 502, 503, 504];
 
 /// A failure: exit code and words.
-type Failure = (i32, String);
+pub(super) type Failure = (i32, String);
 
 pub(super) async fn run(request: &Request, url: &str) -> i32 {
     let started = Instant::now();
-    let outcome = fetch(request, url, started).await;
-    match outcome {
-        Ok(code) => code,
-        Err((code, words)) => {
-            if !request.silent || request.show_error {
-                eprintln!("curl: ({code}) {words}");
-            }
-            if let Some(format) = &request.write_out {
-                print!("{}", write_out(format, "000", 0, started.elapsed()));
-            }
-            code
+    let mut left = request.retry;
+    let mut pause = Duration::from_secs(1);
+    let (outcome, mut transfer) = loop {
+        let mut transfer = Transfer { url: absolute(request, url), ..Transfer::default() };
+        let outcome = fetch(request, &mut transfer, started).await;
+        let again = match &outcome {
+            Ok(()) => TRANSIENT.contains(&transfer.code),
+            Err((code, _)) => *code == 28 || TRANSIENT.contains(&transfer.code),
+        };
+        if !again || left == 0 {
+            break (outcome, transfer);
         }
+        left -= 1;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    };
+    transfer.total = started.elapsed();
+    if let Err((code, words)) = outcome {
+        if !request.silent || request.show_error {
+            eprintln!("curl: ({code}) {words}");
+        }
+        (transfer.exit, transfer.problem) = (code, words);
+    }
+    if let Some(format) = &request.write_out {
+        print!("{}", write_out::render(format, &transfer));
+    }
+    transfer.exit
+}
+
+/// The URL with its scheme, and with the data as its query where `-G` says so.
+fn absolute(request: &Request, url: &str) -> String {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    match &request.body {
+        Some(body) if request.get => {
+            let joint = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{joint}{}", String::from_utf8_lossy(body))
+        }
+        _ => url,
     }
 }
 
-async fn fetch(request: &Request, url: &str, started: Instant) -> Result<i32, Failure> {
-    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let response = send(request, &url).await?;
+async fn fetch(request: &Request, transfer: &mut Transfer, started: Instant) -> Result<(), Failure> {
+    let response = send(request, transfer).await?;
     let code = response.status().as_u16();
+    let header = |name: &str| {
+        let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    transfer.code = code;
+    transfer.head = started.elapsed();
+    transfer.version = version(&response).trim_start_matches("HTTP/").to_owned();
+    transfer.content_type = header("content-type");
+    transfer.remote = response.remote_addr();
+    if response.status().is_redirection() {
+        let to = response.url().join(&header("location"));
+        transfer.redirect = to.map(String::from).unwrap_or_default();
+    }
+    transfer.url = response.url().to_string();
     if request.verbose {
         if let Some(address) = response.remote_addr() {
             eprintln!("*   Trying {address}...");
         }
         print_head(request, &response, &mut std::io::stderr(), "< ");
     }
+    if let Some(file) = &request.dump_header {
+        print_head(request, &response, &mut sink(Some(file))?, "");
+    }
     if request.fail && code >= 400 {
         return Err((22, format!("The requested URL returned error: {code}")));
     }
-    let mut sink = sink(request)?;
+    let mut sink = sink(request.output.as_deref())?;
     if request.include || request.head {
         print_head(request, &response, &mut sink, "");
     }
-    let size = body(response, &mut sink).await?;
-    let flushed = sink.flush();
-    flushed.map_err(|error| (23, format!("Failed writing body: {error}")))?;
-    if let Some(format) = &request.write_out {
-        print!("{}", write_out(format, &code.to_string(), size, started.elapsed()));
-    }
-    Ok(0)
+    body(response, &mut sink, &mut transfer.size).await?;
+    sink.flush().map_err(|error| (23, format!("Failed writing body: {error}")))
 }
 
-async fn send(request: &Request, url: &str) -> Result<Response, Failure> {
-    let method = match (&request.method, request.head, &request.body) {
+async fn send(request: &Request, transfer: &mut Transfer) -> Result<Response, Failure> {
+    let url = transfer.url.as_str();
+    let data = request.body.as_ref().filter(|_| !request.get);
+    let method = match (&request.method, request.head, data) {
         (Some(method), _, _) => method.clone(),
         (None, true, _) => "HEAD".to_owned(),
         (None, false, Some(_)) => "POST".to_owned(),
         (None, false, None) => "GET".to_owned(),
     };
+    transfer.method.clone_from(&method);
     let method = method.parse::<reqwest::Method>().map_err(|_| (2, format!("{method:?} is no method")))?;
     let mut builder = client(request, url)?.request(method, url);
     if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
@@ -69,7 +114,7 @@ async fn send(request: &Request, url: &str) -> Result<Response, Failure> {
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
-    if let Some(body) = &request.body {
+    if let Some(body) = data {
         builder = builder.body(body.clone());
     }
     builder.header("accept", "*/*").send().await.map_err(|error| failure(&error, url))
@@ -81,12 +126,14 @@ fn client(request: &Request, url: &str) -> Result<Client, Failure> {
     } else {
         Policy::none()
     });
-    if request.insecure {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    }
-    if url.starts_with("http:") && !request.follow {
+    if url.starts_with("https:") || request.follow {
+        builder = builder.tls_backend_preconfigured(tls::config(request)?);
+    } else {
         // Images without certificates of public authorities still speak plain HTTP.
         builder = builder.tls_certs_only([]);
+    }
+    if request.http1 {
+        builder = builder.http1_only();
     }
     if request.http2_prior_knowledge {
         builder = builder.http2_prior_knowledge();
@@ -99,21 +146,6 @@ fn client(request: &Request, url: &str) -> Result<Client, Failure> {
     }
     for (host, port, address) in &request.resolve {
         builder = builder.resolve(host, (*address, *port).into());
-    }
-    let read = |file: &String| std::fs::read(file).map_err(|error| (58, format!("reading {file}: {error}")));
-    if let Some(file) = &request.ca_file {
-        let bundle = Certificate::from_pem_bundle(&read(file)?)
-            .map_err(|_| (77, format!("error setting certificate file: {file}")))?;
-        builder = builder.tls_certs_only(bundle);
-    }
-    if let Some(file) = &request.certificate {
-        let mut pem = read(file)?;
-        if let Some(key) = &request.key {
-            pem.extend(read(key)?);
-        }
-        let identity = reqwest::Identity::from_pem(&pem)
-            .map_err(|_| (58, format!("could not load the certificate and key of {file}")))?;
-        builder = builder.identity(identity);
     }
     builder.build().map_err(|error| (35, format!("setting up: {error}")))
 }
@@ -136,6 +168,8 @@ fn failure(error: &reqwest::Error, url: &str) -> Failure {
         (28, "Operation timed out".to_owned())
     } else if chain.contains("dns") || chain.contains("resolve") {
         (6, format!("Could not resolve host: {host}"))
+    } else if let Some(problem) = untrusted(&chain) {
+        (60, format!("SSL certificate problem: {problem}"))
     } else if chain.contains("certificate") || chain.contains("handshake") || chain.contains("AlertReceived")
     {
         (35, format!("TLS connect error{chain}"))
@@ -150,8 +184,23 @@ fn failure(error: &reqwest::Error, url: &str) -> Failure {
     }
 }
 
-fn sink(request: &Request) -> Result<Box<dyn Write + Send>, Failure> {
-    match request.output.as_deref() {
+/// What is wrong with a server's certificate, in OpenSSL's words.
+fn untrusted(chain: &str) -> Option<String> {
+    let (_, what) = chain.split_once("invalid peer certificate: ")?;
+    Some(match what {
+        "UnknownIssuer" => "unable to get local issuer certificate".to_owned(),
+        what if what.starts_with("certificate expired") || what == "Expired" => {
+            "certificate has expired".to_owned()
+        }
+        what if what.starts_with("certificate not valid for name") || what == "NotValidForName" => {
+            "no alternative certificate subject name matches target host name".to_owned()
+        }
+        what => what.to_owned(),
+    })
+}
+
+fn sink(output: Option<&str>) -> Result<Box<dyn Write + Send>, Failure> {
+    match output {
         None | Some("-") => Ok(Box::new(std::io::stdout())),
         Some(file) => match std::fs::File::create(file) {
             Ok(file) => Ok(Box::new(file)),
@@ -160,12 +209,16 @@ fn sink(request: &Request) -> Result<Box<dyn Write + Send>, Failure> {
     }
 }
 
-fn print_head(request: &Request, response: &Response, out: &mut dyn Write, prefix: &str) {
-    let version = match response.version() {
+fn version(response: &Response) -> &'static str {
+    match response.version() {
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2",
         _ => "HTTP/1.1",
-    };
+    }
+}
+
+fn print_head(request: &Request, response: &Response, out: &mut dyn Write, prefix: &str) {
+    let version = version(response);
     let reason =
         if version == "HTTP/2" { "" } else { response.status().canonical_reason().unwrap_or_default() };
     let mut text = format!("{prefix}{version} {} {reason}\r\n", response.status().as_u16());
@@ -178,31 +231,22 @@ fn print_head(request: &Request, response: &Response, out: &mut dyn Write, prefi
     }
 }
 
-async fn body(mut response: Response, sink: &mut Box<dyn Write + Send>) -> Result<usize, Failure> {
-    let mut size = 0;
+async fn body(
+    mut response: Response,
+    sink: &mut Box<dyn Write + Send>,
+    size: &mut usize,
+) -> Result<(), Failure> {
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                size += chunk.len();
+                *size += chunk.len();
                 sink.write_all(&chunk).map_err(|error| (23, format!("Failed writing body: {error}")))?;
             }
-            Ok(None) => return Ok(size),
+            Ok(None) => return Ok(()),
             Err(error) if error.is_timeout() => {
                 return Err((28, format!("Operation timed out with {size} bytes received")));
             }
             Err(error) => return Err((18, format!("transfer closed: {error}"))),
         }
     }
-}
-
-/// Fills in `-w`'s variables: `%{http_code}`, `%{response_code}`, `%{size_download}`, `%{time_total}`, and `\n`, `\t`.
-fn write_out(format: &str, code: &str, size: usize, elapsed: Duration) -> String {
-    format
-        .replace("%{http_code}", code)
-        .replace("%{response_code}", code)
-        .replace("%{size_download}", &size.to_string())
-        .replace("%{time_total}", &format!("{:.6}", elapsed.as_secs_f64()))
-        .replace("\\n", "\n")
-        .replace("\\t", "\t")
-        .replace("%%", "%")
 }

@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
+use sagene_base::version1::ClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::config::{Listener, Server};
@@ -40,8 +41,13 @@ pub(super) fn acceptor(listener: &Listener) -> Result<TlsAcceptor, String> {
         builder.with_no_client_auth()
     } else {
         // Who comes without a certificate is told so by HTTP, as nginx does.
-        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
-        builder.with_client_cert_verifier(verifier.map_err(|error| error.to_string())?)
+        let (roots, provider) = (Arc::new(roots), sagene_base::crypto::provider());
+        let inner = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let algorithms = provider.signature_verification_algorithms;
+        builder.with_client_cert_verifier(Arc::new(ClientVerifier { inner, roots, algorithms }))
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -26,12 +26,12 @@ fn read<'c>(certificate: &'c CertificateDer<'_>) -> Option<X509Certificate<'c>> 
 }
 
 /// Whether the certificate is one of version 1.
-pub(super) fn is_one(certificate: &CertificateDer<'_>) -> bool {
+pub fn is_one(certificate: &CertificateDer<'_>) -> bool {
     read(certificate).is_some()
 }
 
-/// Whether a root signed the certificate and it is valid now; `None` for certificates of other versions.
-pub(super) fn verify(
+/// Whether a root signed the certificate and it is valid now; `None` for certificates of other versions. Names are not looked at.
+pub fn verify(
     certificate: &CertificateDer<'_>,
     roots: &RootCertStore,
     now: UnixTime,
@@ -107,7 +107,10 @@ fn identifier(algorithm: &AlgorithmIdentifier<'_>) -> Option<Vec<u8>> {
 }
 
 /// Checks a signature of the handshake in TLS 1.2.
-pub(super) fn verify_tls12(
+///
+/// # Errors
+/// The signature is not of the certificate's key, or that key cannot be read.
+pub fn verify_tls12(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     dss: &DigitallySignedStruct,
@@ -127,7 +130,10 @@ pub(super) fn verify_tls12(
 }
 
 /// Checks a signature of the handshake in TLS 1.3.
-pub(super) fn verify_tls13(
+///
+/// # Errors
+/// The signature is not of the certificate's key, or that key cannot be read.
+pub fn verify_tls13(
     message: &[u8],
     certificate: &CertificateDer<'_>,
     dss: &DigitallySignedStruct,
@@ -144,7 +150,10 @@ pub(super) fn verify_tls13(
 
 /// A certificate with its key, as either side of a handshake shows it. That they belong together is checked for the versions that
 /// the library reads.
-pub(super) fn certified(
+///
+/// # Errors
+/// A key that cannot be read, or one of another certificate.
+pub fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
@@ -164,10 +173,13 @@ pub(super) fn certified(
 
 /// The library's verifier of clients, and ours for what it cannot read.
 #[derive(Debug)]
-pub(super) struct ClientVerifier {
-    pub(super) inner: Arc<dyn ClientCertVerifier>,
-    pub(super) roots: Arc<RootCertStore>,
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
+pub struct ClientVerifier {
+    /// For all but leaves of version 1.
+    pub inner: Arc<dyn ClientCertVerifier>,
+    /// Who may have signed such a leaf.
+    pub roots: Arc<RootCertStore>,
+    /// Algorithms of signatures that count.
+    pub algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientCertVerifier for ClientVerifier {
@@ -226,7 +238,7 @@ mod tests {
     use x509_parser::prelude::{FromDer, X509Certificate};
 
     use super::*;
-    use crate::tls::context::PROVIDER;
+    use crate::crypto::provider;
 
     /// ecdsa-with-SHA256.
     const ALGORITHM: [u8; 12] = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
@@ -268,7 +280,8 @@ mod tests {
         let issuer = read.subject().as_raw().to_vec();
         let mut roots = RootCertStore::empty();
         roots.add(root.der().clone()).expect("a root");
-        let algorithms = &PROVIDER.signature_verification_algorithms;
+        let provider = provider();
+        let algorithms = &provider.signature_verification_algorithms;
         let checked = |leaf: &CertificateDer<'_>| verify(leaf, &roots, UnixTime::now(), algorithms);
         let good = leaf(&key, &issuer, &root_key, "490101000000Z");
         assert_eq!(checked(&good), Some(Ok(())));
@@ -278,7 +291,7 @@ mod tests {
         assert_eq!(checked(&forged), Some(Err(CertificateError::UnknownIssuer.into())));
         assert_eq!(checked(root.der()), None, "others are the library's to judge");
         let private = |key: &KeyPair| PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        assert!(certified(vec![good.clone()], private(&key), &PROVIDER).is_ok());
-        assert!(certified(vec![good], private(&root_key), &PROVIDER).is_err(), "the key of another");
+        assert!(certified(vec![good.clone()], private(&key), &provider).is_ok());
+        assert!(certified(vec![good], private(&root_key), &provider).is_err(), "the key of another");
     }
 }
