@@ -1,4 +1,5 @@
-//! The sample applications of Istio's tutorials, built in: an image of theirs runs as an applet of this binary.
+//! The sample applications of Istio's tutorials, and the small servers that other tutorials share, built in: an image of theirs runs
+//! as an applet of this binary.
 //!
 //! They answer at the same paths with the same JSON as the originals, so that a tutorial's YAML and its `curl` lines work without an
 //! image pull. They know nothing of the mesh; like the originals they only pass tracing headers on.
@@ -7,6 +8,7 @@ mod bookinfo;
 mod curl;
 mod ext_authz;
 mod fortio;
+mod greeting;
 mod headers;
 mod helloworld;
 mod httpbin;
@@ -18,6 +20,14 @@ mod tcp_echo;
 mod tornado;
 
 pub use image::{Sample, by_image};
+
+/// Programs that the originals are, by applet: tutorials end one by its name, as in `pkill ruby`.
+const ORIGINAL_PROGRAMS: [(&str, &str); 4] = [
+    ("bookinfo-details", "ruby"),
+    ("bookinfo-productpage", "python"),
+    ("bookinfo-ratings", "node"),
+    ("bookinfo-reviews", "java"),
+];
 
 /// Why an applet ended.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +66,20 @@ pub enum SampleError {
 pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
     // Clients may speak TLS; the provider is the product's only one and may be installed already.
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if let Some((_, program)) = ORIGINAL_PROGRAMS.iter().find(|(applet, _)| *applet == name) {
+        // It runs as well under its own name.
+        let _unnamed = std::fs::write("/proc/self/comm", program);
+    }
     match name {
         "bookinfo-productpage" => bookinfo::productpage::run(arguments).await?,
         "bookinfo-details" => bookinfo::details::run(arguments).await?,
+        "bookinfo-mongodb" => bookinfo::mongodb::run(arguments).await?,
         "bookinfo-reviews" => bookinfo::reviews::run(arguments).await?,
         "bookinfo-ratings" => bookinfo::ratings::run(arguments).await?,
         "ext-authz" => ext_authz::run(arguments).await?,
+        "health" => greeting::health(arguments).await?,
+        "hello-app" => greeting::hello_app(arguments).await?,
+        "http-echo" => greeting::http_echo(arguments).await?,
         "helloworld" => helloworld::run(arguments).await?,
         "httpbin" => httpbin::run(arguments).await?,
         "tcp-echo" => tcp_echo::run(arguments).await?,

@@ -10,15 +10,34 @@ use super::pod_spec::Container;
 const OWN_IMAGES: [&str; 5] = ["sagene", "proxyv2", "pilot", "istio-proxy", "install-cni"];
 
 /// Images without an entry point: their containers' `args` are the command, or else this shell is.
-const SHELL_IMAGES: [&str; 8] =
-    ["alpine", "busybox", "centos", "debian", "fedora", "netshoot", "rockylinux", "ubuntu"];
+const SHELL_IMAGES: [&str; 14] = [
+    "alpine",
+    "bash",
+    "busybox",
+    "centos",
+    "debian",
+    "fedora",
+    "golang",
+    "netshoot",
+    "node",
+    "perl",
+    "python",
+    "rockylinux",
+    "ruby",
+    "ubuntu",
+];
 const SHELL: &str = "sh";
 /// Images that stand for a program of this machine: name, entry point, and the arguments that a container's `args` replace.
-const PROGRAM_IMAGES: [(&str, &str, &[&str]); 1] = [(
-    "prometheus",
-    "prometheus",
-    &["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
-)];
+const PROGRAM_IMAGES: [(&str, &str, &[&str]); 4] = [
+    ("kubectl", "kubectl", &[]),
+    ("openssl", "openssl", &[]),
+    (
+        "prometheus",
+        "prometheus",
+        &["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
+    ),
+    ("socat", "socat", &[]),
+];
 
 /// `PATH` of containers, as images have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

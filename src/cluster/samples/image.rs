@@ -3,6 +3,7 @@
 /// Names of all applets, as `sagene sample NAME` takes them.
 pub(super) const APPLETS: &[&str] = &[
     "bookinfo-details",
+    "bookinfo-mongodb",
     "bookinfo-productpage",
     "bookinfo-ratings",
     "bookinfo-reviews",
@@ -10,7 +11,10 @@ pub(super) const APPLETS: &[&str] = &[
     "ext-authz",
     "fortio",
     "gunicorn",
+    "health",
+    "hello-app",
     "helloworld",
+    "http-echo",
     "httpbin",
     "jaeger",
     "nc",
@@ -59,6 +63,8 @@ pub fn by_image(image: &str) -> Option<Sample> {
             &[("SERVICE_VERSION", "v3"), ("ENABLE_RATINGS", "true"), ("STAR_COLOR", "red")],
         ),
         "examples-bookinfo-ratings-v1" => sample("bookinfo-ratings", &["9080"], &[("SERVICE_VERSION", "v1")]),
+        "examples-bookinfo-ratings-v2" => sample("bookinfo-ratings", &["9080"], &[("SERVICE_VERSION", "v2")]),
+        "examples-bookinfo-mongodb" => sample("bookinfo-mongodb", &[], &[]),
         "examples-bookinfo-ratings-v-faulty" => {
             sample("bookinfo-ratings", &["9080"], &[("SERVICE_VERSION", "v-faulty")])
         }
@@ -73,6 +79,10 @@ pub fn by_image(image: &str) -> Option<Sample> {
         }
         "examples-helloworld-v1" => sample("helloworld", &["5000"], &[("SERVICE_VERSION", "v1")]),
         "examples-helloworld-v2" => sample("helloworld", &["5000"], &[("SERVICE_VERSION", "v2")]),
+        "health" => sample("health", &[], &[]),
+        "hello-app" if is_second(image) => sample("hello-app", &[], &[("SERVICE_VERSION", "2.0.0")]),
+        "hello-app" => sample("hello-app", &[], &[]),
+        "http-echo" => sample("http-echo", &[], &[]),
         "go-httpbin" => sample("httpbin", &["8080"], &[]),
         "httpbin" => sample("httpbin", &["80", "--flat"], &[]),
         "tcp-echo-server" => sample("tcp-echo", &["9000"], &[]),
@@ -86,6 +96,13 @@ pub fn by_image(image: &str) -> Option<Sample> {
         "sleep" => sample("sleep", &[], &[]),
         _ => return None,
     })
+}
+
+/// Whether the tag is of a second version: `2.0`, `v2`.
+fn is_second(image: &str) -> bool {
+    let tag =
+        image.rsplit_once('/').map_or(image, |(_, last)| last).split_once(':').map_or("", |(_, tag)| tag);
+    tag.trim_start_matches('v').starts_with('2')
 }
 
 /// `registry:5000/folder/name:tag@digest` → `name`.

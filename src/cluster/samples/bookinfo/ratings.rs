@@ -1,4 +1,4 @@
-//! Stars of the reviewers. The `v-faulty`, `v-delayed`, `v-unavailable` and `v-unhealthy` versions misbehave on purpose.
+//! Stars of the reviewers. Version v2 reads them from a MongoDB; the `v-faulty`, `v-delayed`, `v-unavailable` and `v-unhealthy` versions misbehave on purpose.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::super::SampleError;
 use super::super::serve::{environment, port, serve};
+use super::mongodb;
 
 type Answer = (StatusCode, Json<Value>);
 
@@ -68,6 +69,7 @@ async fn read(State(ratings): State<Arc<Ratings>>, Path(id): Path<String>) -> An
         return problem(StatusCode::BAD_REQUEST, "please provide numeric product ID");
     };
     match ratings.version.as_str() {
+        "v2" => return from_database(id).await,
         "v-faulty" if ratings.every_other() => {
             return problem(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable");
         }
@@ -85,10 +87,33 @@ async fn read(State(ratings): State<Arc<Ratings>>, Path(id): Path<String>) -> An
     (StatusCode::OK, Json(json!({ "id": id, "ratings": stars })))
 }
 
+/// The stars of a database at `MONGO_DB_URL`; other databases than MongoDB (`DB_TYPE`) cannot be asked.
+async fn from_database(id: u64) -> Answer {
+    let failed = |what: &str| problem(StatusCode::INTERNAL_SERVER_ERROR, what);
+    let kind = environment("DB_TYPE", "mongodb");
+    if kind != "mongodb" {
+        eprintln!("DB_TYPE {kind:?} cannot be asked; mongodb can");
+        return failed("could not connect to ratings database");
+    }
+    let stars = match mongodb::ratings(&environment("MONGO_DB_URL", "mongodb://mongodb:27017/test")).await {
+        Ok(stars) => stars,
+        Err(error) => {
+            eprintln!("ratings database: {error}");
+            return failed("could not connect to ratings database");
+        }
+    };
+    let [first, second] = [0, 1].map(|place| stars.get(place).copied().unwrap_or_default());
+    let stars = json!({ "Reviewer1": first, "Reviewer2": second });
+    (StatusCode::OK, Json(json!({ "id": id, "ratings": stars })))
+}
+
 async fn write(State(ratings): State<Arc<Ratings>>, Path(id): Path<String>, body: Bytes) -> Answer {
     let Ok(id) = id.parse::<u64>() else {
         return problem(StatusCode::BAD_REQUEST, "please provide numeric product ID");
     };
+    if ratings.version == "v2" {
+        return problem(StatusCode::NOT_IMPLEMENTED, "Post not implemented for database backed ratings");
+    }
     let Ok(stars) = serde_json::from_slice::<Value>(&body) else {
         return problem(StatusCode::BAD_REQUEST, "please provide valid ratings JSON");
     };

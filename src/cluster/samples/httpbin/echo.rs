@@ -1,11 +1,13 @@
 //! Answers that repeat the request.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, OriginalUri, Query, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -54,9 +56,20 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The client's address: the first that a proxy noted.
-fn origin(headers: &HeaderMap) -> String {
-    text(headers, "x-forwarded-for").split(',').next().unwrap_or_default().trim().to_owned()
+/// The client's address: the first that a proxy noted, else that of the connection.
+pub(super) struct Origin(String);
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let noted = text(&parts.headers, "x-forwarded-for").split(',').next().unwrap_or_default().trim();
+        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(match connected {
+            Some(ConnectInfo(peer)) if noted.is_empty() => peer.ip().to_canonical().to_string(),
+            _ => noted.to_owned(),
+        }))
+    }
 }
 
 fn url(headers: &HeaderMap, uri: &Uri) -> String {
@@ -75,12 +88,13 @@ fn request(
     uri: &Uri,
     pairs: Vec<(String, String)>,
     headers: &HeaderMap,
+    Origin(origin): Origin,
 ) -> Map<String, Value> {
     let mut answer = Map::new();
     answer.insert("args".to_owned(), style.map(pairs.into_iter()));
     answer.insert("headers".to_owned(), style.headers(headers));
     answer.insert("method".to_owned(), json!(method.as_str()));
-    answer.insert("origin".to_owned(), json!(origin(headers)));
+    answer.insert("origin".to_owned(), json!(origin));
     answer.insert("url".to_owned(), json!(url(headers, uri)));
     answer
 }
@@ -119,9 +133,10 @@ pub(super) async fn without_body(
     method: Method,
     OriginalUri(uri): OriginalUri,
     Query(pairs): Pairs,
+    origin: Origin,
     headers: HeaderMap,
 ) -> Json {
-    Json(Value::Object(request(*style, &method, &uri, pairs, &headers)))
+    Json(Value::Object(request(*style, &method, &uri, pairs, &headers, origin)))
 }
 
 pub(super) async fn with_body(
@@ -129,10 +144,11 @@ pub(super) async fn with_body(
     method: Method,
     OriginalUri(uri): OriginalUri,
     Query(pairs): Pairs,
+    origin: Origin,
     headers: HeaderMap,
     body: Bytes,
 ) -> Json {
-    let mut answer = request(*style, &method, &uri, pairs, &headers);
+    let mut answer = request(*style, &method, &uri, pairs, &headers, origin);
     answer.extend(body_of(*style, &headers, &body).map(|(name, value)| (name.to_owned(), value)));
     Json(Value::Object(answer))
 }
@@ -142,24 +158,18 @@ pub(super) async fn anything(
     method: Method,
     uri: OriginalUri,
     pairs: Pairs,
+    origin: Origin,
     headers: HeaderMap,
     body: Bytes,
 ) -> Json {
-    with_body(state, method, uri, pairs, headers, body).await
+    with_body(state, method, uri, pairs, origin, headers, body).await
 }
 
 pub(super) async fn headers(State(style): State<Arc<Style>>, headers: HeaderMap) -> Json {
     Json(json!({ "headers": style.headers(&headers) }))
 }
 
-/// The client's address: as a proxy noted it, else that of the connection.
-pub(super) async fn ip(request: Request) -> Json {
-    let noted = origin(request.headers());
-    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let origin = match connected {
-        Some(ConnectInfo(peer)) if noted.is_empty() => peer.ip().to_canonical().to_string(),
-        _ => noted,
-    };
+pub(super) async fn ip(Origin(origin): Origin) -> Json {
     Json(json!({ "origin": origin }))
 }
 

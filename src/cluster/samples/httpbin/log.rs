@@ -21,7 +21,7 @@ async fn log(style: Style, request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let response = next.run(request).await;
-    let size = response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    let size = http_body::Body::size_hint(response.body()).exact();
     let line = Line {
         method: method.as_str(),
         path: &path,
