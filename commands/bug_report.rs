@@ -3,7 +3,6 @@
 //! Everything comes through the Kubernetes API: no program is needed beside this one, and none on the nodes. Secrets are left without
 //! their values. Time, memory and size are bounded: what was not collected is named in `bug-report.log`, and never makes the rest fail.
 
-mod archive;
 mod cluster;
 mod collector;
 mod gzip;

@@ -68,6 +68,9 @@ pub(crate) struct Globals {
     /// How long a request to the Kubernetes API may take
     #[arg(long = "kubeclient-timeout", global = true, value_name = "DURATION", default_value = "15s", value_parser = duration)]
     pub(crate) client_timeout: std::time::Duration,
+    /// How long an answer of the Kubernetes API may take: kubectl's --request-timeout
+    #[arg(skip)]
+    pub(crate) request_timeout: Option<std::time::Duration>,
     /// When to use colors: auto, always, never
     #[arg(long, global = true, value_name = "WHEN", num_args = 0..=1, require_equals = true,
         default_value = "auto", default_missing_value = "always")]
@@ -130,7 +133,7 @@ enum Command {
     Dashboard(dashboard::DashboardCommand),
     /// Serve the built-in console of a cluster
     Console(console::ConsoleCommand),
-    /// Commands that may still change: describe, authz, precheck, check-inject, injector
+    /// Commands that may still change: describe, authz, precheck, check-inject, injector, envoy-stats, internal-debug, metrics
     #[command(aliases = ["x", "exp"])]
     Experimental(experimental::ExperimentalCommand),
     /// Make a secret that lets another cluster's control plane read this one

@@ -76,6 +76,10 @@ impl Context {
     pub(crate) async fn connect(&self, source: &Source) -> Result<Cluster, Failure> {
         let mut config = source.config().await?;
         config.connect_timeout = Some(self.globals.client_timeout);
+        if let Some(timeout) = self.globals.request_timeout {
+            config.connect_timeout = Some(timeout);
+            config.read_timeout = Some(timeout);
+        }
         config.auth_info.impersonate.clone_from(&self.globals.impersonate);
         if !self.globals.impersonate_group.is_empty() {
             config.auth_info.impersonate_groups = Some(self.globals.impersonate_group.clone());

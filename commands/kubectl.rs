@@ -8,9 +8,11 @@ mod cluster_info;
 mod column;
 mod config;
 mod cordon;
+mod cp;
 mod create;
 mod delete;
 mod describe;
+mod diff;
 mod edit;
 mod exec;
 mod explain;
@@ -32,6 +34,7 @@ mod run_pod;
 mod scale;
 mod session;
 mod set;
+mod taint;
 mod target;
 mod terminal;
 mod top;
@@ -76,6 +79,9 @@ struct Globals {
     /// Username to impersonate
     #[arg(long = "as", global = true, value_name = "USER")]
     impersonate: Option<String>,
+    /// How long a request to the server may take: seconds, or a duration; 0 is for ever
+    #[arg(long, global = true, value_name = "DURATION", value_parser = flags::timeout)]
+    request_timeout: Option<std::time::Duration>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,9 +135,8 @@ enum Command {
     ClusterInfo(cluster_info::ClusterInfo),
     /// List the groups and versions of the server
     ApiVersions(cluster_info::ApiVersions),
-    /// Not here
-    #[command(hide = true, disable_help_flag = true)]
-    Cp(absent::Absent),
+    /// Copy files to and from containers
+    Cp(cp::Cp),
     /// Print the manifests of a kustomization: that of the Gateway API's definitions
     Kustomize(apply::Kustomize),
     /// Not here
@@ -140,18 +145,16 @@ enum Command {
     /// Not here
     #[command(hide = true, disable_help_flag = true)]
     Attach(absent::Absent),
-    /// Not here
-    #[command(hide = true, disable_help_flag = true)]
-    Diff(absent::Absent),
+    /// Show what applying manifests would change
+    Diff(diff::Diff),
     /// Not here
     #[command(hide = true, disable_help_flag = true)]
     Proxy(absent::Absent),
     /// Not here
     #[command(hide = true, disable_help_flag = true)]
     Drain(absent::Absent),
-    /// Not here
-    #[command(hide = true, disable_help_flag = true)]
-    Taint(absent::Absent),
+    /// Set or remove taints of nodes
+    Taint(taint::Taint),
     /// Not here
     #[command(hide = true, disable_help_flag = true)]
     Autoscale(absent::Absent),
@@ -191,6 +194,7 @@ pub(crate) fn run(context: &Context, arguments: Vec<OsString>) -> Outcome {
     globals.namespace = given.namespace.or(globals.namespace);
     globals.impersonate = given.impersonate.or(globals.impersonate);
     globals.embedded |= given.embedded;
+    globals.request_timeout = given.request_timeout.filter(|timeout| !timeout.is_zero());
     let context = Context::new(globals);
     if let Command::Config(config) = kubectl.command {
         return config.run(&context);
@@ -231,9 +235,9 @@ impl Command {
             Self::Explain(command) => command.run(session).await,
             Self::ClusterInfo(command) => command.run(session),
             Self::ApiVersions(command) => command.run(session).await,
-            Self::Cp(command) => {
-                command.refuse("cp", "kubectl exec POD -- cat FILE > LOCAL copies a file out of a pod")
-            }
+            Self::Cp(command) => command.run(session).await,
+            Self::Diff(command) => command.run(session).await,
+            Self::Taint(command) => command.run(session).await,
             Self::Kustomize(command) => command.run(session),
             Self::Debug(command) => {
                 command.refuse("debug", "kubectl exec runs a program in a container there is")
@@ -241,12 +245,8 @@ impl Command {
             Self::Attach(command) => {
                 command.refuse("attach", "kubectl logs -f shows what a container prints")
             }
-            Self::Diff(command) => {
-                command.refuse("diff", "kubectl apply --dry-run=server says what would change")
-            }
             Self::Proxy(command) => command.refuse("proxy", "kubectl get --raw PATH asks the API server"),
             Self::Drain(command) => command.refuse("drain", "kubectl cordon NODE, then kubectl delete pod"),
-            Self::Taint(command) => command.refuse("taint", "kubectl edit node NODE changes spec.taints"),
             Self::Autoscale(command) => {
                 command.refuse("autoscale", "kubectl scale sets the number of replicas")
             }

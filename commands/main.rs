@@ -1,5 +1,6 @@
 //! The `sagene` binary: parse, build the context, run one command, exit with its code.
 
+mod archive;
 mod cli;
 mod context;
 mod exit;

@@ -14,11 +14,11 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use kube::Client;
 
-use super::archive::TarWriter;
 use super::gzip::GzipWriter;
 use super::logs::Importance;
 use super::settings::Settings;
 use super::step::Step;
+use crate::archive::TarWriter;
 use crate::exit::{Failure, chain};
 use sink::Sink;
 

@@ -1,5 +1,8 @@
 //! `kubectl apply`: server-side apply of manifests, one result line per object.
 
+mod prune;
+mod selector;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -11,6 +14,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::files::{self, Input};
 use crate::kubernetes::{ApplyOptions, Discovery, Resource, kubectl_failure, kubectl_failure_while, text};
 use crate::output;
+use prune::{Applied, Prune};
 
 #[derive(Debug, Args)]
 pub(super) struct Apply {
@@ -47,10 +51,13 @@ pub(super) struct Apply {
     /// Name of the field manager
     #[arg(long, value_name = "NAME", default_value = "kubectl")]
     field_manager: String,
+    #[command(flatten)]
+    prune: Prune,
 }
 
 impl Apply {
     pub(super) async fn run(self, session: &Session) -> Outcome {
+        self.prune.check()?;
         let mut inputs = Vec::new();
         for name in &self.filename {
             inputs.extend(manifests::read(session, name, self.recursive).await.map_err(client_side)?);
@@ -58,24 +65,38 @@ impl Apply {
         if let Some(name) = &self.kustomize {
             inputs.push(manifests::kustomized(session, name)?);
         }
-        let mut applied = 0usize;
+        let mut count = 0usize;
+        let mut applied = Applied::default();
         let mut failed = false;
         for input in &inputs {
             for object in files::documents(input).map_err(client_side)? {
-                applied += 1;
-                if let Err(failure) = self.object(session, input, object).await {
-                    output::progress(&format!("{}{}", failure.prefix, crate::exit::chain(&failure.error)));
-                    failed = true;
+                if !self.prune.selects(&object)? {
+                    continue;
+                }
+                count += 1;
+                match self.object(session, input, object).await {
+                    Ok(after) => applied.add(&after),
+                    Err(failure) => {
+                        output::progress(&format!(
+                            "{}{}",
+                            failure.prefix,
+                            crate::exit::chain(&failure.error)
+                        ));
+                        failed = true;
+                    }
                 }
             }
         }
-        if applied == 0 {
+        if !failed {
+            self.prune.run(session, &applied, &self.field_manager, &self.dry_run).await?;
+        }
+        if count == 0 {
             return Err(error("no objects passed to apply"));
         }
         Ok(if failed { Exit::Failure } else { Exit::Success })
     }
 
-    async fn object(&self, session: &Session, input: &Input, mut object: Value) -> Result<(), Failure> {
+    async fn object(&self, session: &Session, input: &Input, mut object: Value) -> Result<Value, Failure> {
         let resource = self.resource(session, &object, &input.name).await?;
         let name = text(&object, "/metadata/name").to_owned();
         if name.is_empty() {
@@ -97,7 +118,8 @@ impl Apply {
         let namespace = Some(namespace.as_str()).filter(|_| resource.namespaced);
         let before = session.objects.get(&resource, namespace, &name).await.map_err(kubectl_failure)?;
         if self.dry_run == "client" {
-            return self.print(&resource, before.as_ref(), &object);
+            self.print(&resource, before.as_ref(), &object)?;
+            return Ok(before.unwrap_or(object));
         }
         let options = ApplyOptions {
             manager: &self.field_manager,
@@ -113,7 +135,8 @@ impl Apply {
             let verb = if before.is_some() { "applying patch from" } else { "creating" };
             kubectl_failure_while(failure, &format!("error when {verb} \"{}\"", input.name))
         })?;
-        self.print(&resource, before.as_ref(), &after)
+        self.print(&resource, before.as_ref(), &after)?;
+        Ok(after)
     }
 
     /// The type; a kind that appeared only now (its CRD came earlier in the same files) is asked for again.

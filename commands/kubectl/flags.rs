@@ -4,6 +4,16 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Command};
 
+use crate::cli;
+
+/// `--request-timeout`: a number is of seconds.
+pub(super) fn timeout(text: &str) -> Result<std::time::Duration, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(std::time::Duration::from_secs(seconds.into())),
+        Err(_) => cli::duration(text),
+    }
+}
+
 /// The same arguments with plain flags: `--all=true` is `--all`, `--all=false` is nothing. What stands behind `--` stays as it is.
 pub(super) fn plain(grammar: &Command, arguments: Vec<OsString>) -> Vec<OsString> {
     let mut command = grammar;

@@ -1,4 +1,6 @@
-//! `kubectl set image` and `set env`: what containers of workloads run, and with which environment.
+//! `kubectl set image`, `set env` and `set resources`: what containers of workloads run, with which environment, and what they may use.
+
+mod resources;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -21,6 +23,8 @@ enum What {
     Image(Change),
     /// Environment variables: NAME=VALUE sets, NAME- removes
     Env(Change),
+    /// Requests and limits of containers
+    Resources(resources::Resources),
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +52,7 @@ impl Set {
         let (change, done, edit): (Change, &str, Edit) = match self.what {
             What::Image(change) => (change, "image updated", Change::image),
             What::Env(change) => (change, "env updated", Change::env),
+            What::Resources(resources) => return resources.run(session).await,
         };
         let is_change = |it: &String| it.contains('=') || it.ends_with('-');
         let split = change.arguments.iter().position(is_change).unwrap_or(change.arguments.len());
@@ -61,25 +66,38 @@ impl Set {
                 list(&found);
                 continue;
             }
-            let mut object = found.object.clone();
-            let place = CONTAINERS
-                .into_iter()
-                .find(|pointer| object.pointer(pointer).is_some_and(|it| it.get("containers").is_some()))
-                .ok_or_else(|| error(format!("{} has no containers", found.title())))?;
-            if let Some(pod) = object.pointer_mut(place) {
-                edit(&change, pod, &changes)?;
-            }
-            let same = object == found.object;
-            let (resource, namespace) = (&found.resource, found.namespace());
-            let patch = nested(place, object.pointer(place).unwrap_or(&Value::Null));
-            let answer = session.objects.merge_patch(resource, namespace, found.name(), "", &patch).await;
-            answer.map_err(kubectl_failure)?;
-            if !same {
+            let (object, place) = edited(&found, |pod| edit(&change, pod, &changes))?;
+            if keep(session, &found, &object, place).await? {
                 output::line(&format!("{} {done}", found.title()));
             }
         }
         Ok(Exit::Success)
     }
+}
+
+/// The object with its pod changed, and where in it the pod is.
+fn edited(
+    found: &Found,
+    edit: impl FnOnce(&mut Value) -> Result<(), Failure>,
+) -> Result<(Value, &'static str), Failure> {
+    let mut object = found.object.clone();
+    let place = CONTAINERS
+        .into_iter()
+        .find(|pointer| object.pointer(pointer).is_some_and(|it| it.get("containers").is_some()))
+        .ok_or_else(|| error(format!("{} has no containers", found.title())))?;
+    if let Some(pod) = object.pointer_mut(place) {
+        edit(pod)?;
+    }
+    Ok((object, place))
+}
+
+/// Writes the changed place; whether anything changed.
+async fn keep(session: &Session, found: &Found, object: &Value, place: &str) -> Result<bool, Failure> {
+    let (resource, namespace) = (&found.resource, found.namespace());
+    let patch = nested(place, object.pointer(place).unwrap_or(&Value::Null));
+    let answer = session.objects.merge_patch(resource, namespace, found.name(), "", &patch).await;
+    answer.map_err(kubectl_failure)?;
+    Ok(*object != found.object)
 }
 
 impl Change {

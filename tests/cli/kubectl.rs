@@ -20,6 +20,25 @@ fn apply_tells_created_unchanged_and_configured() {
 }
 
 #[test]
+fn what_would_change_is_shown_and_what_is_no_more_is_pruned() {
+    let server = Server::start();
+    let labelled = |name: &str| CONFIG_MAP.replace("name: a", &format!("name: {name}\n  labels: {{app: x}}"));
+    let both = format!("{}---\n{}", labelled("a"), labelled("b"));
+    server.run_with_input(&["kubectl", "apply", "-f", "-"], &both);
+    let same = server.run_with_input(&["kubectl", "diff", "-f", "-"], &both);
+    assert_eq!((same.code, same.stdout.as_str()), (0, ""), "{}", same.stderr);
+    let changed = server.run_with_input(&["kubectl", "diff", "-f", "-"], &both.replacen("one", "two", 1));
+    assert_eq!(changed.code, 1, "{}", changed.stderr);
+    assert!(changed.stdout.contains("\n-  key: one\n+  key: two\n"), "{}", changed.stdout);
+    assert_eq!(server.run(&["kubectl", "diff", "-f", "/nowhere"]).code, 2);
+    let limitless = server.run_with_input(&["kubectl", "apply", "--prune", "-f", "-"], &labelled("a"));
+    assert_eq!(limitless.code, 1, "{}", limitless.stdout);
+    let pruned =
+        server.run_with_input(&["kubectl", "apply", "--prune", "-l", "app=x", "-f", "-"], &labelled("a"));
+    assert_eq!(pruned.stdout, "configmap/a unchanged\nconfigmap/b pruned\n", "{}", pruned.stderr);
+}
+
+#[test]
 fn get_prints_the_servers_table_and_names_what_is_missing() {
     let server = Server::start();
     let output = server.run(&["kubectl", "get", "namespaces"]);

@@ -9,20 +9,20 @@ const BLOCK: usize = 512;
 const NAME: usize = 100;
 
 /// Writes files one after the other; `finish` ends the archive.
-pub(super) struct TarWriter<W> {
+pub(crate) struct TarWriter<W> {
     inner: W,
     modified: u64,
 }
 
 impl<W: Write> TarWriter<W> {
     /// All files get this time.
-    pub(super) fn new(inner: W, modified: SystemTime) -> Self {
+    pub(crate) fn new(inner: W, modified: SystemTime) -> Self {
         let modified = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Self { inner, modified }
     }
 
     /// A file of exactly `size` bytes.
-    pub(super) fn file(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
+    pub(crate) fn file(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
         if name.len() > NAME {
             let record = pax_record("path", name);
             self.header("pax", record.len() as u64, b'x')?;
@@ -37,7 +37,7 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Two empty blocks end an archive.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.inner.write_all(&[0; 2 * BLOCK])?;
         Ok(self.inner)
     }
