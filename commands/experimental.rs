@@ -3,7 +3,10 @@
 mod authz;
 mod check_inject;
 mod describe;
+mod envoy_stats;
 mod injector;
+mod internal_debug;
+mod metrics;
 mod precheck;
 mod selector;
 
@@ -29,8 +32,16 @@ enum Subcommands {
     /// Tell what applies to a pod or a Service, and what is wrong with it
     #[command(alias = "des")]
     Describe(describe::DescribeCommand),
+    /// Show the statistics of proxies, or what they know of their clusters
+    #[command(alias = "es")]
+    EnvoyStats(envoy_stats::EnvoyStats),
     /// Show which namespaces are injected by which revision
     Injector(injector::InjectorCommand),
+    /// Show the control plane's views of its own state
+    InternalDebug(internal_debug::InternalDebug),
+    /// Show request rates and latencies of workloads, as the cluster's Prometheus knows them
+    #[command(alias = "m")]
+    Metrics(metrics::Metrics),
     /// Check whether a cluster can be installed to or upgraded
     Precheck(precheck::Precheck),
     /// The same as proxy-status
@@ -46,6 +57,9 @@ impl ExperimentalCommand {
             Subcommands::Authz(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::CheckInject(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::Describe(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::EnvoyStats(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::InternalDebug(command) => crate::runtime::block_on(command.run(context)),
+            Subcommands::Metrics(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::Injector(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::Precheck(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::ProxyStatus(command) => command.run(context),
