@@ -15,6 +15,7 @@ pub mod mesh;
 pub mod not_yet_effective;
 pub mod peer_authentication;
 pub mod protocol;
+pub mod request_attributes;
 pub mod service;
 pub mod sidecar_scope;
 pub mod snapshot;

@@ -166,7 +166,7 @@ fn both_reporters_have_istios_labels_and_overrides_change_them() {
         "default",
         "istio-system",
         "metrics: [{providers: [{name: prometheus}], overrides: [\
-         {match: {metric: REQUEST_COUNT, mode: SERVER}, tagOverrides: {request_host: {value: request.host}, \
+         {match: {metric: REQUEST_COUNT, mode: SERVER}, tagOverrides: {request_host: {value: request.host}, odd: {value: nope(request.host)}, \
           response_code: {operation: REMOVE}, source_app: {operation: UPSERT, value: \"'fixed'\"}}}, \
          {match: {metric: REQUEST_SIZE}, disabled: true}]}]",
     ));
@@ -180,6 +180,7 @@ fn both_reporters_have_istios_labels_and_overrides_change_them() {
         "reporter=\"destination\"",
         "connection_security_policy=\"none\"",
         "request_host=\"web.shop\"",
+        "odd=\"unknown\"",
         "source_app=\"fixed\"",
     ] {
         assert!(found[0].contains(label), "{label}: {found:?}");

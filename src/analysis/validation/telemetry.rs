@@ -2,6 +2,7 @@
 
 use sagene_api::Object;
 use sagene_api::istio::telemetry::{MetricsOverrides, ProviderRef, TagOperation, Telemetry};
+use sagene_model::request_attributes::{UnknownName, first_unknown};
 
 use super::common::{attachment, duration};
 use super::{Problem, Report, Validate};
@@ -49,7 +50,12 @@ impl Validate for Telemetry {
             let path = path.key("accessLogging").index(index);
             providers(&mut report, &path, &logging.providers);
             if let Some(filter) = &logging.filter {
-                expression(&mut report, &path.key("filter").key("expression"), &filter.expression);
+                expression(
+                    &mut report,
+                    &path.key("filter").key("expression"),
+                    &filter.expression,
+                    "proxies will refuse the filter",
+                );
             }
         }
         report.finish()
@@ -74,7 +80,8 @@ fn overrides(report: &mut Report, path: &FieldPath, of: &MetricsOverrides) {
                     "value must be set set when operation is UPSERT",
                 );
                 if !tag.value.is_empty() {
-                    expression(report, &path.key("value"), &tag.value);
+                    let value = path.key("value");
+                    expression(report, &value, &tag.value, "the tag will be \"unknown\"");
                 }
             }
             TagOperation::Remove => report.require(
@@ -86,11 +93,17 @@ fn overrides(report: &mut Report, path: &FieldPath, of: &MetricsOverrides) {
     }
 }
 
-/// A text that is an expression; what its names mean is known to the proxy alone.
-fn expression(report: &mut Report, path: &FieldPath, text: &str) {
+/// A text that is an expression, of names that proxies know; `otherwise` says what happens where they do not.
+fn expression(report: &mut Report, path: &FieldPath, text: &str, otherwise: &str) {
     if let Err(error) = sagene_cel::check_syntax(text) {
-        report.error(path, format!("{text:?} is no valid CEL expression: {error}"));
+        return report.error(path, format!("{text:?} is no valid CEL expression: {error}"));
     }
+    let unknown = match first_unknown(text) {
+        None => return,
+        Some(UnknownName::Attribute(name)) => format!("{name} is no attribute that proxies know"),
+        Some(UnknownName::Function(name)) => format!("{name}() is no function that proxies know"),
+    };
+    report.warning(path, format!("{text:?}: {unknown}; {otherwise}"));
 }
 
 #[cfg(test)]
@@ -118,6 +131,14 @@ mod tests {
             ),
             (
                 "{accessLogging: [{filter: {expression: 'response.code >='}}]}",
+                "spec.accessLogging[0].filter.expression",
+            ),
+            (
+                "{metrics: [{overrides: [{tagOverrides: {a: {value: request.nope}}}]}]}",
+                "spec.metrics[0].overrides[0].tagOverrides.a.value",
+            ),
+            (
+                "{accessLogging: [{filter: {expression: 'nope(request.host)'}}]}",
                 "spec.accessLogging[0].filter.expression",
             ),
             ("{selector: {matchLabels: {a: b}}, targetRefs: [{kind: Service, name: a}]}", "spec"),

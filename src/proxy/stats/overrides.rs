@@ -60,7 +60,8 @@ pub(crate) struct IstioStatsConfig {
 struct Changes {
     drop: [bool; METRICS.len()],
     remove: Vec<(usize, String)>,
-    set: Vec<(usize, String, Cel)>,
+    /// By expression; one that this proxy does not understand has no value.
+    set: Vec<(usize, String, Option<Cel>)>,
 }
 
 /// The changes as they are for one request: part of the key of its series.
@@ -103,8 +104,8 @@ impl IstioStatsConfig {
     /// What differs for a request; `None` where nothing does.
     pub(crate) fn changed(&self, facts: &CelFacts<'_>) -> Option<Changed> {
         let changes = self.changes.as_ref()?;
-        let value = |(_, _, expression): &(usize, String, Cel)| {
-            expression.text(facts).unwrap_or_else(|| "unknown".to_owned())
+        let value = |(_, _, expression): &(usize, String, Option<Cel>)| {
+            expression.as_ref().and_then(|it| it.text(facts)).unwrap_or_else(|| "unknown".to_owned())
         };
         Some(Changed { changes: changes.clone(), values: changes.set.iter().map(value).collect() })
     }
@@ -128,8 +129,11 @@ impl Changes {
             self.drop[place] |= metric.drop;
             self.remove.extend(metric.tags_to_remove.iter().map(|tag| (place, tag.clone())));
             for (tag, expression) in &metric.dimensions {
-                let compiled = Cel::compile(expression).within(format_args!("dimensions[{tag:?}]"))?;
-                self.set.push((place, tag.clone(), compiled));
+                let compiled = Cel::compile(expression);
+                if let Err(error) = &compiled {
+                    tracing::warn!(tag, error = error.reason, "a metric's tag has no value");
+                }
+                self.set.push((place, tag.clone(), compiled.ok()));
             }
         }
         Ok(())

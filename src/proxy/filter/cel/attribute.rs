@@ -1,5 +1,7 @@
 //! What expressions can ask of a request: Envoy's attributes.
 
+use sagene_model::request_attributes::ATTRIBUTES;
+
 use crate::access_log::format::Facts;
 use crate::filter::peer_metadata::Peer;
 
@@ -28,48 +30,6 @@ pub(super) enum Attribute {
     Field(&'static str, &'static str),
 }
 
-/// Groups and their attributes. A group without attributes is a map.
-const KNOWN: [(&str, &[&str]); 8] = [
-    (
-        "request",
-        &[
-            "path",
-            "url_path",
-            "host",
-            "scheme",
-            "method",
-            "headers",
-            "referer",
-            "useragent",
-            "id",
-            "protocol",
-            "query",
-            "size",
-            "total_size",
-            "duration",
-            "time",
-        ],
-    ),
-    ("response", &["code", "code_details", "flags", "grpc_status", "headers", "size", "total_size"]),
-    ("source", &["address", "port"]),
-    ("destination", &["address", "port"]),
-    (
-        "connection",
-        &[
-            "mtls",
-            "requested_server_name",
-            "uri_san_peer_certificate",
-            "uri_san_local_certificate",
-            "dns_san_peer_certificate",
-            "subject_peer_certificate",
-            "termination_details",
-        ],
-    ),
-    ("upstream", &["address", "port", "local_address", "transport_failure_reason", "request_attempt_count"]),
-    ("xds", &["cluster_name", "route_name"]),
-    ("filter_state", &[]),
-];
-
 /// Envoy's bits of response flags, by the short names of the flags.
 const FLAG_BITS: [(&str, i64); 19] = [
     ("UH", 0x2),
@@ -96,8 +56,8 @@ const FLAG_BITS: [(&str, i64); 19] = [
 impl Attribute {
     /// A group by its name.
     pub(super) fn root(name: &str) -> Result<Self, String> {
-        let names = || KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let found = KNOWN.iter().find(|(known, _)| *known == name);
+        let names = || ATTRIBUTES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let found = ATTRIBUTES.iter().find(|(known, _)| *known == name);
         found
             .map(|(known, _)| Self::Group(known))
             .ok_or_else(|| format!("{name} is not a supported attribute; known: {}", names()))
@@ -106,7 +66,8 @@ impl Attribute {
     /// An attribute of a group; `Ok(None)` where the selection is one of a map.
     pub(super) fn select(self, name: &str) -> Result<Option<Self>, String> {
         let Self::Group(group) = self else { return Ok(None) };
-        let fields = KNOWN.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, fields)| fields);
+        let fields =
+            ATTRIBUTES.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, fields)| fields);
         if fields.is_empty() {
             return Ok(None);
         }

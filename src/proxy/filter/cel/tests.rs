@@ -75,3 +75,19 @@ fn expressions_are_evaluated_and_what_is_unknown_is_refused() {
         assert!(error.reason.contains(word), "{text}: {}", error.reason);
     }
 }
+
+#[test]
+fn the_names_that_may_be_written_are_understood() {
+    use sagene_model::request_attributes::{ATTRIBUTES, FUNCTIONS, METHODS};
+    let attributes = ATTRIBUTES
+        .iter()
+        .flat_map(|(group, fields)| fields.iter().map(move |field| format!("{group}.{field}")));
+    let functions = FUNCTIONS.iter().map(|name| format!("{name}(request.host)"));
+    let methods = METHODS.iter().map(|name| match *name {
+        "size" | "lowerAscii" | "upperAscii" => format!("request.host.{name}()"),
+        _ => format!("request.host.{name}('a')"),
+    });
+    for text in attributes.chain(functions).chain(methods) {
+        assert!(Cel::compile(&text).is_ok(), "{text}");
+    }
+}
