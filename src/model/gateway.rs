@@ -77,11 +77,13 @@ impl GatewayServer {
         self.server().hosts.iter().map(host).collect()
     }
 
-    /// Name of the route configuration of an HTTPS server.
-    pub fn https_route_name(&self, port: u16) -> String {
+    /// Name of the route configuration of an HTTPS server. It has the port that the Gateway names, also where the proxy listens on
+    /// another: that of the Service's target.
+    pub fn https_route_name(&self) -> String {
         let (server, metadata) = (self.server(), &self.gateway.metadata);
         let bind = if server.bind.is_empty() { String::new() } else { format!(".{}", server.bind) };
-        format!("https.{port}.{}.{}.{}{bind}", server.port.name, metadata.name, metadata.namespace)
+        let port = &server.port;
+        format!("https.{}.{}.{}.{}{bind}", port.number, port.name, metadata.name, metadata.namespace)
     }
 }
 

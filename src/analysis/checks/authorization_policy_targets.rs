@@ -1,4 +1,5 @@
-//! IST0127 and IST0101 for AuthorizationPolicies: selectors without a workload of the mesh, and clients of namespaces that do not exist.
+//! IST0127 and IST0101 for AuthorizationPolicies: selectors without a workload of the mesh, clients of namespaces that do not exist, and
+//! providers that the mesh does not have.
 //!
 //! In the root namespace a policy is about the whole mesh. One without selector in a namespace without any workload is told, too: it
 //! protects nothing yet.
@@ -21,7 +22,7 @@ use crate::message::Message;
 
 pub(super) const CHECK: Check = Check {
     name: "auth.AuthorizationPoliciesAnalyzer",
-    description: "AuthorizationPolicies for no workload, or for clients of namespaces that do not exist",
+    description: "AuthorizationPolicies for no workload, of no provider, or for clients of namespaces that do not exist",
     codes: &[Code::NoMatchingWorkloadsFound, Code::ReferencedResourceNotFound],
     run,
 };
@@ -35,6 +36,7 @@ fn run(input: &Input) -> Vec<Message> {
     let mut messages = Vec::new();
     for policy in input.snapshot.authorization_policies.iter() {
         messages.extend(without_workloads(input, &pods, &others, policy));
+        messages.extend(unknown_provider(input, policy));
         if input.knows::<Namespace>() {
             messages.extend(unknown_namespaces(input, policy));
         }
@@ -73,6 +75,16 @@ fn without_workloads(
     Some(Message::new(Code::NoMatchingWorkloadsFound, refer(policy), text).at(path))
 }
 
+/// A policy of a provider that is not there denies every request.
+fn unknown_provider(input: &Input, policy: &Object<AuthorizationPolicy>) -> Option<Message> {
+    let name = &policy.spec.provider.as_ref()?.name;
+    let known = input.mesh_config.extension_providers.iter().any(|provider| provider.name == *name);
+    if known || input.mesh_config_written.is_none() {
+        return None;
+    }
+    Some(not_found(policy, "extension provider", name, at("spec.provider.name")))
+}
+
 fn unknown_namespaces(input: &Input, policy: &Object<AuthorizationPolicy>) -> Vec<Message> {
     let mut messages = Vec::new();
     for (rule_index, rule) in policy.spec.rules.iter().enumerate() {
@@ -108,7 +120,7 @@ fn exists(input: &Input, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{findings, texts};
+    use super::super::testing::{findings, texts, texts_with_mesh};
     use super::*;
 
     const HEAD: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}}\n---\n\
@@ -178,5 +190,21 @@ mod tests {
         for good in ["shop", "'sh*'", "'*op'", "'*'"] {
             assert!(findings(&CHECK, &rule(good)).is_empty(), "{good}");
         }
+    }
+
+    #[test]
+    fn providers_that_the_mesh_does_not_have() {
+        let custom = policy("shop", "{action: CUSTOM, provider: {name: p}, rules: [{}]}");
+        let mesh = |name: &str| {
+            format!(
+                "extensionProviders: [{{name: {name}, envoyExtAuthzHttp: {{service: s.shop.svc.cluster.local, port: 80}}}}]"
+            )
+        };
+        assert_eq!(
+            texts_with_mesh(&CHECK, &mesh("o"), &custom),
+            ["Referenced extension provider not found: \"p\""]
+        );
+        assert!(texts_with_mesh(&CHECK, &mesh("p"), &custom).is_empty());
+        assert!(texts(&CHECK, &custom).is_empty(), "what the mesh has is not known");
     }
 }

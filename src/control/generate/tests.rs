@@ -218,13 +218,13 @@ fn a_gateway_serves_what_is_bound_to_it() {
     put::<Service>(
         &mut snapshot,
         "{metadata: {name: istio-ingressgateway, namespace: istio-system}, spec: {clusterIP: 10.96.0.99, \
-         selector: {istio: ingressgateway}, ports: [{name: http2, port: 80, targetPort: 8080}]}}",
+         selector: {istio: ingressgateway}, ports: [{name: http2, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]}}",
     );
     let index = index(snapshot);
     let router = proxy("router", "gw", "istio-system", &[("istio", "ingressgateway")]);
     let set = index.set(&router, type_url::LISTENER);
     let names: Vec<&str> = set.resources.iter().map(|one| one.name.as_ref()).collect();
-    assert_eq!(names, ["0.0.0.0_443", "0.0.0.0_8080"]);
+    assert_eq!(names, ["0.0.0.0_8080", "0.0.0.0_8443"]);
     for name in ["http.8080", "https.443.https.edge.shop"] {
         let made: route::RouteConfiguration = decoded(&one(&index, &router, type_url::ROUTE, name));
         assert_eq!(made.virtual_hosts[0].domains, ["a.example.com"], "{name}");

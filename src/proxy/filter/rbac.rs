@@ -1,5 +1,7 @@
 //! Role-based access control, on HTTP requests and on plain connections.
 
+mod subject;
+
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -151,8 +153,11 @@ impl Rbac {
         self.enforced.as_ref().map_or(Verdict::Allowed, |rules| rules.judge(subject, "enforced"))
     }
 
-    /// What the shadow rules would have said; `None` without shadow rules.
+    /// What the shadow rules would have said; `None` without shadow rules. Asked before [`Self::judge`].
     pub(crate) fn shadow(&self, subject: &Subject<'_>) -> Option<Verdict> {
+        if self.enforced.is_some() || self.shadow.is_some() {
+            subject.tell();
+        }
         self.shadow.as_ref().map(|rules| rules.judge(subject, "shadow"))
     }
 }

@@ -47,6 +47,10 @@ impl Registry {
     }
 }
 
+/// Groups of a cluster's statistics, with the dots that follow: the last dot of the whole is not where the cluster's name ends.
+const CLUSTER_GROUPS: [(&str, usize); 3] =
+    [(".circuit_breakers.", 1), (".outlier_detection.", 0), (".ssl.", 0)];
+
 /// Policies' counters as the stat tags of Istio's bootstrap make them: what was said becomes a label.
 fn policy_family(scope: &str, middle: &str, leaf: &str) -> (String, String) {
     let words = match leaf.split_once(".shadow_") {
@@ -59,29 +63,57 @@ fn policy_family(scope: &str, middle: &str, leaf: &str) -> (String, String) {
         }
         _ => format!("authz_enforce_result=\"{}\"", escape(leaf)),
     };
-    let flat = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
-    (format!("envoy_{scope}_{}_rbac", middle.chars().map(flat).collect::<String>()), words)
+    (format!("envoy_{scope}_{}_rbac", flat(middle)), words)
 }
 
-/// Family name and label: the middle of Envoy's dotted name becomes a label, as Envoy's tag extraction does.
+/// Family name and labels, as the stat tags of Istio's bootstrap make them of Envoy's dotted names: clusters, addresses of listeners and
+/// classes of answers become labels, all else is part of the family's name.
 fn family_of(sample: &Sample) -> (String, String) {
     let (scope, rest) = sample.name.split_once('.').unwrap_or(("", &sample.name));
     if let Some((middle, leaf)) = rest.split_once(".rbac.") {
         return policy_family(scope, middle, leaf);
     }
-    let (middle, leaf) = rest.rsplit_once('.').unwrap_or(("", rest));
-    let tag = match scope {
-        "cluster" => "envoy_cluster_name",
-        "http" => "envoy_http_conn_manager_prefix",
-        _ => "envoy_listener_address",
-    };
-    for class in ["2xx", "3xx", "4xx", "5xx"] {
-        if let Some(stem) = leaf.strip_suffix(class) {
-            let label = format!("{tag}=\"{}\",envoy_response_code_class=\"{}\"", escape(middle), &class[..1]);
-            return (format!("envoy_{scope}_{stem}xx"), label);
+    let mut labels = Vec::new();
+    let (stem, answers) = without_answer(rest);
+    labels.extend(answers);
+    let stem = match scope {
+        "cluster" => {
+            let group = CLUSTER_GROUPS.iter().find_map(|(group, dots)| {
+                let at = stem.rfind(group)?;
+                (stem[at + group.len()..].matches('.').count() == *dots).then_some(at)
+            });
+            let (name, leaf) = stem.split_at(group.or_else(|| stem.rfind('.')).unwrap_or(0));
+            labels.push(format!("cluster_name=\"{}\"", escape(name)));
+            leaf.trim_start_matches('.')
         }
+        "listener" => {
+            let end = stem.find(|c: char| !c.is_ascii_digit() && !"._[]".contains(c)).unwrap_or(0);
+            let (address, leaf) = stem.split_at(end);
+            if !address.is_empty() {
+                labels.push(format!("listener_address=\"{}\"", address.trim_end_matches('.')));
+            }
+            leaf
+        }
+        _ => stem,
+    };
+    (format!("envoy_{}", flat(&format!("{scope}.{stem}"))), labels.join(","))
+}
+
+/// `…_rq_2xx` and `…_rq_503` without the end, which is a label.
+fn without_answer(name: &str) -> (&str, Option<String>) {
+    let found = name.rsplit_once('_').filter(|(stem, end)| stem.ends_with("_rq") && end.len() == 3);
+    match found {
+        Some((stem, end)) if end.ends_with("xx") => (stem, Some(format!("response_code_class=\"{end}\""))),
+        Some((stem, end)) if end.bytes().all(|it| it.is_ascii_digit()) => {
+            (stem, Some(format!("response_code=\"{end}\"")))
+        }
+        _ => (name, None),
     }
-    (format!("envoy_{scope}_{leaf}"), format!("{tag}=\"{}\"", escape(middle)))
+}
+
+/// Signs that names of metrics may not have become `_`.
+fn flat(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
 #[cfg(test)]
@@ -97,6 +129,36 @@ mod tests {
         for line in [
             "envoy_http_inbound_0_0_0_0_8080_rbac{authz_enforce_result=\"denied\"} 2",
             "envoy_http_inbound_0_0_0_0_8080_rbac{authz_dry_run_action=\"deny\",authz_dry_run_result=\"denied\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn names_have_the_tags_of_istios_bootstrap() {
+        let registry = Registry::default();
+        for name in [
+            "cluster.outbound|80||a.ssl.example.com.upstream_rq_2xx",
+            "cluster.outbound|80||a.ssl.example.com.upstream_rq_503",
+            "cluster.outbound|80||a.default.svc.cluster.local.circuit_breakers.default.cx_open",
+            "cluster.xds-grpc.upstream_cx_total",
+            "listener.0.0.0.0_15006.downstream_cx_total",
+            "listener.0.0.0.0_15006.ssl.handshake",
+            "listener_manager.listener_added",
+            "http.outbound_0.0.0.0_9080.downstream_rq_total",
+        ] {
+            registry.counter(name).add(1);
+        }
+        let text = registry.render_prometheus();
+        for line in [
+            "envoy_cluster_upstream_rq{response_code_class=\"2xx\",cluster_name=\"outbound|80||a.ssl.example.com\"} 1",
+            "envoy_cluster_upstream_rq{response_code=\"503\",cluster_name=\"outbound|80||a.ssl.example.com\"} 1",
+            "envoy_cluster_circuit_breakers_default_cx_open{cluster_name=\"outbound|80||a.default.svc.cluster.local\"} 1",
+            "envoy_cluster_upstream_cx_total{cluster_name=\"xds-grpc\"} 1",
+            "envoy_listener_downstream_cx_total{listener_address=\"0.0.0.0_15006\"} 1",
+            "envoy_listener_ssl_handshake{listener_address=\"0.0.0.0_15006\"} 1",
+            "envoy_listener_manager_listener_added{} 1",
+            "envoy_http_outbound_0_0_0_0_9080_downstream_rq_total{} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

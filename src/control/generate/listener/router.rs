@@ -49,7 +49,7 @@ impl Router<'_> {
             made.filter_chains.push(chain("", filters));
         }
         for server in &servers.tls {
-            made.filter_chains.extend(self.tls_chains(&name, port, server));
+            made.filter_chains.extend(self.tls_chains(&name, server));
         }
         if let Some(server) = servers.tcp.first() {
             made.filter_chains.extend(self.tcp_chain(server));
@@ -73,12 +73,7 @@ impl Router<'_> {
         http_manager(manager, &self.index.settings, self.view.reports(self.index))
     }
 
-    fn tls_chains(
-        &self,
-        listener_name: &str,
-        port: u16,
-        server: &GatewayServer,
-    ) -> Vec<listener::FilterChain> {
+    fn tls_chains(&self, listener_name: &str, server: &GatewayServer) -> Vec<listener::FilterChain> {
         let Some(settings) = &server.server().tls else { return Vec::new() };
         let hosts: Vec<Hostname> = server.hosts().into_iter().map(|offered| offered.host).collect();
         if !server.terminates_tls() {
@@ -88,7 +83,7 @@ impl Router<'_> {
             };
         }
         let filters = if server.is_http() {
-            vec![self.manager(listener_name, server.https_route_name(port))]
+            vec![self.manager(listener_name, server.https_route_name())]
         } else {
             let Some(destinations) = self.tcp_destinations(server) else { return Vec::new() };
             self.tcp_filters(&destinations)

@@ -29,7 +29,7 @@ fn servers(index: &Index, view: &View, name: &str) -> Option<Vec<GatewayServer>>
             return Some(on_port.http.clone());
         }
         let mut encrypted = on_port.tls.iter().filter(|server| server.is_http());
-        if let Some(server) = encrypted.find(|server| server.https_route_name(*port) == name) {
+        if let Some(server) = encrypted.find(|server| server.https_route_name() == name) {
             return Some(vec![server.clone()]);
         }
     }

@@ -46,7 +46,8 @@ pub(super) fn mirror(exchange: &Exchange, plan: &Plan<'_>) {
         let mut request = exchange.request.clone();
         request.upgrade = None;
         request.headers.set(b"x-envoy-internal", b"true");
-        let own = exchange.scene.connection.local.ip().to_string();
+        // Of a captured connection the local address is where the client meant to go.
+        let own = worker.own.address.unwrap_or_else(|| exchange.scene.connection.local.ip()).to_string();
         request.headers.append_to(b"x-forwarded-for", own.as_bytes());
         if mirror.shadow_suffix {
             let host = &mut request.authority;
