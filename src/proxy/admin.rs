@@ -176,18 +176,20 @@ impl AdminServer {
         text(StatusCode::OK, "OK\n")
     }
 
-    /// `graceful` lets inbound clients go elsewhere while the proxy serves on; without it the proxy drains and, unless
-    /// `skip_exit` is said, ends.
+    /// `graceful` lets inbound clients go elsewhere while the proxy serves on; without it nothing more is accepted from now on, and
+    /// the pod is not ready any more. The process stays.
     fn drain(&self, request: &Request) -> Reply {
         let asked = |name: &str| request.query.iter().any(|(key, _)| key == name);
-        if asked("inboundonly") {
+        let inbound_only = asked("inboundonly");
+        if !asked("graceful") {
+            self.proxy.close_listeners(inbound_only);
+            self.health.set_failed(true);
+            return text(StatusCode::OK, "OK\n");
+        }
+        if inbound_only {
             self.proxy.drain_inbound();
         }
-        if asked("graceful") || asked("skip_exit") || asked("inboundonly") {
-            self.lifecycle.drain();
-        } else {
-            self.lifecycle.quit();
-        }
+        self.lifecycle.drain();
         text(StatusCode::OK, "OK\n")
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
     /// What drains; it only ever becomes more.
     pub(crate) draining: watch::Sender<Drain>,
+    /// In which directions nothing more is accepted, while what is open goes on.
+    pub(crate) closed: watch::Sender<Drain>,
     /// Becomes `true` once, when everything must end.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) listening: Mutex<Vec<(String, std::net::SocketAddr)>>,
@@ -172,6 +174,11 @@ impl Worker {
     /// Whether everything ends.
     pub(crate) fn ending(&self) -> bool {
         *self.shared.draining.borrow() == Drain::All
+    }
+
+    /// Whether connections of this direction are accepted.
+    pub(crate) fn accepts(&self, direction: Direction) -> bool {
+        !self.shared.closed.borrow().concerns(direction)
     }
 
     /// Whether connections of this direction drain.

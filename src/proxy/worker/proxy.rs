@@ -73,6 +73,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             connections: AtomicUsize::new(0),
             draining: watch::Sender::new(Drain::Nothing),
+            closed: watch::Sender::new(Drain::Nothing),
             stopping: watch::Sender::new(false),
             listening: Mutex::default(),
             spans: RecentSpans::default(),
@@ -134,6 +135,12 @@ impl Proxy {
         self.shared.draining.send_modify(|drain| *drain = (*drain).max(Drain::Inbound));
     }
 
+    /// Closes listening sockets at once, all or those of inbound connections; what is open goes on.
+    pub fn close_listeners(&self, inbound_only: bool) {
+        let which = if inbound_only { Drain::Inbound } else { Drain::All };
+        self.shared.closed.send_modify(|closed| *closed = (*closed).max(which));
+    }
+
     /// Stops accepting, tells peers (`connection: close`, GOAWAY) and waits for open connections, `deadline` at most.
     /// Returns how many connections were still open.
     pub async fn drain(&self, deadline: Duration) -> usize {
@@ -176,6 +183,7 @@ fn run_worker(index: usize, make: impl FnOnce() -> std::rc::Rc<Worker>, ready: &
         let mut changes = worker.store.changes();
         let (mut draining, mut stopping) =
             (worker.shared.draining.subscribe(), worker.shared.stopping.subscribe());
+        let mut closed = worker.shared.closed.subscribe();
         let mut sockets = Sockets::default();
         let mut sweep = tokio::time::interval(Duration::from_secs(10));
         worker.refresh();
@@ -195,6 +203,11 @@ fn run_worker(index: usize, make: impl FnOnce() -> std::rc::Rc<Worker>, ready: &
                 Ok(()) = draining.changed() => {
                     if worker.ending() {
                         sockets.close(&worker);
+                    }
+                }
+                Ok(()) = closed.changed() => {
+                    if !worker.ending() {
+                        sockets.follow(&worker);
                     }
                 }
                 _ = stopping.changed() => break,

@@ -32,7 +32,7 @@ impl Sockets {
         let wanted: Vec<_> = snapshot
             .listeners
             .values()
-            .filter(|l| l.bind_to_port)
+            .filter(|l| l.bind_to_port && worker.accepts(l.direction))
             .flat_map(|l| l.addresses.iter().map(|a| (l.name.to_string(), *a)))
             .collect();
         self.open.retain(|key, task| {
