@@ -2,3 +2,4 @@
 
 pub(crate) mod peer_exchange;
 pub(crate) mod proxy;
+mod tunnel;

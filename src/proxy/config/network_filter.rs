@@ -31,7 +31,35 @@ pub(crate) struct TcpProxy {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_connection: Option<Duration>,
     pub(crate) max_connect_attempts: u32,
+    /// Connections go through an HTTP proxy.
+    pub(crate) tunnel: Option<Tunnel>,
     pub(crate) access_logs: Vec<Arc<AccessLog>>,
+}
+
+/// How an HTTP proxy is asked for a connection.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    /// Host and port to be connected to.
+    pub(crate) target: String,
+    /// By POST with chunks instead of CONNECT.
+    pub(crate) post: bool,
+}
+
+impl Tunnel {
+    fn compile(from: &network::tcp_proxy::v3::tcp_proxy::TunnelingConfig) -> Result<Self, FieldError> {
+        refuse_fields!(
+            from,
+            headers_to_add,
+            propagate_response_headers,
+            post_path,
+            propagate_response_trailers,
+        );
+        let is_pattern = from.hostname.contains('%');
+        refuse_if(is_pattern, "hostname", "patterns are not supported; name a host and a port")?;
+        let is_head = from.hostname.bytes().any(|byte| byte.is_ascii_control() || byte == b' ');
+        refuse_if(from.hostname.is_empty() || is_head, "hostname", "must be a host and a port")?;
+        Ok(Self { target: from.hostname.clone(), post: from.use_post })
+    }
 }
 
 impl TcpProxy {
@@ -51,11 +79,6 @@ impl TcpProxy {
 
     fn compile(from: &network::tcp_proxy::v3::TcpProxy) -> Result<Self, FieldError> {
         use network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
-        refuse_if(
-            from.tunneling_config.is_some(),
-            "tunneling_config",
-            "tunnels over HTTP are not supported yet",
-        )?;
         refuse_fields!(
             from,
             metadata_match,
@@ -82,6 +105,12 @@ impl TcpProxy {
             idle_timeout: proto::timeout(from.idle_timeout.as_ref(), Some(Duration::from_secs(3600))),
             max_connection: proto::timeout(from.max_downstream_connection_duration.as_ref(), None),
             max_connect_attempts: proto::uint(from.max_connect_attempts.as_ref(), 1).clamp(1, 16),
+            tunnel: from
+                .tunneling_config
+                .as_ref()
+                .map(Tunnel::compile)
+                .transpose()
+                .within("tunneling_config")?,
             access_logs: access_log::compile_all(&from.access_log)?,
         })
     }

@@ -11,19 +11,22 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::access_log::format::Facts;
-use crate::config::{Direction, FilterChain, TcpProxy};
+use crate::config::{Direction, FilterChain, HttpVersion, TcpProxy, Tunnel};
 use crate::filter::peer_metadata::Peer;
 use crate::http::headers::HeaderList;
 use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
 use crate::listen::stream::Stream;
 use crate::stats::TcpLabels;
+use crate::upstream::balance::PassedOver;
 use crate::upstream::connect::{Offer, connect};
-use crate::upstream::host::Principals;
+use crate::upstream::host::{Host, Principals, Slot};
 use crate::upstream::original::{Origin, Original};
 use crate::upstream::outlier::Outcome;
+use crate::upstream::pool::Pool;
 use crate::worker::context::Worker;
 
 use super::peer_exchange;
+use super::tunnel::{self, TunnelError, Tunneled};
 
 /// How long the caller's introduction is waited for; one that comes later is still taken off, but names nobody.
 const INTRODUCTION: Duration = Duration::from_millis(200);
@@ -73,50 +76,23 @@ async fn dial_and_copy(
         info.flags.set(Flags::NO_CLUSTER);
         return None;
     };
-    let hash = proxy.hash_source.then(|| crate::upstream::balance::hash_of_client(connection.remote.ip()));
-    let going_to = Original::of(connection, original);
-    let mut tried = Vec::new();
-    let mut up = None;
-    for _ in 0..proxy.max_connect_attempts {
-        let Some(host) = pool.choose(worker.random(), hash, &tried, Some(going_to), &worker.registry) else {
-            info.flags.set(Flags::NO_HEALTHY_UPSTREAM);
-            return None;
-        };
-        let address = host.endpoint.address;
-        info.upstream_host = Some(address);
-        pool.counters.upstream_cx_total.add(1);
-        host.counters.cx_total.add(1);
-        let from = (connection.remote, connection.local);
-        let (cluster, transport) = (&pool.cluster, &host.transport);
-        let origin = Origin { mark: worker.mark, caller: host.caller };
-        match connect(cluster, address, transport, from, None, Offer::AsConfigured, origin).await {
-            Ok(stream) => {
-                pool.note(&host, Outcome::Connected);
-                info.upstream_local = stream.socket().local_addr().ok();
-                host.note_principals(&stream);
-                let slot = host.count_connection(&pool);
-                up = Some((stream, host, slot));
-                break;
-            }
-            Err(error) => {
-                host.counters.cx_connect_fail.add(1);
-                pool.counters.upstream_cx_connect_fail.add(1);
-                pool.note(&host, Outcome::NoConnection);
-                info.transport_failure = error.to_string().replace(' ', "_").into();
-                tried.push(address);
-            }
-        }
-    }
-    let Some((mut up, host, slot)) = up else {
-        info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
-        info.flags.set(Flags::CONNECT_ATTEMPTS);
-        return None;
-    };
+    let Dialed { mut up, host, slot } = dial(worker, proxy, &pool, connection, original, info).await?;
     if pool.cluster.metadata_exchange && up.alpn() == Some(peer_exchange::ALPN) {
         up.write_all(&peer_exchange::header(&worker.own)).await.ok()?;
         up.flush().await.ok()?;
         early.from_up = Some(BytesMut::new());
     }
+    let up = match &proxy.tunnel {
+        None => Up::Direct(up),
+        Some(tunnel) => {
+            // The proxy's header, if it has one, comes before its answer.
+            let mut read = early.from_up.take().unwrap_or_default();
+            if pool.cluster.metadata_exchange && up.alpn() == Some(peer_exchange::ALPN) {
+                peer_exchange::read(&mut up, &mut read).await.ok()?;
+            }
+            Up::Through(Box::new(ask(&pool, &host, up, read, tunnel, info).await?))
+        }
+    };
     let labels = chain.filters.istio_stats.as_ref().map(|config| {
         let workload = host.endpoint.workload.as_deref();
         let labels = labels(worker, connection, &pool.cluster.service, workload, peer, info);
@@ -133,7 +109,12 @@ async fn dial_and_copy(
     if let Some(labels) = &labels {
         worker.istio.lock().unwrap_or_else(PoisonError::into_inner).tcp_opened(labels);
     }
-    let copying = copy_both(down, up, early, proxy.idle_timeout);
+    let copying = async {
+        match up {
+            Up::Direct(up) => copy_both(down, up, early, proxy.idle_timeout).await,
+            Up::Through(up) => copy_both(down, *up, early, proxy.idle_timeout).await,
+        }
+    };
     let (received, sent) = match proxy.max_connection {
         Some(limit) => tokio::time::timeout(limit, copying).await.unwrap_or_default(),
         None => copying.await,
@@ -142,6 +123,99 @@ async fn dial_and_copy(
     info.bytes_sent = sent;
     drop(slot);
     labels
+}
+
+/// The connection to the destination: on its own, or through an HTTP proxy.
+enum Up {
+    Direct(Stream),
+    Through(Box<Tunneled<Stream>>),
+}
+
+/// A connection to an endpoint, counted while the slot lives.
+struct Dialed {
+    up: Stream,
+    host: Rc<Host>,
+    slot: Slot,
+}
+
+/// Connects to an endpoint, to another one if that fails and there are attempts left. `None` = the flags say why.
+async fn dial(
+    worker: &Rc<Worker>,
+    proxy: &TcpProxy,
+    pool: &Rc<Pool>,
+    connection: &ConnectionInfo,
+    original: SocketAddr,
+    info: &mut StreamInfo,
+) -> Option<Dialed> {
+    let hash = proxy.hash_source.then(|| crate::upstream::balance::hash_of_client(connection.remote.ip()));
+    let going_to = Original::of(connection, original);
+    let mut tried = Vec::new();
+    for _ in 0..proxy.max_connect_attempts {
+        let passed_over = PassedOver { endpoints: &tried, levels: &[] };
+        let Some(host) = pool.choose(worker.random(), hash, passed_over, Some(going_to), &worker.registry)
+        else {
+            info.flags.set(Flags::NO_HEALTHY_UPSTREAM);
+            return None;
+        };
+        let endpoint = &host.endpoint;
+        info.upstream_host = Some(endpoint.address);
+        pool.counters.upstream_cx_total.add(1);
+        host.counters.cx_total.add(1);
+        let from = (connection.remote, connection.local);
+        let (cluster, transport) = (&pool.cluster, &host.transport);
+        let origin = Origin { mark: worker.mark, caller: host.caller };
+        match connect(cluster, endpoint, transport, from, None, Offer::AsConfigured, origin).await {
+            Ok(up) => {
+                pool.note(&host, Outcome::Connected);
+                info.upstream_local = up.socket().local_addr().ok();
+                host.note_principals(&up);
+                let slot = host.count_connection(pool);
+                return Some(Dialed { up, host, slot });
+            }
+            Err(error) => {
+                failed(pool, &host, &error, info);
+                tried.push(endpoint.address);
+            }
+        }
+    }
+    info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
+    info.flags.set(Flags::CONNECT_ATTEMPTS);
+    None
+}
+
+/// Asks an HTTP proxy for a tunnel, within the time there is to connect. `None` = the flags say why there is none.
+async fn ask(
+    pool: &Pool,
+    host: &Host,
+    up: Stream,
+    read: BytesMut,
+    tunnel: &Tunnel,
+    info: &mut StreamInfo,
+) -> Option<Tunneled<Stream>> {
+    let asking = async {
+        match pool.cluster.http {
+            HttpVersion::Http2 => Err(TunnelError::Http2),
+            _ => tunnel::open(up, read, tunnel).await,
+        }
+    };
+    let asking = tokio::time::timeout(pool.cluster.connect_timeout, asking);
+    match asking.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
+        Ok(through) => Some(through),
+        Err(error) => {
+            failed(pool, host, &error, info);
+            info.flags.set(Flags::UPSTREAM_CONNECTION_FAILURE);
+            info.flags.set(Flags::CONNECT_ATTEMPTS);
+            None
+        }
+    }
+}
+
+/// Counts a connection that did not come about, and notes why.
+fn failed(pool: &Pool, host: &Host, error: &dyn std::error::Error, info: &mut StreamInfo) {
+    host.counters.cx_connect_fail.add(1);
+    pool.counters.upstream_cx_connect_fail.add(1);
+    pool.note(host, Outcome::NoConnection);
+    info.transport_failure = error.to_string().replace(' ', "_").into();
 }
 
 fn labels(
@@ -201,7 +275,12 @@ async fn introduce(worker: &Worker, down: &mut Stream, early: &mut Early) -> Opt
 }
 
 /// Copies until both directions ended, one failed, or nothing moved for `idle`. Returns bytes up and bytes down.
-async fn copy_both(down: Stream, up: Stream, early: Early, idle: Option<Duration>) -> (u64, u64) {
+async fn copy_both(
+    down: Stream,
+    up: impl AsyncRead + AsyncWrite + Unpin,
+    early: Early,
+    idle: Option<Duration>,
+) -> (u64, u64) {
     let (down_read, down_write) = tokio::io::split(down);
     let (up_read, up_write) = tokio::io::split(up);
     let (sent_up, sent_down) = (Cell::new(0), Cell::new(0));

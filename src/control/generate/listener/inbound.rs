@@ -77,7 +77,7 @@ impl Inbound<'_> {
         let destination = [(names::BLACK_HOLE.to_owned(), 1)];
         let mut made = chain(
             "virtualInbound-blackhole",
-            tcp::outbound(&destination, None, &self.reports, self.key.plain_envoy),
+            tcp::outbound(&destination, tcp::Shape::default(), &self.reports, self.key.plain_envoy),
         );
         made.filter_chain_match = Some(to_port(self.index.settings.proxy_inbound_listen_port));
         made
@@ -183,7 +183,7 @@ impl Inbound<'_> {
     }
 
     fn tcp_filters(&self, destination: &Destination<'_>) -> Vec<listener::Filter> {
-        let proxy = tcp::tcp_proxy(&[(destination.cluster.clone(), 1)], None, &self.reports);
+        let proxy = tcp::tcp_proxy(&[(destination.cluster.clone(), 1)], tcp::Shape::default(), &self.reports);
         let policies = self.policies.tcp.iter().cloned();
         if self.key.plain_envoy {
             return policies.chain([proxy]).collect();

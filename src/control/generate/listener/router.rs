@@ -10,7 +10,7 @@ use sagene_model::virtual_service::Resolved;
 
 use super::super::authorization::{self, Policies};
 use super::super::families::also_at;
-use super::super::proto::{boolean, core, listener};
+use super::super::proto::{boolean, cidr, core, listener};
 use super::super::route::shared_hosts;
 use super::super::{Resource, transport};
 use super::chain::{chain, listener as new_listener, tls_inspector};
@@ -97,7 +97,8 @@ impl Router<'_> {
 
     fn tcp_filters(&self, destinations: &[(String, u32)]) -> Vec<listener::Filter> {
         let reports = self.view.reports(self.index);
-        let own = tcp::outbound(destinations, None, reports, self.view.key.plain_envoy);
+        let shape = tcp::Shape::of(self.view, destinations, None);
+        let own = tcp::outbound(destinations, shape, reports, self.view.key.plain_envoy);
         self.policies.tcp.iter().cloned().chain(own).collect()
     }
 
@@ -130,7 +131,11 @@ impl Router<'_> {
                         continue;
                     }
                     let mut only = chain("", self.tcp_filters(&destinations));
-                    only.filter_chain_match = Some(server_names(hosts.iter().map(Hostname::as_str)));
+                    let subnets = condition.destination_subnets.iter();
+                    only.filter_chain_match = Some(listener::FilterChainMatch {
+                        prefix_ranges: subnets.filter_map(|range| cidr(range)).collect(),
+                        ..server_names(hosts.iter().map(Hostname::as_str))
+                    });
                     made.push(only);
                 }
             }

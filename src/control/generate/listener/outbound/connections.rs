@@ -41,22 +41,37 @@ pub(super) fn tcp_chains(
     let host = service.hostname.as_str();
     let own = vec![(names::outbound(lead.port, "", host), 1)];
     let resolved = view.virtual_service(&service.hostname);
-    for (server_names, destinations) in resolved.iter().flat_map(|one| tls_routes(view, one, lead.port)) {
-        made.matched.push(by_server_name(index, view, server_names, &destinations, idle));
+    for TlsRoute { server_names, subnets, destinations } in
+        resolved.iter().flat_map(|one| tls_routes(view, one, lead.port))
+    {
+        made.matched.push(by_server_name(index, view, server_names, &subnets, &destinations, idle));
         made.inspects_tls = true;
     }
-    let routed = resolved.and_then(|one| tcp_route(view, one, lead.port));
+    let mut taken: Vec<String> = Vec::new();
+    let mut routed = None;
+    for TcpRoute { mut subnets, destinations } in
+        resolved.iter().flat_map(|one| tcp_routes(view, one, lead.port))
+    {
+        if subnets.is_empty() {
+            routed = Some(destinations);
+            break;
+        }
+        // The first route of a range has it: no two chains may be for the same connections.
+        subnets.retain(|subnet| !taken.contains(subnet));
+        if !subnets.is_empty() {
+            made.matched.push(by_subnet(host, &subnets, filters(index, view, &destinations, idle)));
+            taken.extend(subnets);
+        }
+    }
     let destinations = routed.unwrap_or(own);
     if !service.address_ranges.is_empty() {
-        let filters = filters(index, view, &destinations, idle);
-        let mut only = chain(host, filters);
-        only.filter_chain_match = Some(listener::FilterChainMatch {
-            prefix_ranges: service.address_ranges.iter().filter_map(|range| cidr(range)).collect(),
-            ..listener::FilterChainMatch::default()
-        });
-        made.matched.push(only);
+        let left = service.address_ranges.iter().filter(|range| !taken.contains(range)).cloned();
+        let left: Vec<String> = left.collect();
+        if !left.is_empty() {
+            made.matched.push(by_subnet(host, &left, filters(index, view, &destinations, idle)));
+        }
     } else if lead.protocol.is_tls() && shares_address && made.matched.is_empty() {
-        made.matched.push(by_server_name(index, view, vec![host.to_owned()], &destinations, idle));
+        made.matched.push(by_server_name(index, view, vec![host.to_owned()], &[], &destinations, idle));
         made.inspects_tls = true;
     } else {
         made.default = Some(filters(index, view, &destinations, idle));
@@ -71,13 +86,25 @@ pub(super) fn filters(
     destinations: &[(String, u32)],
     idle: Option<Duration>,
 ) -> Vec<listener::Filter> {
-    tcp::outbound(destinations, idle, view.reports(index), view.key.plain_envoy)
+    let shape = tcp::Shape::of(view, destinations, idle);
+    tcp::outbound(destinations, shape, view.reports(index), view.key.plain_envoy)
+}
+
+/// The chain of connections to addresses of some ranges.
+fn by_subnet(name: &str, subnets: &[String], filters: Vec<listener::Filter>) -> listener::FilterChain {
+    let mut made = chain(name, filters);
+    made.filter_chain_match = Some(listener::FilterChainMatch {
+        prefix_ranges: subnets.iter().filter_map(|range| cidr(range)).collect(),
+        ..listener::FilterChainMatch::default()
+    });
+    made
 }
 
 fn by_server_name(
     index: &Index,
     view: &View,
     server_names: Vec<String>,
+    subnets: &[String],
     destinations: &[(String, u32)],
     idle: Option<Duration>,
 ) -> listener::FilterChain {
@@ -85,13 +112,22 @@ fn by_server_name(
     made.filter_chain_match = Some(listener::FilterChainMatch {
         server_names: server_names.into_iter().filter(|name| name != "*").collect(),
         transport_protocol: "tls".to_owned(),
+        prefix_ranges: subnets.iter().filter_map(|range| cidr(range)).collect(),
         ..listener::FilterChainMatch::default()
     });
     made
 }
 
-/// TLS routes of the mesh for a port: server names and where they lead.
-fn tls_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<(Vec<String>, Destinations)> {
+/// Where TLS connections to some names lead, if they go to some addresses.
+struct TlsRoute {
+    server_names: Vec<String>,
+    /// Ranges of addresses; none means all.
+    subnets: Vec<String>,
+    destinations: Destinations,
+}
+
+/// TLS routes of the mesh for a port.
+fn tls_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<TlsRoute> {
     let mut made = Vec::new();
     for declared in &resolved.tls {
         for condition in &declared.r#match {
@@ -101,25 +137,41 @@ fn tls_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<(Vec<String>, 
                 && (condition.source_namespace.is_empty()
                     || condition.source_namespace == view.key.namespace);
             if applies {
-                made.push((condition.sni_hosts.clone(), weighted(view, &declared.route, port)));
+                made.push(TlsRoute {
+                    server_names: condition.sni_hosts.clone(),
+                    subnets: condition.destination_subnets.clone(),
+                    destinations: weighted(view, &declared.route, port),
+                });
             }
         }
     }
     made
 }
 
-/// The first TCP route of the mesh that applies to a port.
-fn tcp_route(view: &View, resolved: &Resolved, port: u16) -> Option<Destinations> {
-    let applies = |condition: &sagene_api::istio::networking::virtual_service::L4MatchAttributes| {
+/// Where connections lead that go to some addresses.
+struct TcpRoute {
+    /// Ranges of addresses; none means all.
+    subnets: Vec<String>,
+    destinations: Destinations,
+}
+
+/// TCP routes of the mesh for a port, in order.
+fn tcp_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<TcpRoute> {
+    let applies = |condition: &&sagene_api::istio::networking::virtual_service::L4MatchAttributes| {
         (condition.port == 0 || condition.port == u32::from(port))
             && for_mesh(&condition.gateways)
-            && condition.destination_subnets.is_empty()
             && has_all(&view.key.labels, &condition.source_labels)
             && (condition.source_namespace.is_empty() || condition.source_namespace == view.key.namespace)
     };
-    let mut declared = resolved.tcp.iter();
-    let found = declared.find(|route| route.r#match.is_empty() || route.r#match.iter().any(applies))?;
-    Some(weighted(view, &found.route, port))
+    let mut made = Vec::new();
+    for declared in &resolved.tcp {
+        let conditions = declared.r#match.iter().filter(applies).map(|one| one.destination_subnets.clone());
+        let any = declared.r#match.is_empty().then(Vec::new);
+        for subnets in conditions.chain(any) {
+            made.push(TcpRoute { subnets, destinations: weighted(view, &declared.route, port) });
+        }
+    }
+    made
 }
 
 fn for_mesh(gateways: &[String]) -> bool {
