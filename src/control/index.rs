@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use sagene_model::gateway_api::{self, Converted, StatusReport};
+use sagene_model::locality::{self, Place};
 use sagene_model::snapshot::{ChangeSet, Kind};
 use sagene_model::virtual_service::{self, Resolved};
 use sagene_model::{Identity, Snapshot};
@@ -46,6 +47,7 @@ pub struct Index {
     /// Every VirtualService, oldest first.
     pub(crate) virtual_services: Arc<Vec<Arc<Resolved>>>,
     relevant_labels: BTreeSet<(String, String)>,
+    nearness_labels: BTreeSet<String>,
     /// Some collector of spans is told the names of proxies: they share less then.
     names_in_traces: bool,
     views: Mutex<HashMap<ViewKey, Arc<View>>>,
@@ -104,12 +106,14 @@ impl Index {
             converted: Arc::default(),
             virtual_services,
             relevant_labels: BTreeSet::new(),
+            nearness_labels: BTreeSet::new(),
             names_in_traces: false,
             views: Mutex::default(),
             inbounds: Mutex::default(),
             sets: Mutex::default(),
         };
         index.relevant_labels = view::relevant_labels(&index);
+        index.nearness_labels = view::nearness_labels(&index);
         index.names_in_traces = crate::generate::telemetry::names_in_traces(&index);
         index
     }
@@ -174,17 +178,53 @@ impl Index {
         after: &Snapshot,
     ) -> Affected {
         let mut affected = Affected::of(changes, services, &self.settings.mesh.root_namespace);
-        // A pod that comes or whose labels or ports change may get other inbound listeners.
-        for change in changes.contents().filter(|change| change.kind == Kind::Pod) {
-            let shape = |snapshot: &Snapshot| {
-                let pod = snapshot.pods.get(&change.namespace, &change.name);
-                pod.map(|pod| (pod.metadata.labels.clone(), pod.spec.containers.clone()))
-            };
-            if shape(&self.snapshot) != shape(after) {
-                affected.add_inbound(&change.namespace);
+        for change in changes.contents() {
+            match change.kind {
+                // A pod that comes or whose labels or ports change may get other inbound listeners.
+                Kind::Pod => {
+                    let shape = |snapshot: &Snapshot| {
+                        let pod = snapshot.pods.get(&change.namespace, &change.name);
+                        pod.map(|pod| (pod.metadata.labels.clone(), pod.spec.containers.clone()))
+                    };
+                    if shape(&self.snapshot) != shape(after) {
+                        affected.add_inbound(&change.namespace);
+                    }
+                    let place =
+                        |snapshot: &Snapshot| self.place_of_pod(snapshot, &change.namespace, &change.name);
+                    if place(&self.snapshot) != place(after) {
+                        affected.add_places(Some(&change.namespace));
+                    }
+                }
+                // Where connections lead, and how, stands in listeners.
+                Kind::DestinationRule => {
+                    let shapes = |snapshot: &Snapshot| {
+                        let rule = snapshot.destination_rules.get(&change.namespace, &change.name);
+                        rule.is_some_and(|rule| affected::shapes_connections(&rule.spec))
+                    };
+                    if shapes(&self.snapshot) || shapes(after) {
+                        affected.add_connections();
+                    }
+                }
+                // The pods of a node whose labels change are elsewhere.
+                Kind::Node => {
+                    let labels = |snapshot: &Snapshot| {
+                        snapshot.nodes.get("", &change.name).map(|node| node.metadata.labels.clone())
+                    };
+                    if labels(&self.snapshot) != labels(after) {
+                        affected.add_places(None);
+                    }
+                }
+                _ => {}
             }
         }
         affected
+    }
+
+    /// Where a pod is, as far as load balancing minds it.
+    fn place_of_pod(&self, snapshot: &Snapshot, namespace: &str, name: &str) -> Place {
+        let Some(pod) = snapshot.pods.get(namespace, name) else { return Place::default() };
+        let locality = locality::of_pod(pod, &snapshot.nodes);
+        view::place(self, locality, &pod.metadata.labels, &pod.spec.node_name)
     }
 
     /// The snapshot it was made of.

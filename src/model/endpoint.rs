@@ -40,6 +40,8 @@ pub struct Workload {
 pub struct Endpoint {
     /// IP address, DNS name, or absolute path of a Unix socket (`unix://…`).
     pub address: String,
+    /// The workload's addresses of another family, where the service has addresses of both.
+    pub also_at: Vec<String>,
     /// Port of the workload; 0 for Unix sockets.
     pub port: u16,
     /// Number of the service's port that it serves.

@@ -11,6 +11,7 @@ pub mod gateway_api;
 pub mod grpc_status;
 pub mod hostname;
 pub mod labels;
+pub mod locality;
 pub mod mesh;
 pub mod not_yet_effective;
 pub mod peer_authentication;

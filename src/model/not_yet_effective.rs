@@ -98,26 +98,12 @@ fn destination_rule(object: &Object<sagene_api::istio::networking::DestinationRu
     let mut parts = Parts::new();
     for (path, policy) in own.chain(subsets) {
         let mut add = |field: &str, what: &'static str| parts.push((format!("{path}.{field}"), what));
-        if policy.tunnel.is_some() {
-            add("tunnel", "connections are not sent through the tunnel yet");
-        }
         let Some(balancer) = &policy.load_balancer else { continue };
         if balancer.backend_utilization.is_some() {
             add("loadBalancer.backendUtilization", "has no effect, as in Istio");
         }
         if balancer.zone_aware_lb_setting.is_some() {
             add("loadBalancer.zoneAwareLbSetting", "has no effect yet");
-        }
-        let locality = balancer.locality_lb_setting.as_ref();
-        if locality.is_some_and(|setting| {
-            !setting.distribute.is_empty()
-                || !setting.failover.is_empty()
-                || !setting.failover_priority.is_empty()
-        }) {
-            add(
-                "loadBalancer.localityLbSetting",
-                "distribute, failover and failoverPriority have no effect yet",
-            );
         }
     }
     parts
@@ -170,19 +156,8 @@ fn sidecar(object: &Object<sagene_api::istio::networking::Sidecar>) -> Parts {
 fn virtual_service(object: &Object<sagene_api::istio::networking::VirtualService>) -> Parts {
     let mut parts = Parts::new();
     for (index, route) in object.spec.tcp.iter().enumerate() {
-        if route.r#match.iter().any(|condition| !condition.destination_subnets.is_empty()) {
-            parts.push((
-                format!("spec.tcp[{index}].match"),
-                "conditions on destinationSubnets match nothing yet",
-            ));
-        }
         if route.r#match.iter().any(|condition| !condition.source_subnet.is_empty()) {
             parts.push((format!("spec.tcp[{index}].match"), "sourceSubnet has no effect yet"));
-        }
-    }
-    for (index, route) in object.spec.tls.iter().enumerate() {
-        if route.r#match.iter().any(|condition| !condition.destination_subnets.is_empty()) {
-            parts.push((format!("spec.tls[{index}].match"), "destinationSubnets has no effect yet"));
         }
     }
     parts

@@ -5,6 +5,7 @@
 
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod access_log;
+mod assignment;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod cluster;
 mod cluster_transport;
@@ -17,6 +18,7 @@ mod header_mutation;
 mod http_manager;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod listener;
+mod load_balancing;
 mod matcher;
 mod network_filter;
 pub(crate) mod proto;
@@ -39,8 +41,9 @@ mod update;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod upstream_limits;
 
-pub use cluster::{Assignment, Cluster, Discovery, Endpoint};
-pub(crate) use cluster::{HttpVersion, LbPolicy};
+pub use assignment::{Assignment, Endpoint};
+pub(crate) use cluster::HttpVersion;
+pub use cluster::{Cluster, Discovery};
 pub(crate) use cluster_transport::Transport;
 pub(crate) use field::{FieldError, Within, is_said, refuse_fields, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
@@ -50,8 +53,9 @@ pub(crate) use http_manager::{
 };
 pub(crate) use listener::{ChainQuery, Terminal};
 pub use listener::{Direction, FilterChain, Listener};
+pub(crate) use load_balancing::LbPolicy;
 pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex, compile_search_regex};
-pub(crate) use network_filter::TcpProxy;
+pub(crate) use network_filter::{TcpProxy, Tunnel};
 pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::{AttemptFailure, RetryPolicy};

@@ -4,8 +4,10 @@
 mod envoy_filter;
 mod external_authorization;
 mod faults;
+mod locality;
 mod mesh;
 mod request_authentication;
 mod service;
 mod telemetry;
 mod tracing;
+mod tunnel;

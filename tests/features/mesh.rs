@@ -116,6 +116,12 @@ impl Mesh {
         self.start("sidecar", &name, SocketAddr::from(([127, 0, 0, 1], 0)), |made| made.bind_to_port = None)
     }
 
+    /// The sidecar of a client, with the listener for connections to an address and port.
+    pub(crate) fn sidecar_out_at(&self, ip: &str, port: u16) -> Result<Running, String> {
+        let name = format!("{ip}_{port}");
+        self.start("sidecar", &name, SocketAddr::from(([127, 0, 0, 1], 0)), |made| made.bind_to_port = None)
+    }
+
     /// The sidecar of a client that reaches the service at `server`, the address of its sidecar.
     pub(crate) fn sidecar_out_to(&self, app: &App, server: SocketAddr) -> Result<Running, String> {
         let (port, mut mesh) =

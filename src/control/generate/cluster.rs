@@ -8,6 +8,8 @@ mod well_known;
 
 use std::sync::Arc;
 
+use sagene_model::service::Resolution;
+
 use super::Resource;
 use crate::index::Index;
 use crate::index::inbound::Inbound;
@@ -38,8 +40,11 @@ fn outbound_clusters(index: &Index, view: &View, router: bool) -> Vec<Arc<Resour
         for visible in &view.services {
             let Some(state) = index.services.get(&visible.key) else { continue };
             let plain_envoy = view.key.plain_envoy;
-            let key = ClusterKey { rule: visible.rule_id(), router, plain_envoy };
-            let made = state.clusters(key, || outbound::clusters(index, state, visible.rule.as_deref(), key));
+            let by_place = state.service.resolution == Resolution::DnsLb && state.endpoints.len() > 1;
+            let place = by_place.then(|| view.key.place.clone());
+            let key = ClusterKey { rule: visible.rule_id(), router, plain_envoy, place };
+            let made = state
+                .clusters(key, || outbound::clusters(index, state, visible.rule.as_deref(), view, router));
             clusters.extend(made.iter().cloned());
         }
         clusters

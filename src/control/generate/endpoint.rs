@@ -1,20 +1,27 @@
 //! Load assignments: the endpoints of a cluster, near ones first where that is asked for.
 
-use std::collections::BTreeMap;
+pub(crate) mod preference;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sagene_api::istio::networking::destination_rule::Subset;
 use sagene_api::istio::networking::traffic_policy::TrafficPolicy;
 use sagene_model::endpoint::{Endpoint, Health};
 use sagene_model::labels::has_all;
+use sagene_model::locality::Locality;
 use sagene_model::peer_authentication::{self, Mode};
 use sagene_model::service::Resolution;
 
+use super::families::Families;
 use super::proto::{address, core, endpoint, pipe, structure, text, uint};
 use super::{Resource, names};
 use crate::index::Index;
-use crate::index::services::ServiceState;
-use crate::index::view::{View, Visible};
+use crate::index::services::{AssignmentKey, ServiceState};
+use crate::index::view::View;
+use preference::Preference;
 
 /// The load assignment of a cluster; empty where the cluster is not known or has no endpoints.
 pub(crate) fn assignment(index: &Index, view: &View, name: &str) -> Arc<Resource> {
@@ -34,15 +41,38 @@ pub(crate) fn assignment(index: &Index, view: &View, name: &str) -> Arc<Resource
         (_, None) => return empty(name),
     };
     let policy = rule.map(|rule| rule.merged.policy(port, subset)).unwrap_or_default();
-    let locality = if minds_locality(index, visible, &policy) { view.key.locality.as_str() } else { "" };
-    let key = if locality.is_empty() { name.to_owned() } else { format!("{name}@{locality}") };
-    state.assignment(visible.rule_id(), &key, || {
-        let mut made = inline(index, state, port, subset, name);
-        if !locality.is_empty() {
-            by_locality(&mut made, locality);
-        }
+    let client = client(index, state, view, &policy);
+    let key = AssignmentKey {
+        rule: visible.rule_id(),
+        cluster: name.to_owned(),
+        place: client.preference.is_some().then(|| view.key.place.clone()),
+        families: client.families,
+    };
+    state.assignment(key, || {
+        let made = inline(index, state, port, subset, name, &client);
         crate::generate::resource::encode(name, &made)
     })
+}
+
+/// Of whom the endpoints are asked.
+pub(crate) struct Client<'a> {
+    /// What it prefers.
+    pub(crate) preference: Option<Preference<'a>>,
+    /// What it can reach, where endpoints have addresses of two families.
+    pub(crate) families: Option<Families>,
+}
+
+/// The clients of a view, as far as endpoints of a service mind them.
+pub(crate) fn client<'a>(
+    index: &'a Index,
+    state: &ServiceState,
+    view: &'a View,
+    policy: &'a TrafficPolicy,
+) -> Client<'a> {
+    Client {
+        preference: Preference::of(&index.settings, &view.key.place, &state.service, policy),
+        families: state.is_dual_stack().then_some(view.key.families),
+    }
 }
 
 fn empty(name: &str) -> Arc<Resource> {
@@ -53,44 +83,17 @@ fn empty(name: &str) -> Arc<Resource> {
     crate::generate::resource::encode(name, &made)
 }
 
-/// Near endpoints go first only where failing ones are noticed, or where the Service asks for it.
-fn minds_locality(index: &Index, visible: &Visible, policy: &TrafficPolicy) -> bool {
-    let setting = policy.load_balancer.as_ref().and_then(|lb| lb.locality_lb_setting.as_ref());
-    let enabled =
-        setting.map_or(index.settings.locality_load_balancing, |setting| setting.enabled.unwrap_or(true));
-    let asked = matches!(visible.service.traffic_distribution.as_str(), "PreferClose" | "PreferSameZone");
-    asked || (enabled && policy.outlier_detection.is_some())
-}
-
-/// Priorities by nearness: same subzone 0, same zone 1, same region 2, elsewhere 3; unused ones are closed up.
-fn by_locality(made: &mut endpoint::ClusterLoadAssignment, client: &str) {
-    let client: Vec<&str> = client.split('/').collect();
-    for locality in &mut made.endpoints {
-        let place = locality.locality.clone().unwrap_or_default();
-        let parts = [place.region.as_str(), place.zone.as_str(), place.sub_zone.as_str()];
-        let agreeing =
-            (0..3).take_while(|at| parts[*at] == client.get(*at).copied().unwrap_or_default()).count();
-        locality.priority = 3 - u32::try_from(agreeing).unwrap_or(0);
-    }
-    let mut used: Vec<u32> = made.endpoints.iter().map(|locality| locality.priority).collect();
-    used.sort_unstable();
-    used.dedup();
-    for locality in &mut made.endpoints {
-        let position = used.iter().position(|priority| *priority == locality.priority);
-        locality.priority = position.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
-    }
-    made.endpoints.sort_by_key(|locality| locality.priority);
-}
-
-/// The endpoints of a service's port and subset.
+/// The endpoints of a service's port and subset, by priority and locality.
 pub(crate) fn inline(
     index: &Index,
     state: &ServiceState,
     port: u16,
     subset: Option<&Subset>,
     name: &str,
+    client: &Client<'_>,
 ) -> endpoint::ClusterLoadAssignment {
-    let mut localities: BTreeMap<&str, Vec<endpoint::LbEndpoint>> = BTreeMap::new();
+    let preference = client.preference.as_ref();
+    let mut groups: BTreeMap<(u32, &str), Vec<endpoint::LbEndpoint>> = BTreeMap::new();
     let alias = alias(state, port);
     let wanted = state.endpoints.iter().chain(&alias).filter(|one| {
         one.service_port == port
@@ -98,21 +101,27 @@ pub(crate) fn inline(
             && subset.is_none_or(|subset| has_all(&one.labels, &subset.labels))
     });
     for one in wanted {
-        localities.entry(one.locality.as_ref()).or_default().push(lb_endpoint(index, one));
+        let rank = preference.map_or(0, |preference| preference.rank(one));
+        groups.entry((rank, &one.locality)).or_default().push(lb_endpoint(index, one, client.families));
     }
-    let endpoints = localities
-        .into_iter()
-        .map(|(place, lb_endpoints)| {
-            let weights = lb_endpoints.iter().filter_map(|one| one.load_balancing_weight.as_ref());
-            let sum = weights.fold(0u32, |sum, weight| sum.saturating_add(weight.value));
-            endpoint::LocalityLbEndpoints {
-                locality: Some(locality(place)),
-                load_balancing_weight: uint(sum.max(1)),
-                lb_endpoints,
-                ..endpoint::LocalityLbEndpoints::default()
-            }
-        })
-        .collect();
+    // Priorities have no gaps.
+    let ranks: BTreeSet<u32> = groups.keys().map(|(rank, _)| *rank).collect();
+    let priorities: BTreeMap<u32, u32> = ranks.into_iter().zip(0..).collect();
+    let group = |((rank, place), lb_endpoints): ((u32, &str), Vec<endpoint::LbEndpoint>)| {
+        let weights = lb_endpoints.iter().filter_map(|one| one.load_balancing_weight.as_ref());
+        let sum = weights.fold(0u32, |sum, weight| sum.saturating_add(weight.value));
+        endpoint::LocalityLbEndpoints {
+            locality: Some(locality(place)),
+            priority: priorities.get(&rank).copied().unwrap_or(0),
+            load_balancing_weight: uint(sum.max(1)),
+            lb_endpoints,
+            ..endpoint::LocalityLbEndpoints::default()
+        }
+    };
+    let mut endpoints = groups.into_iter().map(group).collect();
+    if let Some(preference) = preference {
+        preference.distribute(&mut endpoints);
+    }
     endpoint::ClusterLoadAssignment { cluster_name: name.to_owned(), endpoints, ..Default::default() }
 }
 
@@ -121,6 +130,7 @@ fn alias(state: &ServiceState, port: u16) -> Option<Endpoint> {
     let service = &state.service;
     (service.resolution == Resolution::Alias && !service.external_name.is_empty()).then(|| Endpoint {
         address: service.external_name.clone(),
+        also_at: Vec::new(),
         port,
         service_port: port,
         labels: Arc::default(),
@@ -136,12 +146,8 @@ fn alias(state: &ServiceState, port: u16) -> Option<Endpoint> {
 }
 
 fn locality(place: &str) -> core::Locality {
-    let mut parts = place.splitn(3, '/').map(str::to_owned);
-    core::Locality {
-        region: parts.next().unwrap_or_default(),
-        zone: parts.next().unwrap_or_default(),
-        sub_zone: parts.next().unwrap_or_default(),
-    }
+    let Locality { region, zone, subzone } = Locality::parse(place);
+    core::Locality { region: region.to_owned(), zone: zone.to_owned(), sub_zone: subzone.to_owned() }
 }
 
 /// True where the workload's proxy takes mutual TLS and no policy forbids it.
@@ -157,11 +163,24 @@ pub(crate) fn takes_mutual_tls(index: &Index, one: &Endpoint) -> bool {
     modes.of_port(one.port) != Mode::Disable
 }
 
-fn lb_endpoint(index: &Index, one: &Endpoint) -> endpoint::LbEndpoint {
-    let address = match one.address.strip_prefix("unix://") {
-        Some(path) => pipe(path),
-        None => address(&one.address, u32::from(one.port)),
+/// The addresses of an endpoint that a client can reach, all where that is none; the first is the one it tries first.
+fn reachable(one: &Endpoint, families: Option<Families>) -> Vec<&str> {
+    let all = || std::iter::once(&one.address).chain(&one.also_at).map(String::as_str);
+    let is_reachable = |address: &&str| {
+        families.is_none_or(|families| address.parse().is_ok_and(|address| families.reach(address)))
     };
+    let reachable: Vec<&str> = all().filter(is_reachable).collect();
+    if reachable.is_empty() { all().collect() } else { reachable }
+}
+
+fn lb_endpoint(index: &Index, one: &Endpoint, families: Option<Families>) -> endpoint::LbEndpoint {
+    let at = |text: &str| match text.strip_prefix("unix://") {
+        Some(path) => pipe(path),
+        None => address(text, u32::from(one.port)),
+    };
+    let mut addresses = reachable(one, families).into_iter();
+    let first = addresses.next().map(at);
+    let further = addresses.map(|text| endpoint::endpoint::AdditionalAddress { address: Some(at(text)) });
     let mut metadata = core::Metadata::default();
     if takes_mutual_tls(index, one) {
         let mode = structure([("tlsMode", text("istio"))]);
@@ -184,7 +203,8 @@ fn lb_endpoint(index: &Index, one: &Endpoint) -> endpoint::LbEndpoint {
         metadata: (!metadata.filter_metadata.is_empty()).then_some(metadata),
         load_balancing_weight: uint(one.weight.max(1)),
         host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(endpoint::Endpoint {
-            address: Some(address),
+            address: first,
+            additional_addresses: further.collect(),
             ..endpoint::Endpoint::default()
         })),
         ..endpoint::LbEndpoint::default()

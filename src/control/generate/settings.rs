@@ -6,6 +6,7 @@ use sagene_api::istio::mesh_config::{
     self, MeshInboundTrafficPolicyMode, MeshOutboundTrafficPolicyMode, NormalizationType,
 };
 use sagene_api::istio::networking::traffic_policy::connection_pool::{H2UpgradePolicy, TcpKeepalive};
+use sagene_api::istio::networking::traffic_policy::load_balancer::LocalityLoadBalancerSetting;
 use sagene_api::istio::networking::virtual_service::HttpRetry;
 use sagene_model::Mesh;
 
@@ -80,8 +81,8 @@ pub struct Settings {
     pub default_http_retry_policy: Option<HttpRetry>,
     /// Whether ServiceEntries without addresses get some.
     pub address_allocation: bool,
-    /// Preference of near endpoints where outlier detection is on.
-    pub locality_load_balancing: bool,
+    /// Preference of near endpoints where neither rule nor Service says another; `None` means none.
+    pub locality_lb: Option<LocalityLoadBalancerSetting>,
 }
 
 impl Default for Settings {
@@ -109,7 +110,10 @@ impl Default for Settings {
             path_normalization: PathNormalization::Base,
             default_http_retry_policy: None,
             address_allocation: true,
-            locality_load_balancing: true,
+            locality_lb: Some(LocalityLoadBalancerSetting {
+                enabled: Some(true),
+                ..LocalityLoadBalancerSetting::default()
+            }),
         }
     }
 }
@@ -146,10 +150,7 @@ impl Settings {
             default_http_retry_policy: config.default_http_retry_policy.clone(),
             // No MeshConfig says so: it is an option of the control plane.
             address_allocation: true,
-            locality_load_balancing: config
-                .locality_lb_setting
-                .as_ref()
-                .is_none_or(|setting| setting.enabled.unwrap_or(true)),
+            locality_lb: config.locality_lb_setting.clone().filter(|setting| setting.enabled.unwrap_or(true)),
         }
     }
 }

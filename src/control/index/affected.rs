@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use sagene_api::istio::networking::DestinationRule;
+use sagene_api::istio::networking::traffic_policy::load_balancer::LoadBalancerSettings;
+use sagene_api::istio::networking::traffic_policy::{ConnectionPoolSettings, PortTrafficPolicy};
 use sagene_model::Hostname;
 use sagene_model::snapshot::{ChangeSet, Kind};
 
@@ -207,6 +210,17 @@ impl Affected {
         self.listeners.add(Some(namespace));
     }
 
+    /// Notes that proxies of a namespace, or all, may be near to other endpoints.
+    pub(super) fn add_places(&mut self, namespace: Option<&str>) {
+        self.clusters.add(namespace);
+        self.endpoints.add(namespace);
+    }
+
+    /// Notes that connections may be passed on in another way.
+    pub(super) fn add_connections(&mut self) {
+        self.listeners.add(None);
+    }
+
     fn add_services(&mut self, services: &ServiceChanges) {
         self.hosts.extend(services.endpoints.iter().map(|(_, host)| host.clone()));
         if !services.clusters.is_empty() {
@@ -219,4 +233,22 @@ impl Affected {
             self.name_table.add(None);
         }
     }
+}
+
+/// Whether a rule says something of connections that stands in listeners.
+pub(super) fn shapes_connections(rule: &DestinationRule) -> bool {
+    let subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
+    let shapes = |balancer: &LoadBalancerSettings, pool: Option<&ConnectionPoolSettings>| {
+        let by_source = balancer.consistent_hash.as_ref().and_then(|hash| hash.use_source_ip);
+        let idle = pool.and_then(|pool| pool.tcp.as_ref()).and_then(|tcp| tcp.idle_timeout);
+        by_source == Some(true) || idle.is_some()
+    };
+    let none = LoadBalancerSettings::default();
+    rule.traffic_policy.iter().chain(subsets).any(|policy| {
+        let own = shapes(policy.load_balancer.as_ref().unwrap_or(&none), policy.connection_pool.as_ref());
+        let of_port = |port: &PortTrafficPolicy| {
+            shapes(port.load_balancer.as_ref().unwrap_or(&none), port.connection_pool.as_ref())
+        };
+        own || policy.tunnel.is_some() || policy.port_level_settings.iter().any(of_port)
+    })
 }

@@ -9,22 +9,24 @@ use sagene_api::kubernetes::EndpointSlice;
 use sagene_api::kubernetes::endpoint_slice::SERVICE_NAME_LABEL;
 use sagene_model::endpoint::{self, Endpoint, Health};
 use sagene_model::labels::has_all;
+use sagene_model::locality::Place;
 use sagene_model::service::{self, Resolution};
 use sagene_model::snapshot::{ChangeSet, Kind};
 use sagene_model::{Hostname, Mesh, Service, Snapshot};
 
 use crate::generate::Resource;
+use crate::generate::families::Families;
 
 /// A service's place in the index: namespace and host.
 pub(crate) type ServiceKey = (String, Hostname);
 
 /// Clusters by the rule they were generated with.
 type ClusterCache = Mutex<HashMap<ClusterKey, Arc<[Arc<Resource>]>>>;
-/// Load assignments by rule and cluster name.
-type AssignmentCache = Mutex<HashMap<(u64, String), Arc<Resource>>>;
+/// Load assignments by what they depend on.
+type AssignmentCache = Mutex<HashMap<AssignmentKey, Arc<Resource>>>;
 
 /// What a service's clusters depend on beside the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ClusterKey {
     /// Id of the DestinationRule that holds; 0 for none.
     pub(crate) rule: u64,
@@ -32,6 +34,21 @@ pub(crate) struct ClusterKey {
     pub(crate) router: bool,
     /// A stock Envoy does not know Istio's filters.
     pub(crate) plain_envoy: bool,
+    /// Where the client is, if endpoints stand in the clusters themselves and are more than one.
+    pub(crate) place: Option<Arc<Place>>,
+}
+
+/// What a load assignment depends on beside the service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct AssignmentKey {
+    /// Id of the DestinationRule that holds; 0 for none.
+    pub(crate) rule: u64,
+    /// Name of the cluster.
+    pub(crate) cluster: String,
+    /// Where the client is, if it prefers some endpoints for that.
+    pub(crate) place: Option<Arc<Place>>,
+    /// What the client can reach, if endpoints have addresses of two families.
+    pub(crate) families: Option<Families>,
 }
 
 /// A service, its endpoints, and what was generated for it.
@@ -66,6 +83,11 @@ impl ServiceState {
         self.service.resolution != Resolution::ClientSideLb
     }
 
+    /// True where some endpoint has addresses of two families.
+    pub(crate) fn is_dual_stack(&self) -> bool {
+        self.service.addresses.len() > 1 && self.endpoints.iter().any(|one| !one.also_at.is_empty())
+    }
+
     /// True where clusters generated for `before` are still right.
     fn same_clusters(&self, before: &Self) -> bool {
         self.service == before.service
@@ -86,14 +108,12 @@ impl ServiceState {
         lock(&self.clusters).entry(key).or_insert(made).clone()
     }
 
-    /// The load assignment of a cluster for a rule, generated once.
+    /// A load assignment, generated once.
     pub(crate) fn assignment(
         &self,
-        rule: u64,
-        name: &str,
+        key: AssignmentKey,
         generate: impl FnOnce() -> Arc<Resource>,
     ) -> Arc<Resource> {
-        let key = (rule, name.to_owned());
         if let Some(known) = lock(&self.assignments).get(&key) {
             return known.clone();
         }
@@ -361,6 +381,9 @@ fn touched(before: &Snapshot, after: &Snapshot, changes: &ChangeSet) -> BTreeSet
             Kind::Node if labels_of_node(before, name) != labels_of_node(after, name) => {
                 let all = after.services.iter();
                 owners.extend(all.map(|one| Owner::kubernetes(&one.metadata.namespace, &one.metadata.name)));
+                let selecting =
+                    after.service_entries.iter().filter(|one| one.spec.workload_selector.is_some());
+                owners.extend(selecting.map(|one| Owner::entry(&one.metadata.namespace, &one.metadata.name)));
             }
             _ => {}
         }

@@ -8,6 +8,7 @@ use sagene_model::destination_rule::Client;
 use sagene_model::gateway::{self, MergedGateways};
 use sagene_model::hostname::most_specific;
 use sagene_model::labels::{Labels, has_all};
+use sagene_model::locality::{self, Place};
 use sagene_model::service::Registry;
 use sagene_model::sidecar_scope::{self, SidecarScope};
 use sagene_model::virtual_service::{MESH_GATEWAY, Resolved};
@@ -18,6 +19,7 @@ use super::Index;
 use super::inbound::target_port;
 use super::rules::Rule;
 use super::services::{ServiceKey, lock};
+use crate::generate::endpoint::preference;
 use crate::generate::families::Families;
 use crate::generate::telemetry::{self, Reports, Telemetry};
 use crate::generate::{Proxy, ProxyType, Resource, ResourceSet};
@@ -29,8 +31,8 @@ pub(crate) struct ViewKey {
     pub(crate) namespace: String,
     /// Of a sidecar, the labels that some selector asks for; of a router, all.
     pub(crate) labels: Labels,
-    /// Only where load balancing minds it.
-    pub(crate) locality: String,
+    /// Where they are, as far as load balancing minds it.
+    pub(crate) place: Arc<Place>,
     /// A stock Envoy, which does not know Istio's filters.
     pub(crate) plain_envoy: bool,
     /// Name in traces; empty where no collector asks for one.
@@ -363,15 +365,50 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> ViewKey {
         ProxyType::Router => proxy.labels.clone(),
         ProxyType::Sidecar => relevant_of(&proxy.labels, &index.relevant_labels),
     };
-    let minds_locality = index.settings.locality_load_balancing;
     ViewKey {
         proxy_type: proxy.proxy_type,
         namespace: proxy.namespace.clone(),
         labels,
-        locality: if minds_locality { proxy.locality.clone() } else { String::new() },
+        place: Arc::new(place_of(index, proxy)),
         plain_envoy: proxy.plain_envoy,
         service_cluster: index.name_in_traces(proxy),
         families: Families::of(&proxy.addresses),
         knows_allocated: proxy.dns_capture && index.settings.address_allocation,
     }
+}
+
+/// Where a proxy is: its pod and node tell, else it itself.
+fn place_of(index: &Index, proxy: &Proxy) -> Place {
+    let snapshot = &index.snapshot;
+    let pod = snapshot.pods.get(&proxy.namespace, &proxy.name);
+    let of_pod = pod.map(|pod| locality::of_pod(pod, &snapshot.nodes)).filter(|found| !found.is_empty());
+    let locality = of_pod.unwrap_or_else(|| proxy.locality.clone());
+    let labels = pod.map_or(&proxy.labels, |pod| &pod.metadata.labels);
+    place(index, locality, labels, pod.map_or("", |pod| &pod.spec.node_name))
+}
+
+/// The place of a workload with these labels on a node.
+pub(super) fn place(index: &Index, locality: String, labels: &Labels, node: &str) -> Place {
+    let value = |key: &String| {
+        let value = locality::label(key, labels, &locality, node, &index.settings.mesh)?;
+        Some((key.clone(), value.to_owned()))
+    };
+    let labels = index.nearness_labels.iter().filter_map(value).collect();
+    Place { locality, labels }
+}
+
+/// The keys of labels that nearness is judged by.
+pub(super) fn nearness_labels(index: &Index) -> BTreeSet<String> {
+    let rules = index.snapshot.destination_rules.iter();
+    let policies = rules.flat_map(|rule| {
+        let of_subsets = rule.spec.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
+        of_subsets.chain(&rule.spec.traffic_policy)
+    });
+    let balancers = policies.flat_map(|policy| {
+        let of_ports = policy.port_level_settings.iter().filter_map(|port| port.load_balancer.as_ref());
+        of_ports.chain(&policy.load_balancer)
+    });
+    let settings = balancers.filter_map(|balancer| balancer.locality_lb_setting.as_ref());
+    let services = index.services.iter().map(|state| &*state.service);
+    preference::asked_keys(&index.settings, services, settings)
 }

@@ -1,6 +1,7 @@
 //! Endpoints that Kubernetes lists in EndpointSlices.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sagene_api::Object;
@@ -9,13 +10,11 @@ use sagene_api::kubernetes::{EndpointSlice, Node, Pod};
 
 use super::{Endpoint, Health, Workload};
 use crate::labels::Labels;
+use crate::locality;
 use crate::mesh::Mesh;
 use crate::service::Service;
 use crate::snapshot::{Collection, Snapshot};
 use crate::workload;
-
-/// Label for a locality that is not the node's; dots stand for slashes.
-const LOCALITY_LABEL: &str = "istio-locality";
 
 /// The endpoints that `slices` list for `service`. An address that several slices list counts once per port.
 pub fn of_slices<'a>(
@@ -25,29 +24,51 @@ pub fn of_slices<'a>(
     mesh: &Mesh,
 ) -> Vec<Endpoint> {
     let mut endpoints: BTreeMap<(String, u16), Endpoint> = BTreeMap::new();
-    // A dual-stack Service has the same pods in slices of both families; those of its first address stand for them.
-    let other_family = match service.addresses.first() {
-        Some(first) if first.is_ipv4() => "IPv6",
-        Some(_) => "IPv4",
-        None => "",
-    };
-    let usable = |slice: &&Arc<Object<EndpointSlice>>| {
-        slice.spec.address_type != "FQDN" && slice.spec.address_type != other_family
-    };
-    for slice in slices.filter(usable) {
+    // A dual-stack Service has the same pods in slices of both families: one endpoint each, whose first address is of its first family.
+    let first = service.addresses.first().map(family);
+    let (own, other): (Vec<_>, Vec<_>) = slices
+        .filter(|slice| slice.spec.address_type != "FQDN")
+        .partition(|slice| first.is_none_or(|first| is_of(slice, first)));
+    let mut by_pod: BTreeMap<(String, u16), Vec<String>> = BTreeMap::new();
+    let is_dual = service.addresses.iter().any(|address| Some(family(address)) != first);
+    for slice in other.into_iter().filter(|_| is_dual) {
+        for listed in &slice.spec.endpoints {
+            let Some(pod) = pod_name(listed) else { continue };
+            for (service_port, _) in ports(service, &slice.spec.ports) {
+                by_pod.entry((pod.to_owned(), service_port)).or_default().extend(listed.addresses.clone());
+            }
+        }
+    }
+    for slice in own {
         for listed in &slice.spec.endpoints {
             let Some(health) = health(service, listed) else { continue };
             let pod = pod_of(listed, &slice.metadata.namespace, &snapshot.pods);
             let behind = Behind::of(pod, listed, &snapshot.nodes, mesh);
             for (service_port, port) in ports(service, &slice.spec.ports) {
+                let also_at = pod_name(listed).and_then(|pod| by_pod.get(&(pod.to_owned(), service_port)));
                 for address in &listed.addresses {
-                    let endpoint = behind.endpoint(address, port, service_port, health, &listed.hostname);
+                    let mut endpoint = behind.endpoint(address, port, service_port, health, &listed.hostname);
+                    endpoint.also_at = also_at.cloned().unwrap_or_default();
                     endpoints.entry((address.clone(), service_port)).or_insert(endpoint);
                 }
             }
         }
     }
     endpoints.into_values().collect()
+}
+
+/// The type of addresses that slices of a family have.
+fn family(address: &IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+/// Whether a slice lists addresses of a family; one that does not say does.
+fn is_of(slice: &Object<EndpointSlice>, family: &str) -> bool {
+    slice.spec.address_type.is_empty() || slice.spec.address_type == family
+}
+
+fn pod_name(listed: &Listed) -> Option<&str> {
+    listed.target_ref.as_ref().filter(|target| target.kind == "Pod").map(|target| target.name.as_str())
 }
 
 /// `None` where the endpoint is not to be used at all.
@@ -132,6 +153,7 @@ impl Behind {
     ) -> Endpoint {
         Endpoint {
             address: address.to_owned(),
+            also_at: Vec::new(),
             port,
             service_port,
             labels: self.labels.clone(),
@@ -147,32 +169,10 @@ impl Behind {
     }
 }
 
-/// The pod's label first, then the node's topology labels, then the zone that the slice names.
+/// The pod's locality; without a pod the node's, and the zone that the slice names.
 fn locality(pod: Option<&Arc<Object<Pod>>>, listed: &Listed, nodes: &Collection<Node>) -> Arc<str> {
-    if let Some(label) = pod.and_then(|pod| pod.metadata.labels.get(LOCALITY_LABEL)) {
-        return label.replace('.', "/").into();
-    }
-    let node_name = pod
-        .map(|pod| pod.spec.node_name.as_str())
-        .filter(|name| !name.is_empty())
-        .unwrap_or(&listed.node_name);
-    let label = |name: &str| {
-        nodes
-            .get("", node_name)
-            .and_then(|node| node.metadata.labels.get(name))
-            .map(String::as_str)
-            .unwrap_or_default()
-    };
-    let region = label("topology.kubernetes.io/region");
-    let zone = match label("topology.kubernetes.io/zone") {
-        "" => listed.zone.as_str(),
-        zone => zone,
-    };
-    match (region, zone, label("topology.istio.io/subzone")) {
-        ("", "", "") => "".into(),
-        (region, zone, "") => format!("{region}/{zone}").into(),
-        (region, zone, subzone) => format!("{region}/{zone}/{subzone}").into(),
-    }
+    let of_pod = pod.map(|pod| locality::of_pod(pod, nodes)).filter(|found| !found.is_empty());
+    of_pod.unwrap_or_else(|| locality::of_node(&listed.node_name, &listed.zone, nodes)).into()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use sagene_api::kubernetes::Pod;
 
 use super::{Endpoint, Health, Workload};
 use crate::labels::has_all;
+use crate::locality;
 use crate::mesh::Mesh;
 use crate::service::{Resolution, Service};
 use crate::snapshot::Snapshot;
@@ -45,7 +46,7 @@ pub fn of_selected(
         snapshot.pods.in_namespace(namespace).filter(|pod| has_all(&pod.metadata.labels, &selector.labels));
     workloads
         .flat_map(|object| of_entry(&object.spec, entry, service, mesh, &object.metadata.name))
-        .chain(pods.flat_map(|pod| of_pod(pod, entry, service, mesh)))
+        .chain(pods.flat_map(|pod| of_pod(pod, entry, service, snapshot, mesh)))
         .collect()
 }
 
@@ -74,6 +75,7 @@ fn of_entry(
             port.or((declared.target_port != 0).then_some(declared.target_port)).unwrap_or(declared.number);
         Some(Endpoint {
             address: workload.address.clone(),
+            also_at: Vec::new(),
             port: if workload.address.starts_with("unix://") { 0 } else { u16::try_from(port).ok()? },
             service_port: number,
             labels: labels.clone(),
@@ -95,7 +97,13 @@ fn of_entry(
     entry.spec.ports.iter().filter_map(endpoint).collect()
 }
 
-fn of_pod(pod: &Object<Pod>, entry: &Object<ServiceEntry>, service: &Service, mesh: &Mesh) -> Vec<Endpoint> {
+fn of_pod(
+    pod: &Object<Pod>,
+    entry: &Object<ServiceEntry>,
+    service: &Service,
+    snapshot: &Snapshot,
+    mesh: &Mesh,
+) -> Vec<Endpoint> {
     let Some(status) = pod.status.as_ref().filter(|status| !status.pod_ip.is_empty()) else {
         return Vec::new();
     };
@@ -106,6 +114,7 @@ fn of_pod(pod: &Object<Pod>, entry: &Object<ServiceEntry>, service: &Service, me
         address: status.pod_ip.clone(),
         labels: pod.metadata.labels.clone(),
         service_account: workload::service_account(pod).to_owned(),
+        locality: locality::of_pod(pod, &snapshot.nodes),
         ..WorkloadEntry::default()
     };
     let mut endpoints = of_entry(&as_entry, entry, service, mesh, &workload::workload_name(pod));

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
 
+use super::assignment::{self, Assignment, DnsTarget};
 use super::cluster_transport::{Transport, TransportMatch, compile_match, compile_transport};
 use super::field::{FieldError, Within, refuse_fields, refuse_if};
-use super::proto::{self, cluster, core, endpoint, upstream_http};
+use super::load_balancing::{LbPolicy, SlowStart, compile_lb, locality_weighted, panic_percent};
+use super::proto::{self, cluster, core, upstream_http};
 use super::source_addresses::SourceAddresses;
 use super::upstream_limits::{Keepalive, Outlier, Thresholds};
 use crate::tls::context::Secrets;
@@ -28,16 +29,6 @@ pub enum Discovery {
     LogicalDns,
     /// Where the connection was going.
     OriginalDst,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LbPolicy {
-    RoundRobin,
-    LeastRequest(u32),
-    Random,
-    RingHash,
-    Maglev,
 }
 
 /// HTTP version towards the endpoints.
@@ -63,6 +54,8 @@ pub struct Cluster {
     pub(crate) assignment: Option<Arc<Assignment>>,
     pub(crate) dns: Vec<DnsTarget>,
     pub(crate) lb: LbPolicy,
+    /// New endpoints get traffic slowly.
+    pub(crate) slow_start: Option<SlowStart>,
     pub(crate) connect_timeout: Duration,
     pub(crate) http: HttpVersion,
     pub(crate) idle_timeout: Option<Duration>,
@@ -94,46 +87,6 @@ pub struct Cluster {
     pub(crate) alpn_override: bool,
 }
 
-/// A name to resolve.
-#[derive(Debug, Clone)]
-pub(crate) struct DnsTarget {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) weight: u32,
-    pub(crate) priority: u32,
-    pub(crate) tls_mode: BTreeMap<String, String>,
-}
-
-/// The endpoints of a cluster.
-#[derive(Debug, Default, PartialEq)]
-pub struct Assignment {
-    /// Every endpoint, in order of locality.
-    pub endpoints: Vec<Arc<Endpoint>>,
-}
-
-/// One endpoint.
-#[derive(Debug, PartialEq)]
-pub struct Endpoint {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Its share among its equals.
-    pub weight: u32,
-    /// Group: the lowest with healthy endpoints is used.
-    pub priority: u32,
-    /// Whether the control plane calls it fit for traffic.
-    pub healthy: bool,
-    /// Name for `auto_host_rewrite` and `/clusters`.
-    pub hostname: String,
-    /// Region, zone, subzone.
-    pub locality: (String, String, String),
-    /// Weight of its locality; 0 = not weighted by locality.
-    pub locality_weight: u32,
-    /// Labels under `envoy.transport_socket_match` (`tlsMode`).
-    pub transport_labels: BTreeMap<String, String>,
-    /// `name;namespace;canonical name;canonical revision;cluster` under `istio`/`workload`.
-    pub workload: Option<Arc<str>>,
-}
-
 impl Cluster {
     pub(crate) fn compile(
         from: &cluster::Cluster,
@@ -155,7 +108,7 @@ impl Cluster {
         let auto_san = names.is_some_and(|names| names.auto_san_validation);
         let (transports, transport) = compile_transports(from, secrets, auto_san)?;
         let (original_dst_header, port_override) = original_dst(from);
-        let (assignment, dns) = compile_inline(from, &discovery)?;
+        let (assignment, dns) = assignment::compile_inline(from, &discovery)?;
         let override_mode = proto::metadata_text(from.metadata.as_ref(), "istio", "alpn_override");
         Ok(Arc::new(Self {
             name: from.name.as_str().into(),
@@ -166,6 +119,7 @@ impl Cluster {
             assignment,
             dns,
             lb: compile_lb(from)?,
+            slow_start: SlowStart::of(from),
             connect_timeout: proto::timeout(from.connect_timeout.as_ref(), None)
                 .unwrap_or(Duration::from_secs(5)),
             http: http_version(from, &options),
@@ -247,20 +201,6 @@ fn compile_transports(
     Ok((transports, other.transpose().within("transport_socket")?.unwrap_or_default()))
 }
 
-/// Share of healthy endpoints below which health counts no more; Envoy's default is 50.
-fn panic_percent(from: &cluster::Cluster) -> u32 {
-    let common = from.common_lb_config.as_ref();
-    let threshold = common.and_then(|common| common.healthy_panic_threshold.as_ref());
-    threshold.map_or(50, |percent| percent.value as u32)
-}
-
-fn locality_weighted(from: &cluster::Cluster) -> bool {
-    use cluster::cluster::common_lb_config::LocalityConfigSpecifier as Specifier;
-    let specifier =
-        from.common_lb_config.as_ref().and_then(|common| common.locality_config_specifier.as_ref());
-    matches!(specifier, Some(Specifier::LocalityWeightedLbConfig(_)))
-}
-
 /// Time, interval and probes, as far as they are given.
 fn tcp_keepalive(from: &cluster::Cluster) -> Option<(Option<u32>, Option<u32>, Option<u32>)> {
     let keepalive = from.upstream_connection_options.as_ref()?.tcp_keepalive.as_ref()?;
@@ -305,40 +245,6 @@ fn compile_discovery(from: &cluster::Cluster) -> Result<Discovery, FieldError> {
             Discovery::Eds(if service.is_empty() { from.name.clone() } else { service.to_owned() })
         }
     })
-}
-
-fn compile_inline(
-    from: &cluster::Cluster,
-    discovery: &Discovery,
-) -> Result<(Option<Arc<Assignment>>, Vec<DnsTarget>), FieldError> {
-    let Some(inline) = &from.load_assignment else { return Ok((None, Vec::new())) };
-    if !matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns) {
-        return Ok((Some(Arc::new(Assignment::compile(inline).within("load_assignment")?)), Vec::new()));
-    }
-    let mut targets = Vec::new();
-    for group in &inline.endpoints {
-        for each in &group.lb_endpoints {
-            let Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(host)) = &each.host_identifier else {
-                continue;
-            };
-            let Some(core::address::Address::SocketAddress(socket)) =
-                host.address.as_ref().and_then(|a| a.address.as_ref())
-            else {
-                return Err(FieldError::new(
-                    "load_assignment",
-                    "an endpoint without socket_address cannot be resolved",
-                ));
-            };
-            targets.push(DnsTarget {
-                host: socket.address.clone(),
-                port: proto::port_of(socket).within("load_assignment")?,
-                weight: proto::uint(each.load_balancing_weight.as_ref(), 1),
-                priority: group.priority,
-                tls_mode: transport_labels(each.metadata.as_ref()),
-            });
-        }
-    }
-    Ok((None, targets))
 }
 
 fn http_options(from: &cluster::Cluster) -> Result<upstream_http::HttpProtocolOptions, FieldError> {
@@ -414,31 +320,6 @@ fn http_version(from: &cluster::Cluster, options: &upstream_http::HttpProtocolOp
     }
 }
 
-fn compile_lb(from: &cluster::Cluster) -> Result<LbPolicy, FieldError> {
-    use cluster::cluster::{LbConfig, LbPolicy as Policy};
-    refuse_if(
-        from.load_balancing_policy.is_some(),
-        "load_balancing_policy",
-        "is not supported; use lb_policy",
-    )?;
-    Ok(match from.lb_policy() {
-        Policy::RoundRobin | Policy::ClusterProvided => LbPolicy::RoundRobin,
-        Policy::LeastRequest => {
-            let choices = match &from.lb_config {
-                Some(LbConfig::LeastRequestLbConfig(config)) => proto::uint(config.choice_count.as_ref(), 2),
-                _ => 2,
-            };
-            LbPolicy::LeastRequest(choices.clamp(2, 16))
-        }
-        Policy::Random => LbPolicy::Random,
-        Policy::RingHash => LbPolicy::RingHash,
-        Policy::Maglev => LbPolicy::Maglev,
-        Policy::LoadBalancingPolicyConfig => {
-            return Err(FieldError::new("lb_policy", "LOAD_BALANCING_POLICY_CONFIG is not supported"));
-        }
-    })
-}
-
 /// Whether the filter for metadata exchange is there, the only one known for upstream connections.
 fn compile_filters(from: &cluster::Cluster) -> Result<bool, FieldError> {
     for (index, filter) in from.filters.iter().enumerate() {
@@ -465,12 +346,6 @@ pub(super) fn text_fields(from: &envoy_types::pb::google::protobuf::Struct) -> B
         .collect()
 }
 
-fn transport_labels(from: Option<&core::Metadata>) -> BTreeMap<String, String> {
-    from.and_then(|m| m.filter_metadata.get("envoy.transport_socket_match"))
-        .map(text_fields)
-        .unwrap_or_default()
-}
-
 fn service_of(from: Option<&core::Metadata>) -> Option<(Arc<str>, Arc<str>, Arc<str>)> {
     use envoy_types::pb::google::protobuf::value::Kind;
     let Kind::ListValue(list) = from?.filter_metadata.get("istio")?.fields.get("services")?.kind.as_ref()?
@@ -481,46 +356,4 @@ fn service_of(from: Option<&core::Metadata>) -> Option<(Arc<str>, Arc<str>, Arc<
     let fields = text_fields(first);
     let get = |key: &str| Arc::from(fields.get(key).map_or("", String::as_str));
     Some((get("host"), get("name"), get("namespace")))
-}
-
-impl Assignment {
-    pub(crate) fn compile(from: &endpoint::ClusterLoadAssignment) -> Result<Self, FieldError> {
-        let mut endpoints = Vec::new();
-        for (group_index, group) in from.endpoints.iter().enumerate() {
-            let locality = group.locality.clone().unwrap_or_default();
-            for (index, each) in group.lb_endpoints.iter().enumerate() {
-                let at =
-                    |e: FieldError| e.within(format_args!("endpoints[{group_index}].lb_endpoints[{index}]"));
-                let Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(host)) = &each.host_identifier
-                else {
-                    return Err(at(FieldError::new(
-                        "endpoint",
-                        "is missing; named endpoints are not supported",
-                    )));
-                };
-                let address = host
-                    .address
-                    .as_ref()
-                    .ok_or_else(|| at(FieldError::new("endpoint.address", "is missing")))?;
-                endpoints.push(Arc::new(Endpoint {
-                    address: proto::socket_address(address).map_err(|e| at(e.within("endpoint.address")))?,
-                    weight: proto::uint(each.load_balancing_weight.as_ref(), 1).max(1),
-                    priority: group.priority,
-                    healthy: matches!(
-                        each.health_status(),
-                        core::HealthStatus::Unknown
-                            | core::HealthStatus::Healthy
-                            | core::HealthStatus::Degraded
-                    ),
-                    hostname: host.hostname.clone(),
-                    locality: (locality.region.clone(), locality.zone.clone(), locality.sub_zone.clone()),
-                    locality_weight: proto::uint(group.load_balancing_weight.as_ref(), 0),
-                    transport_labels: transport_labels(each.metadata.as_ref()),
-                    workload: proto::metadata_text(each.metadata.as_ref(), "istio", "workload")
-                        .map(Arc::from),
-                }));
-            }
-        }
-        Ok(Self { endpoints })
-    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct RetryPolicy {
     pub(crate) base_interval: Duration,
     pub(crate) max_interval: Duration,
     pub(crate) avoid_previous_hosts: bool,
+    /// After so many attempts, and again after as many, priorities that were tried are passed over.
+    pub(crate) leaves_levels_after: Option<usize>,
     status_codes: Vec<u16>,
     server_error: bool,
     gateway_error: bool,
@@ -29,6 +31,25 @@ pub(crate) struct RetryPolicy {
     response_headers: Vec<HeaderMatch>,
     /// Only requests that match one of these are sent again; empty = all.
     request_headers: Vec<HeaderMatch>,
+}
+
+/// After how many attempts other priorities are tried: the one way of choosing among them that is known.
+fn leaves_levels_after(from: &route::retry_policy::RetryPriority) -> Result<usize, FieldError> {
+    use envoy_types::pb::envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
+    use route::retry_policy::retry_priority::ConfigType;
+    let path = "retry_priority.typed_config";
+    let Some(ConfigType::TypedConfig(any)) = &from.config_type else {
+        return Err(FieldError::new(path, "is missing"));
+    };
+    let known = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig";
+    if proto::short_type(&any.type_url) != known {
+        return Err(FieldError::new(path, format!("{} is not supported; known: {known}", any.type_url)));
+    }
+    let config: PreviousPrioritiesConfig = proto::decode(any).within(path)?;
+    usize::try_from(config.update_frequency)
+        .ok()
+        .filter(|every| *every > 0)
+        .ok_or_else(|| FieldError::new(format!("{path}.update_frequency"), "must be above 0"))
 }
 
 /// How an attempt failed without a response.
@@ -57,7 +78,6 @@ impl RetryPolicy {
             "is not supported",
         )?;
         refuse_if(from.per_try_idle_timeout.is_some(), "per_try_idle_timeout", "is not supported")?;
-        refuse_if(from.retry_priority.is_some(), "retry_priority", "is not supported")?;
         let headers = |field: &str, list: &[route::HeaderMatcher]| {
             let each = list.iter().enumerate();
             each.map(|(i, h)| HeaderMatch::compile(h).within_item(field, i)).collect::<Result<Vec<_>, _>>()
@@ -72,6 +92,7 @@ impl RetryPolicy {
             base_interval: base,
             max_interval: back_off.and_then(|b| b.max_interval.as_ref()).map_or(base * 10, proto::duration),
             avoid_previous_hosts: !from.retry_host_predicate.is_empty(),
+            leaves_levels_after: from.retry_priority.as_ref().map(leaves_levels_after).transpose()?,
             response_headers: headers("retriable_headers", &from.retriable_headers)?,
             request_headers: headers("retriable_request_headers", &from.retriable_request_headers)?,
             ..Self::default()

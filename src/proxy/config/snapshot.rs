@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::cluster::{Assignment, Cluster, Discovery};
+use super::assignment::Assignment;
+use super::cluster::{Cluster, Discovery};
 use super::listener::Listener;
 use super::route_table::RouteTable;
 

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::cluster::{Assignment, Cluster, Discovery};
+use super::assignment::Assignment;
+use super::cluster::{Cluster, Discovery};
 use super::field::FieldError;
 use super::http_manager::RouteSource;
 use super::listener::{Listener, Terminal};

@@ -1,7 +1,6 @@
 //! One attempt to get a response: choose an endpoint, get a connection, send, wait for the head.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -335,11 +334,11 @@ async fn open(
     host: &Host,
     out: &Outgoing<'_>,
 ) -> Result<crate::listen::stream::Stream, Failed> {
-    let address: SocketAddr = host.endpoint.address;
     pool.counters.upstream_cx_total.add(1);
     host.counters.cx_total.add(1);
     let origin = Origin { mark: worker.mark, caller: host.caller };
-    match connect(&pool.cluster, address, &host.transport, out.from, out.sni, out.offer, origin).await {
+    let endpoint = &host.endpoint;
+    match connect(&pool.cluster, endpoint, &host.transport, out.from, out.sni, out.offer, origin).await {
         Ok(stream) => {
             host.note_principals(&stream);
             Ok(stream)

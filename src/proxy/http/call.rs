@@ -12,6 +12,7 @@ use super::codec::{Request, Response};
 use super::headers::HeaderList;
 use super::info::StreamInfo;
 use crate::config::{AttemptFailure, HttpVersion};
+use crate::upstream::balance::PassedOver;
 use crate::upstream::connect::Offer;
 use crate::upstream::outlier::Outcome;
 use crate::worker::context::Worker;
@@ -106,7 +107,9 @@ pub(crate) async fn call(worker: &Rc<Worker>, call: Call<'_>) -> Result<Answer, 
 
 async fn exchange(worker: &Rc<Worker>, call: &Call<'_>) -> Result<Answer, CallError> {
     let pool = worker.pool(call.cluster).ok_or(CallError::NoCluster)?;
-    let host = pool.choose(worker.random(), None, &[], None, &worker.registry).ok_or(CallError::NoHost)?;
+    let host = pool
+        .choose(worker.random(), None, PassedOver::default(), None, &worker.registry)
+        .ok_or(CallError::NoHost)?;
     let active = host.begin(&pool).ok_or(CallError::Failed("overflow"))?;
     let http2 = match pool.cluster.http {
         HttpVersion::Http2 => true,

@@ -1,19 +1,25 @@
 //! Opening one upstream connection.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bytes::BytesMut;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{Cluster, Transport};
+use crate::config::{Cluster, Endpoint, Transport};
 use crate::listen::proxy_protocol::{self, Addresses};
 use crate::listen::stream::{Prefixed, Stream};
 use crate::tls::context::UpstreamTls;
 
 use super::original::Origin;
+
+/// How long an address has before the endpoint's next one is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(300);
 
 /// Which application protocols are offered in TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,7 @@ fn words_of(error: &std::io::Error) -> String {
 /// Connects for the connection `from`, within the cluster's connect timeout (TLS included).
 pub(crate) async fn connect(
     cluster: &Cluster,
-    address: SocketAddr,
+    endpoint: &Endpoint,
     transport: &Transport,
     from: Addresses,
     sni: Option<&str>,
@@ -57,8 +63,7 @@ pub(crate) async fn connect(
     origin: Origin,
 ) -> Result<Stream, ConnectError> {
     let attempt = async {
-        let socket = open(cluster, address, origin)?;
-        let mut io = socket.connect(address).await?;
+        let mut io = dial(cluster, endpoint, origin).await?;
         let _ = io.set_nodelay(true);
         if let Some(version) = transport.proxy_header {
             io.write_all(&proxy_protocol::write(version, from)).await?;
@@ -66,10 +71,44 @@ pub(crate) async fn connect(
         let plain = Prefixed { io, prefix: BytesMut::new() };
         match &transport.tls {
             None => Ok(Stream::Plain(plain)),
-            Some(tls) => handshake(tls, sni, offer, address.ip(), plain).await,
+            Some(tls) => handshake(tls, sni, offer, endpoint.address.ip(), plain).await,
         }
     };
     tokio::time::timeout(cluster.connect_timeout, attempt).await.map_err(|_| ConnectError::Timeout)?
+}
+
+/// A connection to the endpoint at whichever of its addresses takes one first.
+async fn dial(cluster: &Cluster, endpoint: &Endpoint, origin: Origin) -> std::io::Result<TcpStream> {
+    if endpoint.also_at.is_empty() {
+        return open(cluster, endpoint.address, origin)?.connect(endpoint.address).await;
+    }
+    // Boxed: hardly any endpoint has several addresses, and the others must not pay for it.
+    Box::pin(dial_any(cluster, endpoint, origin)).await
+}
+
+/// Tries one address after the other, the next as soon as one failed or took its time (RFC 8305).
+async fn dial_any(cluster: &Cluster, endpoint: &Endpoint, origin: Origin) -> std::io::Result<TcpStream> {
+    let mut left = std::iter::once(endpoint.address).chain(endpoint.also_at.iter().copied());
+    let mut dials = FuturesUnordered::new();
+    let mut last = None;
+    loop {
+        let next = left.next();
+        let is_last = next.is_none();
+        if let Some(address) = next {
+            dials.push(async move { open(cluster, address, origin)?.connect(address).await });
+        }
+        let waiting = async {
+            if is_last { std::future::pending().await } else { tokio::time::sleep(HEAD_START).await }
+        };
+        tokio::select! {
+            ended = dials.next() => match ended {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => last = Some(error),
+                None => return Err(last.unwrap_or_else(|| std::io::ErrorKind::NotConnected.into())),
+            },
+            () = waiting => {}
+        }
+    }
 }
 
 fn open(cluster: &Cluster, address: SocketAddr, origin: Origin) -> std::io::Result<TcpSocket> {
@@ -81,10 +120,10 @@ fn open(cluster: &Cluster, address: SocketAddr, origin: Origin) -> std::io::Resu
     if let Some((time, interval, probes)) = cluster.keepalive {
         let mut keepalive = socket2::TcpKeepalive::new();
         if let Some(time) = time {
-            keepalive = keepalive.with_time(std::time::Duration::from_secs(time.into()));
+            keepalive = keepalive.with_time(Duration::from_secs(time.into()));
         }
         if let Some(interval) = interval {
-            keepalive = keepalive.with_interval(std::time::Duration::from_secs(interval.into()));
+            keepalive = keepalive.with_interval(Duration::from_secs(interval.into()));
         }
         if let Some(probes) = probes {
             keepalive = keepalive.with_retries(probes);

@@ -1,5 +1,6 @@
 //! Resolving the names of DNS clusters, again and again; a failure keeps the last addresses.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub(crate) async fn run(store: Arc<ConfigStore>) {
         let snapshot = store.snapshot();
         let clusters: Vec<_> = snapshot.clusters.values().filter(|c| !c.dns.is_empty()).cloned().collect();
         for cluster in &clusters {
-            if let Some(assignment) = resolve(&resolver, cluster).await {
+            let before = snapshot.endpoints(cluster).cloned();
+            if let Some(assignment) = resolve(&resolver, cluster, before.as_deref()).await {
                 store.set_resolved(&cluster.name, assignment);
             }
         }
@@ -46,28 +48,45 @@ pub(crate) async fn run(store: Arc<ConfigStore>) {
     }
 }
 
-async fn resolve(resolver: &TokioResolver, cluster: &Cluster) -> Option<Assignment> {
+/// The addresses of all names of a cluster; of those that do not resolve the ones `before`. `None` = none does.
+async fn resolve(
+    resolver: &TokioResolver,
+    cluster: &Cluster,
+    before: Option<&Assignment>,
+) -> Option<Assignment> {
     let mut endpoints = Vec::new();
+    let mut any = false;
     for target in &cluster.dns {
-        let addresses = match target.host.parse() {
+        let addresses: Vec<IpAddr> = match target.host.parse() {
             Ok(ip) => vec![ip],
-            Err(_) => resolver.lookup_ip(target.host.as_str()).await.ok()?.iter().collect(),
+            Err(_) => match resolver.lookup_ip(target.host.as_str()).await {
+                Ok(found) => found.iter().collect(),
+                Err(_) => {
+                    let known = before.iter().flat_map(|before| &before.endpoints);
+                    let same =
+                        known.filter(|one| one.hostname == target.host && one.address.port() == target.port);
+                    endpoints.extend(same.cloned());
+                    continue;
+                }
+            },
         };
+        any = true;
         let count = if cluster.discovery == Discovery::LogicalDns { 1 } else { addresses.len() };
         for ip in addresses.into_iter().take(count) {
             endpoints.push(Arc::new(Endpoint {
                 address: (ip, target.port).into(),
+                also_at: Vec::new(),
                 weight: target.weight,
                 priority: target.priority,
                 healthy: true,
                 hostname: target.host.clone(),
-                locality: Default::default(),
-                locality_weight: 0,
+                locality: target.locality.clone(),
+                locality_weight: target.locality_weight,
                 transport_labels: target.tls_mode.clone(),
                 workload: None,
             }));
         }
     }
     endpoints.sort_by_key(|endpoint| endpoint.address);
-    Some(Assignment { endpoints })
+    any.then_some(Assignment { endpoints })
 }

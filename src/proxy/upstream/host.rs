@@ -40,6 +40,8 @@ pub(crate) struct Host {
     idle: RefCell<Vec<Idle>>,
     h2: RefCell<Option<SharedH2>>,
     principals: RefCell<Option<Principals>>,
+    /// When this worker first heard of it.
+    since: Instant,
 }
 
 /// Who the two ends of a connection with mutual TLS proved to be: this proxy, and the endpoint.
@@ -185,6 +187,7 @@ impl Host {
             idle: RefCell::default(),
             h2: RefCell::default(),
             principals: RefCell::default(),
+            since: Instant::now(),
             endpoint,
         }
     }
@@ -231,12 +234,18 @@ impl Host {
             idle: self.idle.take().into(),
             h2: self.h2.take().into(),
             principals: self.principals.clone(),
+            since: self.since,
         }
     }
 
     /// Fit for traffic, by the control plane and by outlier detection.
     pub(super) fn usable(&self) -> bool {
         self.endpoint.healthy && !self.health.is_ejected()
+    }
+
+    /// For how long this worker has known it.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Requests in flight from this worker.

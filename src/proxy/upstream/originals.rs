@@ -104,7 +104,8 @@ mod tests {
     fn ten_thousand_clients_that_came_once_are_forgotten_and_the_one_that_stays_is_not() {
         let (snapshot, registry, pools) = (snapshot(), Registry::default(), Pools::default());
         let pool = pools.get("inbound|80||", &snapshot, &registry).unwrap();
-        let visit = |number| pool.choose(0, None, &[], Some(client(number)), &registry).unwrap();
+        let visit =
+            |number| pool.choose(0, None, Default::default(), Some(client(number)), &registry).unwrap();
         let stays = visit(0);
         let request = stays.begin(&pool).unwrap();
         for number in 1..10_000 {

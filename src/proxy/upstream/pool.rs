@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::config::{Assignment, Cluster, Discovery, Endpoint, Snapshot};
 use crate::stats::{ClusterCounters, Registry};
 
-use super::balance::{self, Level, Wish};
+use super::balance::{self, Level, PassedOver, Wish};
 use super::host::Host;
 use super::original::Original;
 use super::originals::Originals;
@@ -117,13 +117,12 @@ impl Pool {
         &self.hosts
     }
 
-    /// Chooses an endpoint. `hash` steers consistent hashing, `avoid` is passed over while others are left,
-    /// `original` is where the connection was going.
+    /// Chooses an endpoint. `hash` steers consistent hashing, `original` is where the connection was going.
     pub(crate) fn choose(
         &self,
         random: u64,
         hash: Option<u64>,
-        avoid: &[SocketAddr],
+        passed_over: PassedOver<'_>,
         original: Option<Original>,
         registry: &Registry,
     ) -> Option<Rc<Host>> {
@@ -132,7 +131,7 @@ impl Pool {
         }
         let turn = self.turn.get().wrapping_add(1);
         self.turn.set(turn);
-        balance::choose(&self.cluster, &self.levels, &Wish { random, turn, hash, avoid }).cloned()
+        balance::choose(&self.cluster, &self.levels, &Wish { random, turn, hash, passed_over }).cloned()
     }
 
     fn original(&self, mut original: Original, registry: &Registry) -> Rc<Host> {
@@ -142,6 +141,7 @@ impl Pool {
         self.originals.get(original, || {
             let endpoint = Endpoint {
                 address: original.address,
+                also_at: Vec::new(),
                 weight: 1,
                 priority: 0,
                 healthy: true,

@@ -44,6 +44,16 @@ pub(super) fn apply(made: &mut cluster::Cluster, settings: Option<&LoadBalancerS
     }
 }
 
+/// Has localities share the traffic by the weights that their endpoints come with.
+pub(super) fn weigh_localities(made: &mut cluster::Cluster) {
+    use cluster::cluster::common_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig};
+    if made.lb_policy == LbPolicy::ClusterProvided as i32 {
+        return;
+    }
+    made.common_lb_config.get_or_insert_with(Default::default).locality_config_specifier =
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig::default()));
+}
+
 fn consistent_hash(made: &mut cluster::Cluster, hash: &ConsistentHashLb) {
     let size = |value: u64| Some(UInt64Value { value });
     if let Some(maglev) = &hash.maglev {

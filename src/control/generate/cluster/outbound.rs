@@ -15,7 +15,8 @@ use super::well_known::base;
 use super::{load_balancing, policy};
 use crate::index::Index;
 use crate::index::rules::Rule;
-use crate::index::services::{ClusterKey, ServiceState};
+use crate::index::services::ServiceState;
+use crate::index::view::View;
 use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch};
 
 /// What a cluster is for.
@@ -24,22 +25,25 @@ struct Target<'a> {
     port: &'a ServicePort,
     subset: Option<&'a Subset>,
     rule: Option<&'a Rule>,
-    key: ClusterKey,
+    view: &'a View,
+    /// Gateways have no original destination to go to.
+    router: bool,
 }
 
-/// The clusters of a service for clients to whom `rule` applies.
+/// The clusters of a service for clients of a view to whom `rule` applies.
 pub(super) fn clusters(
     index: &Index,
     state: &ServiceState,
     rule: Option<&Rule>,
-    key: ClusterKey,
+    view: &View,
+    router: bool,
 ) -> Vec<Arc<Resource>> {
     let mut made = Vec::new();
     for port in &state.service.ports {
-        let target = Target { state, port, subset: None, rule, key };
+        let target = Target { state, port, subset: None, rule, view, router };
         made.extend(cluster(index, &target));
         for subset in rule.into_iter().flat_map(|rule| &rule.merged.subsets) {
-            let target = Target { state, port, subset: Some(subset), rule, key };
+            let target = Target { state, port, subset: Some(subset), rule, view, router };
             made.extend(cluster(index, &target));
         }
     }
@@ -70,13 +74,16 @@ fn cluster(index: &Index, target: &Target<'_>) -> Option<Arc<Resource>> {
     let name = target.name();
     let kind = discovery(target)?;
     let mut made = base(&name, kind, settings);
+    let policy = target.policy();
     match kind {
         DiscoveryType::Eds => {
             made.eds_cluster_config =
                 Some(EdsClusterConfig { eds_config: Some(ads()), service_name: name.clone() });
         }
         DiscoveryType::StrictDns | DiscoveryType::LogicalDns => {
-            let assignment = endpoint::inline(index, target.state, target.port.port, target.subset, &name);
+            let client = endpoint::client(index, target.state, target.view, &policy);
+            let port = target.port.port;
+            let assignment = endpoint::inline(index, target.state, port, target.subset, &name, &client);
             if assignment.endpoints.iter().all(|locality| locality.lb_endpoints.is_empty()) {
                 return None;
             }
@@ -85,9 +92,11 @@ fn cluster(index: &Index, target: &Target<'_>) -> Option<Arc<Resource>> {
         }
         _ => {}
     }
-    let policy = target.policy();
     if kind != DiscoveryType::OriginalDst {
         load_balancing::apply(&mut made, policy.load_balancer.as_ref());
+        if endpoint::preference::weighs_localities(settings, &target.state.service, &policy) {
+            load_balancing::weigh_localities(&mut made);
+        }
     }
     policy::connection_pool(
         &mut made,
@@ -119,7 +128,7 @@ fn discovery(target: &Target<'_>) -> Option<DiscoveryType> {
     match target.state.service.resolution {
         Resolution::ClientSideLb => Some(DiscoveryType::Eds),
         // A gateway has no original destination to go to: it needs the pods of a headless service.
-        Resolution::Passthrough if target.key.router && !target.state.service.mesh_external => {
+        Resolution::Passthrough if target.router && !target.state.service.mesh_external => {
             Some(DiscoveryType::Eds)
         }
         Resolution::Passthrough => Some(DiscoveryType::OriginalDst),
@@ -235,7 +244,7 @@ fn metadata(target: &Target<'_>) -> core::Metadata {
 /// TCP connections to workloads of the mesh exchange metadata behind an ALPN of their own.
 fn wants_metadata_exchange(target: &Target<'_>) -> bool {
     let protocol = target.port.protocol;
-    !target.key.plain_envoy
+    !target.view.key.plain_envoy
         && !target.state.service.mesh_external
         && (protocol.is_tcp() || protocol.is_unspecified())
 }

@@ -8,6 +8,7 @@ use crate::http::codec::Request;
 use crate::http::exchange::Exchange;
 use crate::http::info::Flags;
 use crate::http::number::Decimal;
+use crate::upstream::balance::PassedOver;
 use crate::upstream::breaker::Permit;
 use crate::upstream::host::Host;
 use crate::upstream::original::Original;
@@ -21,6 +22,7 @@ use super::hashing::hash_of;
 pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option<Answered> {
     let retry = plan.forward.retry.clone();
     let mut tried = smallvec::SmallVec::<[SocketAddr; 4]>::new();
+    let mut levels = smallvec::SmallVec::<[u32; 4]>::new();
     let mut permit = None;
     loop {
         exchange.info.attempts += 1;
@@ -31,7 +33,10 @@ pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option
             }
             super::tell_expected_time(exchange, plan.forward, plan.clock.started.elapsed());
         }
-        let outcome = one(exchange, plan, &tried).await?;
+        let every = retry.as_deref().and_then(|policy| policy.leaves_levels_after);
+        let left = every.map_or(0, |every| levels.len() / every * every);
+        let passed_over = PassedOver { endpoints: &tried, levels: &levels[..left] };
+        let outcome = one(exchange, plan, passed_over).await?;
         drop(permit.take());
         if let (Err(_), Some(fault)) = (&outcome, plan.source.as_ref().and_then(|s| s.fault.get())) {
             blame_client(exchange, fault);
@@ -41,6 +46,9 @@ pub(super) async fn attempts(exchange: &mut Exchange, plan: &Plan<'_>) -> Option
             tried.push(answered.host.endpoint.address);
         } else if let Some(address) = exchange.info.upstream_host {
             tried.push(address);
+        }
+        if let Some(host) = exchange.upstream.as_ref().filter(|_| every.is_some()) {
+            levels.push(host.endpoint.priority);
         }
         let wanted = retry.as_deref().filter(|policy| wants_retry(policy, exchange, plan, &outcome));
         let again = wanted.filter(|policy| {
@@ -100,13 +108,13 @@ fn may_retry(policy: &RetryPolicy, exchange: &mut Exchange, plan: &Plan<'_>) -> 
 async fn one(
     exchange: &mut Exchange,
     plan: &Plan<'_>,
-    tried: &[SocketAddr],
+    passed_over: PassedOver<'_>,
 ) -> Option<Result<Answered, Failed>> {
     let worker = exchange.scene.worker.clone();
     let (pool, forward) = (&plan.pool, plan.forward);
     let original = original_destination(exchange, pool);
     let hash = hash_of(exchange, forward);
-    let Some(host) = pool.choose(worker.random(), hash, tried, original, &worker.registry) else {
+    let Some(host) = pool.choose(worker.random(), hash, passed_over, original, &worker.registry) else {
         pool.counters.upstream_cx_none_healthy.add(1);
         exchange.info.details = "no_healthy_upstream".into();
         exchange.own(503, b"no healthy upstream", Flags::NO_HEALTHY_UPSTREAM);

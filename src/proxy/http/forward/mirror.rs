@@ -11,6 +11,7 @@ use crate::http::body::{Body, Sink, pump};
 use crate::http::codec::{Request, Response};
 use crate::http::exchange::Exchange;
 use crate::http::info::StreamInfo;
+use crate::upstream::balance::PassedOver;
 use crate::upstream::connect::Offer;
 use crate::upstream::original::Original;
 use crate::upstream::pool::Pool;
@@ -70,7 +71,11 @@ impl Copy {
     async fn send(self) {
         let Self { worker, pool, .. } = &self;
         let original = Some(Original { address: self.original, caller: None });
-        let Some(host) = pool.choose(worker.random(), None, &[], original, &worker.registry) else { return };
+        let Some(host) =
+            pool.choose(worker.random(), None, PassedOver::default(), original, &worker.registry)
+        else {
+            return;
+        };
         let Some(active) = host.begin(pool) else { return };
         let source = (!self.body.is_empty()).then(|| Source::new(Body::Full(self.body.clone()), None));
         let out = Outgoing {
