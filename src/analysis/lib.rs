@@ -100,6 +100,7 @@ pub fn validate(input: &Input) -> Vec<Message> {
         .flat_map(|check| (check.run)(input))
         .collect();
     messages.extend(validation::kubernetes::problems(input));
+    messages.extend(validation::gateway_api::problems(input));
     messages.extend(input.problems.iter().cloned());
     messages.sort_by(Message::compare);
     messages.dedup();

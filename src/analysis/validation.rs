@@ -9,6 +9,7 @@ mod destination_rule;
 mod envoy_filter;
 mod extensions;
 mod gateway;
+pub mod gateway_api;
 mod host;
 pub mod kubernetes;
 pub mod mesh_config;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// One place of a schema.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(in crate::validation) struct Node {
     pub(super) kind: Kind,
     /// Accepted values; empty means any.
     pub(super) words: Vec<String>,
