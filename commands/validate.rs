@@ -1,9 +1,10 @@
 //! `validate`: checks manifests against the schemas and rules of their kinds, with no cluster.
 
+mod operator;
+
 use clap::Args;
 use sagene_analysis::input::{LoadError, load_bytes};
 use sagene_analysis::{Input, Level, Message, ObjectRef};
-use sagene_manifest::profile::{InstallRequest, SourceFile, resolve};
 
 use crate::analyze::sources;
 use crate::exit::{Exit, Failure, Outcome};
@@ -54,7 +55,10 @@ impl Findings {
             let into = if message.level() == Level::Error { &mut errors } else { &mut warnings };
             into.push(sentence(&message, &input));
         }
-        errors.extend(operators(&input));
+        for finding in operator::findings(&input) {
+            let into = if finding.is_error { &mut errors } else { &mut warnings };
+            into.push(finding.text);
+        }
         Self { errors, warnings }
     }
 
@@ -96,22 +100,6 @@ fn named(object: &ObjectRef) -> String {
         .join("/")
 }
 
-/// What is wrong with the IstioOperators among the documents: they are resolved as `install` would.
-fn operators(input: &Input) -> Vec<String> {
-    let operators = input.sources.iter().filter(|(object, _)| object.kind == "IstioOperator");
-    let wrong = operators.filter_map(|(object, document)| {
-        let source = SourceFile { name: document.file.name.to_string(), text: document.text().to_owned() };
-        let request =
-            InstallRequest { files: vec![source], default_tag: "0".to_owned(), ..InstallRequest::default() };
-        let error = resolve(&request).err()?;
-        let place = format!("{}:{}", document.file.name, document.first_line());
-        let words = sagene_base::task::error_chain(&error);
-        let words = words.strip_prefix(&format!("{}: ", document.file.name)).unwrap_or(&words).to_owned();
-        Some(format!("{place}:1: {}: {words}", named(object)))
-    });
-    wrong.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +120,18 @@ mod tests {
                 && found.errors[3].contains("did you mean \"profile\""),
             "{:#?}",
             found.errors
+        );
+        let operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: o}\nspec:\n  meshConfig:\n    connectTimeout: 40s\n  values:\n    globl: {}\n";
+        assert_eq!(
+            Findings::of("o.yaml", operator.into())
+                .errors
+                .iter()
+                .map(|it| it.split(": ").take(3).collect::<Vec<_>>().join(": "))
+                .collect::<Vec<_>>(),
+            [
+                "o.yaml:6:21: IstioOperator/o: meshConfig.connectTimeout",
+                "o.yaml:8:5: IstioOperator/o: unknown setting \"values.globl\" (did you mean \"values.global\"?); --force installs without it"
+            ]
         );
         let fine = Findings::of(
             "f.yaml",

@@ -1,6 +1,7 @@
 //! Rules of MeshConfig and MeshNetworks.
 
 mod provider;
+mod tracing;
 
 use std::net::IpAddr;
 
@@ -11,7 +12,7 @@ use sagene_api::schema::strict::{PathSegment, field_names, unknown_fields_of};
 use sagene_api::{Duration, ParseError};
 use serde_json::Value;
 
-use super::common::{duration, is_subnet, port};
+use super::common::{duration, is_subnet, labels, port};
 use super::destination_rule::{connection_pool, locality_rules, outlier_detection};
 use super::gateway::CIPHER_SUITES;
 use super::host::{host_problem, is_dns_label, is_label};
@@ -156,6 +157,15 @@ fn settings(report: &mut Report, config: &MeshConfig, written: &Value) {
         provider::rules(report, &providers);
     }
     proxy(report, &at("defaultConfig"), &config.default_config);
+    if let Some(tracing) = written.pointer("/defaultConfig/tracing") {
+        tracing::rules(report, &at("defaultConfig.tracing"), tracing);
+    }
+    let root = &config.root_namespace;
+    report.require(
+        root.is_empty() || is_dns_label(root),
+        &at("rootNamespace"),
+        &format!("{root:?} is no name of a namespace"),
+    );
 }
 
 /// Groups of keys that proxies agree on.
@@ -187,6 +197,7 @@ fn trust_domain(report: &mut Report, path: &FieldPath, text: &str) {
 }
 
 fn label_expressions(report: &mut Report, path: &FieldPath, selector: &LabelSelector) {
+    labels(report, &path.key("matchLabels"), &selector.match_labels);
     for (index, expression) in selector.match_expressions.iter().enumerate() {
         let path = path.key("matchExpressions").index(index);
         let listed = !expression.values.is_empty();
@@ -383,6 +394,14 @@ mod tests {
             ("defaultConfig: {drainDuration: 1.5s}", "defaultConfig.drainDuration"),
             ("defaultConfig: {proxyAdminPort: 0}", "defaultConfig.proxyAdminPort"),
             ("defaultConfig: {tracing: {sampling: 101}}", "defaultConfig.tracing.sampling"),
+            ("defaultConfig: {tracing: {zipkin: {}}}", "defaultConfig.tracing.zipkin.address"),
+            ("defaultConfig: {tracing: {datadog: {address: here}}}", "defaultConfig.tracing.datadog.address"),
+            (
+                "defaultConfig: {tracing: {zipkin: {address: 'a:1'}, datadog: {address: 'b:2'}}}",
+                "defaultConfig.tracing",
+            ),
+            ("rootNamespace: A_b", "rootNamespace"),
+            ("discoverySelectors: [{matchLabels: {a b: c}}]", "discoverySelectors[0].matchLabels.a b"),
         ] {
             assert!(mesh(bad).contains(&path.to_owned()), "{bad} → {:?}", mesh(bad));
         }
@@ -391,6 +410,8 @@ mod tests {
             "tlsDefaults: {ecdhCurves: [X25519, P-256], cipherSuites: [AES128-SHA]}",
             "accessLogFile: /dev/stdout\ndefaultConfig: {discoveryAddress: 'istiod.istio-system.svc:15012', proxyMetadata: {A: b}}\ntrustDomain: cluster.local",
             "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: ext-authz.foo.svc.cluster.local, port: 8000, includeRequestHeadersInCheck: [x-a]}}, {name: otel, opentelemetry: {service: a.b, port: 4317}}]",
+            "defaultConfig: {tracing: {datadog: {address: '$(HOST_IP):8126'}, sampling: 10}}",
+            "defaultConfig: {tracing: {}}",
             "discoverySelectors: [{matchLabels: {a: b}}, {matchExpressions: [{key: a, operator: Exists}]}]",
         ] {
             assert!(mesh(good).is_empty(), "{good} → {:?}", problems_in_text(good));

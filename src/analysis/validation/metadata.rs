@@ -53,9 +53,9 @@ pub(super) fn rules(report: &mut Report, metadata: Option<&Map<String, Value>>) 
     if let Some(hint) = Some(name).filter(|name| !name.is_empty()).and_then(name_problem) {
         report.error(&path.key("name"), hint);
     }
-    // It counts where there is no name. What follows it is five letters or digits: it may end as no name may.
+    // It counts where there is no name.
     let counts = name.is_empty() && !begin.is_empty();
-    if let Some(hint) = Some(begin).filter(|_| counts).and_then(|begin| name_problem(&format!("{begin}x"))) {
+    if let Some(hint) = Some(begin).filter(|_| counts).and_then(beginning_problem) {
         report.error(&path.key("generateName"), hint);
     }
     if !namespace.is_empty() && !is_dns_label(namespace) {
@@ -129,7 +129,10 @@ fn owners(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) 
             let known = OF_OWNER.contains(&field.as_str());
             report.require(known, &path.key(field), &format!("unknown field {field:?}"));
         }
-        let is_event = text("kind") == "Event" && matches!(text("apiVersion"), "v1" | "events.k8s.io/v1");
+        let version = text("apiVersion");
+        let is_version = version.matches('/').count() < 2 && !version.ends_with('/');
+        report.require(is_version, &path.key("apiVersion"), "want VERSION or GROUP/VERSION");
+        let is_event = text("kind") == "Event" && matches!(version, "v1" | "events.k8s.io/v1");
         report.require(!is_event, &path.key("kind"), "an Event owns nothing");
         controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
         report.require(
@@ -137,6 +140,14 @@ fn owners(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) 
             &path.key("controller"),
             "another owner is the controller; only one may be",
         );
+    }
+}
+
+/// A beginning may end with '-', as no name may: letters and digits follow.
+fn beginning_problem(begin: &str) -> Option<String> {
+    match begin.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() => name_problem(&format!("{rest}x")),
+        _ => name_problem(begin),
     }
 }
 
@@ -222,6 +233,8 @@ mod tests {
             ("{name: a..b}", "metadata.name"),
             ("{name: 5}", "metadata.name"),
             ("{generateName: A-}", "metadata.generateName"),
+            ("{generateName: a.}", "metadata.generateName"),
+            ("{generateName: '-'}", "metadata.generateName"),
             ("{name: a, namespace: a.b}", "metadata.namespace"),
             ("{name: a, labels: {version: 1}}", "metadata.labels.version"),
             ("{name: a, labels: {version: a b}}", "metadata.labels.version"),
@@ -238,6 +251,10 @@ mod tests {
             (
                 "{name: a, ownerReferences: [{apiVersion: v1, kind: Event, name: p, uid: u}]}",
                 "metadata.ownerReferences[0].kind",
+            ),
+            (
+                "{name: a, ownerReferences: [{apiVersion: a/b/c, kind: Pod, name: p, uid: u}]}",
+                "metadata.ownerReferences[0].apiVersion",
             ),
             (
                 "{name: a, ownerReferences: [{apiVersion: v1, kind: Pod, name: p, uid: u, controller: true}, {apiVersion: v1, kind: Pod, name: q, uid: v, \

@@ -1,0 +1,76 @@
+//! What is wrong with an IstioOperator: its settings of the mesh break the rules of MeshConfig, or `install` would refuse it.
+
+use sagene_analysis::input::{Document, locate};
+use sagene_analysis::validation::{Severity, mesh_config};
+use sagene_analysis::{FieldPath, Input, ObjectRef};
+use sagene_manifest::profile::{InstallRequest, SourceFile, resolve};
+
+use super::named;
+
+/// Begins what `install` says of a field that it does not know; the field follows in quotes.
+const UNKNOWN: &str = "unknown setting \"";
+
+/// A broken rule of an IstioOperator.
+pub(super) struct Finding {
+    /// `file:line:column: IstioOperator/namespace/name: field: message`.
+    pub(super) text: String,
+    /// Whether it is one that `install` would refuse.
+    pub(super) is_error: bool,
+}
+
+/// What is wrong with the IstioOperators among the documents.
+pub(super) fn findings(input: &Input) -> Vec<Finding> {
+    let operators = input.sources.iter().filter(|(object, _)| object.kind == "IstioOperator");
+    operators.flat_map(|(object, document)| of_operator(input, object, document)).collect()
+}
+
+fn of_operator(input: &Input, object: &ObjectRef, document: &Document) -> Vec<Finding> {
+    let spec = FieldPath::parse("spec");
+    let mesh = FieldPath::parse("meshConfig");
+    let written = input.untyped.get(object).and_then(|operator| operator.pointer("/spec/meshConfig"));
+    let problems = written.map(mesh_config::problems).unwrap_or_default();
+    let mut findings: Vec<Finding> = problems
+        .iter()
+        .map(|problem| {
+            let path = problem.path.below(&mesh);
+            Finding {
+                text: sentence(object, document, &path.below(&spec), &format!("{path}: {}", problem.message)),
+                is_error: problem.severity == Severity::Error,
+            }
+        })
+        .collect();
+    let is_told = findings.iter().any(|finding| finding.is_error);
+    if let Some(words) = refusal(document) {
+        let path = field(&words);
+        // The rules of MeshConfig tell of the same setting in more words.
+        if !(is_told && path.within(&mesh).is_some()) {
+            let text = sentence(object, document, &path.below(&spec), &words);
+            findings.push(Finding { text, is_error: true });
+        }
+    }
+    findings
+}
+
+fn sentence(object: &ObjectRef, document: &Document, path: &FieldPath, words: &str) -> String {
+    let place = locate(document, path);
+    format!("{}:{}:{}: {}: {words}", place.file, place.line, place.column, named(object))
+}
+
+/// Why `install` would refuse it.
+fn refusal(document: &Document) -> Option<String> {
+    let source = SourceFile { name: document.file.name.to_string(), text: document.text().to_owned() };
+    let request =
+        InstallRequest { files: vec![source], default_tag: "0".to_owned(), ..InstallRequest::default() };
+    let error = resolve(&request).err()?;
+    let words = sagene_base::task::error_chain(&error);
+    Some(words.strip_prefix(&format!("{}: ", document.file.name)).unwrap_or(&words).to_owned())
+}
+
+/// The field that a refusal is about, below `spec`; empty where it names none.
+fn field(words: &str) -> FieldPath {
+    let name = match words.strip_prefix(UNKNOWN) {
+        Some(rest) => rest.split('"').next(),
+        None => words.split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' ')),
+    };
+    FieldPath::parse(name.unwrap_or_default())
+}
