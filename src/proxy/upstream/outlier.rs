@@ -52,6 +52,11 @@ impl HostHealth {
         until != 0 && now() < until
     }
 
+    /// Ends an ejection: nobody looks for outliers any more.
+    pub(super) fn forgive(&self) {
+        self.ejected_until.store(0, Ordering::Relaxed);
+    }
+
     /// Counts one way of failing; `true` = the limit is reached.
     fn count(counter: &AtomicU32, failed: bool, limit: Option<u32>) -> bool {
         if !failed {
@@ -156,5 +161,7 @@ mod tests {
         assert!(local.note(&split, Outcome::NoConnection));
         local.eject(&split);
         assert!(local.is_ejected());
+        local.forgive();
+        assert!(!local.is_ejected());
     }
 }

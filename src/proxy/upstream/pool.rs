@@ -95,6 +95,9 @@ impl Pool {
                 }
             })
             .collect();
+        if cluster.outlier.is_none() {
+            hosts.iter().for_each(|host| host.health.forgive());
+        }
         let levels = balance::levels(&cluster, &hosts);
         let originals = old.map(|old| old.originals.clone()).unwrap_or_default();
         let counters = registry.cluster(&cluster.stat_name);
