@@ -1,5 +1,6 @@
 //! A finding: what, about which object, at which field.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ pub struct ObjectRef(Arc<ObjectName>);
 /// What identifies an object of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
-    /// Kind.
-    pub kind: String,
+    /// Kind. Those of the kinds that have a type here are not copied for every object.
+    pub kind: Cow<'static, str>,
     /// Namespace; empty for cluster-scoped kinds.
     pub namespace: String,
     /// Name.
@@ -25,9 +26,9 @@ pub struct ObjectName {
 
 impl ObjectRef {
     /// A reference of its parts.
-    pub fn new(kind: &str, namespace: &str, name: &str) -> Self {
-        let (kind, namespace, name) = (kind.to_owned(), namespace.to_owned(), name.to_owned());
-        Self(Arc::new(ObjectName { kind, namespace, name }))
+    pub fn new(kind: impl Into<Cow<'static, str>>, namespace: &str, name: &str) -> Self {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        Self(Arc::new(ObjectName { kind: kind.into(), namespace, name }))
     }
 }
 

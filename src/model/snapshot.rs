@@ -61,10 +61,30 @@ impl<S: Resource> Collection<S> {
         self.namespaces.is_empty()
     }
 
-    fn insert(&mut self, object: Arc<Object<S>>) -> Option<Arc<Object<S>>> {
+    /// Puts an object in, in place of the one of its name, which is answered.
+    pub fn insert(&mut self, object: Arc<Object<S>>) -> Option<Arc<Object<S>>> {
+        let (namespace, name) = (object.metadata.namespace.as_str(), object.metadata.name.as_str());
         let namespaces = Arc::make_mut(&mut self.namespaces);
-        let objects = namespaces.entry(object.metadata.namespace.as_str().into()).or_default();
-        Arc::make_mut(objects).insert(object.metadata.name.as_str().into(), object)
+        // Mostly the namespace is there: its name is copied only where it is new.
+        if let Some(objects) = namespaces.get_mut(namespace) {
+            return Arc::make_mut(objects).insert(name.into(), object);
+        }
+        let (namespace, objects) = (namespace.into(), BTreeMap::from([(name.into(), object)]));
+        namespaces.insert(namespace, Arc::new(objects));
+        None
+    }
+
+    /// Takes in all of `other`, in place of objects of the same names.
+    pub fn append(&mut self, other: Self) {
+        let namespaces = Arc::make_mut(&mut self.namespaces);
+        for (namespace, new) in Arc::unwrap_or_clone(other.namespaces) {
+            match namespaces.get_mut(&namespace) {
+                Some(objects) => Arc::make_mut(objects).append(&mut Arc::unwrap_or_clone(new)),
+                None => {
+                    namespaces.insert(namespace, new);
+                }
+            }
+        }
     }
 
     fn remove(&mut self, namespace: &str, name: &str) -> Option<Arc<Object<S>>> {

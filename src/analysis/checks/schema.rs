@@ -63,7 +63,7 @@ pub(crate) fn problems_for<'i>(input: &'i Input, checks: &[&Check]) -> impl Iter
     let kinds: BTreeSet<&str> = checks.iter().filter_map(|check| check.name.strip_prefix(NAME)).collect();
     let all = ALL.iter().all(|check| check.name.strip_prefix(NAME).is_some_and(|kind| kinds.contains(kind)));
     let kinds: BTreeSet<String> = kinds.into_iter().map(str::to_owned).collect();
-    input.problems.iter().filter(move |problem| all || kinds.contains(&problem.object.kind))
+    input.problems.iter().filter(move |problem| all || kinds.contains(problem.object.kind.as_ref()))
 }
 
 /// What the shape of objects breaks is found when they are read, and in [`Input::problems`]; here are the rules beyond it.

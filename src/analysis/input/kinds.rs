@@ -114,10 +114,11 @@ macro_rules! kinds {
 
         /// Takes in all of `part`, over what is there.
         pub(super) fn merge(input: &mut Input, mut part: Input) {
-            $(take_over::<$type>(input, &mut part);)+
+            let told_again = told_again(input, &part);
+            $(take_over::<$type>(input, &mut part, &told_again);)+
             // What a file says takes the place of what the cluster has, mistakes included.
             let again = part.untyped.keys().filter(|object| input.untyped.contains_key(object));
-            again.for_each(|object| discount(&mut part.counts, &object.kind));
+            again.for_each(|object| discount(&mut part.counts, &object.kind, 1));
             let (sources, overlaid) = (&input.sources, &part.sources);
             input
                 .problems
@@ -146,10 +147,10 @@ fn count(input: &mut Input, kind: &str, is_new: bool) {
     }
 }
 
-/// Takes back one of a kind.
-fn discount(counts: &mut BTreeMap<String, usize>, kind: &str) {
+/// Takes back some of a kind.
+fn discount(counts: &mut BTreeMap<String, usize>, kind: &str, number: usize) {
     if let Some(count) = counts.get_mut(kind) {
-        *count = count.saturating_sub(1);
+        *count = count.saturating_sub(number);
     }
 }
 
@@ -210,36 +211,44 @@ fn looks_like<S: Resource>(left: &Object<S>, right: &Object<S>) -> bool {
         && left.metadata.creation_timestamp == right.metadata.creation_timestamp
 }
 
-fn take_over<S: Collected>(input: &mut Input, part: &mut Input) {
+fn take_over<S: Collected>(input: &mut Input, part: &mut Input, again: &[ObjectRef]) {
     let new = std::mem::take(S::collection_mut(&mut part.snapshot));
-    if S::collection(&input.snapshot).is_empty() {
-        *S::collection_mut(&mut input.snapshot) = new;
-        return;
-    }
-    for object in new.iter() {
-        let place = ObjectRef::new(S::KIND, &object.metadata.namespace, &object.metadata.name);
-        overlay::<S>(input, &place, part.sources.get(&place));
-        if is_there::<S>(input, &place) {
-            discount(&mut part.counts, S::KIND);
+    for object in again.iter().filter(|object| object.kind == S::KIND) {
+        if new.get(&object.namespace, &object.name).is_none() {
+            continue;
         }
-        input.snapshot.insert(object.clone());
+        if input.snapshot.get::<S>(&object.namespace, &object.name).is_none() {
+            // Told before, but so wrongly that nothing could be made of it.
+            discount(&mut part.counts, S::KIND, 1);
+        } else if let Some(earlier) = input.sources.get(object).cloned() {
+            overlay::<S>(input, object, &earlier, part.sources.get(object));
+        }
     }
+    let all = S::collection_mut(&mut input.snapshot);
+    let apart = all.len() + new.len();
+    all.append(new);
+    discount(&mut part.counts, S::KIND, apart - all.len());
 }
 
-/// Whether an object was read already, rightly or not.
-fn is_there<S: Collected>(input: &Input, object: &ObjectRef) -> bool {
-    input.sources.contains_key(object) || input.snapshot.get::<S>(&object.namespace, &object.name).is_some()
+/// The objects that documents of both tell. Both are in order: one walk finds them, and mostly there are none.
+fn told_again(input: &Input, part: &Input) -> Vec<ObjectRef> {
+    let mut new = part.sources.keys().peekable();
+    let mut again = Vec::new();
+    for object in input.sources.keys() {
+        while new.next_if(|other| *other < object).is_some() {}
+        again.extend(new.next_if(|other| *other == object).cloned());
+    }
+    again
 }
 
-/// Keeps an object of a file that another document is about to replace until it is judged.
-fn overlay<S: Collected>(input: &mut Input, object: &ObjectRef, by: Option<&Document>) {
+/// Keeps an object that another document than `earlier` is about to replace until it is judged.
+fn overlay<S: Collected>(input: &mut Input, object: &ObjectRef, earlier: &Document, by: Option<&Document>) {
     // A file that was read twice says nothing else.
-    if !S::GROUP.ends_with("istio.io") || input.sources.get(object) == by {
+    if !S::GROUP.ends_with("istio.io") || by == Some(earlier) {
         return;
     }
-    let earlier = input.snapshot.get::<S>(&object.namespace, &object.name);
-    if let (Some(earlier), Some(document)) = (earlier, input.sources.get(object)) {
-        let (document, value) = (Arc::new(document.clone()), earlier.to_value());
+    if let Some(told) = input.snapshot.get::<S>(&object.namespace, &object.name) {
+        let (document, value) = (Arc::new(earlier.clone()), told.to_value());
         input.overlaid.push(Overlaid { object: object.clone(), document, value });
     }
 }
@@ -312,8 +321,6 @@ fn typed<S: Collected>(
     };
     let reference = ObjectRef::new(S::KIND, &place, name);
     let nameless = name.is_empty();
-    let is_new = nameless || !is_there::<S>(input, &reference);
-    count(input, S::KIND, is_new);
     let shape = crate::validation::shape::problems(&value);
     let told = !shape.is_empty();
     let mut found: Vec<Message> =
@@ -337,18 +344,23 @@ fn typed<S: Collected>(
             None
         }
     };
+    let mut is_new = true;
     if let Some(document) = document {
         if !found.is_empty() {
             let document = Arc::new(document.clone());
             found = found.into_iter().map(|message| message.in_document(&document)).collect();
         }
-        overlay::<S>(input, &reference, Some(&document));
-        input.sources.insert(reference.clone(), document);
+        if let Some(earlier) = input.sources.insert(reference.clone(), document) {
+            is_new = false;
+            overlay::<S>(input, &reference, &earlier, input.sources.get(&reference).cloned().as_ref());
+        }
     }
     input.problems.append(&mut found);
-    if let Some(object) = object {
-        input.snapshot.insert(Arc::new(object));
-    }
+    is_new &= match object {
+        Some(object) => S::collection_mut(&mut input.snapshot).insert(Arc::new(object)).is_none(),
+        None => input.snapshot.get::<S>(&reference.namespace, &reference.name).is_none(),
+    };
+    count(input, S::KIND, nameless || is_new);
     reference
 }
 
@@ -357,7 +369,7 @@ fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespac
     // Of kinds that are not known, nobody knows whether they live in namespaces.
     let own = text("/metadata/namespace");
     let place = if own.is_empty() && crate::validation::shape::is_known(&value) { namespace } else { own };
-    let reference = ObjectRef::new(text("/kind"), place, text("/metadata/name"));
+    let reference = ObjectRef::new(text("/kind").to_owned(), place, text("/metadata/name"));
     let is_new = reference.name.is_empty() || !input.untyped.contains_key(&reference);
     count(input, &reference.kind, is_new);
     if let Some(document) = document {

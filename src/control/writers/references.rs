@@ -57,7 +57,7 @@ fn of(input: &Input) -> BTreeMap<(Kind, String, String), Unresolved> {
 
 fn object(snapshot: &Snapshot, message: &Message) -> Option<(Kind, i64)> {
     let (namespace, name) = (message.object.namespace.as_str(), message.object.name.as_str());
-    match message.object.kind.as_str() {
+    match &*message.object.kind {
         "VirtualService" => {
             let object = snapshot.virtual_services.get(namespace, name)?;
             Some((Kind::VirtualService, object.metadata.generation))
