@@ -92,10 +92,9 @@ fn sentence(message: &Message, input: &Input) -> String {
 }
 
 fn named(object: &ObjectRef) -> String {
-    [&object.kind, &object.namespace, &object.name]
+    [&*object.kind, &object.namespace, &object.name]
         .into_iter()
         .filter(|part| !part.is_empty())
-        .cloned()
         .collect::<Vec<_>>()
         .join("/")
 }

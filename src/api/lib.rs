@@ -13,7 +13,9 @@ pub mod kubernetes;
 mod located;
 pub mod object;
 pub mod schema;
+mod sorted_map;
 pub mod trace;
 
 pub use duration::Duration;
 pub use object::{Object, ObjectMeta, OwnerReference, ParseError, Resource};
+pub use sorted_map::SortedMap;

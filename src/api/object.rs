@@ -1,7 +1,6 @@
 //! The envelope every Kubernetes object shares, generic over its spec. Reading accepts any served version of the kind,
 //! because all versions of a kind here have one shape; writing uses the storage version.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -10,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::SortedMap;
 use crate::located;
 
 /// A kind of the Kubernetes API, as the type of its spec.
@@ -51,9 +51,9 @@ shape! {
         /// Namespace; empty for cluster-scoped kinds.
         pub namespace: String,
         /// Labels, which selectors match.
-        pub labels: BTreeMap<String, String>,
+        pub labels: SortedMap<String, String>,
         /// Annotations.
-        pub annotations: BTreeMap<String, String>,
+        pub annotations: SortedMap<String, String>,
         /// Identity of this very object, never used again after it is deleted.
         pub uid: String,
         /// Opaque version of the object in the store.

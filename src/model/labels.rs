@@ -1,12 +1,11 @@
 //! Label selectors, Istio's and Kubernetes'.
 
-use std::collections::BTreeMap;
-
+use sagene_api::SortedMap;
 use sagene_api::kubernetes::LabelSelector;
 use sagene_api::kubernetes::selector::LabelSelectorRequirement;
 
 /// Labels of an object.
-pub type Labels = BTreeMap<String, String>;
+pub type Labels = SortedMap<String, String>;
 
 /// True where `labels` has every pair of `wanted`. An empty `wanted` is met by all.
 pub fn has_all(labels: &Labels, wanted: &Labels) -> bool {

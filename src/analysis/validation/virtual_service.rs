@@ -8,6 +8,7 @@ pub(crate) mod unreachable;
 use std::net::IpAddr;
 
 use sagene_api::Object;
+use sagene_api::SortedMap;
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::common::Destination;
 use sagene_api::istio::networking::virtual_service::{RouteDestination, TcpRoute, TlsRoute};
@@ -194,7 +195,7 @@ fn tcp(report: &mut Report, path: &FieldPath, route: &TcpRoute) {
 struct L4<'a> {
     subnets: &'a [String],
     port: u32,
-    source_labels: &'a std::collections::BTreeMap<String, String>,
+    source_labels: &'a SortedMap<String, String>,
     gateways: &'a [String],
 }
 

@@ -1,8 +1,7 @@
 //! Gateway and GatewayClass: listeners at the edge, and who serves them.
 
-use std::collections::BTreeMap;
-
 use super::reference::SecretObjectReference;
+use crate::SortedMap;
 use crate::kubernetes::LabelSelector;
 
 shape! {
@@ -51,7 +50,7 @@ shape! {
         /// Certificates; the first counts.
         pub certificate_refs: Vec<SecretObjectReference>,
         /// Options of the implementation.
-        pub options: BTreeMap<String, String>,
+        pub options: SortedMap<String, String>,
     }
 
     /// Which routes may attach.
@@ -92,9 +91,9 @@ shape! {
     #[derive(Eq)]
     pub struct GatewayInfrastructure {
         /// Labels.
-        pub labels: BTreeMap<String, String>,
+        pub labels: SortedMap<String, String>,
         /// Annotations.
-        pub annotations: BTreeMap<String, String>,
+        pub annotations: SortedMap<String, String>,
     }
 }
 

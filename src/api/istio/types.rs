@@ -1,13 +1,13 @@
 //! Types that several Istio APIs share (`istio.type.v1beta1` and the matchers used everywhere).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::SortedMap;
 use crate::schema::rules;
 
 shape! {
@@ -28,7 +28,7 @@ shape! {
                     rules::rule("wildcard not allowed in label value match", "!self.contains(\"*\")"),
             })
         ))]
-        pub match_labels: BTreeMap<String, String>,
+        pub match_labels: SortedMap<String, String>,
     }
 
     /// The object a policy attaches to, in the policy's own namespace.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::secret::ByteString;
+use crate::SortedMap;
 
 shape! {
     /// Data by key.
     #[derive(Eq)]
     pub struct ConfigMap {
         /// Text.
-        pub data: BTreeMap<String, String>,
+        pub data: SortedMap<String, String>,
         /// Bytes.
         pub binary_data: BTreeMap<String, ByteString>,
         /// Whether the values may never change.

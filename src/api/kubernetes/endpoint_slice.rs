@@ -1,6 +1,6 @@
 //! EndpointSlice: some of the endpoints of a Service.
 
-use std::collections::BTreeMap;
+use crate::SortedMap;
 
 /// Label that names the Service of a slice.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -33,7 +33,7 @@ shape! {
         /// Zone it runs in.
         pub zone: String,
         /// Labels of former versions of the API.
-        pub deprecated_topology: BTreeMap<String, String>,
+        pub deprecated_topology: SortedMap<String, String>,
     }
 
     /// State of an endpoint.

@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::SortedMap;
+
 shape! {
     /// Private data by key.
     #[derive(Eq)]
@@ -17,7 +19,7 @@ shape! {
         /// Values.
         pub data: BTreeMap<String, ByteString>,
         /// Values as text, only on writing.
-        pub string_data: BTreeMap<String, String>,
+        pub string_data: SortedMap<String, String>,
         /// Whether the values may never change.
         pub immutable: bool,
     }

@@ -1,13 +1,13 @@
 //! Label selectors as Kubernetes writes them.
 
-use std::collections::BTreeMap;
+use crate::SortedMap;
 
 shape! {
     /// Conditions on labels, all of which must hold; an empty selector selects everything.
     #[derive(Eq)]
     pub struct LabelSelector {
         /// Labels that must have these values.
-        pub match_labels: BTreeMap<String, String>,
+        pub match_labels: SortedMap<String, String>,
         /// Further conditions.
         pub match_expressions: Vec<LabelSelectorRequirement>,
     }

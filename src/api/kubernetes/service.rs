@@ -1,9 +1,8 @@
 //! Service: a name and virtual IP in front of pods.
 
-use std::collections::BTreeMap;
-
 use super::IntOrString;
 use super::pod::PodCondition;
+use crate::SortedMap;
 
 shape! {
     /// What a Service offers.
@@ -12,7 +11,7 @@ shape! {
         /// `ClusterIP` (also when empty), `NodePort`, `LoadBalancer` or `ExternalName`.
         pub r#type: String,
         /// Labels of the pods behind it.
-        pub selector: BTreeMap<String, String>,
+        pub selector: SortedMap<String, String>,
         /// Ports.
         pub ports: Vec<ServicePort>,
         /// Virtual IP; `None` for headless services.

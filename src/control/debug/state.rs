@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Question, syncz::display_id};
 use crate::discovery::{Discovery, Peer};
+use sagene_api::SortedMap;
 
 /// Every view, sorted; `list` itself is not among them.
 pub(super) const VIEWS: [&str; 26] = [
@@ -149,7 +150,7 @@ fn mesh_networks(discovery: &Discovery, snapshot: &Snapshot) -> Vec<Value> {
 
 /// `namespace/name` of Gateways that select no workload.
 fn unresolved_gateways(snapshot: &Snapshot) -> Vec<String> {
-    let selects = |selector: &std::collections::BTreeMap<String, String>| {
+    let selects = |selector: &SortedMap<String, String>| {
         snapshot.pods.iter().any(|pod| sagene_model::labels::has_all(&pod.metadata.labels, selector))
     };
     let unresolved = snapshot.gateways.iter().filter(|gateway| !selects(&gateway.spec.selector));

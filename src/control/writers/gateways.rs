@@ -8,6 +8,7 @@ use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
 };
+use sagene_api::SortedMap;
 use sagene_api::{Object, gateway_api::KubernetesGateway};
 use sagene_base::{
     backoff::{Backoff, BackoffPolicy},
@@ -117,12 +118,12 @@ fn objects(gateway: &Object<KubernetesGateway>, options: &ControlPlaneOptions) -
     let class = &gateway.spec.gateway_class_name;
     labels.insert("gateway.networking.k8s.io/gateway-class-name".to_owned(), class.clone());
     labels.insert("gateway.istio.io/managed".to_owned(), "istio.io-gateway-controller".to_owned());
-    let selector: BTreeMap<String, String> = selector.into();
+    let selector: SortedMap<String, String> = selector.into();
     let owner = json!([{
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "name": metadata.name,
         "uid": metadata.uid,
     }]);
-    let of = |annotations: &BTreeMap<String, String>| {
+    let of = |annotations: &SortedMap<String, String>| {
         json!({"name": name, "namespace": namespace, "labels": labels, "annotations": annotations,
                "ownerReferences": owner})
     };

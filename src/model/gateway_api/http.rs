@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sagene_api::SortedMap;
 use sagene_api::gateway_api::http_route::{HttpRouteMatch, RouteBackend, RouteFilter, ValueMatch};
 use sagene_api::gateway_api::reference::ParentReference;
 use sagene_api::gateway_api::routes::GrpcRouteMatch;
@@ -328,8 +329,8 @@ fn http_match(wanted: &HttpRouteMatch) -> HttpMatchRequest {
 }
 
 /// Of several conditions with one name the first counts.
-fn named(wanted: &[ValueMatch], lower_case: bool) -> BTreeMap<String, StringMatch> {
-    let mut made = BTreeMap::new();
+fn named(wanted: &[ValueMatch], lower_case: bool) -> SortedMap<String, StringMatch> {
+    let mut made = SortedMap::new();
     for one in wanted {
         let name = if lower_case { one.name.to_lowercase() } else { one.name.clone() };
         let value = one.value.clone().unwrap_or_default();

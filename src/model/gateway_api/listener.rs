@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sagene_api::Object;
+use sagene_api::SortedMap;
 use sagene_api::gateway_api::KubernetesGateway;
 use sagene_api::gateway_api::gateway::Listener;
 use sagene_api::istio::networking::Gateway;
@@ -33,7 +34,7 @@ pub(super) struct OpenListener<'a> {
     pub(super) listener: &'a Listener,
     /// The Service whose pods serve it, as `name.namespace`.
     service: String,
-    selector: std::collections::BTreeMap<String, String>,
+    selector: SortedMap<String, String>,
     tls: Option<ServerTlsSettings>,
     pub(super) problem: Option<Problem>,
 }

@@ -1,7 +1,6 @@
 //! Routes after one that takes everything, and conditions that an earlier route has already.
 
-use std::collections::BTreeMap;
-
+use sagene_api::SortedMap;
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::virtual_service::{
     HttpMatchRequest, HttpRoute, L4MatchAttributes, TcpRoute, TlsMatchAttributes, TlsRoute,
@@ -157,7 +156,7 @@ fn any_of(wide: &[String], narrow: &[String]) -> bool {
     wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|one| wide.contains(one)))
 }
 
-fn labels_cover(wide: &BTreeMap<String, String>, narrow: &BTreeMap<String, String>) -> bool {
+fn labels_cover(wide: &SortedMap<String, String>, narrow: &SortedMap<String, String>) -> bool {
     wide.iter().all(|(key, value)| narrow.get(key) == Some(value))
 }
 

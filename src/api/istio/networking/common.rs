@@ -1,7 +1,6 @@
 //! Small shapes that several networking kinds share.
 
-use std::collections::BTreeMap;
-
+use crate::SortedMap;
 use crate::schema::rules;
 
 shape! {
@@ -43,7 +42,7 @@ shape! {
                     rules::rule("wildcard is not supported in selector", "!self.contains(\"*\")"),
             })
         ))]
-        pub labels: BTreeMap<String, String>,
+        pub labels: SortedMap<String, String>,
     }
 }
 

@@ -1,8 +1,7 @@
 //! DestinationRule: how connections to a host are made once routing has chosen it.
 
-use std::collections::BTreeMap;
-
 use super::traffic_policy::TrafficPolicy;
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::istio::types::WorkloadSelector;
 
@@ -28,7 +27,7 @@ shape! {
         /// Name, used by routes.
         pub name: String,
         /// Labels an endpoint must carry.
-        pub labels: BTreeMap<String, String>,
+        pub labels: SortedMap<String, String>,
         /// Policy of this subset; each block that is set replaces the rule's.
         pub traffic_policy: Option<TrafficPolicy>,
     }

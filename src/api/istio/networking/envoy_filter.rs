@@ -1,8 +1,7 @@
 //! EnvoyFilter: patches of the configuration generated for Envoy.
 
-use std::collections::BTreeMap;
-
 use super::common::LabelSelector;
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::istio::types::PolicyTargetReference;
 use crate::schema::rules;
@@ -63,7 +62,7 @@ shape! {
         /// RE2 expression on the Istio version.
         pub proxy_version: String,
         /// Node metadata that must be equal.
-        pub metadata: BTreeMap<String, String>,
+        pub metadata: SortedMap<String, String>,
     }
 
     /// Which listeners.

@@ -1,7 +1,6 @@
 //! Gateway: ports opened at the edge of the mesh.
 
-use std::collections::BTreeMap;
-
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::schema::rules;
 
@@ -11,7 +10,7 @@ shape! {
         /// Listening ports.
         pub servers: Vec<Server>,
         /// Labels of the pods; empty selects every gateway.
-        pub selector: BTreeMap<String, String>,
+        pub selector: SortedMap<String, String>,
     }
 
     /// A port, and the hosts served on it.

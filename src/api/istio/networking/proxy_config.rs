@@ -1,7 +1,6 @@
 //! ProxyConfig: settings of single proxies, as a resource.
 
-use std::collections::BTreeMap;
-
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::istio::types::WorkloadSelector;
 
@@ -16,7 +15,7 @@ shape! {
         pub concurrency: Option<i32>,
         /// Environment of the proxy.
         #[schemars(extend("additionalProperties" = serde_json::json!({ "type": "string", "maxLength": 2048 })))]
-        pub environment_variables: BTreeMap<String, String>,
+        pub environment_variables: SortedMap<String, String>,
         /// Image of the proxy.
         pub image: Option<ProxyImage>,
     }

@@ -1,9 +1,8 @@
 //! VirtualService: where requests for a host go, and what is done to them on the way.
 
-use std::collections::BTreeMap;
-
 use super::common::{Destination, Percent};
 use crate::Duration;
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::istio::types::StringMatch;
 use crate::schema::rules;
@@ -79,15 +78,15 @@ shape! {
         /// Host header.
         pub authority: Option<StringMatch>,
         /// Headers by lower-case name; an empty match asks for presence.
-        pub headers: BTreeMap<String, StringMatch>,
+        pub headers: SortedMap<String, StringMatch>,
         /// Headers that must not match.
-        pub without_headers: BTreeMap<String, StringMatch>,
+        pub without_headers: SortedMap<String, StringMatch>,
         /// Query parameters by name.
-        pub query_params: BTreeMap<String, StringMatch>,
+        pub query_params: SortedMap<String, StringMatch>,
         /// Port the request was sent to; zero means any.
         pub port: u32,
         /// Labels of the client's workload.
-        pub source_labels: BTreeMap<String, String>,
+        pub source_labels: SortedMap<String, String>,
         /// Namespace of the client's workload.
         pub source_namespace: String,
         /// Gateways the condition is for; empty means the VirtualService's.
@@ -122,9 +121,9 @@ shape! {
     #[derive(Eq)]
     pub struct HeaderOperations {
         /// Replace the header's values by this one.
-        pub set: BTreeMap<String, String>,
+        pub set: SortedMap<String, String>,
         /// Append this value.
-        pub add: BTreeMap<String, String>,
+        pub add: SortedMap<String, String>,
         /// Remove the header.
         pub remove: Vec<String>,
     }
@@ -300,7 +299,7 @@ shape! {
         /// Port the connection was made to; zero means any.
         pub port: u32,
         /// Labels of the client's workload.
-        pub source_labels: BTreeMap<String, String>,
+        pub source_labels: SortedMap<String, String>,
         /// Gateways the condition is for; empty means the VirtualService's.
         pub gateways: Vec<String>,
         /// Namespace of the client's workload.
@@ -325,7 +324,7 @@ shape! {
         /// Deprecated: source address in CIDR notation.
         pub source_subnet: String,
         /// Labels of the client's workload.
-        pub source_labels: BTreeMap<String, String>,
+        pub source_labels: SortedMap<String, String>,
         /// Gateways the condition is for; empty means the VirtualService's.
         pub gateways: Vec<String>,
         /// Namespace of the client's workload.

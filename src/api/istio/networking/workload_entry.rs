@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::schema::rules;
 
@@ -22,7 +23,7 @@ shape! {
         pub ports: BTreeMap<String, u32>,
         /// Labels.
         #[schemars(extend("maxProperties" = 256))]
-        pub labels: BTreeMap<String, String>,
+        pub labels: SortedMap<String, String>,
         /// Network the address belongs to.
         #[schemars(length(max = 2048))]
         pub network: String,

@@ -1,8 +1,7 @@
 //! WorkloadGroup: the template of workloads that register themselves, and how their health is checked.
 
-use std::collections::BTreeMap;
-
 use super::workload_entry::{UDS_WITHOUT_PORTS, WorkloadEntry};
+use crate::SortedMap;
 use crate::istio::IstioStatus;
 use crate::schema::rules;
 
@@ -24,10 +23,10 @@ shape! {
     pub struct WorkloadGroupMetadata {
         /// Labels.
         #[schemars(extend("maxProperties" = 256))]
-        pub labels: BTreeMap<String, String>,
+        pub labels: SortedMap<String, String>,
         /// Annotations.
         #[schemars(extend("maxProperties" = 256))]
-        pub annotations: BTreeMap<String, String>,
+        pub annotations: SortedMap<String, String>,
     }
 
     /// How the application is checked.
