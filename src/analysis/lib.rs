@@ -46,28 +46,41 @@ const OBJECTS_A_THREAD: usize = 256;
 /// Most threads that check at once.
 const MOST_THREADS: usize = 8;
 
+/// What the checks find together, one check after the other, each in the order of output.
 fn run(input: &Input, checks: &[&Check]) -> Vec<Message> {
-    run_each(input, checks).into_iter().flatten().collect()
+    let mut lists = run_each(input, checks);
+    // The longest grows by the others: of a large mesh, one check mostly finds nearly all.
+    let longest = lists.iter().enumerate().max_by_key(|(_, list)| list.len()).map(|(index, _)| index);
+    let mut all = longest.map(|index| lists.swap_remove(index)).unwrap_or_default();
+    all.reserve_exact(lists.iter().map(Vec::len).sum());
+    all.extend(lists.into_iter().flatten());
+    all
 }
 
-/// What each check finds. Where there is much to check, several threads do it: each takes the next check that nobody has begun.
+/// What each check finds, in the order of output. Where there is much to check, several threads do it: each takes the next check that
+/// nobody has begun.
 fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     let objects: usize = input.counts.values().sum();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
+    let run_one = |check: &Check| {
+        let mut messages = (check.run)(input);
+        messages.sort_by(Message::compare);
+        messages
+    };
     if threads <= 1 {
-        return checks.iter().map(|check| (check.run)(input)).collect();
+        return checks.iter().map(|check| run_one(check)).collect();
     }
-    let next = AtomicUsize::new(0);
+    // The checks that look at every destination stand last, and take longest: they are begun first.
+    let left = AtomicUsize::new(checks.len());
     let take = || {
         let mut taken = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            match checks.get(index) {
-                Some(check) => taken.push((index, (check.run)(input))),
-                None => return taken,
-            }
+        while let Ok(before) =
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+        {
+            taken.push((before - 1, run_one(checks[before - 1])));
         }
+        taken
     };
     let mut found = vec![Vec::new(); checks.len()];
     std::thread::scope(|scope| {
@@ -87,7 +100,7 @@ fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
 }
 
 fn sort(messages: &mut Vec<Message>) {
-    // What is found by a check is nearly in order: the stable sort makes use of that.
+    // What each check found is in order: the stable sort makes use of that.
     messages.sort_by(Message::compare);
     messages.dedup();
 }

@@ -83,7 +83,9 @@ pub struct Message {
 
 impl Message {
     /// A finding about a whole object.
-    pub fn new(code: Code, object: ObjectRef, text: String) -> Self {
+    pub fn new(code: Code, object: ObjectRef, mut text: String) -> Self {
+        // Formatting leaves room that nothing will fill, in a large mesh megabytes of it.
+        text.shrink_to_fit();
         Self { code, object, path: FieldPath::default(), text, cluster: None, document: None }
     }
 
