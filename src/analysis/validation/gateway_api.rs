@@ -40,7 +40,7 @@ pub fn problems(input: &Input) -> Vec<Message> {
     for (object, document) in &input.sources {
         // Where nothing is of the Gateway API, no shape is made.
         let Some(written) = written(document) else { continue };
-        let Some(node) = SHAPES.get(&object.kind) else { continue };
+        let Some(node) = SHAPES.get(&*object.kind) else { continue };
         let spec = written.get("spec").cloned().unwrap_or_else(|| json!({}));
         let problems = shape::of_spec(node, &spec);
         let told = |problem: &Problem| {
