@@ -6,7 +6,7 @@ mod selector;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::manifests;
+use super::manifests::{self, Manifests};
 use super::session::{Session, error};
 use super::target::mapping;
 use super::written;
@@ -18,21 +18,8 @@ use prune::{Applied, Prune};
 
 #[derive(Debug, Args)]
 pub(super) struct Apply {
-    /// Manifest, directory or - for stdin; may be repeated
-    #[arg(
-        short,
-        long = "filename",
-        value_name = "FILE",
-        required_unless_present = "kustomize",
-        value_delimiter = ','
-    )]
-    filename: Vec<String>,
-    /// A kustomization: that of the Gateway API's definitions
-    #[arg(short, long, value_name = "FOLDER")]
-    kustomize: Option<String>,
-    /// Read directories with their subdirectories
-    #[arg(short = 'R', long)]
-    recursive: bool,
+    #[command(flatten)]
+    manifests: Manifests,
     /// Always so here; accepted because scripts give it
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     server_side: Option<bool>,
@@ -58,13 +45,7 @@ pub(super) struct Apply {
 impl Apply {
     pub(super) async fn run(self, session: &Session) -> Outcome {
         self.prune.check()?;
-        let mut inputs = Vec::new();
-        for name in &self.filename {
-            inputs.extend(manifests::read(session, name, self.recursive).await.map_err(client_side)?);
-        }
-        if let Some(name) = &self.kustomize {
-            inputs.push(manifests::kustomized(session, name)?);
-        }
+        let inputs = self.manifests.read(session).await.map_err(client_side)?;
         let mut count = 0usize;
         let mut applied = Applied::default();
         let mut failed = false;

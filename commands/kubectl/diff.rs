@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::manifests;
+use super::manifests::Manifests;
 use super::session::Session;
 use super::target::mapping;
 use crate::exit::{Exit, Failure, Outcome};
@@ -16,21 +16,8 @@ const TROUBLE: Exit = Exit::Program(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Diff {
-    /// Manifest, directory or - for stdin; may be repeated
-    #[arg(
-        short,
-        long = "filename",
-        value_name = "FILE",
-        required_unless_present = "kustomize",
-        value_delimiter = ','
-    )]
-    filename: Vec<String>,
-    /// A kustomization: that of the Gateway API's definitions
-    #[arg(short, long, value_name = "FOLDER")]
-    kustomize: Option<String>,
-    /// Read directories with their subdirectories
-    #[arg(short = 'R', long)]
-    recursive: bool,
+    #[command(flatten)]
+    manifests: Manifests,
     /// Always so here; accepted because scripts give it
     #[arg(long, hide = true)]
     server_side: bool,
@@ -57,13 +44,7 @@ impl Diff {
 
     /// Whether anything would change.
     async fn all(&self, session: &Session) -> Result<bool, Failure> {
-        let mut inputs = Vec::new();
-        for name in &self.filename {
-            inputs.extend(manifests::read(session, name, self.recursive).await?);
-        }
-        if let Some(name) = &self.kustomize {
-            inputs.push(manifests::kustomized(session, name)?);
-        }
+        let inputs = self.manifests.read(session).await?;
         let mut different = false;
         for input in &inputs {
             for object in files::documents(input)? {

@@ -1,6 +1,7 @@
 //! Manifests by name: files, directories, stdin, addresses of the web. On the embedded cluster, which fetches nothing, releases of the Gateway
 //! API are what this program has of them.
 
+use clap::Args;
 use serde_json::Value;
 
 use super::session::{Session, error};
@@ -19,6 +20,40 @@ pub(super) async fn read(session: &Session, name: &str, recursive: bool) -> Resu
         None => fetch::text(name).await.map_err(|failure| Failure { prefix: "error: ", ..failure })?,
     };
     Ok(vec![Input { name: name.to_owned(), text }])
+}
+
+/// The flags that name manifests.
+#[derive(Debug, Args)]
+pub(super) struct Manifests {
+    /// Manifest, directory or - for stdin; may be repeated
+    #[arg(
+        short,
+        long = "filename",
+        value_name = "FILE",
+        required_unless_present = "kustomize",
+        value_delimiter = ','
+    )]
+    filename: Vec<String>,
+    /// A kustomization: that of the Gateway API's definitions
+    #[arg(short, long, value_name = "FOLDER")]
+    kustomize: Option<String>,
+    /// Read directories with their subdirectories
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+impl Manifests {
+    /// What they hold, in the order of the flags; kustomizations last.
+    pub(super) async fn read(&self, session: &Session) -> Result<Vec<Input>, Failure> {
+        let mut inputs = Vec::new();
+        for name in &self.filename {
+            inputs.extend(read(session, name, self.recursive).await?);
+        }
+        if let Some(name) = &self.kustomize {
+            inputs.push(kustomized(session, name)?);
+        }
+        Ok(inputs)
+    }
 }
 
 /// `kubectl kustomize` and `apply -k` of the Gateway API's definitions, the one kustomization that is known.
