@@ -1,7 +1,6 @@
 //! `kubectl apply`: server-side apply of manifests, one result line per object.
 
 mod prune;
-mod selector;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -44,14 +43,14 @@ pub(super) struct Apply {
 
 impl Apply {
     pub(super) async fn run(self, session: &Session) -> Outcome {
-        self.prune.check()?;
+        let selector = self.prune.check()?;
         let inputs = self.manifests.read(session).await.map_err(client_side)?;
         let mut count = 0usize;
         let mut applied = Applied::default();
         let mut failed = false;
         for input in &inputs {
             for object in files::documents(input).map_err(client_side)? {
-                if !self.prune.selects(&object)? {
+                if !selector.matches(&object["metadata"]["labels"]) {
                     continue;
                 }
                 count += 1;

@@ -28,23 +28,6 @@ impl<K, V> SortedMap<K, V> {
     }
 }
 
-impl<K: Ord, V> SortedMap<K, V> {
-    /// The values, to change.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.0.iter_mut().map(|(_, value)| value)
-    }
-
-    /// The keys alone.
-    pub fn into_keys(self) -> impl Iterator<Item = K> {
-        self.into_iter().map(|(key, _)| key)
-    }
-
-    /// The values alone.
-    pub fn into_values(self) -> impl Iterator<Item = V> {
-        self.into_iter().map(|(_, value)| value)
-    }
-}
-
 impl<K, V> Default for SortedMap<K, V> {
     fn default() -> Self {
         Self::new()
@@ -99,12 +82,6 @@ impl<K: Ord, V> Extend<(K, V)> for SortedMap<K, V> {
 impl<K: Ord, V, const N: usize> From<[(K, V); N]> for SortedMap<K, V> {
     fn from(entries: [(K, V); N]) -> Self {
         entries.into_iter().collect()
-    }
-}
-
-impl<K: Ord, V> From<BTreeMap<K, V>> for SortedMap<K, V> {
-    fn from(map: BTreeMap<K, V>) -> Self {
-        map.into_iter().collect()
     }
 }
 

@@ -22,7 +22,7 @@ pub mod pki;
 mod quota;
 mod registry;
 mod schema;
-pub(crate) mod selector;
+pub mod selector;
 pub mod server;
 mod services;
 pub mod store;

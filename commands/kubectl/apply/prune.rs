@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use sagene_cluster::apiserver::selector::LabelSelector;
 use serde_json::{Value, json};
 
-use super::selector;
 use crate::exit::Failure;
 use crate::kubectl::session::{Session, error};
 use crate::kubectl::written;
@@ -68,22 +68,14 @@ impl Applied {
 }
 
 impl Prune {
-    /// Refuses to prune without limits.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// Refuses to prune without limits, and says which objects of the manifests are meant.
+    pub(super) fn check(&self) -> Result<LabelSelector, Failure> {
         match (self.prune, self.all, &self.selector) {
             (true, false, None) => Err(error(
                 "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
             )),
             (true, true, Some(_)) => Err(error("cannot set --all and --selector at the same time")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether an object of the manifests is meant.
-    pub(super) fn selects(&self, object: &Value) -> Result<bool, Failure> {
-        match &self.selector {
-            Some(selector) => selector::matches(selector, object),
-            None => Ok(true),
+            (_, _, selector) => LabelSelector::parse(selector.as_deref().unwrap_or_default()).map_err(error),
         }
     }
 
@@ -188,5 +180,25 @@ mod tests {
         assert!(!goes(&managed("2", "helm", "Apply"), &applied, "kubectl"));
         assert!(!goes(&managed("2", "kubectl", "Update"), &applied, "kubectl"));
         assert!(Prune { prune: true, ..Prune::default() }.check().is_err());
+    }
+
+    #[test]
+    fn every_form_of_selector_is_understood() {
+        let object = json!({"metadata": {"labels": {"app": "reviews", "version": "v1"}}});
+        for (selector, wanted) in [
+            ("app=reviews", true),
+            ("app==reviews,version=v1", true),
+            ("app=reviews,version!=v1", false),
+            ("app in (ratings, reviews),version", true),
+            ("version notin (v1,v2)", false),
+            ("!owner", true),
+            ("!app", false),
+        ] {
+            let prune = Prune { selector: Some(selector.to_owned()), ..Prune::default() };
+            let selects = prune.check().map(|selector| selector.matches(&object["metadata"]["labels"]));
+            assert_eq!(selects.ok(), Some(wanted), "{selector}");
+        }
+        let prune = Prune { selector: Some("app of (a)".to_owned()), ..Prune::default() };
+        assert!(prune.check().is_err());
     }
 }

@@ -17,11 +17,11 @@ enum LabelRequirement {
 
 /// A parsed label selector; the empty one selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LabelSelector(Vec<LabelRequirement>);
+pub struct LabelSelector(Vec<LabelRequirement>);
 
 impl LabelSelector {
-    /// Parses `app=web,tier in (a,b),!legacy,replicas>2`.
-    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
+    /// Parses `app=web,tier in (a,b),!legacy,replicas>2`. The error is the API server's answer to a requirement that does not parse.
+    pub fn parse(text: &str) -> Result<Self, ApiError> {
         let mut requirements = Vec::new();
         for part in split_outside_parentheses(text) {
             let part = part.trim();
@@ -57,7 +57,7 @@ impl LabelSelector {
     }
 
     /// Whether labels (an object of strings, or null) satisfy every requirement.
-    pub(crate) fn matches(&self, labels: &Value) -> bool {
+    pub fn matches(&self, labels: &Value) -> bool {
         self.0.iter().all(|requirement| requirement.matches(labels))
     }
 

@@ -1,6 +1,6 @@
 //! Filter chains of connections that carry no requests, and where they lead.
 
-use sagene_api::Duration;
+use sagene_api::{Duration, SortedMap};
 use sagene_model::labels::has_all;
 use sagene_model::sidecar_scope::Lead;
 use sagene_model::virtual_service::{MESH_GATEWAY, Resolved};
@@ -131,12 +131,13 @@ fn tls_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<TlsRoute> {
     let mut made = Vec::new();
     for declared in &resolved.tls {
         for condition in &declared.r#match {
-            let applies = (condition.port == 0 || condition.port == u32::from(port))
-                && for_mesh(&condition.gateways)
-                && has_all(&view.key.labels, &condition.source_labels)
-                && (condition.source_namespace.is_empty()
-                    || condition.source_namespace == view.key.namespace);
-            if applies {
+            let of = Asked {
+                port: condition.port,
+                gateways: &condition.gateways,
+                labels: &condition.source_labels,
+                namespace: &condition.source_namespace,
+            };
+            if of.covers(view, port) {
                 made.push(TlsRoute {
                     server_names: condition.sni_hosts.clone(),
                     subnets: condition.destination_subnets.clone(),
@@ -158,10 +159,13 @@ struct TcpRoute {
 /// TCP routes of the mesh for a port, in order.
 fn tcp_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<TcpRoute> {
     let applies = |condition: &&sagene_api::istio::networking::virtual_service::L4MatchAttributes| {
-        (condition.port == 0 || condition.port == u32::from(port))
-            && for_mesh(&condition.gateways)
-            && has_all(&view.key.labels, &condition.source_labels)
-            && (condition.source_namespace.is_empty() || condition.source_namespace == view.key.namespace)
+        let of = Asked {
+            port: condition.port,
+            gateways: &condition.gateways,
+            labels: &condition.source_labels,
+            namespace: &condition.source_namespace,
+        };
+        of.covers(view, port)
     };
     let mut made = Vec::new();
     for declared in &resolved.tcp {
@@ -174,8 +178,22 @@ fn tcp_routes(view: &View, resolved: &Resolved, port: u16) -> Vec<TcpRoute> {
     made
 }
 
-fn for_mesh(gateways: &[String]) -> bool {
-    gateways.is_empty() || gateways.iter().any(|gateway| gateway == MESH_GATEWAY)
+/// What conditions of TLS and of TCP ask of a connection alike, besides where it goes.
+struct Asked<'a> {
+    port: u32,
+    gateways: &'a [String],
+    labels: &'a SortedMap<String, String>,
+    namespace: &'a str,
+}
+
+impl Asked<'_> {
+    /// Whether connections of the view's clients to a port are meant.
+    fn covers(&self, view: &View, port: u16) -> bool {
+        (self.port == 0 || self.port == u32::from(port))
+            && (self.gateways.is_empty() || self.gateways.iter().any(|gateway| gateway == MESH_GATEWAY))
+            && has_all(&view.key.labels, self.labels)
+            && (self.namespace.is_empty() || self.namespace == view.key.namespace)
+    }
 }
 
 /// The clusters of weighted destinations.
