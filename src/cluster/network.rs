@@ -21,7 +21,7 @@ use std::net::Ipv4Addr;
 pub(crate) use egress::EgressRelay;
 pub(crate) use error::NetworkError;
 pub(crate) use host::HostNetwork;
-pub(crate) use load_balancer::{Inside, LoadBalancer, Purpose};
+pub(crate) use load_balancer::{Inside, LoadBalancer, Purpose, is_balancer_address};
 pub(crate) use namespace::PodNamespaces;
 pub(crate) use node_network::NodeNetwork;
 pub(crate) use pod_link::PodLink;
@@ -34,6 +34,9 @@ pub(crate) const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 pub(crate) const POD_PREFIX: u8 = 16;
 /// Range of Service addresses, as the API server allocates them.
 pub(crate) const SERVICE_NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 96, 0, 0), 16);
+/// Range of the addresses that Services of type LoadBalancer get. They belong to the machine's loopback, where an ordinary user may
+/// listen on them too; in pods they lead to the node like any other address that is not the pod's.
+pub(crate) const BALANCER_NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(127, 96, 0, 0), 16);
 /// Address of the Service `kubernetes`.
 pub(crate) const KUBERNETES_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// Address of the cluster DNS.

@@ -161,7 +161,7 @@ fn ready(pod: &Value) -> bool {
     conditions.into_iter().flatten().any(ready) && (proxied || excused)
 }
 
-/// From `istio-ingressgateway: http://127.0.0.1:8080`.
+/// From `istio-ingressgateway: http://127.96.0.1:8080`.
 fn ingress(stdout: &str) -> SocketAddr {
     let line = stdout.lines().find_map(|line| line.strip_prefix("istio-ingressgateway: http://"));
     let address = line.unwrap_or_else(|| panic!("no address of the ingress gateway in {stdout:?}"));

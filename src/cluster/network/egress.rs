@@ -2,12 +2,12 @@
 //! machine's network.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{HostNetwork, NODE_ADDRESS, NetworkError, forwarder};
+use super::{HostNetwork, NODE_ADDRESS, NetworkError, forwarder, is_balancer_address};
 
 /// A relay that listens in the node's network namespace.
 pub(crate) struct EgressRelay {
@@ -47,8 +47,9 @@ async fn connect(
     own: SocketAddr,
 ) -> io::Result<TcpStream> {
     let destination = destination?;
-    // Somebody called the relay itself.
-    if destination == own {
+    // Somebody called the relay itself, or the machine's loopback, where only load balancers are for pods: those of other clusters.
+    let loopback = matches!(destination.ip(), IpAddr::V4(ip) if ip.is_loopback() && !is_balancer_address(ip));
+    if destination == own || loopback {
         return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
     }
     host.connect(destination).await

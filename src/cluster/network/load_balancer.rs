@@ -1,7 +1,7 @@
 //! Listeners on the machine's loopback for Services of type LoadBalancer and for node ports.
 //!
-//! A Service gets the first address of the loopback on which all its ports are free, so that it is reached at the ports it names, as on
-//! any other cluster. Where ports are not for this user, or free nowhere, it gets others on 127.0.0.1.
+//! A Service of type LoadBalancer gets an address of its own in [`BALANCER_NETWORK`], the first on which its ports are free, so that it
+//! is reached at the ports it names, as on any other cluster. Ports that are not for this user are moved.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,14 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::HostNetwork;
-use super::forwarder;
+use super::{BALANCER_NETWORK, HostNetwork, forwarder};
 
-/// Below, an unprivileged user may not listen, and the machine's own servers live there.
+/// Added to a port that this user may not have: an unprivileged one may not listen below 1024.
 const OFFSET: u16 = 8000;
 
-/// Addresses of the loopback that are tried, 127.0.0.1 and the next ones.
-const ADDRESSES: std::ops::RangeInclusive<u8> = 1..=32;
+/// Addresses that are tried: the first ones of [`BALANCER_NETWORK`].
+const ADDRESSES: std::ops::RangeInclusive<u32> = 1..=254;
 
 /// A listener outside and where its connections go inside.
 struct Listener {
@@ -49,42 +48,58 @@ pub(crate) enum Purpose {
     NodePort(u16),
 }
 
+/// A port of a Service, and the one that stood for it on this machine before a restart.
+pub(crate) type WantedPort = (u16, Option<u16>);
+
 impl LoadBalancer {
     pub(crate) fn new(host: HostNetwork) -> Self {
         Self { host, listeners: HashMap::new() }
     }
 
-    /// The address of a Service: the one it has, else `earlier`, which it had before a restart, else the first with all `ports` free,
-    /// which are then open.
+    /// The address of a Service: the one it has, else `earlier`, which it had before a restart, else the first that no other Service
+    /// has and that has all `ports` free, which are then open. Where all are taken, the first that no other Service has.
     pub(crate) fn address(
         &mut self,
         service: Ipv4Addr,
-        ports: &[u16],
+        ports: &[WantedPort],
         earlier: Option<Ipv4Addr>,
     ) -> Ipv4Addr {
-        let own = self.listeners.iter().find_map(|((inside, purpose), listener)| {
-            let own = inside.0 == service && *purpose == Purpose::LoadBalancer;
-            own.then_some(listener.host.ip())
-        });
-        if let Some(IpAddr::V4(address)) = own {
-            return address;
-        }
-        let loopback = ADDRESSES.map(|last| Ipv4Addr::new(127, 0, 0, last));
-        for address in earlier.into_iter().chain(loopback) {
-            let listeners = ports.iter().map(|port| self.host.listen(SocketAddr::from((address, *port))));
-            match listeners.collect::<io::Result<Vec<_>>>() {
-                Ok(listeners) => {
-                    for (port, listener) in ports.iter().zip(listeners) {
-                        let _is_open = self.serve((service, *port), Purpose::LoadBalancer, listener);
-                    }
+        let mut others = Vec::new();
+        for ((inside, purpose), listener) in &self.listeners {
+            match listener.host.ip() {
+                IpAddr::V4(address) if *purpose == Purpose::LoadBalancer && inside.0 == service => {
                     return address;
                 }
-                // It is the port that this user may not have, on whichever address.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
-                Err(_) => {}
+                address => others.push(address),
             }
         }
-        Ipv4Addr::LOCALHOST
+        let (network, _) = BALANCER_NETWORK;
+        let range = ADDRESSES.map(|host| Ipv4Addr::from(u32::from(network) + host));
+        let free =
+            |address: &Ipv4Addr| is_balancer_address(*address) && !others.contains(&IpAddr::V4(*address));
+        let candidates: Vec<Ipv4Addr> = earlier.into_iter().chain(range).filter(free).collect();
+        for address in &candidates {
+            let listeners = ports.iter().map(|port| self.listen(*address, *port));
+            if let Ok(listeners) = listeners.collect::<io::Result<Vec<_>>>() {
+                for ((port, _), listener) in ports.iter().zip(listeners) {
+                    let _is_open = self.serve((service, *port), Purpose::LoadBalancer, listener);
+                }
+                return *address;
+            }
+        }
+        candidates.first().copied().unwrap_or(Ipv4Addr::LOCALHOST)
+    }
+
+    /// The port it had, else itself, else its neighbor that an unprivileged user may have.
+    fn listen(&self, address: Ipv4Addr, (port, earlier): WantedPort) -> io::Result<std::net::TcpListener> {
+        let listen = |port| self.host.listen(SocketAddr::from((address, port)));
+        if let Some(Ok(listener)) = earlier.map(listen) {
+            return Ok(listener);
+        }
+        match (listen(port), port.checked_add(OFFSET)) {
+            (Err(error), Some(moved)) if error.kind() == io::ErrorKind::PermissionDenied => listen(moved),
+            (listener, _) => listener,
+        }
     }
 
     /// Opens a listener on `address` for `inside` and returns its port; an open one stays. `earlier` is the port it had before a
@@ -135,6 +150,12 @@ fn candidates(port: u16, purpose: Purpose, earlier: Option<u16>) -> Vec<u16> {
     }
 }
 
+/// Whether an address is one that Services of type LoadBalancer get.
+pub(crate) fn is_balancer_address(address: Ipv4Addr) -> bool {
+    let (network, prefix) = BALANCER_NETWORK;
+    (u32::from(address) ^ u32::from(network)).leading_zeros() >= u32::from(prefix)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,15 +168,15 @@ mod tests {
         drop(free);
         let mut balancer = LoadBalancer::new(host);
         let (one, two) = (Ipv4Addr::new(10, 96, 0, 1), Ipv4Addr::new(10, 96, 0, 2));
-        let first = balancer.address(one, &[port], None);
-        let second = balancer.address(two, &[port], None);
+        let first = balancer.address(one, &[(port, None)], None);
+        // Other ports, and yet another address.
+        let second = balancer.address(two, &[(0, None)], Some(first));
         assert_ne!(first, second);
-        assert_eq!(balancer.address(one, &[port], None), first);
-        for (service, address) in [(one, first), (two, second)] {
-            assert_eq!(balancer.open(address, (service, port), Purpose::LoadBalancer, None), Some(port));
-        }
+        assert!(is_balancer_address(first) && is_balancer_address(second));
+        assert_eq!(balancer.address(one, &[(port, None)], None), first);
+        assert_eq!(balancer.open(first, (one, port), Purpose::LoadBalancer, None), Some(port));
         balancer.retain(|inside, _| inside.0 == two);
-        assert_eq!(balancer.address(two, &[port], Some(first)), second);
+        assert_eq!(balancer.address(two, &[(port, None)], Some(first)), second);
     }
 
     #[test]

@@ -50,6 +50,8 @@ impl PodNamespaces {
             // Containers may use every port without being root, as with container runtimes.
             sysctl::try_set("net/ipv4/ip_unprivileged_port_start", "0");
             sysctl::try_set("net/ipv4/ping_group_range", "0 0");
+            // For the interface that is still to come: answers from the addresses of load balancers, which are the loopback's.
+            sysctl::set("net/ipv4/conf/default/route_localnet", "1")?;
             network = Some(Arc::new(
                 Netns::current().map_err(NetworkError::netlink("open the pod's network namespace"))?,
             ));

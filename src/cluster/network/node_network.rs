@@ -4,11 +4,13 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
 use nlink::netlink::link::BridgeLink;
+use nlink::netlink::types::route::rt_table::LOCAL as LOCAL_TABLE;
 use nlink::{Connection, Ipv4Address, Ipv4Route, Route};
 
 use super::address_pool::AddressPool;
 use super::{
-    BRIDGE, DNS_ADDRESS, KUBERNETES_ADDRESS, NODE_ADDRESS, NetworkError, POD_PREFIX, SERVICE_NETWORK, sysctl,
+    BALANCER_NETWORK, BRIDGE, DNS_ADDRESS, KUBERNETES_ADDRESS, NODE_ADDRESS, NetworkError, POD_PREFIX,
+    SERVICE_NETWORK, sysctl,
 };
 
 /// A hardware address that follows from the IP address, so that whoever remembers the one for the other stays right. `0a:58` marks
@@ -16,6 +18,13 @@ use super::{
 pub(super) fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
     let [first, second, third, fourth] = address.octets();
     [0x0a, 0x58, first, second, third, fourth]
+}
+
+/// A route for the addresses of load balancers, without a device. It is in the table that the kernel looks at first, where it is more
+/// precise than the loopback's own.
+pub(super) fn balancer_route() -> Ipv4Route {
+    let (network, prefix) = BALANCER_NETWORK;
+    Ipv4Route::from_addr(network, prefix).table(u32::from(LOCAL_TABLE))
 }
 
 /// The node's side of the pods' network.
@@ -53,11 +62,13 @@ impl NodeNetwork {
         }
         connection.set_link_up(BRIDGE).await.map_err(NetworkError::netlink("set the bridge up"))?;
         let (network, prefix) = SERVICE_NETWORK;
-        connection
-            // The node's own connections to Services need some route before their destination is translated.
-            .add_route(Ipv4Route::from_addr(network, prefix).dev(BRIDGE).prefsrc(NODE_ADDRESS))
-            .await
-            .map_err(NetworkError::netlink("route the Services' range"))?;
+        // The node's own connections to Services need some route before their destination is translated.
+        for route in [Ipv4Route::from_addr(network, prefix), balancer_route()] {
+            connection
+                .add_route(route.dev(BRIDGE).prefsrc(NODE_ADDRESS))
+                .await
+                .map_err(NetworkError::netlink("route the Services' range"))?;
+        }
         Ok(Self { connection, addresses: Mutex::new(AddressPool::new()) })
     }
 

@@ -7,7 +7,7 @@ use nlink::netlink::link::VethLink;
 use nlink::netlink::namespace::Netns;
 use nlink::{Connection, Ipv4Address, Ipv4Route, Route};
 
-use super::node_network::hardware_address;
+use super::node_network::{balancer_route, hardware_address};
 use super::{BRIDGE, NODE_ADDRESS, NetworkError, NodeNetwork};
 
 /// The connection of one pod to the bridge. [`PodLink::remove`] gives its address back.
@@ -52,10 +52,13 @@ impl PodLink {
             .map_err(refused("give an address to the end of"))?;
         inside.set_link_up("eth0").await.map_err(refused("set up the end of"))?;
         // The gateway is outside of the pod's own /32: everything, other pods too, goes by way of the node.
-        inside
-            .add_route(Ipv4Route::default_route().gateway(NODE_ADDRESS).dev("eth0").onlink())
-            .await
-            .map_err(refused("route packets from the end of"))
+        for route in [Ipv4Route::default_route(), balancer_route()] {
+            inside
+                .add_route(route.gateway(NODE_ADDRESS).dev("eth0").onlink().prefsrc(self.address))
+                .await
+                .map_err(refused("route packets from the end of"))?;
+        }
+        Ok(())
     }
 
     /// The pod's address.

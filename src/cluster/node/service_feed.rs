@@ -1,6 +1,7 @@
 //! Services and EndpointSlices of the API, turned into the rules and listeners of the network.
 
 mod frontends;
+mod host_ports;
 mod load_balancers;
 
 use std::collections::BTreeMap;

@@ -241,6 +241,16 @@ fn pods(user_namespace: bool) {
             .unwrap()
     });
     assert!(page.contains("Hello version: v1"), "{page}");
+    let from_a_pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "visitor"},
+        "spec": {"restartPolicy": "OnFailure", "containers": [{
+            "name": "visitor", "image": "curl", "args": ["-s", "--fail", format!("http://{address}/hello")],
+        }]},
+    });
+    api.create(PODS, &from_a_pod);
+    until("a pod that reached the load balancer", || {
+        (api.get(&format!("{PODS}/visitor"))?["status"]["phase"] == "Succeeded").then_some(())
+    });
 
     api.create(
         PODS,

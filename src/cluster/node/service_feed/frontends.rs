@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
+use super::host_ports::{balancer_addresses, host_ports};
 use crate::network::{Backends, Frontend, Frontends, NODE_ADDRESS, Transport};
 
 type Slices<'a> = HashMap<(&'a str, &'a str), Vec<&'a Value>>;
@@ -30,11 +31,11 @@ pub(super) fn of<'a>(
 
 fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) {
     let spec = &service["spec"];
-    let addresses: Vec<Ipv4Addr> = [&spec["clusterIP"]]
-        .into_iter()
-        .chain(spec["externalIPs"].as_array().into_iter().flatten())
-        .filter_map(|address| address.as_str()?.parse().ok())
-        .collect();
+    let written =
+        [&spec["clusterIP"]].into_iter().chain(spec["externalIPs"].as_array().into_iter().flatten());
+    let written = written.filter_map(|address| address.as_str()?.parse::<Ipv4Addr>().ok());
+    let addresses: Vec<Ipv4Addr> = written.chain(balancer_addresses(service)).collect();
+    let moved = host_ports(service);
     let metadata = &service["metadata"];
     let key = (metadata["namespace"].as_str().unwrap_or(""), metadata["name"].as_str().unwrap_or(""));
     let slices = slices.get(&key).map(Vec::as_slice).unwrap_or_default();
@@ -46,6 +47,13 @@ fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) 
         if let Some(number) = number(&port["port"]) {
             for address in &addresses {
                 frontends.insert(Frontend { transport, address: *address, port: number }, backends.clone());
+            }
+            // Pods reach a load balancer at the port that the machine's users see as well.
+            if let Some(port) = moved.get(&number).copied() {
+                for address in balancer_addresses(service) {
+                    let frontend = Frontend { transport, address, port };
+                    frontends.entry(frontend).or_insert_with(|| backends.clone());
+                }
             }
         }
         if let Some(number) = number(&port["nodePort"]).filter(|number| *number != 0) {
@@ -110,5 +118,22 @@ mod tests {
         assert_eq!(found[&http].endpoints, [("10.244.0.5".parse().unwrap(), 8080)]);
         let none = of([&service].into_iter(), [].into_iter());
         assert!(none[&http].endpoints.is_empty());
+    }
+
+    #[test]
+    fn pods_reach_a_load_balancer_at_its_own_ports_and_at_the_machine_s() {
+        let service = json!({
+            "metadata": {"annotations": {"sagene.io/host-ports": r#"{"80": 8080, "31400": 31400}"#}},
+            "spec": {"clusterIP": "10.96.0.50", "ports": [{"port": 80}, {"port": 31_400}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "127.96.0.1"}]}},
+        });
+        let found = of([&service].into_iter(), [].into_iter());
+        let at = |address: &str| {
+            let address: Ipv4Addr = address.parse().unwrap();
+            let found = found.keys().filter(move |frontend| frontend.address == address);
+            found.map(|frontend| frontend.port).collect::<Vec<_>>()
+        };
+        assert_eq!(at("10.96.0.50"), [80, 31_400]);
+        assert_eq!(at("127.96.0.1"), [80, 8080, 31_400]);
     }
 }

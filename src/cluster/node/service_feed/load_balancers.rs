@@ -2,22 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::Objects;
+use super::host_ports::{HOST_PORTS, balancer_addresses, host_ports};
 use crate::api_client::resource::{name_of, namespace_of};
 use crate::api_client::{ApiClient, ResourceRef};
 use crate::network::{Inside, LoadBalancer, Purpose};
-
-/// `{"80": 8080, …}`: port of the Service → port on its address of the loopback.
-const HOST_PORTS: &str = "sagene.io/host-ports";
 
 /// Opens and closes listeners, and writes where they are.
 pub(super) async fn update(api: &ApiClient, services: &Objects, load_balancer: &mut LoadBalancer) {
     let mut wanted: HashSet<(Inside, Purpose)> = HashSet::new();
     let mut writes = Vec::new();
-    for service in services.values() {
+    for service in in_order(services) {
         let Some(address) = service["spec"]["clusterIP"].as_str().and_then(|address| address.parse().ok())
         else {
             continue;
@@ -38,16 +37,20 @@ pub(super) async fn update(api: &ApiClient, services: &Objects, load_balancer: &
     }
 }
 
-/// The Service's address on the loopback. One that had other ports than its own before a restart keeps these.
+/// Those that have an address come before those that want one.
+fn in_order(services: &Objects) -> Vec<&Arc<Value>> {
+    let mut services: Vec<&Arc<Value>> = services.values().collect();
+    services.sort_by_key(|service| balancer_addresses(service).next().is_none());
+    services
+}
+
+/// The Service's address on the loopback.
 fn outside(service: &Value, address: Ipv4Addr, load_balancer: &mut LoadBalancer) -> Ipv4Addr {
-    let status = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
-    let earlier = status.and_then(|ip| ip.parse().ok());
-    if recorded(service).iter().any(|(port, host_port)| port != host_port) {
-        return earlier.unwrap_or(Ipv4Addr::LOCALHOST);
-    }
+    let recorded = host_ports(service);
     let ports = service["spec"]["ports"].as_array().into_iter().flatten().filter(|port| is_tcp(port));
-    let ports: Vec<u16> = ports.filter_map(|port| number(&port["port"])).collect();
-    load_balancer.address(address, &ports, earlier)
+    let ports = ports.filter_map(|port| number(&port["port"]));
+    let wanted: Vec<_> = ports.map(|port| (port, recorded.get(&port).copied())).collect();
+    load_balancer.address(address, &wanted, balancer_addresses(service).next())
 }
 
 /// Datagrams would need a session table; what meshes expose is TCP.
@@ -66,7 +69,7 @@ fn open(
     load_balancer: &mut LoadBalancer,
     wanted: &mut HashSet<(Inside, Purpose)>,
 ) -> BTreeMap<u16, u16> {
-    let earlier = recorded(service);
+    let earlier = host_ports(service);
     let mut opened = BTreeMap::new();
     for port in service["spec"]["ports"].as_array().into_iter().flatten() {
         if !is_tcp(port) {
@@ -95,15 +98,10 @@ fn open(
     opened
 }
 
-fn recorded(service: &Value) -> BTreeMap<u16, u16> {
-    let text = service["metadata"]["annotations"][HOST_PORTS].as_str().unwrap_or("");
-    serde_json::from_str(text).unwrap_or_default()
-}
-
 async fn write(api: &ApiClient, service: &Value, outside: Ipv4Addr, ports: &BTreeMap<u16, u16>) {
     let (namespace, name) = (namespace_of(service), name_of(service));
     let ingress = if ports.is_empty() { json!([]) } else { json!([{"ip": outside.to_string()}]) };
-    if recorded(service) != *ports {
+    if host_ports(service) != *ports {
         let annotations = json!({"metadata": {"annotations": {HOST_PORTS: json!(ports).to_string()}}});
         if let Err(error) = api.merge_patch(&ResourceRef::SERVICES, namespace, name, "", annotations).await {
             tracing::warn!(service = name, %error, "cannot record a Service's ports on this machine");
