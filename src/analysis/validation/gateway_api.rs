@@ -1,94 +1,111 @@
 //! Rules of the Gateway API's kinds: what the API server refuses by their definitions. `validate` alone tells of them: on a cluster these
 //! kinds belong to whoever installed them.
 //!
-//! Source of the rules: the Gateway API's reference, standard channel. Fields that the mesh does not read are taken as they are.
+//! Source of the rules: the Gateway API's reference. Fields of the experimental channel are known too: which channel a cluster has is not
+//! written in a file.
 
-mod rules;
+mod definitions;
+mod filters;
+mod gateway;
+mod policies;
+mod references;
+mod routes;
+mod schema;
+mod streams;
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
-use sagene_api::gateway_api::crd;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Problem;
-use super::shape::{self, Node};
-use crate::checks::schema;
+use super::nearest::hint;
+use super::shape::{self, Expected};
+use super::{Problem, Report};
+use crate::checks::schema as messages;
 use crate::input::{Document, Input};
-use crate::message::Message;
-use crate::path::Step;
+use crate::message::{Message, ObjectRef};
+use crate::path::{FieldPath, Step};
+use crate::yaml;
 
-/// The group of the kinds.
-const GROUP: &str = "gateway.networking.k8s.io";
-
-/// The shape of each kind's `spec`.
-static SHAPES: LazyLock<BTreeMap<String, Node>> = LazyLock::new(|| {
-    let shapes = crd::all().into_iter().filter_map(|mut definition| {
-        let kind = definition["spec"]["names"]["kind"].as_str()?.to_owned();
-        let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec")?;
-        open(spec);
-        rules::add(&kind, spec);
-        let node = shape::node(spec);
-        Some((kind, node))
-    });
-    shapes.collect()
-});
-
-/// What is wrong with the objects of the Gateway API in files.
+/// What is wrong with the objects of the Gateway API in files, beyond what reading them told.
 pub fn problems(input: &Input) -> Vec<Message> {
-    let mut messages = Vec::new();
-    for (object, document) in &input.sources {
-        // Where nothing is of the Gateway API, no shape is made.
-        let Some(written) = written(document) else { continue };
-        let Some(node) = SHAPES.get(&*object.kind) else { continue };
-        let spec = written.get("spec").cloned().unwrap_or_else(|| json!({}));
-        let problems = shape::of_spec(node, &spec);
-        let told = |problem: &Problem| {
-            let of_object = input.problems.iter().filter(|message| message.object == *object);
-            of_object.into_iter().any(|message| shape::is_told(&problem.path, &message.path, &message.text))
-        };
-        let new = problems.into_iter().filter(|problem| !told(problem));
-        messages.extend(new.map(|problem| schema::message(object.clone(), problem)));
+    let mut told: BTreeMap<&ObjectRef, Vec<&Message>> = BTreeMap::new();
+    for message in &input.problems {
+        told.entry(&message.object).or_default().push(message);
     }
-    messages
-}
-
-/// The object of a document as it was written, where it is one of the Gateway API's.
-fn written(document: &Document) -> Option<Value> {
-    memchr::memmem::find(document.text().as_bytes(), GROUP.as_bytes())?;
-    let mut value: Value = serde_yaml::from_str(document.text()).ok()?;
-    for step in document.prefix.steps() {
-        value = match step {
-            Step::Key(key) => value.get_mut(key)?.take(),
-            Step::Index(index) => value.get_mut(index)?.take(),
-        };
-    }
-    let group = value.get("apiVersion")?.as_str()?.split('/').next()?;
-    (group == GROUP).then_some(value)
-}
-
-/// Objects may have more fields than the mesh reads.
-fn open(schema: &mut Value) {
-    let Value::Object(fields) = schema else { return };
-    if fields.contains_key("properties") {
-        fields.insert("x-kubernetes-preserve-unknown-fields".to_owned(), true.into());
-    }
-    for (_, inner) in fields.iter_mut() {
-        match inner {
-            Value::Object(_) => open(inner),
-            Value::Array(items) => items.iter_mut().for_each(open),
-            _ => {}
+    let mut found = Vec::new();
+    for (document, objects) in by_document(input) {
+        let Some(whole) = written(document) else { continue };
+        for (object, place) in objects {
+            let of_object = told.get(object).map(Vec::as_slice).unwrap_or_default();
+            let problems = at(&whole, place).map(of).unwrap_or_default().into_iter();
+            let new = problems.filter(|problem| !of_object.iter().any(|message| is_told(problem, message)));
+            found.extend(new.map(|problem| messages::message(object.clone(), problem)));
         }
     }
+    found
 }
 
-/// The schema of a field: `listeners[].tls.mode`.
-fn at<'s>(schema: &'s mut Value, place: &str) -> Option<&'s mut Value> {
-    place.split('.').filter(|name| !name.is_empty()).try_fold(schema, |schema, name| {
-        let (name, is_item) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
-        let field = schema.get_mut("properties")?.get_mut(name)?;
-        if is_item { field.get_mut("items") } else { Some(field) }
+/// Objects by the texts they stand in: each is read once, however many objects a list has.
+fn by_document(input: &Input) -> Vec<(&Document, Vec<(&ObjectRef, &FieldPath)>)> {
+    let mut texts: BTreeMap<(&str, usize), (&Document, Vec<(&ObjectRef, &FieldPath)>)> = BTreeMap::new();
+    for (object, document) in &input.sources {
+        let text = texts.entry((&document.file.name, document.range.start));
+        text.or_insert_with(|| (document, Vec::new())).1.push((object, &document.prefix));
+    }
+    texts.into_values().collect()
+}
+
+/// A document as it was written, where it may have an object of the Gateway API.
+fn written(document: &Document) -> Option<Value> {
+    let text = document.text();
+    memchr::memmem::find(text.as_bytes(), b"gateway.networking.")?;
+    let quick = yaml::quick(&document.file.text, document.range.clone());
+    quick.and_then(|node| node.to_value()).or_else(|| serde_yaml::from_str(text).ok())
+}
+
+fn at<'v>(whole: &'v Value, place: &FieldPath) -> Option<&'v Value> {
+    place.steps().try_fold(whole, |value, step| match step {
+        Step::Key(key) => value.get(key),
+        Step::Index(index) => value.get(index),
     })
+}
+
+/// The broken rules of an object as it was written; none for kinds of others.
+fn of(object: &Value) -> Vec<Problem> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("kind");
+    let Some((group, version)) = text("apiVersion").split_once('/') else { return Vec::new() };
+    let Some(definition) = definitions::of(group, kind) else { return nearly(group, kind) };
+    let shape = definition.shape(version);
+    let mut object = object.clone();
+    if let Some(spec) = object.get_mut("spec") {
+        schema::fill(&shape.schema, spec);
+    }
+    let expected = Expected {
+        group: definition.group,
+        kind: definition.kind,
+        versions: definition.versions,
+        node: &shape.node,
+        is_spec_required: true,
+    };
+    shape::of_object(&object, &expected, version)
+}
+
+/// A kind that is nearly one of the group's; later releases may have more of them.
+fn nearly(group: &str, kind: &str) -> Vec<Problem> {
+    let near = hint(kind, definitions::kinds(group));
+    let mut report = Report::new();
+    if !near.is_empty() {
+        report.error(&FieldPath::parse("kind"), format!("{group} has no kind {kind:?}{near}"));
+    }
+    report.finish()
+}
+
+/// Whether reading told the same. Of names that are missing it tells at `metadata`.
+fn is_told(problem: &Problem, message: &Message) -> bool {
+    let metadata = FieldPath::parse("metadata");
+    let is_name = message.path == metadata && problem.path == metadata.key("name");
+    is_name || shape::is_told(&problem.path, &message.path, &message.text)
 }
 
 #[cfg(test)]

@@ -38,6 +38,26 @@ struct Definition {
     node: OnceLock<Node>,
 }
 
+impl Definition {
+    fn expected(&self) -> Expected<'_> {
+        let DefinedKind { group, kind, versions, .. } = *self.defined;
+        let node = self.node.get_or_init(|| Node::of(self.defined.spec()));
+        Expected { group, kind, versions, node, is_spec_required: self.defined.is_spec_required() }
+    }
+}
+
+/// What an object is held against.
+pub(super) struct Expected<'k> {
+    pub(super) group: &'k str,
+    pub(super) kind: &'k str,
+    /// Versions that are served.
+    pub(super) versions: &'k [&'k str],
+    /// The shape of `spec`.
+    pub(super) node: &'k Node,
+    /// Whether an object must have a `spec`.
+    pub(super) is_spec_required: bool,
+}
+
 /// By group and kind.
 static DEFINITIONS: LazyLock<BTreeMap<(&str, &str), Definition>> = LazyLock::new(|| {
     let of = |defined: &'static DefinedKind| {
@@ -60,7 +80,7 @@ pub(crate) fn problems(object: &Value) -> Vec<Problem> {
         return walk.report.finish();
     }
     match DEFINITIONS.get(&(group, kind)) {
-        Some(definition) => walk.object(object, definition, group, version, kind),
+        Some(definition) => walk.object(object, &definition.expected(), version),
         None => {
             let kinds = DEFINITIONS.keys().filter(|(of, _)| *of == group).map(|(_, kind)| *kind);
             walk.place.push(Step::Key("kind"));
@@ -75,10 +95,10 @@ pub(super) fn node(schema: &Value) -> Node {
     Node::of(schema)
 }
 
-/// What of a `spec` breaks a shape.
-pub(super) fn of_spec(node: &Node, spec: &Value) -> Vec<Problem> {
-    let mut walk = Walk { report: Report::new(), place: vec![Step::Key("spec")] };
-    walk.node(node, spec);
+/// What of an object breaks the shape of its kind.
+pub(super) fn of_object(object: &Value, expected: &Expected<'_>, version: &str) -> Vec<Problem> {
+    let mut walk = Walk { report: Report::new(), place: Vec::new() };
+    walk.object(object, expected, version);
     walk.report.finish()
 }
 
@@ -133,9 +153,10 @@ impl<'v> Walk<'v> {
         self.place.pop();
     }
 
-    fn object(&mut self, object: &'v Value, of: &Definition, group: &str, version: &str, kind: &str) {
-        if !of.defined.versions.contains(&version) {
-            let known = of.defined.versions.join(", ");
+    fn object(&mut self, object: &'v Value, expected: &Expected<'_>, version: &str) {
+        let Expected { group, kind, versions, .. } = expected;
+        if !versions.contains(&version) {
+            let known = versions.join(", ");
             self.within(Step::Key("apiVersion"), |walk| {
                 walk.error(format!("{kind} is not served as {group}/{version}; use one of {known}"));
             });
@@ -149,10 +170,9 @@ impl<'v> Walk<'v> {
         metadata::rules(&mut self.report, metadata);
         match object.get("spec") {
             Some(spec) if !spec.is_null() => {
-                let node = of.node.get_or_init(|| Node::of(of.defined.spec()));
-                self.within(Step::Key("spec"), |walk| walk.node(node, spec));
+                self.within(Step::Key("spec"), |walk| walk.node(expected.node, spec));
             }
-            _ if of.defined.is_spec_required() => {
+            _ if expected.is_spec_required => {
                 self.within(Step::Key("spec"), |walk| walk.error("is required"))
             }
             _ => {}
@@ -303,7 +323,10 @@ impl<'v> Walk<'v> {
         } else if let Some(most) = most.filter(|most| length > *most) {
             self.error(format!("has {length} characters; at most {most} are allowed"));
         } else if let Some(pattern) = node.pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-            self.error(format!("{text:?} does not match {}", pattern.as_str()));
+            self.error(match &node.wanted {
+                Some(wanted) => format!("{text:?} does not fit; want {wanted}"),
+                None => format!("{text:?} does not match {}", pattern.as_str()),
+            });
         }
         true
     }

@@ -12,6 +12,8 @@ pub(in crate::validation) struct Node {
     /// Accepted values; empty means any.
     pub(super) words: Vec<String>,
     pub(super) pattern: Option<regex::Regex>,
+    /// What the pattern says, in words; definitions of Istio's have none.
+    pub(super) wanted: Option<String>,
     /// Groups of fields of which at most one may be set.
     pub(super) alternatives: Vec<Vec<String>>,
     pub(super) rules: Vec<Rule>,
@@ -85,6 +87,7 @@ impl Node {
             kind: kind(schema, &texts),
             words: texts(&schema["enum"]),
             pattern: schema["pattern"].as_str().and_then(|pattern| regex::Regex::new(pattern).ok()),
+            wanted: schema["x-wanted"].as_str().map(str::to_owned),
             alternatives: alternatives(schema),
             rules: schema["x-kubernetes-validations"]
                 .as_array()
