@@ -284,13 +284,8 @@ fn spawn_writers(
     supervisor.spawn("statuses", endless(statuses));
     let classes = writers::gateway_classes::make(client.clone(), leadership.clone());
     supervisor.spawn("gateway classes", endless(classes));
-    let gateways = writers::gateways::deploy(
-        client.clone(),
-        options.clone(),
-        discovery.store.clone(),
-        discovery.store.subscribe(),
-        leadership,
-    );
+    let gateways =
+        writers::gateways::deploy(client.clone(), discovery.clone(), discovery.store.subscribe(), leadership);
     supervisor.spawn("gateways", endless(gateways));
 }
 
@@ -299,17 +294,7 @@ async fn first_push(discovery: Arc<Discovery>, mut synced: Synced, mut feed: Fee
     synced.wait().await;
     // Everything so far is in the first index.
     feed.take();
-    let snapshot = discovery.store.snapshot();
-    match mesh_settings::mesh_config(&snapshot, &discovery.options) {
-        Ok(mesh) => discovery.mesh_config.store(Arc::new(mesh)),
-        Err(error) => {
-            let error = sagene_base::task::error_chain(&error);
-            tracing::error!(%error, "mesh configuration not understood, the defaults are in force");
-        }
-    }
-    let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
-    let index = Index::build_with(Arc::unwrap_or_clone(snapshot), settings, discovery.keys.clone());
-    discovery.index.store(Arc::new(index));
+    push::begin(&discovery);
     discovery.synced.store(true, Ordering::Release);
     info!("configuration read, serving");
     gate.ready();
@@ -358,6 +343,7 @@ fn discovery(
         keys: Arc::default(),
         store,
         mesh_config: ArcSwap::from_pointee(mesh),
+        discovered: ArcSwap::default(),
         connections: Connections::default(),
         authenticator: Arc::new(authenticator),
         authorities,

@@ -10,7 +10,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use sagene_api::istio::mesh_config::MeshConfig;
-use sagene_model::Identity;
+use sagene_model::discovery_selectors::Discovered;
+use sagene_model::{Identity, Snapshot};
 use sagene_store::Store;
 use sagene_xds::server::Connections;
 
@@ -18,6 +19,7 @@ use crate::{
     generate::Proxy,
     index::Index,
     key_sets::KeySets,
+    mesh_settings,
     metrics::Metrics,
     options::ControlPlaneOptions,
     security::{authentication::Authenticator, authorities::Authorities},
@@ -44,6 +46,8 @@ pub(crate) struct Discovery {
     pub(crate) index: ArcSwap<Index>,
     pub(crate) keys: Arc<KeySets>,
     pub(crate) mesh_config: ArcSwap<MeshConfig>,
+    /// The namespaces that the index was made of.
+    pub(crate) discovered: ArcSwap<Discovered>,
     pub(crate) connections: Connections<Peer>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) authorities: Arc<Authorities>,
@@ -67,6 +71,16 @@ impl Discovery {
     /// Whether the first complete state of the cluster is in the index.
     pub(crate) fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// What there is in the namespaces that the mesh sees.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Arc::unwrap_or_clone(self.store.snapshot());
+        // The settings in force may be a moment behind the snapshot.
+        let read = mesh_settings::mesh_config(&snapshot, &self.options);
+        let mesh = read.map_or_else(|_| self.mesh_config.load_full(), Arc::new);
+        Discovered::of(&snapshot, &mesh.discovery_selectors).narrow(&mut snapshot);
+        snapshot
     }
 
     /// Since when the oldest push waits for its proxy, for the metric of the queue.

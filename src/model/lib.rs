@@ -5,6 +5,7 @@
 
 pub mod address_allocation;
 pub mod destination_rule;
+pub mod discovery_selectors;
 pub mod endpoint;
 pub mod gateway;
 pub mod gateway_api;

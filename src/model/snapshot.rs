@@ -87,6 +87,14 @@ impl<S: Resource> Collection<S> {
         }
     }
 
+    /// Takes out all namespaces but some; cluster-scoped objects stay.
+    fn retain_namespaces(&mut self, keep: &impl Fn(&str) -> bool) {
+        let stays = |namespace: &str| namespace.is_empty() || keep(namespace);
+        if !self.namespaces.keys().all(|namespace| stays(namespace)) {
+            Arc::make_mut(&mut self.namespaces).retain(|namespace, _| stays(namespace));
+        }
+    }
+
     fn remove(&mut self, namespace: &str, name: &str) -> Option<Arc<Object<S>>> {
         if !self.namespaces.get(namespace).is_some_and(|objects| objects.contains_key(name)) {
             return None;
@@ -133,6 +141,33 @@ macro_rules! snapshot {
         #[derive(Debug, Clone, Default)]
         pub struct Snapshot {
             $($(#[$doc])* pub $field: Collection<$type>,)+
+        }
+
+        impl Snapshot {
+            /// Takes out what is in namespaces other than some; cluster-scoped objects stay, and so do config maps: settings are no part
+            /// of the mesh.
+            pub fn retain_namespaces(&mut self, keep: impl Fn(&str) -> bool) {
+                $(if Kind::$type != Kind::ConfigMap {
+                    self.$field.retain_namespaces(&keep);
+                })+
+            }
+
+            /// The namespaces that hold something.
+            pub fn occupied(&self) -> BTreeSet<Arc<str>> {
+                let mut names = BTreeSet::new();
+                $(names.extend(self.$field.namespaces.keys().cloned());)+
+                names.remove("");
+                names
+            }
+
+            /// All objects of a namespace, each as a change of content.
+            pub fn changes_of(&self, namespace: &str) -> ChangeSet {
+                let mut changes = ChangeSet::default();
+                $(for object in self.$field.in_namespace(namespace) {
+                    changes.add(change::<$type>(namespace, &object.metadata.name), Scope::Content);
+                })+
+                changes
+            }
         }
 
         $(impl Collected for $type {

@@ -69,7 +69,7 @@ async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
 impl Monitor {
     fn gauges(&self) -> Vec<(&'static str, String, f64)> {
         let discovery = &self.discovery;
-        let snapshot = discovery.store.snapshot();
+        let snapshot = discovery.snapshot();
         let authority = &discovery.authorities.current().authority;
         let (root, chain) = (unix_seconds(authority.root_not_after()), unix_seconds(authority.not_after()));
         let now = unix_seconds(std::time::SystemTime::now());

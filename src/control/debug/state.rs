@@ -51,7 +51,7 @@ pub(super) fn find(discovery: &Discovery, id: &str) -> Option<Arc<Connection<Pee
 
 /// A view by name; `None` where there is none of that name.
 pub(super) fn view(discovery: &Discovery, question: &Question) -> Option<Value> {
-    let snapshot = discovery.store.snapshot();
+    let snapshot = discovery.snapshot();
     Some(match question.view.as_str() {
         "cachez" => cache(discovery, question),
         "krtz" => collections(discovery, &snapshot),

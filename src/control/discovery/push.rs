@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use sagene_model::{ChangeSet, Kind};
+use sagene_model::discovery_selectors::Discovered;
+use sagene_model::{ChangeSet, Kind, Snapshot};
 use sagene_store::Feed;
 use sagene_xds::session::Push;
 use tracing::{debug, error};
@@ -18,7 +19,7 @@ use tracing::{debug, error};
 use super::{Discovery, PushRecord};
 use crate::{
     generate::type_url,
-    index::{Affected, Concern},
+    index::{Affected, Concern, Index},
     mesh_settings,
     options::ControlPlaneOptions,
 };
@@ -103,20 +104,42 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
     let snapshot = discovery.store.snapshot();
     let before = discovery.index.load_full();
     if changes.kinds().contains(&Kind::ConfigMap) {
-        match mesh_settings::mesh_config(&snapshot, &discovery.options) {
-            Ok(mesh) => discovery.mesh_config.store(Arc::new(mesh)),
-            Err(error) => {
-                let error = sagene_base::task::error_chain(&error);
-                error!(%error, "mesh configuration not understood, the one before stays in force");
-                discovery.metrics.count("pilot_total_rejected_configs", "type=\"mesh\"");
-            }
-        }
+        read_settings(discovery, &snapshot, "the one before stays in force");
     }
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
-    let (next, affected) = before.next(Arc::unwrap_or_clone(snapshot), settings, changes);
+    let discovered = Discovered::of(&snapshot, &discovery.mesh_config.load().discovery_selectors);
+    let changes = discovered.changes(&discovery.discovered.load(), &snapshot, changes);
+    let mut snapshot = Arc::unwrap_or_clone(snapshot);
+    discovered.narrow(&mut snapshot);
+    discovery.discovered.store(Arc::new(discovered));
+    let (next, affected) = before.next(snapshot, settings, &changes);
     discovery.index.store(Arc::new(next));
     discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
     if affected.is_empty() { 0 } else { wake(discovery, &affected) }
+}
+
+/// The first index, of everything that was read so far.
+pub(crate) fn begin(discovery: &Discovery) {
+    let snapshot = discovery.store.snapshot();
+    read_settings(discovery, &snapshot, "the defaults are in force");
+    let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
+    let discovered = Discovered::of(&snapshot, &discovery.mesh_config.load().discovery_selectors);
+    let mut snapshot = Arc::unwrap_or_clone(snapshot);
+    discovered.narrow(&mut snapshot);
+    discovery.discovered.store(Arc::new(discovered));
+    discovery.index.store(Arc::new(Index::build_with(snapshot, settings, discovery.keys.clone())));
+}
+
+/// Reads the mesh's settings; those that cannot be understood change nothing.
+fn read_settings(discovery: &Discovery, snapshot: &Snapshot, otherwise: &str) {
+    match mesh_settings::mesh_config(snapshot, &discovery.options) {
+        Ok(mesh) => discovery.mesh_config.store(Arc::new(mesh)),
+        Err(error) => {
+            let error = sagene_base::task::error_chain(&error);
+            error!(%error, "mesh configuration not understood, {otherwise}");
+            discovery.metrics.count("pilot_total_rejected_configs", "type=\"mesh\"");
+        }
+    }
 }
 
 /// Tells every proxy when the trusted roots change, until the process ends.

@@ -18,20 +18,19 @@ use sagene_model::{
     Kind,
     gateway_api::{GATEWAY_NAME_LABEL, is_managed, is_ours, service_name},
 };
-use sagene_store::{Feed, Store};
+use sagene_store::Feed;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::leader::Leadership;
-use crate::options::ControlPlaneOptions;
+use crate::{discovery::Discovery, options::ControlPlaneOptions};
 
 const MANAGER: &str = "istio.io/gateway-controller";
 
 /// Keeps the objects of managed Gateways right for as long as this replica leads.
 pub(crate) async fn deploy(
     client: Client,
-    options: Arc<ControlPlaneOptions>,
-    store: Store,
+    discovery: Arc<Discovery>,
     mut feed: Feed,
     mut leadership: Leadership,
 ) {
@@ -40,7 +39,7 @@ pub(crate) async fn deploy(
     loop {
         let mut failed = false;
         if leadership.is_leader() {
-            let snapshot = store.snapshot();
+            let snapshot = discovery.snapshot();
             let gateways = snapshot.kubernetes_gateways.iter();
             let managed: Vec<_> = gateways
                 .filter(|one| one.metadata.deletion_timestamp.is_none())
@@ -48,7 +47,7 @@ pub(crate) async fn deploy(
                 .collect();
             for gateway in managed {
                 let key = (gateway.metadata.namespace.clone(), gateway.metadata.name.clone());
-                let wanted = objects(gateway, &options);
+                let wanted = objects(gateway, &discovery.options);
                 if applied.get(&key) == Some(&wanted) {
                     continue;
                 }
@@ -77,7 +76,10 @@ pub(crate) async fn deploy(
             tokio::select! {
                 changes = feed.changed() => {
                     let kinds = changes.kinds();
-                    if kinds.contains(&Kind::KubernetesGateway) || kinds.contains(&Kind::GatewayClass) {
+                    // Namespaces are seen or not by their labels.
+                    if kinds.iter().any(|kind| {
+                        matches!(kind, Kind::KubernetesGateway | Kind::GatewayClass | Kind::Namespace | Kind::ConfigMap)
+                    }) {
                         break;
                     }
                 }

@@ -29,7 +29,7 @@ pub(super) struct Unresolved {
 
 /// Every object with a reference to nothing, in the mesh as it is now.
 pub(super) fn unresolved(discovery: &Discovery) -> BTreeMap<(Kind, String, String), Unresolved> {
-    let snapshot = Snapshot::clone(&discovery.store.snapshot());
+    let snapshot = discovery.snapshot();
     let mesh = sagene_model::Mesh::of(
         &discovery.mesh_config.load(),
         &discovery.options.domain,

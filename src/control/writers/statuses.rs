@@ -132,7 +132,7 @@ fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
         wanted.insert((report.kind, report.namespace.clone(), report.name.clone()), report.status.clone());
     }
     let mut parts: BTreeMap<Name, (i64, Vec<String>)> = BTreeMap::new();
-    for one in not_yet_effective(&discovery.store.snapshot()) {
+    for one in not_yet_effective(&discovery.snapshot()) {
         let (_, parts) =
             parts.entry((one.kind, one.namespace, one.name)).or_insert((one.generation, Vec::new()));
         parts.push(format!("{}: {}", one.field, one.what));
