@@ -69,7 +69,7 @@ impl Analysis {
     /// All findings, in the order of output.
     pub fn findings(&self) -> Vec<Message> {
         let mut messages: Vec<Message> = self.found.iter().flatten().chain(&self.problems).cloned().collect();
-        crate::sort(&mut messages);
+        crate::order::sort(&mut messages);
         messages
     }
 
@@ -96,8 +96,8 @@ impl Analysis {
         let problems = schema::problems_for(&self.input, &self.checks).cloned().collect::<Vec<_>>();
         difference.add(&self.problems, &problems);
         self.problems = problems;
-        crate::sort(&mut difference.found);
-        crate::sort(&mut difference.resolved);
+        crate::order::sort(&mut difference.found);
+        crate::order::sort(&mut difference.resolved);
         difference
     }
 }

@@ -14,6 +14,7 @@ pub mod input;
 pub mod message;
 pub mod near;
 pub mod needs;
+mod order;
 pub mod path;
 pub mod validation;
 mod yaml;
@@ -37,7 +38,7 @@ pub fn analyze(input: &Input) -> Vec<Message> {
 pub fn analyze_with(input: &Input, checks: &[&Check]) -> Vec<Message> {
     let mut messages = run(input, checks);
     messages.extend(checks::schema::problems_for(input, checks).cloned());
-    sort(&mut messages);
+    order::sort(&mut messages);
     messages
 }
 
@@ -65,7 +66,7 @@ fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
     let run_one = |check: &Check| {
         let mut messages = (check.run)(input);
-        messages.sort_by(Message::compare);
+        order::sort(&mut messages);
         messages
     };
     if threads <= 1 {
@@ -97,12 +98,6 @@ fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
         }
     });
     found
-}
-
-fn sort(messages: &mut Vec<Message>) {
-    // What each check found is in order: the stable sort makes use of that.
-    messages.sort_by(Message::compare);
-    messages.dedup();
 }
 
 /// What `validate` finds: broken rules of single objects, in the order of files and lines; nothing that needs other objects.

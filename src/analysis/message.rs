@@ -57,9 +57,9 @@ impl ObjectName {
     /// `Kind namespace/name`, or `Kind name` for cluster-scoped kinds: what output shows and suppressions match.
     pub fn origin(&self) -> String {
         if self.namespace.is_empty() {
-            format!("{} {}", self.kind, self.name)
+            [&self.kind, " ", &self.name].concat()
         } else {
-            format!("{} {}/{}", self.kind, self.namespace, self.name)
+            [&self.kind, " ", &self.namespace, "/", &self.name].concat()
         }
     }
 }

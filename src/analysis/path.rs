@@ -17,6 +17,38 @@ const KEY: char = '\u{1}';
 /// Begins a step into a list; decimal digits follow.
 const INDEX: char = '\u{2}';
 
+impl Step<'_> {
+    /// Bytes that it takes in a path, or a few more.
+    fn room(self) -> usize {
+        match self {
+            Self::Key(key) => 1 + key.len(),
+            Self::Index(index) => 2 + index.checked_ilog10().unwrap_or_default() as usize,
+        }
+    }
+
+    fn write(self, steps: &mut String) {
+        match self {
+            Self::Key(key) => {
+                steps.push(KEY);
+                // The two characters that begin steps cannot be part of one; no field of any kind has them.
+                if key.bytes().any(|byte| matches!(char::from(byte), KEY | INDEX)) {
+                    steps.extend(key.chars().filter(|character| !matches!(*character, KEY | INDEX)));
+                } else {
+                    steps.push_str(key);
+                }
+            }
+            Self::Index(index) => {
+                steps.push(INDEX);
+                match u8::try_from(index) {
+                    Ok(digit @ 0..=9) => steps.push(char::from(b'0' + digit)),
+                    // Writing to a string cannot fail.
+                    _ => drop(write!(steps, "{index}")),
+                }
+            }
+        }
+    }
+}
+
 /// A place in an object. One allocation, however deep: analysis of a large mesh makes many.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath(Box<str>);
@@ -43,27 +75,21 @@ impl FieldPath {
     /// One step further, into a field.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        let mut steps = String::with_capacity(self.0.len() + 1 + key.len());
-        steps.push_str(&self.0);
-        steps.push(KEY);
-        // The two characters that begin steps cannot be part of one; no field of any kind has them.
-        if key.contains([KEY, INDEX]) {
-            steps.extend(key.chars().filter(|character| !matches!(*character, KEY | INDEX)));
-        } else {
-            steps.push_str(key);
-        }
-        Self(steps.into_boxed_str())
+        self.step(Step::Key(key))
     }
 
     /// One step further, into a list.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        let digits = index.checked_ilog10().unwrap_or_default() as usize + 1;
-        let mut steps = String::with_capacity(self.0.len() + 1 + digits);
+        self.step(Step::Index(index))
+    }
+
+    /// One step further.
+    #[must_use]
+    pub(crate) fn step(&self, step: Step<'_>) -> Self {
+        let mut steps = String::with_capacity(self.0.len() + step.room());
         steps.push_str(&self.0);
-        steps.push(INDEX);
-        // Writing to a string cannot fail.
-        let _ = write!(steps, "{index}");
+        step.write(&mut steps);
         Self(steps.into_boxed_str())
     }
 
@@ -102,6 +128,14 @@ impl FieldPath {
             rest = after;
             Some(if kind == INDEX { Step::Index(step.parse().unwrap_or_default()) } else { Step::Key(step) })
         })
+    }
+}
+
+impl<'p> FromIterator<Step<'p>> for FieldPath {
+    fn from_iter<I: IntoIterator<Item = Step<'p>>>(all: I) -> Self {
+        let mut steps = String::with_capacity(64);
+        all.into_iter().for_each(|step| step.write(&mut steps));
+        Self(steps.into_boxed_str())
     }
 }
 

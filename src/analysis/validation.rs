@@ -17,6 +17,7 @@ mod metadata;
 mod nearest;
 mod object;
 mod peer_authentication;
+mod place;
 mod request_authentication;
 mod service_entry;
 pub(crate) mod shape;
@@ -28,6 +29,7 @@ mod virtual_service;
 mod workload_entry;
 
 use std::any::Any;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use sagene_api::{Object, Resource};
@@ -37,6 +39,7 @@ use crate::path::FieldPath;
 
 pub use object::problems_of;
 pub(crate) use object::rules_of;
+pub(crate) use place::Place;
 pub(crate) use virtual_service::unreachable::unreachable;
 
 /// Whether a broken rule rejects the object.
@@ -97,28 +100,28 @@ impl Report {
         Self { problems: Vec::new() }
     }
 
-    pub(crate) fn error(&mut self, path: &FieldPath, message: impl Into<String>) {
+    pub(crate) fn error<'p>(&mut self, place: impl Into<Place<'p>>, message: impl Into<String>) {
         self.problems.push(Problem {
-            path: path.clone(),
+            path: place.into().path(),
             message: message.into(),
             severity: Severity::Error,
             code: Code::SchemaValidationError,
         });
     }
 
-    pub(crate) fn warning(&mut self, path: &FieldPath, message: impl Into<String>) {
+    pub(crate) fn warning<'p>(&mut self, place: impl Into<Place<'p>>, message: impl Into<String>) {
         self.problems.push(Problem {
-            path: path.clone(),
+            path: place.into().path(),
             message: message.into(),
             severity: Severity::Warning,
             code: Code::SchemaWarning,
         });
     }
 
-    /// An error where `holds` is false.
-    pub(crate) fn require(&mut self, holds: bool, path: &FieldPath, message: &str) {
+    /// An error where `holds` is false; only then the words are put together.
+    pub(crate) fn require<'p>(&mut self, holds: bool, place: impl Into<Place<'p>>, message: impl Display) {
         if !holds {
-            self.error(path, message);
+            self.error(place, message.to_string());
         }
     }
 

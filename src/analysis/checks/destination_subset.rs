@@ -78,7 +78,7 @@ fn run(input: &Input) -> Vec<Message> {
             } else {
                 "host+subset in destinationrule"
             };
-            let name = format!("{}+{}", destination.host, destination.subset);
+            let name = [&*destination.host, "+", &destination.subset].concat();
             let reference = reference.get_or_insert_with(|| refer(object.as_ref())).clone();
             messages.push(not_found_by(reference, what, &name, place.path("subset")));
         }

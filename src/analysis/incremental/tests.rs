@@ -90,7 +90,7 @@ fn follow(steps: &[(usize, bool)]) {
         assert_eq!(analysis.findings(), now, "after {state}");
         shown.retain(|message| !difference.resolved.contains(message));
         shown.extend(difference.found);
-        crate::sort(&mut shown);
+        crate::order::sort(&mut shown);
         assert_eq!(shown, now, "as told, after {state}");
     }
 }

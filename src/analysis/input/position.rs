@@ -64,7 +64,8 @@ impl<'d> Places<'d> {
 
     /// The same for one of several items of a document.
     fn locate_in(&self, document: &Document, path: &FieldPath) -> Location {
-        let (range, exact) = self.range(&path.below(&document.prefix));
+        let of_item = (!document.prefix.is_empty()).then(|| path.below(&document.prefix));
+        let (range, exact) = self.range(of_item.as_ref().unwrap_or(path));
         let text = &self.document.file.text[self.document.range.start..range.start];
         let before = match text.rfind('\n') {
             Some(at) => text[at + 1..].chars().count(),

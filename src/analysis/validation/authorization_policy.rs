@@ -110,7 +110,7 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
         report.require(
             !custom || values.is_empty(),
             &path.key(field),
-            &format!("{field} is currently not supported with CUSTOM action: who the client is, is not known yet then"),
+            format_args!("{field} is currently not supported with CUSTOM action: who the client is, is not known yet then"),
         );
     }
     let accounts = !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
@@ -126,7 +126,9 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
             report.require(
                 value.is_empty() || is_account(value),
                 &path.key(field).index(index),
-                &format!("{value:?} is no service account; want NAME or NAMESPACE/NAME, without wildcards"),
+                format_args!(
+                    "{value:?} is no service account; want NAME or NAMESPACE/NAME, without wildcards"
+                ),
             );
         }
     }
@@ -141,7 +143,7 @@ fn source(report: &mut Report, path: &FieldPath, source: &Source, custom: bool) 
             report.require(
                 is_subnet(value),
                 &path.key(field).index(index),
-                &format!("{value:?} is no IP address and no CIDR range"),
+                format_args!("{value:?} is no IP address and no CIDR range"),
             );
         }
     }
@@ -173,7 +175,7 @@ fn operation(report: &mut Report, path: &FieldPath, operation: &Operation) {
             report.require(
                 good,
                 &path.key(field).index(index),
-                &format!("invalid port {value:?}; want a number from 1 to 65535"),
+                format_args!("invalid port {value:?}; want a number from 1 to 65535"),
             );
         }
     }
@@ -222,7 +224,7 @@ fn condition(report: &mut Report, path: &FieldPath, condition: &Condition, custo
     report.require(
         !custom || !of_identity,
         &path.key("key"),
-        &format!(
+        format_args!(
             "{key} is currently not supported with CUSTOM action: who the client is, is not known yet then"
         ),
     );
@@ -272,12 +274,12 @@ fn condition_values(report: &mut Report, path: &FieldPath, key: &str, values: &[
             "source.ip" | "remote.ip" | "destination.ip" => report.require(
                 is_subnet(value),
                 &path.index(index),
-                &format!("{value:?} is no IP address and no CIDR range"),
+                format_args!("{value:?} is no IP address and no CIDR range"),
             ),
             "destination.port" => report.require(
                 value.parse::<u16>().is_ok_and(|number| number != 0),
                 &path.index(index),
-                &format!("invalid port {value:?}; want a number from 1 to 65535"),
+                format_args!("invalid port {value:?}; want a number from 1 to 65535"),
             ),
             _ => {}
         }

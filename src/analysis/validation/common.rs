@@ -6,8 +6,8 @@ use sagene_api::Duration;
 use sagene_api::istio::networking::common::LabelSelector;
 use sagene_api::istio::types::{PolicyTargetReference, StringMatch, WorkloadSelector};
 
-use super::Report;
 use super::host::is_label;
+use super::{Place, Report};
 use crate::path::FieldPath;
 
 /// Longest regular expression, in characters.
@@ -32,20 +32,20 @@ pub(super) const PROTOCOLS: &[&str] = &[
 ];
 
 /// A port number from 1 to 65535.
-pub(super) fn port(report: &mut Report, path: &FieldPath, number: u32) {
+pub(super) fn port<'p>(report: &mut Report, place: impl Into<Place<'p>>, number: u32) {
     if number == 0 || number > 65_535 {
-        report.error(path, format!("port number {number} must be in the range 1..65535"));
+        report.error(place, format!("port number {number} must be in the range 1..65535"));
     }
 }
 
 /// A regular expression that compiles and is not too long.
-pub(super) fn regex(report: &mut Report, path: &FieldPath, text: &str) {
+pub(super) fn regex<'p>(report: &mut Report, place: impl Into<Place<'p>>, text: &str) {
     if text.is_empty() {
-        report.error(path, "regex string match should not be empty; \".*\" matches any text");
+        report.error(place, "regex string match should not be empty; \".*\" matches any text");
     } else if text.chars().count() > LONGEST_REGEX {
-        report.error(path, format!("regex is too large, max length allowed is {LONGEST_REGEX}"));
+        report.error(place, format!("regex is too large, max length allowed is {LONGEST_REGEX}"));
     } else if let Some(reason) = regex_problem(text) {
-        report.error(path, format!("{text:?} is no RE2 expression: {reason}"));
+        report.error(place, format!("{text:?} is no RE2 expression: {reason}"));
     }
 }
 
@@ -56,36 +56,40 @@ pub(super) fn regex_problem(text: &str) -> Option<String> {
 }
 
 /// The regular expression in a match, if it is one.
-pub(super) fn string_match(report: &mut Report, path: &FieldPath, text: Option<&StringMatch>) {
+pub(super) fn string_match<'p>(report: &mut Report, place: impl Into<Place<'p>>, text: Option<&StringMatch>) {
     if let Some(StringMatch::Regex(expression)) = text {
-        regex(report, &path.key("regex"), expression);
+        regex(report, place.into().key("regex"), expression);
     }
 }
 
 /// The same where a prefix must not be empty: proxies refuse such a match.
-pub(super) fn filled_string_match(report: &mut Report, path: &FieldPath, text: Option<&StringMatch>) {
-    string_match(report, path, text);
+pub(super) fn filled_string_match(report: &mut Report, place: Place<'_>, text: Option<&StringMatch>) {
+    string_match(report, place, text);
     if matches!(text, Some(StringMatch::Prefix(prefix)) if prefix.is_empty()) {
         report.error(
-            &path.key("prefix"),
+            place.key("prefix"),
             "prefix string match should not be empty; leave it out to take any text",
         );
     }
 }
 
 /// A duration of at least one millisecond, in whole milliseconds.
-pub(super) fn duration(report: &mut Report, path: &FieldPath, duration: Option<Duration>) {
+pub(super) fn duration<'p>(report: &mut Report, place: impl Into<Place<'p>>, duration: Option<Duration>) {
     let Some(duration) = duration else { return };
     if duration.as_millis() < 1 {
-        report.error(path, "duration must be greater than 1ms");
+        report.error(place, "duration must be greater than 1ms");
     } else if duration.subsec_nanos() % 1_000_000 != 0 {
-        report.error(path, "only durations to ms precision are supported");
+        report.error(place, "only durations to ms precision are supported");
     }
 }
 
 /// Whole percents, or none of them.
-pub(super) fn percent(report: &mut Report, path: &FieldPath, value: i64) {
-    report.require((0..=100).contains(&value), path, &format!("percentage {value} is not in range 0..100"));
+pub(super) fn percent<'p>(report: &mut Report, place: impl Into<Place<'p>>, value: i64) {
+    report.require(
+        (0..=100).contains(&value),
+        place,
+        format_args!("percentage {value} is not in range 0..100"),
+    );
 }
 
 /// `exportTo`: namespaces, `.` or `*`, which stands alone; `~`, for nobody, is for ServiceEntries.
@@ -101,8 +105,8 @@ pub(super) fn export_to(report: &mut Report, entries: &[String], namespace: &str
             );
             continue;
         }
-        let words = format!("{entry:?} is no namespace; want a namespace, \".\" or \"*\"");
-        report.require(is_sign || is_label(entry), &path, &words);
+        let words = format_args!("{entry:?} is no namespace; want a namespace, \".\" or \"*\"");
+        report.require(is_sign || is_label(entry), &path, words);
         let meaning = |entry: &str| if entry == "." { namespace.to_owned() } else { entry.to_owned() };
         let repeated = entries[..index]
             .iter()
@@ -132,7 +136,7 @@ pub(super) fn bind(report: &mut Report, path: &FieldPath, text: &str) {
         report.require(
             text.parse::<IpAddr>().is_ok(),
             path,
-            &format!("{text:?} is no IP address and no unix:// path"),
+            format_args!("{text:?} is no IP address and no unix:// path"),
         );
     }
 }
@@ -142,24 +146,25 @@ pub(super) fn unix_socket(report: &mut Report, path: &FieldPath, socket: &str) {
     report.require(
         socket.starts_with('/') || socket.starts_with('@'),
         path,
-        &format!("{socket:?} is not an absolute path; write unix:///path or unix://@name"),
+        format_args!("{socket:?} is not an absolute path; write unix:///path or unix://@name"),
     );
     report.require(!socket.ends_with('/'), path, "a socket cannot be a folder");
 }
 
 /// Labels as Kubernetes has them.
-pub(super) fn labels<'l>(
+pub(super) fn labels<'p, 'l>(
     report: &mut Report,
-    path: &FieldPath,
+    place: impl Into<Place<'p>>,
     labels: impl IntoIterator<Item = (&'l String, &'l String)>,
 ) {
+    let place = place.into();
     for (key, value) in labels {
-        let path = path.key(key);
-        report.require(is_label_key(key), &path, &format!("{key:?} is no label key; want [prefix/]name"));
+        let place = place.key(key);
+        report.require(is_label_key(key), place, format_args!("{key:?} is no label key; want [prefix/]name"));
         report.require(
             value.is_empty() || is_label_value(value),
-            &path,
-            &format!("{value:?} is no label value; want at most 63 letters, digits, '-', '_' and '.'"),
+            place,
+            format_args!("{value:?} is no label value; want at most 63 letters, digits, '-', '_' and '.'"),
         );
     }
 }
@@ -190,7 +195,7 @@ fn selector_entries<'l>(
         report.require(
             !wild,
             &path.key(key),
-            &format!("wildcard is not supported in selector: {key}={value}"),
+            format_args!("wildcard is not supported in selector: {key}={value}"),
         );
     }
 }
@@ -261,6 +266,6 @@ fn target_reference(report: &mut Report, path: &FieldPath, target: &PolicyTarget
     report.require(
         known,
         &path.key("kind"),
-        &format!("{words}, not {:?} of {:?}", target.kind, target.group),
+        format_args!("{words}, not {:?} of {:?}", target.kind, target.group),
     );
 }

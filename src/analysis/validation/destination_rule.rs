@@ -31,7 +31,11 @@ impl Validate for DestinationRule {
                 "subset name is invalid: want letters, digits and '-'",
             );
             let repeated = spec.subsets[..index].iter().any(|other| other.name == subset.name);
-            report.require(!repeated, &path.key("name"), &format!("duplicate subset name {:?}", subset.name));
+            report.require(
+                !repeated,
+                &path.key("name"),
+                format_args!("duplicate subset name {:?}", subset.name),
+            );
             labels(&mut report, &path.key("labels"), &subset.labels);
             policy(&mut report, &path.key("trafficPolicy"), subset.traffic_policy.as_ref());
         }
@@ -152,7 +156,7 @@ pub(super) fn connection_pool(report: &mut Report, path: &FieldPath, pool: &Conn
             ("maxConcurrentStreams", http.max_concurrent_streams),
         ];
         for (field, count) in counts {
-            report.require(count >= 0, &path.key(field), &format!("{field} must be non-negative"));
+            report.require(count >= 0, &path.key(field), format_args!("{field} must be non-negative"));
         }
         duration(report, &path.key("idleTimeout"), http.idle_timeout);
         report.require(
@@ -208,7 +212,7 @@ fn client_tls(report: &mut Report, path: &FieldPath, tls: &ClientTlsSettings) {
                 report.require(
                     !value.is_empty(),
                     path,
-                    &format!("{field} must be specified when mode is MUTUAL without credentialName"),
+                    format_args!("{field} must be specified when mode is MUTUAL without credentialName"),
                 );
             }
         }
@@ -225,7 +229,7 @@ fn client_tls(report: &mut Report, path: &FieldPath, tls: &ClientTlsSettings) {
             report.require(
                 !set,
                 &path.key(field),
-                &format!("cannot specify {field} when insecureSkipVerify is set true"),
+                format_args!("cannot specify {field} when insecureSkipVerify is set true"),
             );
         }
     }

@@ -144,7 +144,7 @@ fn object_type(report: &mut Report, path: &FieldPath, apply_to: ApplyTo, of: &En
         report.require(
             !set || field == wanted,
             &path.key(field),
-            &format!("envoy filter: applyTo {apply_to} cannot have a {field} match; use {wanted}"),
+            format_args!("envoy filter: applyTo {apply_to} cannot have a {field} match; use {wanted}"),
         );
     }
 }

@@ -55,7 +55,7 @@ fn module(report: &mut Report, path: &FieldPath, url: &str, sha256: &str, vm: Op
         report.require(
             SCHEMES.contains(&scheme),
             &path.key("url"),
-            &format!("url contains unsupported scheme: {scheme}; want one of {}", SCHEMES.join(", ")),
+            format_args!("url contains unsupported scheme: {scheme}; want one of {}", SCHEMES.join(", ")),
         );
         report.require(!rest.is_empty(), &path.key("url"), "url must name a module behind its scheme");
     }
@@ -72,7 +72,7 @@ fn module(report: &mut Report, path: &FieldPath, url: &str, sha256: &str, vm: Op
         report.require(
             !variables[..index].iter().any(|other| other.name == variable.name),
             &path.key("name"),
-            &format!("duplicate env {:?}", variable.name),
+            format_args!("duplicate env {:?}", variable.name),
         );
         report.require(
             variable.value_from != EnvValueSource::Host || variable.value.is_empty(),
@@ -105,7 +105,7 @@ impl Validate for ProxyConfig {
             report.require(
                 !name.is_empty() && !name.contains('='),
                 &path.key("environmentVariables").key(name),
-                &format!("{name:?} is no name of an environment variable"),
+                format_args!("{name:?} is no name of an environment variable"),
             );
         }
         report.finish()

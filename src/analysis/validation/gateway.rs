@@ -46,7 +46,9 @@ impl Validate for Gateway {
         report.require(
             is_to_be_made || is_label(name),
             &FieldPath::parse("metadata.name"),
-            &format!("invalid gateway name {name:?}: want at most 63 letters, digits and '-', without dots"),
+            format_args!(
+                "invalid gateway name {name:?}: want at most 63 letters, digits and '-', without dots"
+            ),
         );
         let path = spec.key("servers");
         report.require(!object.spec.servers.is_empty(), &spec, "gateway must have at least one server");
@@ -58,14 +60,14 @@ impl Validate for Gateway {
             report.require(
                 !repeated,
                 &path.key("name"),
-                &format!("server names must be unique: {:?}", of.name),
+                format_args!("server names must be unique: {:?}", of.name),
             );
             let port_name = &of.port.name;
             let taken = others.iter().any(|other| other.port.name == *port_name && !port_name.is_empty());
             report.require(
                 !taken,
                 &path.key("port").key("name"),
-                &format!("port names in servers must be unique: duplicate name {port_name}"),
+                format_args!("port names in servers must be unique: duplicate name {port_name}"),
             );
         }
         labels(&mut report, &spec.key("selector"), &object.spec.selector);
@@ -82,7 +84,7 @@ fn server(report: &mut Report, path: &FieldPath, server: &Server) {
     report.require(
         PROTOCOLS.contains(&protocol.as_str()),
         &port_path.key("protocol"),
-        &format!("invalid protocol {protocol:?}; want one of {}", PROTOCOLS.join(", ")),
+        format_args!("invalid protocol {protocol:?}; want one of {}", PROTOCOLS.join(", ")),
     );
     if server.bind.starts_with("unix://") {
         report.require(
@@ -129,7 +131,7 @@ fn tls_of_server(report: &mut Report, path: &FieldPath, protocol: &str, tls: Opt
         None => report.require(
             !secured,
             &path,
-            &format!(
+            format_args!(
                 "server must have TLS settings for {protocol} protocol; set tls.mode and tls.credentialName"
             ),
         ),
@@ -139,7 +141,7 @@ fn tls_of_server(report: &mut Report, path: &FieldPath, protocol: &str, tls: Opt
             report.require(
                 *tls == only_redirect,
                 &path,
-                &format!(
+                format_args!(
                     "server cannot have TLS settings other than httpsRedirect for plain text {protocol} ports; set protocol HTTPS"
                 ),
             );
@@ -193,7 +195,7 @@ fn certificates(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) 
         report.require(
             !value.is_empty(),
             path,
-            &format!("{} TLS requires {words}; set {field}, or credentialName", tls.mode),
+            format_args!("{} TLS requires {words}; set {field}, or credentialName", tls.mode),
         );
     };
     match tls.mode {

@@ -1,6 +1,6 @@
 //! Names of hosts, and the labels they are made of.
 
-use super::Report;
+use super::{Place, Report};
 use crate::path::FieldPath;
 
 /// Longest host name, in characters.
@@ -35,9 +35,9 @@ pub(super) fn host_problem(text: &str, wildcard: bool) -> Option<String> {
 }
 
 /// A host name of labels of letters, digits and `-`; with `wildcard`, its first label may begin with `*`.
-pub(super) fn host(report: &mut Report, path: &FieldPath, text: &str, wildcard: bool) {
+pub(super) fn host<'p>(report: &mut Report, place: impl Into<Place<'p>>, text: &str, wildcard: bool) {
     if let Some(problem) = host_problem(text, wildcard) {
-        report.error(path, problem);
+        report.error(place, problem);
     }
 }
 

@@ -18,7 +18,7 @@ use super::gateway::CIPHER_SUITES;
 use super::host::{host_problem, is_dns_label, is_label};
 use super::nearest::hint;
 use super::virtual_service::retries;
-use super::{Problem, Report};
+use super::{Place, Problem, Report};
 use crate::path::FieldPath;
 
 /// Longest time to connect.
@@ -126,7 +126,7 @@ fn settings(report: &mut Report, config: &MeshConfig, written: &Value) {
         ("defaultInboundHttpRetryPolicy", &config.default_inbound_http_retry_policy),
     ] {
         if let Some(retry) = retry {
-            retries(report, &at(field), retry);
+            retries(report, Place::from(&at(field)), retry);
         }
     }
     for (index, certificates) in config.ca_certificates.iter().enumerate() {
@@ -164,7 +164,7 @@ fn settings(report: &mut Report, config: &MeshConfig, written: &Value) {
     report.require(
         root.is_empty() || is_dns_label(root),
         &at("rootNamespace"),
-        &format!("{root:?} is no name of a namespace"),
+        format_args!("{root:?} is no name of a namespace"),
     );
 }
 
@@ -193,7 +193,7 @@ fn tls_words(report: &mut Report, path: &FieldPath, tls: &TlsConfig) {
 
 fn trust_domain(report: &mut Report, path: &FieldPath, text: &str) {
     let fits = text.split('.').all(|label| is_label(label.trim_matches('_'))) && text.len() <= 255;
-    report.require(fits, path, &format!("{text:?} is no trust domain; want a name like cluster.local"));
+    report.require(fits, path, format_args!("{text:?} is no trust domain; want a name like cluster.local"));
 }
 
 fn label_expressions(report: &mut Report, path: &FieldPath, selector: &LabelSelector) {
@@ -265,7 +265,7 @@ fn proxy(report: &mut Report, path: &FieldPath, proxy: &ProxyConfig) {
     report.require(
         (0.0..=100.0).contains(&sampling),
         &path.key("tracing").key("sampling"),
-        &format!("sampling {sampling} is not in range 0..100"),
+        format_args!("sampling {sampling} is not in range 0..100"),
     );
 }
 
@@ -278,7 +278,7 @@ pub(super) fn address(report: &mut Report, path: &FieldPath, text: &str) {
             host.parse::<IpAddr>().is_ok() || host_problem(host, false).is_none() || host.starts_with("$(");
         named && number.parse::<u16>().is_ok_and(|number| number != 0)
     });
-    report.require(fits, path, &format!("{text:?} is no address; want HOST:PORT"));
+    report.require(fits, path, format_args!("{text:?} is no address; want HOST:PORT"));
 }
 
 /// The broken rules of MeshNetworks as they were written.
@@ -302,7 +302,7 @@ fn network_rules(report: &mut Report, networks: &MeshNetworks) {
                     report.require(
                         is_subnet(range),
                         &path.key("fromCidr"),
-                        &format!("{range:?} is no CIDR range"),
+                        format_args!("{range:?} is no CIDR range"),
                     );
                 }
                 (None, Some(registry)) => {
@@ -328,7 +328,7 @@ fn network_rules(report: &mut Report, networks: &MeshNetworks) {
                     report.require(
                         fits,
                         &path.key("address"),
-                        &format!("{address:?} is no IP address and no host name"),
+                        format_args!("{address:?} is no IP address and no host name"),
                     );
                 }
                 _ => report.error(&path, "set exactly one of registryServiceName and address"),

@@ -127,7 +127,7 @@ fn owners(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) 
         }
         for field in owner.as_object().into_iter().flat_map(Map::keys) {
             let known = OF_OWNER.contains(&field.as_str());
-            report.require(known, &path.key(field), &format!("unknown field {field:?}"));
+            report.require(known, &path.key(field), format_args!("unknown field {field:?}"));
         }
         let version = text("apiVersion");
         let is_version = version.matches('/').count() < 2 && !version.ends_with('/');

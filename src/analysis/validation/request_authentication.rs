@@ -67,7 +67,7 @@ fn jwt_rule(report: &mut Report, path: &FieldPath, rule: &JwtRule) {
         report.require(
             !claim.header.is_empty() && allowed,
             &path.key("header"),
-            &format!("outputClaimToHeaders header {:?} is no header name", claim.header),
+            format_args!("outputClaimToHeaders header {:?} is no header name", claim.header),
         );
         report.require(!claim.claim.is_empty(), &path.key("claim"), "outputClaimToHeaders claim must be set");
     }
@@ -89,9 +89,9 @@ fn uri(report: &mut Report, path: &FieldPath, text: &str) {
         Some((name, number)) if !number.ends_with(']') => (name, Some(number)),
         _ => (host, None),
     };
-    report.require(!name.is_empty(), path, &format!("URI must include host: {text:?}"));
+    report.require(!name.is_empty(), path, format_args!("URI must include host: {text:?}"));
     let port_fits = number.is_none_or(|number| number.parse::<u16>().is_ok_and(|number| number != 0));
-    report.require(port_fits, path, &format!("URI {text:?} has no valid port"));
+    report.require(port_fits, path, format_args!("URI {text:?} has no valid port"));
 }
 
 #[cfg(test)]

@@ -48,7 +48,11 @@ impl Validate for ServiceEntry {
 fn addresses(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
     for (index, address) in spec.addresses.iter().enumerate() {
         let path = path.key("addresses").index(index);
-        report.require(is_subnet(address), &path, &format!("{address:?} is no IP address and no CIDR range"));
+        report.require(
+            is_subnet(address),
+            &path,
+            format_args!("{address:?} is no IP address and no CIDR range"),
+        );
         let ranges_allowed = matches!(spec.resolution, Resolution::None | Resolution::Static);
         report.require(
             ranges_allowed || !address.contains('/'),
@@ -79,18 +83,18 @@ fn ports(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
         report.require(
             protocol.is_empty() || PROTOCOLS.contains(&protocol.as_str()),
             &path.key("protocol"),
-            &format!("unsupported protocol {:?}; want one of {}", of.protocol, PROTOCOLS.join(", ")),
+            format_args!("unsupported protocol {:?}; want one of {}", of.protocol, PROTOCOLS.join(", ")),
         );
         let earlier = &spec.ports[..index];
         report.require(
             !earlier.iter().any(|other| other.number == of.number),
             &path.key("number"),
-            &format!("service entry port {} already defined", of.number),
+            format_args!("service entry port {} already defined", of.number),
         );
         report.require(
             !earlier.iter().any(|other| other.name == of.name),
             &path.key("name"),
-            &format!("service entry port name {:?} already defined", of.name),
+            format_args!("service entry port name {:?} already defined", of.name),
         );
     }
 }
@@ -172,13 +176,15 @@ fn endpoint(report: &mut Report, path: &FieldPath, endpoint: &WorkloadEntry, spe
         report.require(
             is_ip,
             &path.key("address"),
-            &format!("{address:?} is no IP address, which STATIC resolution requires; set resolution DNS"),
+            format_args!(
+                "{address:?} is no IP address, which STATIC resolution requires; set resolution DNS"
+            ),
         );
     } else {
         report.require(
             is_ip || host_problem(address, false).is_none(),
             &path.key("address"),
-            &format!("endpoint address {address:?} is not a valid FQDN or an IP address"),
+            format_args!("endpoint address {address:?} is not a valid FQDN or an IP address"),
         );
     }
     for (name, number) in &endpoint.ports {
@@ -189,7 +195,7 @@ fn endpoint(report: &mut Report, path: &FieldPath, endpoint: &WorkloadEntry, spe
         report.require(
             spec.ports.iter().any(|port| port.name == *name),
             &path,
-            &format!("endpoint port {name:?} is not defined by the service entry"),
+            format_args!("endpoint port {name:?} is not defined by the service entry"),
         );
     }
 }

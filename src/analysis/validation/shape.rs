@@ -136,10 +136,7 @@ struct Walk<'v> {
 
 impl<'v> Walk<'v> {
     fn path(&self) -> FieldPath {
-        self.place.iter().fold(FieldPath::default(), |path, step| match step {
-            Step::Key(key) => path.key(key),
-            Step::Index(index) => path.index(*index),
-        })
+        self.place.iter().copied().collect()
     }
 
     fn error(&mut self, message: impl Into<String>) {

@@ -16,7 +16,7 @@ use super::destination_rule::connection_pool;
 use super::gateway::tls_options;
 use super::host::{full_host, host_problem, is_label};
 use super::virtual_service::destination;
-use super::{Problem, Report, Validate};
+use super::{Place, Problem, Report, Validate};
 use crate::path::FieldPath;
 
 impl Validate for Sidecar {
@@ -65,7 +65,7 @@ fn outbound(report: &mut Report, path: &FieldPath, policy: &OutboundTrafficPolic
     }
     match host_problem(&proxy.host, false) {
         Some(problem) => report.error(&path.key("host"), problem),
-        None => destination(report, &path, proxy),
+        None => destination(report, Place::from(&path), proxy),
     }
     report.require(proxy.port.is_some(), &path.key("port"), "sidecar: egressProxy port must be set");
 }
@@ -80,7 +80,7 @@ fn listener_port(report: &mut Report, path: &FieldPath, of: &SidecarPort) {
     report.require(
         protocol.is_empty() || PROTOCOLS.contains(&protocol.as_str()),
         &path.key("protocol"),
-        &format!("unsupported protocol {:?}; want one of {}", of.protocol, PROTOCOLS.join(", ")),
+        format_args!("unsupported protocol {:?}; want one of {}", of.protocol, PROTOCOLS.join(", ")),
     );
 }
 
@@ -97,13 +97,13 @@ fn ingress(
     report.require(
         bound_to.is_empty() || bound_to.parse::<IpAddr>().is_ok(),
         &path.key("bind"),
-        &format!("{bound_to:?} is no IP address; ingress listeners bind to no socket file"),
+        format_args!("{bound_to:?} is no IP address; ingress listeners bind to no socket file"),
     );
     let repeated = earlier.iter().any(|other| other.port.number == listener.port.number);
     report.require(
         !repeated,
         &path.key("port").key("number"),
-        &format!("sidecar: ports on listeners must be unique: {}", listener.port.number),
+        format_args!("sidecar: ports on listeners must be unique: {}", listener.port.number),
     );
     endpoint(report, &path.key("defaultEndpoint"), &listener.default_endpoint);
     if let Some(pool) = &listener.connection_pool {
@@ -126,7 +126,7 @@ fn ingress(
     report.require(
         !matches!(tls.mode, ServerTlsMode::AutoPassthrough | ServerTlsMode::IstioMutual),
         &path.key("mode"),
-        &format!("sidecar: mode {} is not supported in ingress tls; use SIMPLE or MUTUAL", tls.mode),
+        format_args!("sidecar: mode {} is not supported in ingress tls; use SIMPLE or MUTUAL", tls.mode),
     );
     report.require(
         tls.credential_name.is_empty() && tls.credential_names.is_empty(),
@@ -218,7 +218,7 @@ fn egress_port(
     report.require(
         !earlier.iter().any(same),
         &port_path.key("number"),
-        &format!("sidecar: ports on IP bound listeners must be unique: {}", of.number),
+        format_args!("sidecar: ports on IP bound listeners must be unique: {}", of.number),
     );
 }
 
@@ -254,7 +254,7 @@ fn egress_host(report: &mut Report, path: &FieldPath, text: &str) {
     report.require(
         matches!(namespace, "*" | "." | "~") || is_label(namespace),
         path,
-        &format!("sidecar: namespace {namespace:?} must be a name, \"*\", \".\" or \"~\""),
+        format_args!("sidecar: namespace {namespace:?} must be a name, \"*\", \".\" or \"~\""),
     );
     if name.parse::<IpAddr>().is_ok() {
         report.error(path, "sidecar: an IP address is no host; export the ServiceEntry's host instead");

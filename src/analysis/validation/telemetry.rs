@@ -32,7 +32,7 @@ impl Validate for Telemetry {
             report.require(
                 (0.0..=100.0).contains(&share),
                 &path.key("randomSamplingPercentage"),
-                &format!("{share} is out of range; want a number from 0 to 100"),
+                format_args!("{share} is out of range; want a number from 0 to 100"),
             );
             for name in tracing.custom_tags.keys().filter(|name| name.is_empty()) {
                 report.error(&path.key("customTags").key(name), "a tag needs a name");

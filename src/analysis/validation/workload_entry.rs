@@ -38,7 +38,7 @@ fn entry(report: &mut Report, path: &FieldPath, spec: &WorkloadEntry) {
         report.require(
             fits,
             &path.key("address"),
-            &format!("endpoint address {address:?} is not a valid FQDN or an IP address"),
+            format_args!("endpoint address {address:?} is not a valid FQDN or an IP address"),
         );
     }
     for (name, number) in &spec.ports {
@@ -46,7 +46,7 @@ fn entry(report: &mut Report, path: &FieldPath, spec: &WorkloadEntry) {
         report.require(
             is_label(name),
             &path,
-            &format!("{name:?} is no port name; want letters, digits and '-'"),
+            format_args!("{name:?} is no port name; want letters, digits and '-'"),
         );
         port(report, &path, *number);
     }
@@ -80,7 +80,7 @@ fn probe(report: &mut Report, path: &FieldPath, probe: &ReadinessProbe) {
         ("successThreshold", probe.success_threshold),
         ("failureThreshold", probe.failure_threshold),
     ] {
-        report.require(value >= 0, &path.key(field), &format!("{field} must be non-negative"));
+        report.require(value >= 0, &path.key(field), format_args!("{field} must be non-negative"));
     }
     let ways =
         [probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.exec.is_some(), probe.grpc.is_some()];

@@ -3,7 +3,7 @@
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::common::Destination;
 
-use crate::path::FieldPath;
+use crate::path::{FieldPath, Step};
 
 /// Where in the spec a destination stands.
 #[derive(Debug, Clone, Copy)]
@@ -26,15 +26,22 @@ impl Place {
         matches!(self, Self::Mirror(_) | Self::Mirrors(..))
     }
 
-    /// The path of a field of the destination.
+    /// The path of a field of the destination, such as `port.number`.
     pub(in crate::checks) fn path(self, field: &str) -> FieldPath {
-        FieldPath::parse(&match self {
-            Self::Http(route, index) => format!("spec.http[{route}].route[{index}].destination.{field}"),
-            Self::Mirror(route) => format!("spec.http[{route}].mirror.{field}"),
-            Self::Mirrors(route, index) => format!("spec.http[{route}].mirrors[{index}].destination.{field}"),
-            Self::Tls(route, index) => format!("spec.tls[{route}].route[{index}].destination.{field}"),
-            Self::Tcp(route, index) => format!("spec.tcp[{route}].route[{index}].destination.{field}"),
-        })
+        let (protocol, route, list, index) = match self {
+            Self::Http(route, index) => ("http", route, "route", Some(index)),
+            Self::Mirror(route) => ("http", route, "mirror", None),
+            Self::Mirrors(route, index) => ("http", route, "mirrors", Some(index)),
+            Self::Tls(route, index) => ("tls", route, "route", Some(index)),
+            Self::Tcp(route, index) => ("tcp", route, "route", Some(index)),
+        };
+        let begin = [Step::Key("spec"), Step::Key(protocol), Step::Index(route), Step::Key(list)];
+        let element = index.map(|index| [Step::Index(index), Step::Key("destination")]);
+        begin
+            .into_iter()
+            .chain(element.into_iter().flatten())
+            .chain(field.split('.').map(Step::Key))
+            .collect()
     }
 }
 

@@ -53,7 +53,7 @@ fn consistent_hash(report: &mut Report, path: &FieldPath, hash: &ConsistentHashL
         ("httpQueryParameterName", &hash.http_query_parameter_name),
     ] {
         let given = value.as_ref().is_none_or(|name| !name.is_empty());
-        report.require(given, &path.key(field), &format!("{field} must not be empty"));
+        report.require(given, &path.key(field), format_args!("{field} must not be empty"));
     }
     if hash.minimum_ring_size != 0 {
         report.warning(
@@ -67,7 +67,7 @@ fn consistent_hash(report: &mut Report, path: &FieldPath, hash: &ConsistentHashL
         report.require(
             good,
             &path.key("maglev").key("tableSize"),
-            &format!("tableSize must be a prime number below {LARGEST_TABLE}"),
+            format_args!("tableSize must be a prime number below {LARGEST_TABLE}"),
         );
     }
 }
@@ -93,7 +93,7 @@ pub(in crate::validation) fn locality_rules(
             report.require(
                 !TOPOLOGY.contains(&label.split('=').next().unwrap_or_default()),
                 &path.key("failoverPriority").index(index),
-                &format!(
+                format_args!(
                     "can not simultaneously set failover and topology label {label:?} in failoverPriority"
                 ),
             );
@@ -109,11 +109,11 @@ pub(in crate::validation) fn locality_rules(
             report.require(
                 (1..=100).contains(weight),
                 &path.key("to").key(to),
-                &format!("locality weight {weight} must be in range [1, 100]"),
+                format_args!("locality weight {weight} must be in range [1, 100]"),
             );
         }
         let total: u64 = distribute.to.values().map(|weight| u64::from(*weight)).sum();
-        report.require(total == 100, &path.key("to"), &format!("total locality weight {total} != 100"));
+        report.require(total == 100, &path.key("to"), format_args!("total locality weight {total} != 100"));
     }
     for (index, failover) in setting.failover.iter().enumerate() {
         let path = path.key("failover").index(index);
@@ -138,12 +138,12 @@ fn locality<'l>(report: &mut Report, path: &FieldPath, text: &'l str, earlier: &
     report.require(
         stars == 0 || (stars == 1 && text.ends_with('*')),
         path,
-        &format!("locality {text:?} wildcard '*' number can not exceed 1 and must be in the end"),
+        format_args!("locality {text:?} wildcard '*' number can not exceed 1 and must be in the end"),
     );
     report.require(
         text.splitn(3, '/').all(|part| !part.is_empty()),
         path,
-        &format!("locality {text:?} must not contain empty region/zone/subzone info"),
+        format_args!("locality {text:?} must not contain empty region/zone/subzone info"),
     );
     if let Some(other) = earlier.iter().find(|other| overlap(other, text)) {
         report.error(path, format!("locality {text:?} overlaps with {other:?}"));

@@ -15,12 +15,12 @@ pub(super) fn rules(report: &mut Report, providers: &[ExtensionProvider]) {
         report.require(
             !repeated,
             &path.key("name"),
-            &format!("duplicate extension provider name {}", provider.name),
+            format_args!("duplicate extension provider name {}", provider.name),
         );
         report.require(
             kinds(provider) == 1,
             &path,
-            &format!(
+            format_args!(
                 "extension provider {:?} must have exactly one kind, such as envoyExtAuthzGrpc or zipkin",
                 provider.name
             ),
@@ -80,7 +80,7 @@ fn services(report: &mut Report, path: &FieldPath, provider: &ExtensionProvider)
         report.require(
             fits,
             &path.key("service"),
-            &format!("{service:?} is no service; want a host name, or NAMESPACE/HOST"),
+            format_args!("{service:?} is no service; want a host name, or NAMESPACE/HOST"),
         );
         port(report, &path.key("port"), number);
     }
@@ -103,5 +103,5 @@ fn authorization(report: &mut Report, path: &FieldPath, provider: &ExtensionProv
 
 fn status(report: &mut Report, path: &FieldPath, text: &str) {
     let fits = text.is_empty() || text.parse::<u16>().is_ok_and(|status| (100..600).contains(&status));
-    report.require(fits, path, &format!("{text:?} is no HTTP status code"));
+    report.require(fits, path, format_args!("{text:?} is no HTTP status code"));
 }

@@ -17,7 +17,7 @@ pub(super) fn rules(report: &mut Report, path: &FieldPath, tracing: &Value) {
     report.require(
         set.len() < 2,
         path,
-        &format!("only one of {} may be set, not {}", COLLECTORS.join(", "), set.join(" and ")),
+        format_args!("only one of {} may be set, not {}", COLLECTORS.join(", "), set.join(" and ")),
     );
     for name in WITH_ADDRESS.iter().filter(named) {
         // An address that is no text is told of as such.

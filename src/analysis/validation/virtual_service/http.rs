@@ -6,13 +6,12 @@ use sagene_api::istio::networking::virtual_service::{
 };
 use sagene_api::istio::types::StringMatch;
 
-use super::super::Report;
 use super::super::common::{duration, filled_string_match, labels, port, regex, string_match};
 use super::super::host::is_dns_label;
+use super::super::{Place, Report};
 use super::fault::faults;
 use super::header::{authorities, header_name, headers, is_claim};
 use super::{destination, gateways, weight_rules};
-use crate::path::FieldPath;
 
 /// Largest body of a direct response, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -41,46 +40,47 @@ const RETRY_ON: &[&str] = &[
 const METHODS: &[&str] =
     &["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "*"];
 
-pub(super) fn route(report: &mut Report, path: &FieldPath, route: &HttpRoute, is_delegate: bool) {
+pub(super) fn route(report: &mut Report, path: Place<'_>, route: &HttpRoute, is_delegate: bool) {
     actions(report, path, route, is_delegate);
     let delegates = is_delegate || route.delegate.is_some();
     for (index, condition) in route.r#match.iter().enumerate() {
-        matches(report, &path.key("match").index(index), condition, delegates);
+        matches(report, path.key("match").index(index), condition, delegates);
     }
     for (index, weighted) in route.route.iter().enumerate() {
-        let path = path.key("route").index(index);
-        destination(report, &path.key("destination"), &weighted.destination);
-        headers(report, &path, weighted.headers.as_deref());
+        let list = path.key("route");
+        let path = list.index(index);
+        destination(report, path.key("destination"), &weighted.destination);
+        headers(report, path, weighted.headers.as_deref());
     }
     let weights: Vec<i32> = route.route.iter().map(|weighted| weighted.weight).collect();
-    weight_rules(report, &path.key("route"), &weights);
-    duration(report, &path.key("timeout"), route.timeout);
+    weight_rules(report, path.key("route"), &weights);
+    duration(report, path.key("timeout"), route.timeout);
     headers(report, path, route.headers.as_deref());
     let authority = route.rewrite.as_ref().map_or("", |rewrite| rewrite.authority.as_str());
     authorities(report, path, authority, route.headers.as_deref());
     mirrors(report, path, route);
     if let Some(retry) = &route.retries {
-        retries(report, &path.key("retries"), retry);
+        retries(report, path.key("retries"), retry);
     }
     if let Some(fault) = &route.fault {
-        faults(report, &path.key("fault"), fault);
+        faults(report, path.key("fault"), fault);
     }
     if let Some(policy) = &route.cors_policy {
-        cors(report, &path.key("corsPolicy"), policy);
+        cors(report, path.key("corsPolicy"), policy);
     }
     if let Some(rule) = &route.rewrite {
-        rewrite(report, &path.key("rewrite"), rule);
+        rewrite(report, path.key("rewrite"), rule);
     }
     if let Some(rule) = &route.redirect {
-        redirect(report, &path.key("redirect"), rule);
+        redirect(report, path.key("redirect"), rule);
     }
     if let Some(response) = &route.direct_response {
-        direct_response(report, &path.key("directResponse"), response);
+        direct_response(report, path.key("directResponse"), response);
     }
 }
 
 /// Exactly one of route, redirect, directResponse, delegate.
-fn actions(report: &mut Report, path: &FieldPath, route: &HttpRoute, is_delegate: bool) {
+fn actions(report: &mut Report, path: Place<'_>, route: &HttpRoute, is_delegate: bool) {
     let chosen = [
         ("route", !route.route.is_empty()),
         ("redirect", route.redirect.is_some()),
@@ -97,28 +97,28 @@ fn actions(report: &mut Report, path: &FieldPath, route: &HttpRoute, is_delegate
     }
     if let Some(delegate) = &route.delegate {
         let path = path.key("delegate");
-        report.require(!is_delegate, &path, "delegate virtual service must not delegate further");
-        report.require(!delegate.name.is_empty(), &path.key("name"), "delegate name must not be empty");
+        report.require(!is_delegate, path, "delegate virtual service must not delegate further");
+        report.require(!delegate.name.is_empty(), path.key("name"), "delegate name must not be empty");
         let namespace = delegate.namespace.as_str();
         report.require(
             namespace.is_empty() || is_dns_label(namespace),
-            &path.key("namespace"),
-            &format!("{namespace:?} is no namespace"),
+            path.key("namespace"),
+            format_args!("{namespace:?} is no namespace"),
         );
     }
     if route.redirect.is_some() || route.direct_response.is_some() {
         for (field, set) in [("fault", route.fault.is_some()), ("rewrite", route.rewrite.is_some())] {
             report.require(
                 !set,
-                &path.key(field),
-                &format!("HTTP route cannot contain both {field} and a redirect or direct response"),
+                path.key(field),
+                format_args!("HTTP route cannot contain both {field} and a redirect or direct response"),
             );
         }
     }
 }
 
-fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, delegates: bool) {
-    let one = |report: &mut Report, path: &FieldPath, text: Option<&StringMatch>, is_uri: bool| {
+fn matches(report: &mut Report, path: Place<'_>, condition: &HttpMatchRequest, delegates: bool) {
+    let one = |report: &mut Report, path: Place<'_>, text: Option<&StringMatch>, is_uri: bool| {
         // Any path begins with an empty prefix; of other texts proxies want to know what to look for.
         if is_uri {
             string_match(report, path, text)
@@ -137,7 +137,7 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, 
         ("authority", &condition.authority),
     ] {
         if text.is_some() {
-            one(report, &path.key(field), text.as_ref(), field == "uri");
+            one(report, path.key(field), text.as_ref(), field == "uri");
         }
     }
     for (field, map) in [
@@ -146,30 +146,31 @@ fn matches(report: &mut Report, path: &FieldPath, condition: &HttpMatchRequest, 
         ("queryParams", &condition.query_params),
     ] {
         for (name, text) in map {
-            let path = path.key(field).key(name);
+            let list = path.key(field);
+            let path = list.key(name);
             if field != "queryParams" && !is_claim(name) {
-                header_name(report, &path, name);
+                header_name(report, path, name);
             }
-            one(report, &path, Some(text), false);
+            one(report, path, Some(text), false);
         }
     }
     if condition.port != 0 {
-        port(report, &path.key("port"), condition.port);
+        port(report, path.key("port"), condition.port);
     }
-    labels(report, &path.key("sourceLabels"), &condition.source_labels);
-    gateways(report, &path.key("gateways"), &condition.gateways);
+    labels(report, path.key("sourceLabels"), &condition.source_labels);
+    gateways(report, path.key("gateways"), &condition.gateways);
     let namespace = condition.source_namespace.as_str();
     if !namespace.is_empty() && !is_dns_label(namespace) {
-        report.error(&path.key("sourceNamespace"), format!("{namespace:?} is no namespace"));
+        report.error(path.key("sourceNamespace"), format!("{namespace:?} is no namespace"));
     }
 }
 
-fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
+fn mirrors(report: &mut Report, path: Place<'_>, route: &HttpRoute) {
     if let Some(mirror) = &route.mirror {
-        destination(report, &path.key("mirror"), mirror);
+        destination(report, path.key("mirror"), mirror);
         report.require(
             route.mirrors.is_empty(),
-            &path.key("mirrors"),
+            path.key("mirrors"),
             "HTTP route cannot contain both mirror and mirrors; move it into mirrors",
         );
     }
@@ -179,35 +180,36 @@ fn mirrors(report: &mut Report, path: &FieldPath, route: &HttpRoute) {
         let Some(percent) = percent else { continue };
         let path = path.key(field);
         if percent > 100 {
-            report.error(&path, format!("mirror percent must have a max value of 100 (it has {percent})"));
+            report.error(path, format!("mirror percent must have a max value of 100 (it has {percent})"));
         } else {
             report.warning(
-                &path,
+                path,
                 format!("using deprecated setting {field:?}, use \"mirrorPercentage\" instead"),
             );
         }
     }
-    mirrored(report, &path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
+    mirrored(report, path.key("mirrorPercentage"), route.mirror_percentage.as_ref());
     for (index, mirror) in route.mirrors.iter().enumerate() {
-        let path = path.key("mirrors").index(index);
-        destination(report, &path.key("destination"), &mirror.destination);
-        mirrored(report, &path.key("percentage"), mirror.percentage.as_ref());
+        let list = path.key("mirrors");
+        let path = list.index(index);
+        destination(report, path.key("destination"), &mirror.destination);
+        mirrored(report, path.key("percentage"), mirror.percentage.as_ref());
     }
 }
 
 /// How much is mirrored; however little, unlike the share of a fault.
-fn mirrored(report: &mut Report, path: &FieldPath, percent: Option<&Percent>) {
+fn mirrored(report: &mut Report, path: Place<'_>, percent: Option<&Percent>) {
     let Some(Percent { value }) = percent else { return };
     report.require(
         (0.0..=100.0).contains(value),
-        &path.key("value"),
-        &format!("mirror percentage {value} is not in range 0..100"),
+        path.key("value"),
+        format_args!("mirror percentage {value} is not in range 0..100"),
     );
 }
 
 /// Rules of retries, of a route and of the mesh.
-pub(in crate::validation) fn retries(report: &mut Report, path: &FieldPath, retry: &HttpRetry) {
-    report.require(retry.attempts >= 0, &path.key("attempts"), "attempts cannot be negative");
+pub(in crate::validation) fn retries(report: &mut Report, path: Place<'_>, retry: &HttpRetry) {
+    report.require(retry.attempts >= 0, path.key("attempts"), "attempts cannot be negative");
     if retry.attempts == 0
         && (retry.per_try_timeout.is_some()
             || !retry.retry_on.is_empty()
@@ -215,14 +217,14 @@ pub(in crate::validation) fn retries(report: &mut Report, path: &FieldPath, retr
     {
         report.error(path, "http retry policy configured when attempts are set to 0 (disabled); set attempts, or remove the rest");
     }
-    duration(report, &path.key("perTryTimeout"), retry.per_try_timeout);
-    duration(report, &path.key("backoff"), retry.backoff);
+    duration(report, path.key("perTryTimeout"), retry.per_try_timeout);
+    duration(report, path.key("backoff"), retry.backoff);
     let words = retry.retry_on.split(',').map(str::trim).filter(|_| !retry.retry_on.is_empty());
     for word in words {
         report.require(
             RETRY_ON.contains(&word) || is_status_code(word),
-            &path.key("retryOn"),
-            &format!(
+            path.key("retryOn"),
+            format_args!(
                 "{word:?} is not a valid retryOn policy; want HTTP status codes or {}",
                 RETRY_ON.join(", ")
             ),
@@ -239,9 +241,10 @@ fn is_status_code(word: &str) -> bool {
     )
 }
 
-fn cors(report: &mut Report, path: &FieldPath, policy: &CorsPolicy) {
+fn cors(report: &mut Report, path: Place<'_>, policy: &CorsPolicy) {
     for (index, origin) in policy.allow_origins.iter().enumerate() {
-        let path = path.key("allowOrigins").index(index);
+        let list = path.key("allowOrigins");
+        let path = list.index(index);
         let empty = match origin {
             StringMatch::Empty => true,
             StringMatch::Exact(text) | StringMatch::Prefix(text) | StringMatch::Regex(text) => {
@@ -250,30 +253,30 @@ fn cors(report: &mut Report, path: &FieldPath, policy: &CorsPolicy) {
         };
         report.require(
             !empty,
-            &path,
+            path,
             "'' is not a valid match type for CORS allow origins; want exact, prefix or regex",
         );
-        string_match(report, &path, Some(origin));
+        string_match(report, path, Some(origin));
     }
     for (index, method) in policy.allow_methods.iter().enumerate() {
         report.require(
             METHODS.contains(&method.as_str()),
-            &path.key("allowMethods").index(index),
-            &format!("{method:?} is not a supported HTTP method; want one of {}", METHODS.join(", ")),
+            path.key("allowMethods").index(index),
+            format_args!("{method:?} is not a supported HTTP method; want one of {}", METHODS.join(", ")),
         );
     }
     for (field, names) in [("allowHeaders", &policy.allow_headers), ("exposeHeaders", &policy.expose_headers)]
     {
         for (index, name) in names.iter().enumerate().filter(|(_, name)| *name != "*") {
-            header_name(report, &path.key(field).index(index), name);
+            header_name(report, path.key(field).index(index), name);
         }
     }
-    duration(report, &path.key("maxAge"), policy.max_age);
+    duration(report, path.key("maxAge"), policy.max_age);
     let whole = policy.max_age.is_none_or(|age| age.subsec_nanos() == 0);
-    report.require(whole, &path.key("maxAge"), "max_age duration is accurate only to seconds precision");
+    report.require(whole, path.key("maxAge"), "max_age duration is accurate only to seconds precision");
 }
 
-fn rewrite(report: &mut Report, path: &FieldPath, rule: &HttpRewrite) {
+fn rewrite(report: &mut Report, path: Place<'_>, rule: &HttpRewrite) {
     let some = !rule.uri.is_empty() || !rule.authority.is_empty() || rule.uri_regex_rewrite.is_some();
     report.require(some, path, "rewrite must specify at least one of uri, authority and uriRegexRewrite");
     if let Some(expression) = &rule.uri_regex_rewrite {
@@ -281,14 +284,14 @@ fn rewrite(report: &mut Report, path: &FieldPath, rule: &HttpRewrite) {
         let path = path.key("uriRegexRewrite");
         report.require(
             !expression.r#match.is_empty() && !expression.rewrite.is_empty(),
-            &path,
+            path,
             "uriRegexRewrite requires both match and rewrite",
         );
-        regex(report, &path.key("match"), &expression.r#match);
+        regex(report, path.key("match"), &expression.r#match);
     }
 }
 
-fn redirect(report: &mut Report, path: &FieldPath, rule: &HttpRedirect) {
+fn redirect(report: &mut Report, path: Place<'_>, rule: &HttpRedirect) {
     let nothing = rule.uri.is_empty()
         && rule.prefix_rewrite.is_empty()
         && rule.authority.is_empty()
@@ -302,35 +305,35 @@ fn redirect(report: &mut Report, path: &FieldPath, rule: &HttpRedirect) {
         "redirect cannot set both uri and prefixRewrite",
     );
     if let Some(number) = rule.port {
-        port(report, &path.key("port"), number);
+        port(report, path.key("port"), number);
     }
     let code = rule.redirect_code;
     report.require(
         code == 0 || (300..400).contains(&code),
-        &path.key("redirectCode"),
-        &format!("{code} is not a valid redirect code, must be 3xx"),
+        path.key("redirectCode"),
+        format_args!("{code} is not a valid redirect code, must be 3xx"),
     );
     report.require(
         matches!(rule.scheme.as_str(), "" | "http" | "https"),
-        &path.key("scheme"),
+        path.key("scheme"),
         "invalid redirect scheme, must be \"http\" or \"https\"",
     );
 }
 
-fn direct_response(report: &mut Report, path: &FieldPath, response: &HttpDirectResponse) {
+fn direct_response(report: &mut Report, path: Place<'_>, response: &HttpDirectResponse) {
     let status = response.status;
     report.require(
         (200..600).contains(&status),
-        &path.key("status"),
-        &format!("HTTP status {status} is not in range 200-599"),
+        path.key("status"),
+        format_args!("HTTP status {status} is not in range 200-599"),
     );
     let Some(body) = &response.body else { return };
     // Bytes are written in base64: four characters for three.
     let bytes = body.bytes.as_ref().map_or(0, |text| text.trim_end_matches('=').len() * 3 / 4);
     let size = body.string.as_ref().map_or(bytes, String::len);
     if size > LARGEST_BODY {
-        report.error(&path.key("body"), format!("max of size {LARGEST_BODY} bytes is supported, got {size}"));
+        report.error(path.key("body"), format!("max of size {LARGEST_BODY} bytes is supported, got {size}"));
     } else if size > LARGE_BODY {
-        report.warning(&path.key("body"), format!("large direct response may impact control plane performance; recommended below {LARGE_BODY} bytes"));
+        report.warning(path.key("body"), format!("large direct response may impact control plane performance; recommended below {LARGE_BODY} bytes"));
     }
 }
