@@ -27,7 +27,7 @@ pub use document::{Document, SourceFile};
 pub use load::{LoadError, load, load_bytes};
 pub use mesh::MeshError;
 pub use overlaid::Overlaid;
-pub use position::{Location, Places, locate};
+pub use position::{Location, locate};
 
 /// What is analysed.
 #[derive(Debug, Clone, Default)]

@@ -11,21 +11,23 @@ mod tree;
 
 use std::ops::Range;
 
+/// Where trees are kept: all of a tree goes at once, and the next takes its room.
+pub(crate) use bumpalo::Bump as Arena;
 pub(crate) use tree::{Content, Entry, Found, Node};
 
 /// The quick reader: `None` where the text has something it does not know, right or wrong. Offsets are those of `text`.
-pub(crate) fn quick(text: &str, range: Range<usize>) -> Option<Node<'_>> {
-    block::Reader::new(text, range)?.document()
+pub(crate) fn quick<'t>(text: &'t str, range: Range<usize>, arena: &'t Arena) -> Option<Node<'t>> {
+    block::Reader::new(text, range, arena)?.document()
 }
 
 /// The tree of a document, by whichever reader knows it; `None` where it is no YAML.
-pub(crate) fn tree(text: &str, range: Range<usize>) -> Option<Node<'_>> {
-    quick(text, range.clone()).or_else(|| complete(text, range))
+pub(crate) fn tree<'t>(text: &'t str, range: Range<usize>, arena: &'t Arena) -> Option<Node<'t>> {
+    quick(text, range.clone(), arena).or_else(|| complete(text, range, arena))
 }
 
 /// The complete reader alone, for texts that the quick one is known to give up on.
-pub(crate) fn complete(text: &str, range: Range<usize>) -> Option<Node<'_>> {
-    events::tree(text, range)
+pub(crate) fn complete<'t>(text: &str, range: Range<usize>, arena: &'t Arena) -> Option<Node<'t>> {
+    events::tree(text, range, arena)
 }
 
 #[cfg(test)]

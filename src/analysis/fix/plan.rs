@@ -9,6 +9,7 @@ use super::rules::answer_to;
 use super::site::Site;
 use crate::input::{Input, load};
 use crate::message::Message;
+use crate::yaml::Arena;
 
 /// Rounds of fixing what the round before brought to light.
 const MOST_ROUNDS: usize = 4;
@@ -85,7 +86,8 @@ fn fix(input: &Input, message: &Message) -> Option<Fix> {
         return None;
     }
     let document = input.document(message)?;
-    let site = Site::of(document)?;
+    let arena = Arena::new();
+    let site = Site::of(document, &arena)?;
     let answer = answer_to(input, message, &site)?;
     Some(Fix {
         code: message.code,

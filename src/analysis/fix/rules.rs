@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
 use crate::path::{FieldPath, Step};
+use crate::yaml::Arena;
 
 /// Protocols that a port may say, longest first where one begins another.
 const PROTOCOLS: &[&str] =
@@ -68,7 +69,8 @@ fn define_subset(input: &Input, message: &Message, site: &Site<'_>) -> Option<An
     let host = site.scalar(&message.path.parent()?.key("host"))?;
     let (rule, label) = names::rule_that_lacks(input, &message.object.namespace, host, subset)?;
     let document = input.sources.get(&rule)?;
-    let of_rule = Site::of(document)?;
+    let arena = Arena::new();
+    let of_rule = Site::of(document, &arena)?;
     let lines = [format!("- name: {subset}"), "  labels:".to_owned(), format!("    {label}: {subset}")];
     let flow = format!("{{name: {subset}, labels: {{{label}: {subset}}}}}");
     let edit = of_rule.append(&FieldPath::parse("spec.subsets"), &lines, &flow)?;

@@ -2,7 +2,7 @@
 
 use crate::input::Document;
 use crate::path::{FieldPath, Step};
-use crate::yaml::{self, Content, Entry, Node};
+use crate::yaml::{self, Arena, Content, Entry, Node};
 
 use super::edit::Edit;
 
@@ -35,9 +35,9 @@ fn plain(word: &str) -> String {
 
 impl<'d> Site<'d> {
     /// Reads the document; `None` where it is no YAML.
-    pub(super) fn of(document: &'d Document) -> Option<Self> {
+    pub(super) fn of(document: &'d Document, arena: &'d Arena) -> Option<Self> {
         let text = document.file.text.as_str();
-        let root = yaml::tree(text, document.range.clone())?;
+        let root = yaml::tree(text, document.range.clone(), arena)?;
         Some(Self { text, document, root })
     }
 
@@ -85,7 +85,7 @@ impl<'d> Site<'d> {
         let index = entries.iter().position(|entry| entry.key == key)?;
         // A key that is there twice is not touched.
         let is_alone = entries.iter().filter(|entry| entry.key == key).count() == 1;
-        is_alone.then_some((map, entries.as_slice(), index))
+        is_alone.then_some((map, *entries, index))
     }
 
     /// Whether a mapping has a key.
@@ -198,7 +198,7 @@ impl<'d> Site<'d> {
     /// The first entry of a mapping whose value is a scalar on a line: new entries go behind it.
     pub(super) fn anchor(&self, map: &FieldPath) -> Option<FieldPath> {
         let Content::Map(entries) = &self.node(map)?.content else { return None };
-        let mut paths = entries.iter().map(|entry| map.key(&entry.key));
+        let mut paths = entries.iter().map(|entry| map.key(entry.key));
         paths.find(|path| self.scalar(path).is_some())
     }
 

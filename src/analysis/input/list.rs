@@ -5,14 +5,14 @@ use serde_json::Value;
 use super::document::{Document, lines};
 use super::load::LoadError;
 use super::repeats;
-use crate::yaml::{self, Content, Node};
+use crate::yaml::{self, Arena, Content, Node};
 
 /// The items of a list as documents of their own, and its own keys that are set again; `None` where it is no list, or one that only
 /// the complete reader can read.
-pub(super) fn items_of(document: &Document) -> Option<(Vec<Document>, Vec<LoadError>)> {
+pub(super) fn items_of(document: &Document, arena: &Arena) -> Option<(Vec<Document>, Vec<LoadError>)> {
     // Nearly no document is a list: the word is looked for before anything is parsed.
     memchr::memmem::find(document.text().as_bytes(), b"List")?;
-    let root = yaml::quick(&document.file.text, document.range.clone())?;
+    let root = yaml::quick(&document.file.text, document.range.clone(), arena)?;
     // Items of other lists may be told what they are by the list.
     root.get("kind")?.text().filter(|kind| *kind == "List")?;
     root.get("apiVersion")?;
@@ -20,7 +20,7 @@ pub(super) fn items_of(document: &Document) -> Option<(Vec<Document>, Vec<LoadEr
     let mut line = document.first_line();
     let mut counted = document.range.start;
     let mut documents = Vec::with_capacity(items.len());
-    for item in items {
+    for item in *items {
         line += lines(&document.file.text[counted..item.span.start]);
         counted = item.span.start;
         documents.push(document.item(extent(document, item), line));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Input;
 use super::document::{Document, SourceFile, lines, split};
 use super::{kinds, list, overlaid, parse};
+use crate::yaml::Arena;
 
 /// A document that is no object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,11 +97,12 @@ fn apart(document: Document, errors: &mut Vec<LoadError>) -> Vec<Document> {
     if document.range.len() < LARGE {
         return vec![document];
     }
-    let Some((items, found)) = list::items_of(&document) else { return vec![document] };
+    let Some((items, found)) = list::items_of(&document, &Arena::new()) else { return vec![document] };
     errors.extend(found);
     items
 }
 
 fn read_all(input: &mut Input, documents: Vec<Document>, namespace: &str) -> Vec<LoadError> {
-    documents.into_iter().flat_map(|document| parse::read(input, document, namespace)).collect()
+    let mut arena = Arena::new();
+    documents.into_iter().flat_map(|document| parse::read(input, document, namespace, &mut arena)).collect()
 }

@@ -9,7 +9,7 @@ use super::load::LoadError;
 use super::repeats::{self, Repeat};
 use super::{Input, kinds, list};
 use crate::path::FieldPath;
-use crate::yaml;
+use crate::yaml::{self, Arena};
 
 /// Most merges (`<<`) that are followed into one another.
 const DEEPEST_MERGE: usize = 32;
@@ -17,17 +17,23 @@ const DEEPEST_MERGE: usize = 32;
 /// Most brackets that may be open at once.
 const DEEPEST_NESTING: usize = 1000;
 
-/// Takes the objects of a document into `input`.
-pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Vec<LoadError> {
+/// Takes the objects of a document into `input`. What is in the arena goes.
+pub(super) fn read(
+    input: &mut Input,
+    document: Document,
+    namespace: &str,
+    arena: &mut Arena,
+) -> Vec<LoadError> {
+    arena.reset();
     if let Err(error) = json(&document) {
         return vec![error];
     }
-    if let Some((items, mut errors)) = list::items_of(&document) {
-        errors.extend(items.into_iter().flat_map(|item| read(input, item, namespace)));
+    if let Some((items, mut errors)) = list::items_of(&document, arena) {
+        errors.extend(items.into_iter().flat_map(|item| read(input, item, namespace, arena)));
         return errors;
     }
     let mut is_repeated = false;
-    let root = yaml::quick(&document.file.text, document.range.clone());
+    let root = yaml::quick(&document.file.text, document.range.clone(), arena);
     let quick = root.as_ref().and_then(|node| node.to_value_noting(&mut is_repeated));
     // The complete reader takes repeated keys without a word.
     let may_repeat = is_repeated || quick.is_none();
@@ -36,7 +42,7 @@ pub(super) fn read(input: &mut Input, document: Document, namespace: &str) -> Ve
         Err(error) => return vec![error],
     };
     let repeats = if may_repeat {
-        let root = root.or_else(|| yaml::complete(&document.file.text, document.range.clone()));
+        let root = root.or_else(|| yaml::complete(&document.file.text, document.range.clone(), arena));
         root.map(|root| repeats::repeats(&document, &root)).unwrap_or_default()
     } else {
         Vec::new()

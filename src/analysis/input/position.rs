@@ -7,7 +7,7 @@ use super::Input;
 use super::document::Document;
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
-use crate::yaml::{self, Content, Found, Node};
+use crate::yaml::{self, Arena, Content, Found, Node};
 
 /// A place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,45 +25,32 @@ pub struct Location {
 }
 
 /// A document that was read again, to find fields in it.
-pub struct Places<'d> {
+struct Places<'d> {
     document: &'d Document,
     root: Option<Node<'d>>,
+    arena: &'d Arena,
     /// Characters before the document on its first line.
     before: usize,
 }
 
 impl<'d> Places<'d> {
-    /// Reads it.
-    pub fn of(document: &'d Document) -> Self {
-        Self::after(document, None)
-    }
-
-    /// The same where an earlier document of the file is at hand: a line may hold thousands of documents.
-    fn after(document: &'d Document, earlier: Option<&Self>) -> Self {
+    /// Reads it. Where an earlier document of the file is at hand, with the characters before it on its line, these are not counted
+    /// again: a line may hold thousands of documents.
+    fn of(document: &'d Document, earlier: Option<(&Document, usize)>, arena: &'d Arena) -> Self {
         let (text, start) = (&document.file.text, document.range.start);
-        let earlier = earlier.filter(|it| Arc::ptr_eq(&it.document.file, &document.file));
         let (known, count) = earlier
-            .filter(|it| it.document.range.start <= start)
-            .map_or((0, 0), |it| (it.document.range.start, it.before));
+            .filter(|(it, _)| Arc::ptr_eq(&it.file, &document.file) && it.range.start <= start)
+            .map_or((0, 0), |(it, before)| (it.range.start, before));
         let before = match text[known..start].rfind('\n') {
             Some(at) => text[known + at + 1..start].chars().count(),
             None => count + text[known..start].trim_start_matches('\u{feff}').chars().count(),
         };
-        Self { document, root: yaml::tree(text, document.range.clone()), before }
+        Self { document, root: yaml::tree(text, document.range.clone(), arena), arena, before }
     }
 
-    /// True where `document` is the same part of the same file.
-    fn is_of(&self, document: &Document) -> bool {
-        Arc::ptr_eq(&self.document.file, &document.file) && self.document.range == document.range
-    }
-
-    /// Where a field stands. A field that is not there is replaced by the nearest one that holds it, in the end by the document.
-    pub fn locate(&self, path: &FieldPath) -> Location {
-        self.locate_in(self.document, path)
-    }
-
-    /// The same for one of several items of a document.
-    fn locate_in(&self, document: &Document, path: &FieldPath) -> Location {
+    /// Where a field of the document, or of one of its items, stands. A field that is not there is replaced by the nearest one that holds
+    /// it, in the end by the document.
+    fn locate(&self, document: &Document, path: &FieldPath) -> Location {
         let of_item = (!document.prefix.is_empty()).then(|| path.below(&document.prefix));
         let (range, exact) = self.range(of_item.as_ref().unwrap_or(path));
         let text = &self.document.file.text[self.document.range.start..range.start];
@@ -113,7 +100,7 @@ impl<'d> Places<'d> {
     fn in_literal(&self, root: &Node<'_>, literal: &Node<'_>, path: &FieldPath) -> Option<Range<usize>> {
         let text = &self.document.file.text;
         let body = text[literal.span.clone()].strip_prefix('|').and_then(|rest| rest.find('\n'))?;
-        let inner = yaml::tree(text, literal.span.start + body + 2..literal.span.end)?;
+        let inner = yaml::tree(text, literal.span.start + body + 2..literal.span.end, self.arena)?;
         let mut outer = path.parent()?;
         while !root.find(&outer).exact {
             outer = outer.parent()?;
@@ -175,20 +162,25 @@ fn fill(found: &mut [Option<Location>], part: Vec<(usize, Location)>) {
 /// The places of messages whose documents follow one another.
 fn of_sorted(messages: &[(usize, &Message, &Document)]) -> Vec<(usize, Location)> {
     let mut found = Vec::with_capacity(messages.len());
-    let mut places: Option<Places<'_>> = None;
-    for (index, message, document) in messages {
-        let is_same = places.as_ref().is_some_and(|places| places.is_of(document));
-        if !is_same {
-            places = Some(Places::after(document, places.as_ref()));
-        }
-        found.extend(places.as_ref().map(|places| (*index, places.locate_in(document, &message.path))));
+    let mut arena = Arena::new();
+    let mut earlier = None;
+    let is_same =
+        |left: &Document, right: &Document| Arc::ptr_eq(&left.file, &right.file) && left.range == right.range;
+    for group in messages.chunk_by(|(.., left), (.., right)| is_same(left, right)) {
+        let [(_, _, first), ..] = group else { continue };
+        arena.reset();
+        let places = Places::of(first, earlier, &arena);
+        earlier = Some((*first, places.before));
+        let located =
+            group.iter().map(|(index, message, document)| (*index, places.locate(document, &message.path)));
+        found.extend(located);
     }
     found
 }
 
 /// Where a field of a document stands.
 pub fn locate(document: &Document, path: &FieldPath) -> Location {
-    Places::of(document).locate(path)
+    Places::of(document, None, &Arena::new()).locate(document, path)
 }
 
 /// Byte of a document's first line that is neither blank nor a comment.

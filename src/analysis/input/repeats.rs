@@ -41,10 +41,10 @@ impl Repeat {
 /// The keys of the document itself, not of what is in it, that are set again.
 pub(super) fn of_top(document: &Document, root: &Node<'_>) -> Vec<Repeat> {
     let Content::Map(entries) = &root.content else { return Vec::new() };
-    let named = |(_, entry): &(usize, &Entry<'_>)| !matches!(&*entry.key, "" | "<<");
+    let named = |(_, entry): &(usize, &Entry<'_>)| !matches!(entry.key, "" | "<<");
     let again = entries.iter().enumerate().filter(named).filter_map(|(index, entry)| {
         let first = entries[..index].iter().find(|earlier| earlier.key == entry.key)?;
-        let path = FieldPath::default().key(&entry.key);
+        let path = FieldPath::default().key(entry.key);
         Some(Repeat { path, line: document.line_of(first.place.start) })
     });
     again.collect()

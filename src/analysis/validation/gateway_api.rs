@@ -59,7 +59,8 @@ fn by_document(input: &Input) -> Vec<(&Document, Vec<(&ObjectRef, &FieldPath)>)>
 fn written(document: &Document) -> Option<Value> {
     let text = document.text();
     memchr::memmem::find(text.as_bytes(), b"gateway.networking.")?;
-    let quick = yaml::quick(&document.file.text, document.range.clone());
+    let arena = yaml::Arena::new();
+    let quick = yaml::quick(&document.file.text, document.range.clone(), &arena);
     quick.and_then(|node| node.to_value()).or_else(|| serde_yaml::from_str(text).ok())
 }
 

@@ -1,7 +1,8 @@
 //! The quick reader: block collections and what stands in them on a line.
 
-use std::borrow::Cow;
 use std::ops::Range;
+
+use bumpalo::Bump;
 
 use super::tree::{Content, Entry, Node};
 
@@ -13,6 +14,8 @@ const LONGEST_KEY: usize = 1000;
 /// Reads one document. Every method answers `None` where the text is not of the simple kind; the reader is of no use then.
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
+    /// Where the tree is kept.
+    pub(super) arena: &'t Bump,
     pub(super) bytes: &'t [u8],
     pub(super) position: usize,
     /// Behind the last byte of the document.
@@ -24,11 +27,15 @@ pub(super) struct Reader<'t> {
     /// Behind the last value that was read.
     pub(super) last: usize,
     pub(super) depth: usize,
+    /// Items of lists that are not at their end yet, one list after the other.
+    pub(super) items: Vec<Node<'t>>,
+    /// The same of mappings.
+    pub(super) entries: Vec<Entry<'t>>,
 }
 
 impl<'t> Reader<'t> {
     /// A reader of a part of `text`; the columns of its first line count from where that line begins.
-    pub(super) fn new(text: &'t str, range: Range<usize>) -> Option<Self> {
+    pub(super) fn new(text: &'t str, range: Range<usize>, arena: &'t Bump) -> Option<Self> {
         let part = text.get(range.clone())?;
         if !is_simple(part) {
             return None;
@@ -38,6 +45,7 @@ impl<'t> Reader<'t> {
         let line = if is_flow { range.start } else { text[..range.start].rfind('\n').map_or(0, |at| at + 1) };
         Some(Self {
             text,
+            arena,
             bytes: text.as_bytes(),
             position: range.start,
             end: range.end,
@@ -45,6 +53,8 @@ impl<'t> Reader<'t> {
             column: None,
             last: range.start,
             depth: 0,
+            items: Vec::new(),
+            entries: Vec::new(),
         })
     }
 
@@ -151,17 +161,18 @@ impl<'t> Reader<'t> {
 
     fn list(&mut self, column: usize) -> Option<Node<'t>> {
         let start = self.position;
-        let mut items = Vec::new();
+        let first = self.items.len();
         loop {
             self.position += 1;
-            items.push(self.item(column)?);
+            let item = self.item(column)?;
+            self.items.push(item);
             match self.column {
                 Some(next) if next == column && self.is_dash() => {}
                 Some(next) if next > column => return None,
                 _ => break,
             }
         }
-        Some(Node { span: start..self.last, content: Content::List(items) })
+        Some(Node { span: start..self.last, content: self.list_from(first) })
     }
 
     /// What follows a dash.
@@ -183,20 +194,30 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn map(&mut self, column: usize, key: Cow<'t, str>, place: Range<usize>) -> Option<Node<'t>> {
+    fn map(&mut self, column: usize, key: &'t str, place: Range<usize>) -> Option<Node<'t>> {
         let start = place.start;
-        let mut entries = Vec::with_capacity(4);
+        let first = self.entries.len();
         let mut next = Some((key, place));
         while let Some((key, place)) = next {
             let value = self.value(column, place.end)?;
-            entries.push(Entry { key, place, value });
+            self.entries.push(Entry { key, place, value });
             next = match self.column {
                 Some(at) if at == column && !self.is_dash() => Some(self.key()??),
                 Some(at) if at >= column => return None,
                 _ => None,
             };
         }
-        Some(Node { span: start..self.last, content: Content::Map(entries) })
+        Some(Node { span: start..self.last, content: self.map_from(first) })
+    }
+
+    /// A list of the items that were read since there were `first`.
+    pub(super) fn list_from(&mut self, first: usize) -> Content<'t> {
+        Content::List(self.arena.alloc_slice_fill_iter(self.items.drain(first..)))
+    }
+
+    /// A mapping of the entries that were read since there were `first`.
+    pub(super) fn map_from(&mut self, first: usize) -> Content<'t> {
+        Content::Map(self.arena.alloc_slice_fill_iter(self.entries.drain(first..)))
     }
 
     /// What follows a key and its colon.
@@ -218,7 +239,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The key at the position and where it stands, with the colon behind it consumed; `Some(None)`, nothing consumed, where none is.
-    fn key(&mut self) -> Option<Option<(Cow<'t, str>, Range<usize>)>> {
+    fn key(&mut self) -> Option<Option<(&'t str, Range<usize>)>> {
         let start = self.position;
         let (key, end) = match self.peek()? {
             b'"' | b'\'' => {
@@ -232,7 +253,7 @@ impl<'t> Reader<'t> {
             b'[' | b'{' | b'|' | b'>' => return Some(None),
             first if is_indicator(first) => return None,
             _ => match self.plain_key()? {
-                Some(end) => (Cow::Borrowed(&self.text[start..end]), end),
+                Some(end) => (&self.text[start..end], end),
                 None => return Some(None),
             },
         };
@@ -341,7 +362,7 @@ impl<'t> Reader<'t> {
         if self.column.is_some_and(|next| next >= floor) {
             return None;
         }
-        Some(Node { span: start..self.last, content: Content::Text(Cow::Owned(text)) })
+        Some(Node { span: start..self.last, content: Content::Text(self.arena.alloc_str(&text)) })
     }
 
     /// How far a literal is indented: as its first line that is not empty. No empty line before may be longer.

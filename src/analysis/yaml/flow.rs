@@ -1,7 +1,5 @@
 //! The quick reader: flow collections, which are JSON and a little more, and quoted scalars.
 
-use std::borrow::Cow;
-
 use super::block::{Reader, is_indicator};
 use super::tree::{Content, Entry, Node};
 
@@ -45,21 +43,22 @@ impl<'t> Reader<'t> {
     }
 
     fn flow_map(&mut self) -> Option<Content<'t>> {
-        let mut entries = Vec::new();
+        let first = self.entries.len();
         self.position += 1;
         self.gap();
         while self.peek()? != b'}' {
-            entries.push(self.flow_entry()?);
+            let entry = self.flow_entry()?;
+            self.entries.push(entry);
             self.separator(b'}')?;
         }
         self.position += 1;
-        Some(Content::Map(entries))
+        Some(self.map_from(first))
     }
 
     fn flow_entry(&mut self) -> Option<Entry<'t>> {
         let start = self.position;
         let quoted = matches!(self.peek()?, b'"' | b'\'');
-        let key = if quoted { self.quoted()? } else { Cow::Borrowed(self.flow_plain()?) };
+        let key = if quoted { self.quoted()? } else { self.flow_plain()? };
         let place = start..self.position;
         while self.peek() == Some(b' ') {
             self.position += 1;
@@ -82,15 +81,16 @@ impl<'t> Reader<'t> {
     }
 
     fn flow_list(&mut self) -> Option<Content<'t>> {
-        let mut items = Vec::new();
+        let first = self.items.len();
         self.position += 1;
         self.gap();
         while self.peek()? != b']' {
-            items.push(self.flow()?);
+            let item = self.flow()?;
+            self.items.push(item);
             self.separator(b']')?;
         }
         self.position += 1;
-        Some(Content::List(items))
+        Some(self.list_from(first))
     }
 
     /// A comma, or the closing bracket, which stays.
@@ -134,12 +134,12 @@ impl<'t> Reader<'t> {
     }
 
     /// A quoted scalar on one line.
-    pub(super) fn quoted(&mut self) -> Option<Cow<'t, str>> {
+    pub(super) fn quoted(&mut self) -> Option<&'t str> {
         let start = self.position + 1;
         if self.peek()? == b'\'' { self.single(start) } else { self.double(start) }
     }
 
-    fn single(&mut self, start: usize) -> Option<Cow<'t, str>> {
+    fn single(&mut self, start: usize) -> Option<&'t str> {
         let mut at = start;
         let mut doubled = false;
         loop {
@@ -155,10 +155,10 @@ impl<'t> Reader<'t> {
         }
         self.position = at + 1;
         let text = &self.text[start..at];
-        Some(if doubled { Cow::Owned(text.replace("''", "'")) } else { Cow::Borrowed(text) })
+        Some(if doubled { self.arena.alloc_str(&text.replace("''", "'")) } else { text })
     }
 
-    fn double(&mut self, start: usize) -> Option<Cow<'t, str>> {
+    fn double(&mut self, start: usize) -> Option<&'t str> {
         let mut at = start;
         let mut text: Option<String> = None;
         let mut copied = start;
@@ -182,9 +182,9 @@ impl<'t> Reader<'t> {
         Some(match text {
             Some(mut text) => {
                 text.push_str(rest);
-                Cow::Owned(text)
+                self.arena.alloc_str(&text)
             }
-            None => Cow::Borrowed(rest),
+            None => rest,
         })
     }
 

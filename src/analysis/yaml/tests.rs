@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Content, Node, events, quick, tree};
+use super::{Arena, Content, Node, events, quick, tree};
 
 fn library(text: &str) -> Result<Value, String> {
     serde_yaml::from_str(text).map_err(|error| error.to_string())
@@ -11,7 +11,8 @@ fn library(text: &str) -> Result<Value, String> {
 
 /// Compares what the quick reader makes of a text; true where it made something.
 fn agrees(text: &str) -> Result<bool, TestCaseError> {
-    let Some(node) = quick(text, 0..text.len()) else { return Ok(false) };
+    let arena = Arena::new();
+    let Some(node) = quick(text, 0..text.len(), &arena) else { return Ok(false) };
     check_spans(&node, text)?;
     if let Some(value) = node.to_value() {
         match library(text) {
@@ -19,7 +20,7 @@ fn agrees(text: &str) -> Result<bool, TestCaseError> {
             Err(error) => return Err(TestCaseError::fail(format!("{error}: quick {value} of {text:?}"))),
         }
     }
-    if let Some(complete) = events::tree(text, 0..text.len()) {
+    if let Some(complete) = events::tree(text, 0..text.len(), &arena) {
         same_scalars(&node, &complete, text)?;
     }
     Ok(true)
@@ -29,13 +30,13 @@ fn check_spans(node: &Node<'_>, text: &str) -> Result<(), TestCaseError> {
     prop_assert!(text.get(node.span.clone()).is_some(), "{:?} of {text:?}", node.span);
     match &node.content {
         Content::Map(entries) => {
-            for entry in entries {
+            for entry in *entries {
                 prop_assert!(text.get(entry.place.clone()).is_some());
                 check_spans(&entry.value, text)?;
             }
         }
         Content::List(items) => {
-            for item in items {
+            for item in *items {
                 check_spans(item, text)?;
             }
         }
@@ -48,7 +49,7 @@ fn same_scalars(one: &Node<'_>, other: &Node<'_>, text: &str) -> Result<(), Test
     match (&one.content, &other.content) {
         (Content::Map(left), Content::Map(right)) => {
             prop_assert_eq!(left.len(), right.len(), "{}", text);
-            for (left, right) in left.iter().zip(right) {
+            for (left, right) in left.iter().zip(*right) {
                 prop_assert_eq!(&left.key, &right.key);
                 prop_assert_eq!(left.place.start, right.place.start, "{:?}", text);
                 same_scalars(&left.value, &right.value, text)?;
@@ -56,7 +57,7 @@ fn same_scalars(one: &Node<'_>, other: &Node<'_>, text: &str) -> Result<(), Test
         }
         (Content::List(left), Content::List(right)) => {
             prop_assert_eq!(left.len(), right.len(), "{}", text);
-            for (left, right) in left.iter().zip(right) {
+            for (left, right) in left.iter().zip(*right) {
                 same_scalars(left, right, text)?;
             }
         }
@@ -204,7 +205,7 @@ proptest! {
         let start = range.0.min(text.len());
         if text.is_char_boundary(start)
             && text.is_char_boundary(end)
-            && let Some(node) = tree(&text, start..end)
+            && let Some(node) = tree(&text, start..end, &Arena::new())
         {
             check_spans(&node, &text)?;
         }

@@ -1,6 +1,5 @@
 //! Nodes with their places.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -26,18 +25,18 @@ pub(crate) enum Content<'t> {
     /// A plain scalar: text, or a number, a boolean, null.
     Plain(&'t str),
     /// A quoted or block scalar, and whatever else is not looked into.
-    Text(Cow<'t, str>),
+    Text(&'t str),
     /// A mapping.
-    Map(Vec<Entry<'t>>),
+    Map(&'t [Entry<'t>]),
     /// A list.
-    List(Vec<Node<'t>>),
+    List(&'t [Node<'t>]),
 }
 
 /// A key and its value.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Entry<'t> {
     /// The key.
-    pub(crate) key: Cow<'t, str>,
+    pub(crate) key: &'t str,
     /// Where the key stands.
     pub(crate) place: Range<usize>,
     /// Its value.
@@ -106,13 +105,13 @@ impl<'t> Node<'t> {
         Some(match &self.content {
             Content::Nothing => Value::Null,
             Content::Plain(text) => scalar::resolve(text)?,
-            Content::Text(text) => Value::String(text.to_string()),
+            Content::Text(text) => Value::String((*text).to_owned()),
             Content::List(items) => Value::Array(
                 items.iter().map(|item| item.to_value_noting(is_repeated)).collect::<Option<_>>()?,
             ),
             Content::Map(entries) => {
                 let mut map = Map::new();
-                for entry in entries {
+                for entry in *entries {
                     let value = entry.value.to_value_noting(is_repeated)?;
                     *is_repeated |= map.insert(entry.key.to_string(), value).is_some();
                 }
@@ -132,14 +131,14 @@ impl<'t> Node<'t> {
         match &self.content {
             Content::Map(entries) => {
                 let mut seen: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
-                for entry in entries {
-                    let path = path.key(&entry.key);
+                for entry in *entries {
+                    let path = path.key(entry.key);
                     // Keys that are no text have no name here; merges may be many.
-                    if !matches!(&*entry.key, "" | "<<") {
-                        match seen.get(&*entry.key) {
+                    if !matches!(entry.key, "" | "<<") {
+                        match seen.get(entry.key) {
                             Some(first) => found.push((path.clone(), (*first).clone())),
                             None => {
-                                seen.insert(&entry.key, &entry.place);
+                                seen.insert(entry.key, &entry.place);
                             }
                         }
                     }
