@@ -15,7 +15,9 @@ pub mod object;
 pub mod schema;
 mod sorted_map;
 pub mod trace;
+pub mod tree;
 
 pub use duration::Duration;
 pub use object::{Object, ObjectMeta, OwnerReference, ParseError, Resource};
 pub use sorted_map::SortedMap;
+pub use tree::Tree;

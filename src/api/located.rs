@@ -1,8 +1,9 @@
-//! Reading a JSON tree into a typed shape, with the place of what does not fit.
+//! Reading JSON into a typed shape, with the place of what does not fit.
 //!
 //! A [`Deserializer`] of its own instead of one wrapped around serde_json's: every shape is then compiled for one reader, and a mesh has
 //! many shapes.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write;
 
@@ -12,12 +13,14 @@ use serde::de::{
     SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::{Error, Map, Value};
+use serde_json::{Error, Map, Number, Value};
 
-/// Reads `value`. The error comes with the path of the field it is about, such as `http[0].timeout`; empty for the value itself.
-pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, (String, Error)> {
+use crate::tree::Tree;
+
+/// Reads `source`. The error comes with the path of the field it is about, such as `http[0].timeout`; empty for the value itself.
+pub(crate) fn read<T: DeserializeOwned>(source: Source<'_>) -> Result<T, (String, Error)> {
     let place = Place::default();
-    T::deserialize(Reader { value, place: &place }).map_err(|error| (place.described(), error))
+    T::deserialize(Reader { source, place: &place }).map_err(|error| (place.described(), error))
 }
 
 enum Step {
@@ -63,14 +66,107 @@ impl Place {
     }
 }
 
+/// What a shape is read from: a value that is used up, or a tree.
+pub(crate) enum Source<'s> {
+    /// A value.
+    Value(Value),
+    /// A tree, whose texts are copied.
+    Tree(&'s Tree<'s>),
+}
+
+/// What stands in a source.
+enum Part<'s> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'s, str>),
+    List(Elements<'s>),
+    Map(Entries<'s>),
+}
+
+enum Elements<'s> {
+    Values(std::vec::IntoIter<Value>),
+    Trees(std::slice::Iter<'s, Tree<'s>>),
+}
+
+impl<'s> Iterator for Elements<'s> {
+    type Item = Source<'s>;
+
+    fn next(&mut self) -> Option<Source<'s>> {
+        match self {
+            Self::Values(items) => items.next().map(Source::Value),
+            Self::Trees(items) => items.next().map(Source::Tree),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Values(items) => items.size_hint(),
+            Self::Trees(items) => items.size_hint(),
+        }
+    }
+}
+
+enum Entries<'s> {
+    Values(<Map<String, Value> as IntoIterator>::IntoIter),
+    Trees(std::slice::Iter<'s, (&'s str, Tree<'s>)>),
+}
+
+impl<'s> Iterator for Entries<'s> {
+    type Item = (Cow<'s, str>, Source<'s>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Values(entries) => {
+                entries.next().map(|(key, value)| (Cow::Owned(key), Source::Value(value)))
+            }
+            Self::Trees(entries) => {
+                entries.next().map(|(key, value)| (Cow::Borrowed(*key), Source::Tree(value)))
+            }
+        }
+    }
+}
+
+impl<'s> Source<'s> {
+    fn part(self) -> Part<'s> {
+        match self {
+            Self::Value(Value::Null) | Self::Tree(Tree::Null) => Part::Null,
+            Self::Value(Value::Bool(value)) => Part::Bool(value),
+            Self::Tree(Tree::Bool(value)) => Part::Bool(*value),
+            Self::Value(Value::Number(number)) => Part::Number(number),
+            Self::Tree(Tree::Number(number)) => Part::Number(number.clone()),
+            Self::Value(Value::String(text)) => Part::Text(Cow::Owned(text)),
+            Self::Tree(Tree::Text(text)) => Part::Text(Cow::Borrowed(text)),
+            Self::Value(Value::Array(items)) => Part::List(Elements::Values(items.into_iter())),
+            Self::Tree(Tree::List(items)) => Part::List(Elements::Trees(items.iter())),
+            Self::Value(Value::Object(map)) => Part::Map(Entries::Values(map.into_iter())),
+            Self::Tree(Tree::Map(entries)) => Part::Map(Entries::Trees(entries.iter())),
+        }
+    }
+
+    /// True for nothing.
+    pub(crate) const fn is_null(&self) -> bool {
+        matches!(self, Self::Value(Value::Null) | Self::Tree(Tree::Null))
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Tree(tree) => tree.to_value(),
+        }
+    }
+}
+
 macro_rules! numbers {
     ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> { self.number(visitor) })*
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            number(self.source.part(), visitor)
+        })*
     };
 }
 
 struct Reader<'p> {
-    value: Value,
+    source: Source<'p>,
     place: &'p Place,
 }
 
@@ -80,26 +176,27 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(_) => self.number(visitor),
-            Value::String(text) => visitor.visit_string(text),
-            Value::Array(_) => self.deserialize_seq(visitor),
-            Value::Object(_) => self.deserialize_map(visitor),
+        let place = self.place;
+        match self.source.part() {
+            Part::Null => visitor.visit_unit(),
+            Part::Bool(value) => visitor.visit_bool(value),
+            part @ Part::Number(_) => number(part, visitor),
+            Part::Text(text) => visit_text(text, visitor),
+            Part::List(items) => visitor.visit_seq(Items { items, index: 0, place }),
+            Part::Map(fields) => visitor.visit_map(Fields { fields, next: None, place }),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::Bool(value) => visitor.visit_bool(value),
+        match self.source.part() {
+            Part::Bool(value) => visitor.visit_bool(value),
             other => Err(mismatch(&other, &visitor)),
         }
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::String(text) => visitor.visit_string(text),
+        match self.source.part() {
+            Part::Text(text) => visit_text(text, visitor),
             other => Err(mismatch(&other, &visitor)),
         }
     }
@@ -109,19 +206,17 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::Array(items) => {
-                visitor.visit_seq(Items { items: items.into_iter(), index: 0, place: self.place })
-            }
+        let place = self.place;
+        match self.source.part() {
+            Part::List(items) => visitor.visit_seq(Items { items, index: 0, place }),
             other => Err(mismatch(&other, &visitor)),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::Object(fields) => {
-                visitor.visit_map(Fields { fields: fields.into_iter(), next: None, place: self.place })
-            }
+        let place = self.place;
+        match self.source.part() {
+            Part::Map(fields) => visitor.visit_map(Fields { fields, next: None, place }),
             other => Err(mismatch(&other, &visitor)),
         }
     }
@@ -136,10 +231,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::Null => visitor.visit_none(),
-            _ => visitor.visit_some(self),
-        }
+        if self.source.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -156,7 +248,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.value.deserialize_enum(name, variants, visitor)
+        self.source.into_value().deserialize_enum(name, variants, visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -172,44 +264,48 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     forward_to_deserialize_any! { char bytes byte_buf unit unit_struct tuple tuple_struct identifier }
 }
 
-impl Reader<'_> {
-    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        // The JSON form of protobuf takes numbers in quotes, and Istio's guides write ports so.
-        let quoted = self.value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok());
-        let Some(number) = quoted.as_ref().or(match &self.value {
-            Value::Number(number) => Some(number),
-            _ => None,
-        }) else {
-            return Err(mismatch(&self.value, &visitor));
-        };
-        match (number.as_u64(), number.as_i64(), number.as_f64()) {
-            (Some(number), _, _) => visitor.visit_u64(number),
-            (_, Some(number), _) => visitor.visit_i64(number),
-            (_, _, Some(number)) => visitor.visit_f64(number),
-            _ => Err(Error::custom("a number out of range")),
-        }
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'_, str>, visitor: V) -> Result<V::Value, Error> {
+    match text {
+        Cow::Owned(text) => visitor.visit_string(text),
+        Cow::Borrowed(text) => visitor.visit_str(text),
+    }
+}
+
+fn number<'de, V: Visitor<'de>>(part: Part<'_>, visitor: V) -> Result<V::Value, Error> {
+    // The JSON form of protobuf takes numbers in quotes, and Istio's guides write ports so.
+    let number = match &part {
+        Part::Number(number) => Some(number.clone()),
+        Part::Text(text) => text.parse::<Number>().ok(),
+        _ => None,
+    };
+    let Some(number) = number else { return Err(mismatch(&part, &visitor)) };
+    match (number.as_u64(), number.as_i64(), number.as_f64()) {
+        (Some(number), _, _) => visitor.visit_u64(number),
+        (_, Some(number), _) => visitor.visit_i64(number),
+        (_, _, Some(number)) => visitor.visit_f64(number),
+        _ => Err(Error::custom("a number out of range")),
     }
 }
 
 #[inline(never)]
-fn mismatch(value: &Value, expected: &dyn Expected) -> Error {
-    let unexpected = match value {
-        Value::Null => Unexpected::Unit,
-        Value::Bool(value) => Unexpected::Bool(*value),
-        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+fn mismatch(part: &Part<'_>, expected: &dyn Expected) -> Error {
+    let unexpected = match part {
+        Part::Null => Unexpected::Unit,
+        Part::Bool(value) => Unexpected::Bool(*value),
+        Part::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(number), _) => Unexpected::Unsigned(number),
             (_, Some(number)) => Unexpected::Signed(number),
             _ => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
         },
-        Value::String(text) => Unexpected::Str(text),
-        Value::Array(_) => Unexpected::Seq,
-        Value::Object(_) => Unexpected::Map,
+        Part::Text(text) => Unexpected::Str(text),
+        Part::List(_) => Unexpected::Seq,
+        Part::Map(_) => Unexpected::Map,
     };
     Error::invalid_type(unexpected, expected)
 }
 
 struct Items<'p> {
-    items: std::vec::IntoIter<Value>,
+    items: Elements<'p>,
     index: usize,
     place: &'p Place,
 }
@@ -218,21 +314,21 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        let Some(value) = self.items.next() else { return Ok(None) };
+        let Some(source) = self.items.next() else { return Ok(None) };
         let place = self.place;
-        let element = place.noted(seed.deserialize(Reader { value, place }), || Step::Index(self.index))?;
+        let element = place.noted(seed.deserialize(Reader { source, place }), || Step::Index(self.index))?;
         self.index += 1;
         Ok(Some(element))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.items.len())
+        self.items.size_hint().1
     }
 }
 
 struct Fields<'p> {
-    fields: <Map<String, Value> as IntoIterator>::IntoIter,
-    next: Option<(String, Value)>,
+    fields: Entries<'p>,
+    next: Option<(Cow<'p, str>, Source<'p>)>,
     place: &'p Place,
 }
 
@@ -242,13 +338,13 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         self.next = self.fields.next();
         let Some((key, _)) = &self.next else { return Ok(None) };
-        self.place.noted(seed.deserialize(Name(key)), || Step::Key(key.clone())).map(Some)
+        self.place.noted(seed.deserialize(Name(key)), || Step::Key(key.to_string())).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let (key, value) = self.next.take().ok_or_else(|| Error::custom("a value before its key"))?;
+        let (key, source) = self.next.take().ok_or_else(|| Error::custom("a value before its key"))?;
         let place = self.place;
-        place.noted(seed.deserialize(Reader { value, place }), || Step::Key(key))
+        place.noted(seed.deserialize(Reader { source, place }), || Step::Key(key.into_owned()))
     }
 }
 
@@ -313,6 +409,10 @@ mod tests {
 
     use super::*;
 
+    fn read<T: DeserializeOwned>(value: Value) -> Result<T, (String, Error)> {
+        super::read(Source::Value(value))
+    }
+
     #[derive(Debug, Deserialize, PartialEq)]
     struct Shape {
         name: String,
@@ -338,7 +438,11 @@ mod tests {
     #[test]
     fn shapes_are_read_as_serde_json_reads_them() {
         let value = json!({"name": "a", "routes": [{"weight": 7}], "weights": {"b": -1}, "mode": "Strict", "c": [null, 1.5, true]});
-        assert_eq!(read::<Shape>(value.clone()).unwrap(), serde_json::from_value::<Shape>(value).unwrap());
+        let arena = bumpalo::Bump::new();
+        let tree = Tree::of(&value, &arena);
+        let expected = serde_json::from_value::<Shape>(value.clone()).unwrap();
+        assert_eq!(super::read::<Shape>(Source::Tree(&tree)).unwrap(), expected);
+        assert_eq!(read::<Shape>(value).unwrap(), expected);
     }
 
     #[test]

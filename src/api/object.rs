@@ -6,11 +6,12 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::SortedMap;
-use crate::located;
+use crate::located::{self, Source};
+use crate::tree::Tree;
 
 /// A kind of the Kubernetes API, as the type of its spec.
 pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Serialize + DeserializeOwned {
@@ -134,19 +135,39 @@ impl<S: Resource> Object<S> {
         let Value::Object(mut body) = value else {
             return Err(ParseError::Kind { expected: expected::<S>(), found: json_type(&value).to_owned() });
         };
-        check_kind::<S>(&body)?;
+        let text = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+        check_kind::<S>(text("apiVersion"), text("kind"))?;
         body.remove("apiVersion");
         body.remove("kind");
         body.get_mut("metadata").into_iter().for_each(fill_labels);
         let template = body.get_mut("spec").and_then(|spec| spec.get_mut("template"));
         template.and_then(|template| template.get_mut("metadata")).into_iter().for_each(fill_labels);
-        let metadata = read_field(body.remove("metadata"), "metadata")?.unwrap_or_default();
-        let status = read_field(body.remove("status"), "status")?;
+        let mut field = |name| body.remove(name).map(Source::Value);
+        let metadata = read_field(field("metadata"), "metadata")?.unwrap_or_default();
+        let status = read_field(field("status"), "status")?;
         let spec = if S::FLAT {
             read_at(Value::Object(body), "")?
         } else {
-            read_field(body.remove("spec"), "spec")?.unwrap_or_default()
+            read_field(field("spec"), "spec")?.unwrap_or_default()
         };
+        Ok(Self { metadata, spec, status })
+    }
+
+    /// The same from a tree.
+    pub fn from_tree(tree: &Tree<'_>) -> Result<Self, ParseError> {
+        // What is not read field by field, or is put right first, is rare where there is much to read.
+        if S::FLAT
+            || tree.as_map().is_none()
+            || tree.get("spec").is_some_and(|spec| spec.get("template").is_some())
+            || lacks_values(tree.get("metadata"))
+        {
+            return Self::from_value(tree.to_value());
+        }
+        check_kind::<S>(tree.text("apiVersion"), tree.text("kind"))?;
+        let field = |name| tree.get(name).map(Source::Tree);
+        let metadata = read_field(field("metadata"), "metadata")?.unwrap_or_default();
+        let status = read_field(field("status"), "status")?;
+        let spec = read_field(field("spec"), "spec")?.unwrap_or_default();
         Ok(Self { metadata, spec, status })
     }
 
@@ -178,9 +199,13 @@ fn fill_labels(metadata: &mut Value) {
     }
 }
 
-fn check_kind<S: Resource>(body: &Map<String, Value>) -> Result<(), ParseError> {
-    let text = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
+/// Whether [`fill_labels`] has something to fill.
+fn lacks_values(metadata: Option<&Tree<'_>>) -> bool {
+    let maps = ["labels", "annotations"].into_iter().filter_map(|field| metadata?.get(field)?.as_map());
+    maps.flatten().any(|(_, value)| value.is_null())
+}
+
+fn check_kind<S: Resource>(api_version: &str, kind: &str) -> Result<(), ParseError> {
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
     if (kind.is_empty() || kind == S::KIND) && (api_version.is_empty() || group == S::GROUP) {
         return Ok(());
@@ -199,16 +224,20 @@ fn json_type(value: &Value) -> &'static str {
     }
 }
 
-fn read_field<T: DeserializeOwned>(value: Option<Value>, path: &str) -> Result<Option<T>, ParseError> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => read_at(value, path).map(Some),
+fn read_field<T: DeserializeOwned>(source: Option<Source<'_>>, path: &str) -> Result<Option<T>, ParseError> {
+    match source.filter(|source| !source.is_null()) {
+        None => Ok(None),
+        Some(source) => read_source(source, path).map(Some),
     }
 }
 
 /// Reads `value`, naming the failing field below `prefix`.
 pub fn read_at<T: DeserializeOwned>(value: Value, prefix: &str) -> Result<T, ParseError> {
-    located::read(value).map_err(|(inner, error)| {
+    read_source(Source::Value(value), prefix)
+}
+
+fn read_source<T: DeserializeOwned>(source: Source<'_>, prefix: &str) -> Result<T, ParseError> {
+    located::read(source).map_err(|(inner, error)| {
         let path = match (prefix, inner.as_str()) {
             (prefix, "") => prefix.to_owned(),
             ("", inner) => inner.to_owned(),

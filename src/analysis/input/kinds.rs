@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sagene_api::{Object, ObjectMeta, ParseError, Resource};
+use sagene_api::{Object, ObjectMeta, ParseError, Resource, Tree};
 use sagene_model::Kind;
 use sagene_model::snapshot::{Collected, Collection};
 use serde_json::Value;
@@ -15,6 +15,7 @@ use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
+use crate::yaml::Arena;
 
 macro_rules! kinds {
     ($($type:path),+ $(,)?) => {
@@ -22,16 +23,15 @@ macro_rules! kinds {
         pub(super) fn insert(
             input: &mut Input,
             document: Option<Document>,
-            value: Value,
+            tree: &Tree<'_>,
             namespace: &str,
         ) -> ObjectRef {
-            let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-            let kind = text("kind");
-            let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+            let kind = tree.text("kind");
+            let group = tree.text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
             $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
-                return typed::<$type>(input, document, value, namespace);
+                return typed::<$type>(input, document, tree, namespace);
             })+
-            untyped(input, document, value, namespace)
+            untyped(input, document, tree, namespace)
         }
 
         impl Input {
@@ -184,7 +184,7 @@ fn change<S: Collected>(input: &mut Input, value: Value, is_there: bool) -> Opti
         S::GROUP.ends_with("istio.io") && own.is_some_and(|own| !own.is_empty() && own != revision)
     });
     if is_there && !of_other {
-        typed::<S>(input, None, value, "");
+        typed::<S>(input, None, &Tree::of(&value, &Arena::new()), "");
     }
     let now = input.snapshot.get::<S>(&object.namespace, &object.name);
     let is_same = match (&before, now) {
@@ -292,7 +292,7 @@ kinds!(
 impl Input {
     /// Takes in an object of a cluster: no file holds it. Its `apiVersion` and `kind` must be set.
     pub fn insert_live(&mut self, value: Value) {
-        let _ = insert(self, None, value, "");
+        let _ = insert(self, None, &Tree::of(&value, &Arena::new()), "");
     }
 }
 
@@ -306,13 +306,10 @@ fn is_of_other_revision(metadata: &ObjectMeta, revision: &str) -> bool {
 fn typed<S: Collected>(
     input: &mut Input,
     document: Option<Document>,
-    value: Value,
+    tree: &Tree<'_>,
     namespace: &str,
 ) -> ObjectRef {
-    let metadata = |key: &str| {
-        let text = value.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
-        text.unwrap_or_default()
-    };
+    let metadata = |key: &str| tree.get("metadata").map_or("", |metadata| metadata.text(key));
     let name = if metadata("name").is_empty() { metadata("generateName") } else { metadata("name") };
     let place = match (S::NAMESPACED, metadata("namespace")) {
         (false, _) => String::new(),
@@ -321,11 +318,11 @@ fn typed<S: Collected>(
     };
     let reference = ObjectRef::new(S::KIND, &place, name);
     let nameless = name.is_empty();
-    let shape = crate::validation::shape::problems(&value);
+    let shape = crate::validation::shape::problems_of_tree(tree);
     let told = !shape.is_empty();
     let mut found: Vec<Message> =
         shape.into_iter().map(|problem| schema::message(reference.clone(), problem)).collect();
-    let object = match Object::<S>::from_value(value) {
+    let object = match Object::<S>::from_tree(tree) {
         Ok(mut object) => {
             object.metadata.namespace = place;
             // Of Istio's kinds the shape says so.
@@ -364,18 +361,18 @@ fn typed<S: Collected>(
     reference
 }
 
-fn untyped(input: &mut Input, document: Option<Document>, value: Value, namespace: &str) -> ObjectRef {
-    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+fn untyped(input: &mut Input, document: Option<Document>, tree: &Tree<'_>, namespace: &str) -> ObjectRef {
+    let metadata = |key: &str| tree.get("metadata").map_or("", |metadata| metadata.text(key));
     // Of kinds that are not known, nobody knows whether they live in namespaces.
-    let own = text("/metadata/namespace");
-    let place = if own.is_empty() && crate::validation::shape::is_known(&value) { namespace } else { own };
-    let reference = ObjectRef::new(text("/kind").to_owned(), place, text("/metadata/name"));
+    let own = metadata("namespace");
+    let place = if own.is_empty() && crate::validation::shape::is_known(tree) { namespace } else { own };
+    let reference = ObjectRef::new(tree.text("kind").to_owned(), place, metadata("name"));
     let is_new = reference.name.is_empty() || !input.untyped.contains_key(&reference);
     count(input, &reference.kind, is_new);
     if let Some(document) = document {
         input.sources.insert(reference.clone(), document);
     }
-    input.untyped.insert(reference.clone(), Arc::new(value));
+    input.untyped.insert(reference.clone(), Arc::new(tree.to_value()));
     reference
 }
 

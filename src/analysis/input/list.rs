@@ -1,6 +1,7 @@
 //! Lists of objects: each item is a document of its own.
 
-use serde_json::Value;
+use bumpalo::collections::Vec as ArenaVec;
+use sagene_api::Tree;
 
 use super::document::{Document, lines};
 use super::load::LoadError;
@@ -40,12 +41,18 @@ fn extent(document: &Document, item: &Node<'_>) -> std::ops::Range<usize> {
     item.span.start..end
 }
 
-/// An item that does not say what it is, is what a list such as a `ServiceList` is of. So kubectl reads it.
-pub(super) fn name_type(item: &mut Value, api_version: &str, list: &str) {
-    let Some(kind) = list.strip_suffix("List").filter(|kind| !kind.is_empty()) else { return };
-    let Value::Object(fields) = item else { return };
-    if !fields.contains_key("apiVersion") && !fields.contains_key("kind") {
-        fields.insert("apiVersion".to_owned(), api_version.into());
-        fields.insert("kind".to_owned(), kind.into());
+/// An item with its type, where it does not say it: it is what a list such as a `ServiceList` is of. So kubectl reads it.
+pub(super) fn with_type<'t>(
+    item: &Tree<'t>,
+    api_version: &'t str,
+    list: &'t str,
+    arena: &'t Arena,
+) -> Option<Tree<'t>> {
+    let kind = list.strip_suffix("List").filter(|kind| !kind.is_empty())?;
+    if item.get("apiVersion").is_some() || item.get("kind").is_some() {
+        return None;
     }
+    let mut fields = ArenaVec::from_iter_in(item.as_map()?.iter().cloned(), arena);
+    fields.extend([("apiVersion", Tree::Text(api_version)), ("kind", Tree::Text(kind))]);
+    Some(Tree::Map(fields.into_bump_slice()))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sagene_api::Tree;
 use serde_json::{Map, Value};
 
 use super::document::{Document, lines};
@@ -33,23 +34,32 @@ pub(super) fn read(
         return errors;
     }
     let mut is_repeated = false;
-    let root = yaml::quick(&document.file.text, document.range.clone(), arena);
-    let quick = root.as_ref().and_then(|node| node.to_value_noting(&mut is_repeated));
+    // The document goes into the input while its tree is read.
+    let file = document.file.clone();
+    let root = yaml::quick(&file.text, document.range.clone(), arena);
+    let quick = root.as_ref().and_then(|node| node.to_tree(arena, &mut is_repeated));
     // The complete reader takes repeated keys without a word.
     let may_repeat = is_repeated || quick.is_none();
-    let value = match quick.map_or_else(|| slow(&document), Ok) {
-        Ok(value) => value,
-        Err(error) => return vec![error],
+    let value;
+    let tree = match quick {
+        Some(tree) => tree,
+        None => {
+            value = match slow(&document) {
+                Ok(value) => value,
+                Err(error) => return vec![error],
+            };
+            Tree::of(&value, arena)
+        }
     };
     let repeats = if may_repeat {
-        let root = root.or_else(|| yaml::complete(&document.file.text, document.range.clone(), arena));
+        let root = root.or_else(|| yaml::complete(&file.text, document.range.clone(), arena));
         root.map(|root| repeats::repeats(&document, &root)).unwrap_or_default()
     } else {
         Vec::new()
     };
-    let mut errors = Vec::new();
-    take(input, document, value, namespace, &repeats, &mut errors);
-    errors
+    let mut taker = Taker { input, namespace, arena, repeats: &repeats, errors: Vec::new() };
+    taker.take(document, &tree);
+    taker.errors
 }
 
 fn slow(document: &Document) -> Result<Value, LoadError> {
@@ -184,48 +194,56 @@ fn problem_at(document: &Document, line: usize, column: usize, problem: String) 
     }
 }
 
-/// Objects and, of lists that the quick reader does not know, their items.
-fn take(
-    input: &mut Input,
-    document: Document,
-    mut value: Value,
-    namespace: &str,
-    repeats: &[Repeat],
-    errors: &mut Vec<LoadError>,
-) {
-    if value.is_null() {
-        return;
-    }
-    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
-    if kind.is_empty() || api_version.is_empty() {
-        let missing = match (api_version.is_empty(), kind.is_empty()) {
-            (true, true) => "no Kubernetes object: apiVersion and kind must be set",
-            (true, false) => "apiVersion must be set",
-            _ => "kind must be set",
-        };
-        let place = super::locate(&document, &FieldPath::default());
-        let (line, column) = (place.line, place.column);
-        errors.push(LoadError { file: place.file.to_string(), line, column, problem: missing.to_owned() });
-        return;
-    }
-    if kind.ends_with("List") && value.get("items").is_some_and(Value::is_array) {
-        let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else { return };
-        errors.extend(repeats::of_list(&document, repeats));
-        for (index, mut item) in items.into_iter().enumerate() {
-            list::name_type(&mut item, &api_version, &kind);
-            let mut inner = document.clone();
-            inner.prefix = FieldPath::parse("items").index(index).below(&document.prefix);
-            take(input, inner, item, namespace, repeats, errors);
+/// Takes objects out of one document.
+struct Taker<'r> {
+    input: &'r mut Input,
+    namespace: &'r str,
+    arena: &'r Arena,
+    repeats: &'r [Repeat],
+    errors: Vec<LoadError>,
+}
+
+impl Taker<'_> {
+    /// An object or, of lists that the quick reader does not know, their items.
+    fn take(&mut self, document: Document, tree: &Tree<'_>) {
+        if tree.is_null() {
+            return;
         }
-        return;
+        let (api_version, kind) = (tree.text("apiVersion"), tree.text("kind"));
+        if kind.is_empty() || api_version.is_empty() {
+            self.errors.push(no_object(&document, api_version, kind));
+            return;
+        }
+        if kind.ends_with("List")
+            && let Some(items) = tree.get("items").and_then(Tree::as_list)
+        {
+            self.errors.extend(repeats::of_list(&document, self.repeats));
+            for (index, item) in items.iter().enumerate() {
+                let named = list::with_type(item, api_version, kind, self.arena);
+                let mut inner = document.clone();
+                inner.prefix = FieldPath::parse("items").index(index).below(&document.prefix);
+                self.take(inner, named.as_ref().unwrap_or(item));
+            }
+            return;
+        }
+        if self.repeats.is_empty() {
+            kinds::insert(self.input, Some(document), tree, self.namespace);
+            return;
+        }
+        let of = Arc::new(document.clone());
+        let object = kinds::insert(self.input, Some(document), tree, self.namespace);
+        let found = self.repeats.iter().filter_map(|repeat| repeat.message(&object, &of.prefix));
+        self.input.problems.extend(found.map(|message| message.in_document(&of)));
     }
-    if repeats.is_empty() {
-        kinds::insert(input, Some(document), value, namespace);
-        return;
-    }
-    let of = Arc::new(document.clone());
-    let object = kinds::insert(input, Some(document), value, namespace);
-    let found = repeats.iter().filter_map(|repeat| repeat.message(&object, &of.prefix));
-    input.problems.extend(found.map(|message| message.in_document(&of)));
+}
+
+fn no_object(document: &Document, api_version: &str, kind: &str) -> LoadError {
+    let missing = match (api_version.is_empty(), kind.is_empty()) {
+        (true, true) => "no Kubernetes object: apiVersion and kind must be set",
+        (true, false) => "apiVersion must be set",
+        _ => "kind must be set",
+    };
+    let place = super::locate(document, &FieldPath::default());
+    let (line, column) = (place.line, place.column);
+    LoadError { file: place.file.to_string(), line, column, problem: missing.to_owned() }
 }

@@ -1,11 +1,10 @@
 //! Rules of `metadata` of Istio's kinds, as the API server has them.
 
-use serde_json::{Map, Value};
+use sagene_api::Tree;
 
-use super::Report;
 use super::common::{is_label_key, is_label_value};
 use super::host::is_dns_label;
-use crate::path::FieldPath;
+use super::{Place, Report};
 
 /// Fields that `metadata` may have: those that whoever writes an object sets, too, unlike the server's own that nobody manages.
 pub(super) const FIELDS: &[&str] = &[
@@ -33,74 +32,74 @@ const LONGEST_NAME: usize = 253;
 const NAMELESS: &str = "must be set, or generateName";
 
 /// What the API server would refuse.
-pub(super) fn rules(report: &mut Report, metadata: Option<&Map<String, Value>>) {
-    let path = FieldPath::parse("metadata");
+pub(super) fn rules(report: &mut Report, metadata: Option<&Tree<'_>>) {
+    let path = Place::Whole.key("metadata");
     let Some(metadata) = metadata else {
-        report.error(&path.key("name"), NAMELESS);
+        report.error(path.key("name"), NAMELESS);
         return;
     };
-    let text = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text = |key: &str| metadata.text(key);
     for field in ["name", "generateName", "namespace"] {
-        if let Some(value) = metadata.get(field).filter(|value| !value.is_string() && !value.is_null()) {
-            report.error(&path.key(field), in_quotes(value));
+        if let Some(value) = metadata.get(field).filter(|value| value.as_str().is_none() && !value.is_null())
+        {
+            report.error(path.key(field), in_quotes(value));
             return;
         }
     }
     let (name, begin, namespace) = (text("name"), text("generateName"), text("namespace"));
     if name.is_empty() && begin.is_empty() {
-        report.error(&path.key("name"), NAMELESS);
+        report.error(path.key("name"), NAMELESS);
     }
     if let Some(hint) = Some(name).filter(|name| !name.is_empty()).and_then(name_problem) {
-        report.error(&path.key("name"), hint);
+        report.error(path.key("name"), hint);
     }
     // It counts where there is no name.
     let counts = name.is_empty() && !begin.is_empty();
     if let Some(hint) = Some(begin).filter(|_| counts).and_then(beginning_problem) {
-        report.error(&path.key("generateName"), hint);
+        report.error(path.key("generateName"), hint);
     }
     if !namespace.is_empty() && !is_dns_label(namespace) {
         let words = format!(
             "{namespace:?} is no name of a namespace; want at most 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
         );
-        report.error(&path.key("namespace"), words);
+        report.error(path.key("namespace"), words);
     }
-    maps(report, &path, metadata);
-    types(report, &path, metadata);
-    finalizers(report, &path.key("finalizers"), metadata);
-    owners(report, &path.key("ownerReferences"), metadata);
+    maps(report, path, metadata);
+    types(report, path, metadata);
+    finalizers(report, path.key("finalizers"), metadata);
+    owners(report, path.key("ownerReferences"), metadata);
 }
 
 /// Of the server's own fields only the type is looked at: it sets them itself.
-fn types(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
-    let fits: [(&str, &str, fn(&Value) -> bool); 6] = [
-        ("deletionGracePeriodSeconds", "a whole number", |value| value.is_i64()),
-        ("selfLink", "a string", Value::is_string),
-        ("uid", "a string", Value::is_string),
-        ("managedFields", "a list", Value::is_array),
-        ("finalizers", "a list", Value::is_array),
-        ("ownerReferences", "a list", Value::is_array),
+fn types(report: &mut Report, path: Place<'_>, metadata: &Tree<'_>) {
+    let fits: [(&str, &str, fn(&Tree<'_>) -> bool); 6] = [
+        (
+            "deletionGracePeriodSeconds",
+            "a whole number",
+            |value| matches!(value, Tree::Number(number) if number.is_i64()),
+        ),
+        ("selfLink", "a string", |value| value.as_str().is_some()),
+        ("uid", "a string", |value| value.as_str().is_some()),
+        ("managedFields", "a list", |value| value.as_list().is_some()),
+        ("finalizers", "a list", |value| value.as_list().is_some()),
+        ("ownerReferences", "a list", |value| value.as_list().is_some()),
     ];
     for (field, wanted, fits) in fits {
         if metadata.get(field).is_some_and(|value| !value.is_null() && !fits(value)) {
-            report.error(&path.key(field), format!("must be {wanted}"));
+            report.error(path.key(field), format!("must be {wanted}"));
         }
     }
 }
 
-fn finalizers(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
-    let names: Vec<Option<&str>> = metadata
-        .get("finalizers")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(Value::as_str)
-        .collect();
+fn finalizers(report: &mut Report, path: Place<'_>, metadata: &Tree<'_>) {
+    let names: Vec<Option<&str>> =
+        metadata.get("finalizers").and_then(Tree::as_list).into_iter().flatten().map(Tree::as_str).collect();
     for (index, name) in names.iter().enumerate() {
         match name {
-            None => report.error(&path.index(index), "must be a string"),
+            None => report.error(path.index(index), "must be a string"),
             Some(name) if !is_label_key(name) || has_large_prefix(name) => {
                 report.error(
-                    &path.index(index),
+                    path.index(index),
                     format!("{name:?} is no name of a finalizer; want example.com/name"),
                 );
             }
@@ -116,28 +115,28 @@ const OF_OWNER: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", 
 /// How many of them must be set.
 const REQUIRED_OF_OWNER: usize = 4;
 
-fn owners(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
-    let owners = metadata.get("ownerReferences").and_then(Value::as_array).into_iter().flatten();
+fn owners(report: &mut Report, path: Place<'_>, metadata: &Tree<'_>) {
+    let owners = metadata.get("ownerReferences").and_then(Tree::as_list).into_iter().flatten();
     let mut controllers = 0;
     for (index, owner) in owners.enumerate() {
         let path = path.index(index);
-        let text = |field: &str| owner.get(field).and_then(Value::as_str).unwrap_or_default();
+        let text = |field: &str| owner.text(field);
         for field in &OF_OWNER[..REQUIRED_OF_OWNER] {
-            report.require(!text(field).is_empty(), &path.key(field), "must be set");
+            report.require(!text(field).is_empty(), path.key(field), "must be set");
         }
-        for field in owner.as_object().into_iter().flat_map(Map::keys) {
-            let known = OF_OWNER.contains(&field.as_str());
-            report.require(known, &path.key(field), format_args!("unknown field {field:?}"));
+        for (field, _) in owner.as_map().into_iter().flatten() {
+            let known = OF_OWNER.contains(field);
+            report.require(known, path.key(field), format_args!("unknown field {field:?}"));
         }
         let version = text("apiVersion");
         let is_version = version.matches('/').count() < 2 && !version.ends_with('/');
-        report.require(is_version, &path.key("apiVersion"), "want VERSION or GROUP/VERSION");
+        report.require(is_version, path.key("apiVersion"), "want VERSION or GROUP/VERSION");
         let is_event = text("kind") == "Event" && matches!(version, "v1" | "events.k8s.io/v1");
-        report.require(!is_event, &path.key("kind"), "an Event owns nothing");
-        controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
+        report.require(!is_event, path.key("kind"), "an Event owns nothing");
+        controllers += usize::from(owner.get("controller") == Some(&Tree::Bool(true)));
         report.require(
             controllers < 2,
-            &path.key("controller"),
+            path.key("controller"),
             "another owner is the controller; only one may be",
         );
     }
@@ -169,28 +168,29 @@ fn name_problem(name: &str) -> Option<String> {
 }
 
 /// Labels and annotations.
-fn maps(report: &mut Report, path: &FieldPath, metadata: &Map<String, Value>) {
+fn maps(report: &mut Report, path: Place<'_>, metadata: &Tree<'_>) {
     for (field, is_label) in [("labels", true), ("annotations", false)] {
-        let Some(entries) = metadata.get(field).and_then(Value::as_object) else { continue };
+        let Some(entries) = metadata.get(field).and_then(Tree::as_map) else { continue };
         let length: usize =
             entries.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
         if !is_label && length > MOST_OF_ANNOTATIONS {
             let words = format!("have {length} bytes together; at most {MOST_OF_ANNOTATIONS} are allowed");
-            report.error(&path.key(field), words);
+            report.error(path.key(field), words);
         }
+        let of = path.key(field);
         for (key, value) in entries {
-            let path = path.key(field).key(key);
+            let path = of.key(key);
             if !is_label_key(key) || is_label && has_large_prefix(key) {
-                report.error(&path, format!("{key:?} is no key; want [prefix/]name, with at most 63 letters, digits, '-', '_' and '.' in name"));
+                report.error(path, format!("{key:?} is no key; want [prefix/]name, with at most 63 letters, digits, '-', '_' and '.' in name"));
             }
             match value {
-                Value::String(text) if is_label && !text.is_empty() && !is_label_value(text) => report.error(
-                    &path,
+                Tree::Text(text) if is_label && !text.is_empty() && !is_label_value(text) => report.error(
+                    path,
                     format!("{text:?} is no label value; want at most 63 letters, digits, '-', '_' and '.'"),
                 ),
                 // `null` is the empty text.
-                Value::String(_) | Value::Null => {}
-                other => report.error(&path, in_quotes(other)),
+                Tree::Text(_) | Tree::Null => {}
+                other => report.error(path, in_quotes(other)),
             }
         }
     }
@@ -201,23 +201,31 @@ fn has_large_prefix(key: &str) -> bool {
     key.split_once('/').is_some_and(|(prefix, _)| prefix.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 
-fn in_quotes(value: &Value) -> String {
+fn in_quotes(value: &Tree<'_>) -> String {
     match value {
-        Value::Number(_) => format!("must be a string, not a number; put it in quotes: \"{value}\""),
-        Value::Bool(_) => format!("must be a string, not a boolean; put it in quotes: \"{value}\""),
-        Value::Array(_) => "must be a string, not a list".to_owned(),
+        Tree::Number(_) => {
+            format!("must be a string, not a number; put it in quotes: \"{}\"", value.to_value())
+        }
+        Tree::Bool(_) => {
+            format!("must be a string, not a boolean; put it in quotes: \"{}\"", value.to_value())
+        }
+        Tree::List(_) => "must be a string, not a list".to_owned(),
         _ => "must be a string, not a mapping".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn found(metadata: &str) -> Vec<String> {
         let metadata: Value = serde_yaml::from_str(metadata).expect("YAML");
         let mut report = Report::new();
-        rules(&mut report, metadata.as_object());
+        let arena = crate::yaml::Arena::new();
+        let tree = Tree::of(&metadata, &arena);
+        rules(&mut report, (!tree.is_null()).then_some(&tree));
         report.finish().iter().map(|problem| problem.path.to_string()).collect()
     }
 

@@ -6,15 +6,17 @@ mod words;
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
+use sagene_api::Tree;
 use sagene_api::istio::crd::{self, DefinedKind};
 use sagene_cel::Binding;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::metadata;
 use super::nearest::{hint, nearest};
 use super::{Problem, Report};
 use crate::needs::REMOVED_GROUPS;
 use crate::path::{FieldPath, Step};
+use crate::yaml::Arena;
 pub(super) use compile::Node;
 use compile::{Check, Kind, Rule};
 use words::{duration_problem, mismatch};
@@ -68,8 +70,12 @@ static DEFINITIONS: LazyLock<BTreeMap<(&str, &str), Definition>> = LazyLock::new
 
 /// The broken rules of an object as it was written; none for kinds that are not Istio's.
 pub(crate) fn problems(object: &Value) -> Vec<Problem> {
-    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    problems_of_tree(&Tree::of(object, &Arena::new()))
+}
+
+/// The same of a tree.
+pub(crate) fn problems_of_tree(object: &Tree<'_>) -> Vec<Problem> {
+    let (api_version, kind) = (object.text("apiVersion"), object.text("kind"));
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     let mut walk = Walk { report: Report::new(), place: Vec::new() };
     if !GROUPS.contains(&group) {
@@ -98,7 +104,8 @@ pub(super) fn node(schema: &Value) -> Node {
 /// What of an object breaks the shape of its kind.
 pub(super) fn of_object(object: &Value, expected: &Expected<'_>, version: &str) -> Vec<Problem> {
     let mut walk = Walk { report: Report::new(), place: Vec::new() };
-    walk.object(object, expected, version);
+    let arena = Arena::new();
+    walk.object(&Tree::of(object, &arena), expected, version);
     walk.report.finish()
 }
 
@@ -123,10 +130,9 @@ fn misplaced(api_version: &str, group: &str, kind: &str) -> Option<String> {
 }
 
 /// True for an object of a kind that Istio defines; all of them live in namespaces.
-pub(crate) fn is_known(object: &Value) -> bool {
-    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-    let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-    GROUPS.contains(&group) && DEFINITIONS.contains_key(&(group, text("kind")))
+pub(crate) fn is_known(object: &Tree<'_>) -> bool {
+    let group = object.text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    GROUPS.contains(&group) && DEFINITIONS.contains_key(&(group, object.text("kind")))
 }
 
 struct Walk<'v> {
@@ -150,7 +156,7 @@ impl<'v> Walk<'v> {
         self.place.pop();
     }
 
-    fn object(&mut self, object: &'v Value, expected: &Expected<'_>, version: &str) {
+    fn object(&mut self, object: &Tree<'v>, expected: &Expected<'_>, version: &str) {
         let Expected { group, kind, versions, .. } = expected;
         if !versions.contains(&version) {
             let known = versions.join(", ");
@@ -158,11 +164,11 @@ impl<'v> Walk<'v> {
                 walk.error(format!("{kind} is not served as {group}/{version}; use one of {known}"));
             });
         }
-        let Some(fields) = object.as_object() else { return };
+        let Some(fields) = object.as_map() else { return };
         self.known(fields, TOP);
-        let metadata = object.get("metadata").and_then(Value::as_object);
-        if let Some(metadata) = metadata {
-            self.within(Step::Key("metadata"), |walk| walk.known(metadata, metadata::FIELDS));
+        let metadata = object.get("metadata").filter(|metadata| metadata.as_map().is_some());
+        if let Some(fields) = metadata.and_then(Tree::as_map) {
+            self.within(Step::Key("metadata"), |walk| walk.known(fields, metadata::FIELDS));
         }
         metadata::rules(&mut self.report, metadata);
         match object.get("spec") {
@@ -176,8 +182,8 @@ impl<'v> Walk<'v> {
         }
     }
 
-    fn known(&mut self, fields: &'v Map<String, Value>, known: &[&str]) {
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+    fn known(&mut self, fields: &[(&'v str, Tree<'v>)], known: &[&str]) {
+        for (name, _) in fields.iter().filter(|(name, _)| !known.contains(name)) {
             self.within(Step::Key(name), |walk| walk.unknown(name, known.iter().copied()));
         }
     }
@@ -186,7 +192,7 @@ impl<'v> Walk<'v> {
         self.error(format!("unknown field {name:?}{}", hint(name, known)));
     }
 
-    fn node(&mut self, node: &Node, value: &'v Value) {
+    fn node(&mut self, node: &Node, value: &Tree<'v>) {
         // `null` means that the field is not there.
         if value.is_null() {
             return;
@@ -194,26 +200,26 @@ impl<'v> Walk<'v> {
         let before = self.report.problems.len();
         let fits = match (&node.kind, value) {
             (Kind::Any, _) => true,
-            (Kind::Object { fields, required, open }, Value::Object(map)) => {
+            (Kind::Object { fields, required, open }, Tree::Map(map)) => {
                 self.fields(fields, required, *open, map);
                 true
             }
-            (Kind::Map { item, least, most }, Value::Object(map)) => {
+            (Kind::Map { item, least, most }, Tree::Map(map)) => {
                 self.at_most(map.len(), *most, "entries");
                 if least.is_some_and(|least| (map.len() as u64) < least) {
                     self.error("must not be empty");
                 }
-                for (name, value) in map {
+                for (name, value) in *map {
                     self.within(Step::Key(name), |walk| walk.present(item, value));
                 }
                 true
             }
-            (Kind::List { item, least, most, keys }, Value::Array(items)) => {
+            (Kind::List { item, least, most, keys }, Tree::List(items)) => {
                 self.list(item, *least, *most, keys, items);
                 true
             }
-            (Kind::Text { least, most }, Value::String(text)) => self.text(node, text, *least, *most),
-            (Kind::Integer { least, most }, Value::Number(number)) => {
+            (Kind::Text { least, most }, Tree::Text(text)) => self.text(node, text, *least, *most),
+            (Kind::Integer { least, most }, Tree::Number(number)) => {
                 let is_whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
                 if is_whole && number.as_f64().is_some_and(|number| number.abs() >= TOO_LARGE) {
                     self.error(format!("{number} is out of range; want a whole number of 64 bits"));
@@ -222,13 +228,11 @@ impl<'v> Walk<'v> {
                 }
                 is_whole
             }
-            (Kind::Number { least, most }, Value::Number(number)) => {
+            (Kind::Number { least, most }, Tree::Number(number)) => {
                 self.bounds(number.as_f64(), *least, *most);
                 true
             }
-            (Kind::Boolean, Value::Bool(_)) | (Kind::IntegerOrText, Value::Number(_) | Value::String(_)) => {
-                true
-            }
+            (Kind::Boolean, Tree::Bool(_)) | (Kind::IntegerOrText, Tree::Number(_) | Tree::Text(_)) => true,
             _ => false,
         };
         if !fits {
@@ -253,7 +257,7 @@ impl<'v> Walk<'v> {
     }
 
     /// A value that must be there: an element of a list or a mapping.
-    fn present(&mut self, node: &Node, value: &'v Value) {
+    fn present(&mut self, node: &Node, value: &Tree<'v>) {
         if value.is_null() {
             self.error("must not be null");
         }
@@ -265,16 +269,17 @@ impl<'v> Walk<'v> {
         fields: &BTreeMap<String, Node>,
         required: &[String],
         open: bool,
-        map: &'v Map<String, Value>,
+        map: &[(&'v str, Tree<'v>)],
     ) {
         for (name, value) in map {
-            self.within(Step::Key(name), |walk| match fields.get(name) {
+            self.within(Step::Key(name), |walk| match fields.get(*name) {
                 Some(node) => walk.node(node, value),
                 None if open => {}
                 None => walk.unknown(name, fields.keys().map(String::as_str)),
             });
         }
-        for name in required.iter().filter(|name| map.get(*name).is_none_or(Value::is_null)) {
+        let is_set = |name: &&String| map.iter().any(|(key, value)| key == name && !value.is_null());
+        for name in required.iter().filter(|name| !is_set(name)) {
             let path = self.path().key(name);
             self.report.error(&path, format!("{name}{REQUIRED}"));
         }
@@ -286,14 +291,14 @@ impl<'v> Walk<'v> {
         least: Option<u64>,
         most: Option<u64>,
         keys: &[String],
-        items: &'v [Value],
+        items: &[Tree<'v>],
     ) {
         self.at_most(items.len(), most, "elements");
         if least.is_some_and(|least| (items.len() as u64) < least) {
             self.error(format!("must have at least {} elements", least.unwrap_or_default()));
         }
         for (index, value) in items.iter().enumerate() {
-            let same = |other: &Value| keys.iter().all(|key| other.get(key) == value.get(key));
+            let same = |other: &Tree<'_>| keys.iter().all(|key| other.get(key) == value.get(key));
             let repeated = !keys.is_empty() && items[..index].iter().any(same);
             self.within(Step::Index(index), |walk| {
                 if repeated {
@@ -341,7 +346,7 @@ impl<'v> Walk<'v> {
     }
 
     /// Answers the groups of which several are set.
-    fn alternatives<'n>(&mut self, node: &'n Node, value: &Value) -> Vec<&'n [String]> {
+    fn alternatives<'n>(&mut self, node: &'n Node, value: &Tree<'_>) -> Vec<&'n [String]> {
         let mut repeated = Vec::new();
         for group in &node.alternatives {
             let set: Vec<&str> = group
@@ -358,7 +363,7 @@ impl<'v> Walk<'v> {
     }
 
     /// Rules about groups of which several are set are told already.
-    fn rules(&mut self, node: &Node, value: &Value, repeated: &[&[String]]) {
+    fn rules(&mut self, node: &Node, value: &Tree<'_>, repeated: &[&[String]]) {
         let is_told = |rule: &&Rule| {
             repeated.iter().any(|group| group.iter().all(|name| rule.message.contains(name.as_str())))
         };
@@ -371,7 +376,7 @@ impl<'v> Walk<'v> {
                 }
                 // A rule that cannot be evaluated is about a field whose own problem is told already.
                 Check::Expression(program) => {
-                    if program.is_true(&[("self", Binding::Value(value))]) == Ok(false) {
+                    if program.is_true(&[("self", Binding::Value(&value.to_value()))]) == Ok(false) {
                         self.error(rule.message.clone());
                     }
                 }

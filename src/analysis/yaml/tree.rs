@@ -1,11 +1,13 @@
 //! Nodes with their places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use serde_json::{Map, Value};
+use bumpalo::collections::Vec as ArenaVec;
+use sagene_api::Tree;
+use serde_json::Value;
 
-use super::scalar;
+use super::{Arena, scalar};
 use crate::path::{FieldPath, Step};
 
 /// A value and where it stands.
@@ -97,25 +99,32 @@ impl<'t> Node<'t> {
     /// The value as JSON; `None` where a plain scalar is one of those whose meaning is better left to a YAML library. Of equal keys the
     /// last counts.
     pub(crate) fn to_value(&self) -> Option<Value> {
-        self.to_value_noting(&mut false)
+        Some(self.to_tree(&Arena::new(), &mut false)?.to_value())
     }
 
-    /// The same; `is_repeated` becomes true where a mapping has equal keys.
-    pub(crate) fn to_value_noting(&self, is_repeated: &mut bool) -> Option<Value> {
-        Some(match &self.content {
-            Content::Nothing => Value::Null,
+    /// The same without a copy of its texts; `is_repeated` becomes true where a mapping has equal keys.
+    pub(crate) fn to_tree<'a>(&self, arena: &'a Arena, is_repeated: &mut bool) -> Option<Tree<'a>>
+    where
+        't: 'a,
+    {
+        Some(match self.content {
+            Content::Nothing => Tree::Null,
             Content::Plain(text) => scalar::resolve(text)?,
-            Content::Text(text) => Value::String((*text).to_owned()),
-            Content::List(items) => Value::Array(
-                items.iter().map(|item| item.to_value_noting(is_repeated)).collect::<Option<_>>()?,
-            ),
-            Content::Map(entries) => {
-                let mut map = Map::new();
-                for entry in *entries {
-                    let value = entry.value.to_value_noting(is_repeated)?;
-                    *is_repeated |= map.insert(entry.key.to_string(), value).is_some();
+            Content::Text(text) => Tree::Text(text),
+            Content::List(items) => {
+                let mut list = ArenaVec::with_capacity_in(items.len(), arena);
+                for item in items {
+                    list.push(item.to_tree(arena, is_repeated)?);
                 }
-                Value::Object(map)
+                Tree::List(list.into_bump_slice())
+            }
+            Content::Map(entries) => {
+                let mut map = ArenaVec::with_capacity_in(entries.len(), arena);
+                for entry in entries {
+                    map.push((entry.key, entry.value.to_tree(arena, is_repeated)?));
+                }
+                *is_repeated |= keep_last(&mut map);
+                Tree::Map(map.into_bump_slice())
             }
         })
     }
@@ -153,4 +162,22 @@ impl<'t> Node<'t> {
             _ => {}
         }
     }
+}
+
+/// Leaves, of entries with equal keys, the last; answers whether there were some.
+fn keep_last(entries: &mut ArenaVec<'_, (&str, Tree<'_>)>) -> bool {
+    /// Mappings of so many keys are compared each with each.
+    const FEW: usize = 16;
+    let is_repeated = if entries.len() <= FEW {
+        (1..entries.len()).any(|index| entries[..index].iter().any(|(key, _)| *key == entries[index].0))
+    } else {
+        let mut seen = HashSet::with_capacity(entries.len());
+        !entries.iter().all(|(key, _)| seen.insert(*key))
+    };
+    if is_repeated {
+        let mut seen = HashSet::new();
+        let mut is_last: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(*key)).collect();
+        entries.retain(|_| is_last.pop().unwrap_or_default());
+    }
+    is_repeated
 }

@@ -1,7 +1,6 @@
 //! What is said of values that do not fit.
 
-use sagene_api::Duration;
-use serde_json::Value;
+use sagene_api::{Duration, Tree};
 
 use super::compile::{Check, Kind, Node};
 
@@ -17,7 +16,7 @@ pub(super) fn duration_problem(text: &str) -> Option<String> {
 }
 
 /// The value has the wrong type: what is wanted, and how to write it.
-pub(super) fn mismatch(node: &Node, value: &Value) -> String {
+pub(super) fn mismatch(node: &Node, value: &Tree<'_>) -> String {
     let wanted = match &node.kind {
         Kind::Object { .. } | Kind::Map { .. } => "a mapping",
         Kind::List { .. } => "a list",
@@ -30,25 +29,27 @@ pub(super) fn mismatch(node: &Node, value: &Value) -> String {
     };
     let is_whole = matches!(node.kind, Kind::Integer { .. });
     let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_f64() && is_whole => "a fraction",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
+        Tree::Null => "null",
+        Tree::Bool(_) => "a boolean",
+        Tree::Number(number) if number.is_f64() && is_whole => "a fraction",
+        Tree::Number(_) => "a number",
+        Tree::Text(_) => "a string",
+        Tree::List(_) => "a list",
+        Tree::Map(_) => "a mapping",
     };
     let is_duration = node.rules.iter().any(|rule| matches!(rule.check, Check::Duration));
     let way_out = match (&node.kind, value) {
-        (Kind::Text { .. }, Value::Number(number)) if is_duration => format!("; add a unit, as in {number}s"),
-        (Kind::Text { .. }, Value::Number(_) | Value::Bool(_)) if !node.words.is_empty() => {
+        (Kind::Text { .. }, Tree::Number(number)) if is_duration => format!("; add a unit, as in {number}s"),
+        (Kind::Text { .. }, Tree::Number(_) | Tree::Bool(_)) if !node.words.is_empty() => {
             format!("; want one of {}", node.words.join(", "))
         }
-        (Kind::Text { .. }, Value::Number(_) | Value::Bool(_)) => format!("; put it in quotes: \"{value}\""),
-        (Kind::Integer { .. } | Kind::Number { .. }, Value::String(text)) if text.parse::<f64>().is_ok() => {
+        (Kind::Text { .. }, Tree::Number(_) | Tree::Bool(_)) => {
+            format!("; put it in quotes: \"{}\"", value.to_value())
+        }
+        (Kind::Integer { .. } | Kind::Number { .. }, Tree::Text(text)) if text.parse::<f64>().is_ok() => {
             format!("; write {text} without quotes")
         }
-        (Kind::Boolean, Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+        (Kind::Boolean, Tree::Text(text)) => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => "; write true, without quotes".to_owned(),
             "false" | "no" | "off" | "n" => "; write false, without quotes".to_owned(),
             _ => String::new(),
