@@ -55,9 +55,12 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
     match program {
         Some(name @ ("pilot-agent" | "pilot-discovery")) => return role(name, &arguments[1..]),
         // Pods of an image with curl find this program by that name; what follows is curl's, `--help` too.
-        Some(name @ ("curl" | "fortio" | "gunicorn" | "nc" | "nginx" | "sleep")) => {
+        Some(
+            name @ ("curl" | "fortio" | "gunicorn" | "nc" | "nginx" | "ratelimit" | "redis-cli" | "sleep"),
+        ) => {
             return Some(run_sample(name, text_of(&arguments[1..])));
         }
+        Some("redis-server") => return Some(run_sample("redis", text_of(&arguments[1..]))),
         Some("go-httpbin") => return Some(run_sample("httpbin", text_of(&arguments[1..]))),
         _ => {}
     }

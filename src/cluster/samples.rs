@@ -9,12 +9,15 @@ mod curl;
 mod ext_authz;
 mod fortio;
 mod greeting;
+mod grpc;
 mod headers;
 mod helloworld;
 mod httpbin;
 mod image;
 mod netcat;
 mod nginx;
+mod ratelimit;
+mod redis;
 mod serve;
 mod tcp_echo;
 mod tornado;
@@ -82,11 +85,14 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "http-echo" => greeting::http_echo(arguments).await?,
         "helloworld" => helloworld::run(arguments).await?,
         "httpbin" => httpbin::run(arguments).await?,
+        "ratelimit" => ratelimit::run(arguments).await?,
+        "redis" => redis::run(arguments).await?,
         "tcp-echo" => tcp_echo::run(arguments).await?,
         "tornado" => tornado::run(arguments).await?,
         "nginx" => nginx::run(arguments).await?,
         "gunicorn" => httpbin::run_by_gunicorn(arguments).await?,
         "fortio" => return fortio::run(arguments).await,
+        "redis-cli" => return Ok(redis::run_cli(arguments).await),
         "nc" => return Ok(netcat::run(arguments).await),
         "curl" => return Ok(curl::run(arguments).await),
         "sleep" => serve::stopped().await,

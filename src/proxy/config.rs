@@ -56,7 +56,7 @@ pub use listener::{Direction, FilterChain, Listener};
 pub(crate) use load_balancing::LbPolicy;
 pub(crate) use matcher::{Cidr, Fraction, TextMatch, compile_regex, compile_search_regex};
 pub(crate) use network_filter::{TcpProxy, Tunnel};
-pub(crate) use rate_limit::{Descriptor, RateLimitFacts, RateLimitRule};
+pub(crate) use rate_limit::{Descriptor, Entries, RateLimitFacts, RateLimitRule, RulePlace};
 pub use raw::{Origin, RawResource, RefusedVersion, ResourceState};
 pub(crate) use retry::{AttemptFailure, RetryPolicy};
 pub(crate) use route_condition::{RouteCondition, RouteQuery, split_query};

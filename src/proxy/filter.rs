@@ -5,10 +5,13 @@ pub(crate) mod cel;
 pub(crate) mod cors;
 pub(crate) mod ext_authz;
 pub(crate) mod fault;
+pub(crate) mod grpc_service;
 pub(crate) mod jwt_authn;
 pub(crate) mod local_ratelimit;
 pub(crate) mod metadata;
 pub(crate) mod peer_metadata;
+mod rate_limit_descriptors;
+pub(crate) mod ratelimit;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod rbac;
 pub(crate) mod token_bucket;

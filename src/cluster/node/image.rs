@@ -107,6 +107,8 @@ pub(crate) fn program_names(container: &Container) -> Vec<String> {
         Some("fortio") => &["fortio"],
         Some("httpbin") => &["gunicorn", "go-httpbin"],
         Some("nginx") => &["nginx"],
+        Some("ratelimit") => &["ratelimit"],
+        Some("redis") => &["redis-server", "redis-cli"],
         _ => &[],
     };
     names.extend(brought.iter().map(|name| (*name).to_owned()));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,9 +15,9 @@ use envoy_types::pb::envoy::service::auth::v3::{
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::rpc::Status;
-use prost::Message;
 
 use super::SampleError;
+use super::grpc::{asked, unary};
 use super::serve::{listen, serve, stopped};
 
 const CHECKED: &str = "x-ext-authz";
@@ -84,7 +84,7 @@ async fn by_http(request: Request) -> Response {
 }
 
 async fn by_grpc(body: Bytes) -> Response {
-    let check = body.get(5..).map(CheckRequest::decode).and_then(Result::ok).unwrap_or_default();
+    let check: CheckRequest = asked(&body).unwrap_or_default();
     let request =
         check.attributes.and_then(|all| all.request).and_then(|request| request.http).unwrap_or_default();
     let allowed = request.headers.get(CHECKED).is_some_and(|value| value == ALLOWED);
@@ -107,7 +107,7 @@ async fn by_grpc(body: Bytes) -> Response {
         }),
         ..CheckResponse::default()
     };
-    unary(&answer.encode_to_vec())
+    unary(&answer)
 }
 
 fn sorted(headers: &HashMap<String, String>) -> String {
@@ -121,17 +121,4 @@ fn option(key: &str, value: &str) -> HeaderValueOption {
         header: Some(Header { key: key.to_owned(), value: value.to_owned(), ..Header::default() }),
         ..HeaderValueOption::default()
     }
-}
-
-/// A unary gRPC answer.
-fn unary(message: &[u8]) -> Response {
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let frame = [&[0], length.as_slice(), message].concat();
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = http_body_util::BodyExt::with_trailers(
-        http_body_util::Full::new(Bytes::from(frame)),
-        std::future::ready(Some(Ok(trailers))),
-    );
-    ([("content-type", "application/grpc")], Body::new(body)).into_response()
 }

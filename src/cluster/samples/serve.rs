@@ -34,6 +34,15 @@ pub(super) async fn listen(port: u16) -> Result<TcpListener, SampleError> {
     TcpListener::bind(address).await.map_err(|source| SampleError::Listen { port, source })
 }
 
+/// Listens on an address of this machine; `::` and `0.0.0.0` mean all of them.
+pub(super) async fn listen_at(address: SocketAddr) -> Result<TcpListener, SampleError> {
+    let port = address.port();
+    if address.ip().is_unspecified() {
+        return listen(port).await;
+    }
+    TcpListener::bind(address).await.map_err(|source| SampleError::Listen { port, source })
+}
+
 /// Resolves when the process is asked to stop.
 pub(super) fn stopped() -> impl Future<Output = ()> + Send + 'static {
     // Registered now, not when first polled: a signal that comes before the first request must not be lost.

@@ -15,6 +15,7 @@ use crate::filter::ext_authz::ExtAuthz;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
 use crate::filter::local_ratelimit::LocalRateLimit;
+use crate::filter::ratelimit::RateLimit;
 use crate::filter::rbac::Rbac;
 use crate::stats::IstioStatsConfig;
 use crate::tracing::config::TracingConfig;
@@ -66,6 +67,7 @@ pub(crate) enum HttpFilter {
     Rbac(Arc<Rbac>),
     JwtAuthn(Arc<JwtAuthn>),
     LocalRateLimit(Arc<LocalRateLimit>),
+    RateLimit(Arc<RateLimit>),
     ExtAuthz(Arc<ExtAuthz>),
     Fault(Arc<Fault>),
     Cors,
@@ -344,6 +346,9 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
             let limit = LocalRateLimit::compile(&proto::decode(any)?).within("typed_config")?;
             HttpFilter::LocalRateLimit(Arc::new(limit))
         }
+        "envoy.extensions.filters.http.ratelimit.v3.RateLimit" => {
+            HttpFilter::RateLimit(Arc::new(RateLimit::compile(&proto::decode(any)?).within("typed_config")?))
+        }
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
             HttpFilter::ExtAuthz(Arc::new(ExtAuthz::compile(&proto::decode(any)?).within("typed_config")?))
         }
@@ -358,7 +363,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, ext_authz, jwt_authn, local_ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, ext_authz, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

@@ -11,6 +11,7 @@ use crate::filter::ext_authz::ExtAuthzOverride;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtOverride;
 use crate::filter::local_ratelimit::LocalRateLimit;
+use crate::filter::ratelimit::RateLimitOverride;
 use crate::filter::rbac::Rbac;
 
 /// Configuration of filters for one route or host.
@@ -21,6 +22,7 @@ pub(crate) struct Overrides {
     pub(crate) rbac: Option<Option<Arc<Rbac>>>,
     pub(crate) jwt: Option<JwtOverride>,
     pub(crate) local_ratelimit: Option<Arc<LocalRateLimit>>,
+    pub(crate) ratelimit: Option<Arc<RateLimitOverride>>,
     pub(crate) ext_authz: Option<ExtAuthzOverride>,
 }
 
@@ -54,11 +56,14 @@ impl Overrides {
             "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit" => {
                 self.local_ratelimit = Some(Arc::new(LocalRateLimit::compile(&proto::decode(any)?)?));
             }
+            "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute" => {
+                self.ratelimit = Some(Arc::new(RateLimitOverride::compile(&proto::decode(any)?)?));
+            }
             "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute" => {
                 self.ext_authz = Some(ExtAuthzOverride::compile(&proto::decode(any)?)?);
             }
             other => {
-                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ext_authz";
+                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ratelimit, ext_authz";
                 let reason = format!("{other} is not supported; known per route: {known}");
                 return Err(FieldError::new("", reason));
             }

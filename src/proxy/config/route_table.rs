@@ -10,7 +10,7 @@ use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::header_mutation::Mutations;
 use super::matcher::{Fraction, RegexRewrite};
 use super::proto::{self, route};
-use super::rate_limit::RateLimitRule;
+use super::rate_limit::{RateLimitRule, RulePlace};
 use super::retry::RetryPolicy;
 use super::route_condition::{RouteCondition, RouteQuery, split_query};
 use super::route_hash::HashRule;
@@ -94,6 +94,8 @@ pub(crate) struct Forward {
     pub(crate) hash: Vec<HashRule>,
     pub(crate) upgrades: Vec<(String, bool)>,
     pub(crate) rate_limits: Vec<RateLimitRule>,
+    /// The virtual host's rules count, too.
+    pub(crate) include_vh_rate_limits: bool,
 }
 
 #[derive(Debug)]
@@ -257,7 +259,7 @@ impl VirtualHost {
             attempt_count: from.include_request_attempt_count,
             attempt_count_in_response: from.include_attempt_count_in_response,
             require_tls: from.require_tls != 0,
-            rate_limits: RateLimitRule::compile_all(&from.rate_limits)?,
+            rate_limits: RateLimitRule::compile_all(&from.rate_limits, RulePlace::Route)?,
             overrides,
         })
     }
@@ -447,7 +449,8 @@ impl Forward {
                 .enumerate()
                 .map(|(i, h)| HashRule::compile(h).within_item("hash_policy", i))
                 .collect::<Result<_, _>>()?,
-            rate_limits: RateLimitRule::compile_all(&from.rate_limits)?,
+            rate_limits: RateLimitRule::compile_all(&from.rate_limits, RulePlace::Route)?,
+            include_vh_rate_limits: from.include_vh_rate_limits.as_ref().is_some_and(|b| b.value),
             upgrades: from
                 .upgrade_configs
                 .iter()

@@ -7,8 +7,9 @@ mod http;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::config::proto::{self, core, http as proto_http, matcher, types};
+use crate::config::proto::{self, http as proto_http, matcher, types};
 use crate::config::{FieldError, Fraction, TextMatch, Within, refuse_if};
+use crate::filter::grpc_service::GrpcService;
 use crate::filter::metadata::MetadataMatch;
 use crate::http::headers::HeaderList;
 use crate::stats::{Counter, Registry};
@@ -43,7 +44,7 @@ pub(crate) struct ExtAuthz {
 #[derive(Debug)]
 enum Service {
     Http(Box<http::HttpService>),
-    Grpc(grpc::GrpcService),
+    Grpc(GrpcService),
 }
 
 /// How much of the body goes along.
@@ -111,7 +112,8 @@ impl ExtAuthz {
                 Service::Http(Box::new(http::HttpService::compile(service).within("http_service")?))
             }
             Some(ext_authz::ext_authz::Services::GrpcService(service)) => {
-                Service::Grpc(grpc::GrpcService::compile(service).within("grpc_service")?)
+                let time = timeout(service.timeout.as_ref());
+                Service::Grpc(GrpcService::compile(service, time).within("grpc_service")?)
             }
             None => return Err(FieldError::new("services", "give http_service or grpc_service")),
         };
@@ -215,16 +217,6 @@ fn status(from: Option<&types::HttpStatus>, default: u16) -> u16 {
 fn matchers(from: Option<&matcher::ListStringMatcher>) -> Result<Vec<TextMatch>, FieldError> {
     let patterns = from.into_iter().flat_map(|list| &list.patterns).enumerate();
     patterns.map(|(index, pattern)| TextMatch::compile(pattern).within_item("patterns", index)).collect()
-}
-
-/// Cluster and, where the service has one of its own, host of a gRPC target.
-fn grpc_target(from: &core::GrpcService) -> Result<(Box<str>, Box<str>), FieldError> {
-    let Some(core::grpc_service::TargetSpecifier::EnvoyGrpc(target)) = &from.target_specifier else {
-        return Err(FieldError::new("envoy_grpc", "is missing; google_grpc is not supported"));
-    };
-    refuse_if(target.cluster_name.is_empty(), "envoy_grpc.cluster_name", "is missing")?;
-    let authority = if target.authority.is_empty() { &target.cluster_name } else { &target.authority };
-    Ok((target.cluster_name.as_str().into(), authority.as_str().into()))
 }
 
 /// All values of a header, comma-separated.

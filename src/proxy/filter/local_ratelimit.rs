@@ -5,10 +5,12 @@ mod exchange;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::rate_limit_descriptors::HostRules;
 use super::token_bucket::{BucketSettings, TokenBucket};
 use crate::config::proto::{self, http::local_ratelimit::v3 as proto_limit};
 use crate::config::{
-    Descriptor, FieldError, Fraction, Mutation, RateLimitRule, Within, compile_added, refuse_if,
+    Descriptor, Entries, FieldError, Fraction, Mutation, RateLimitRule, RulePlace, Within, compile_added,
+    refuse_if,
 };
 use crate::stats::{Counter, Registry};
 
@@ -29,6 +31,7 @@ pub(crate) struct LocalRateLimit {
     /// Rules of the filter itself; where there are none, those of the route count.
     rules: Vec<RateLimitRule>,
     stage: u32,
+    host: HostRules,
     x_ratelimit_headers: bool,
     retry_after: bool,
     always_default: bool,
@@ -39,7 +42,7 @@ pub(crate) struct LocalRateLimit {
 /// A descriptor with its bucket, or with one for each value where an entry leaves its value open.
 #[derive(Debug)]
 struct Limited {
-    entries: Descriptor,
+    entries: Entries,
     settings: BucketSettings,
     bucket: Arc<TokenBucket>,
     by_value: Option<Mutex<HashMap<Vec<String>, Arc<TokenBucket>>>>,
@@ -66,7 +69,6 @@ impl LocalRateLimit {
             "buckets of single connections are not supported yet",
         )?;
         refuse_if(from.local_cluster_rate_limit.is_some(), "local_cluster_rate_limit", "is not supported")?;
-        refuse_if(from.vh_rate_limits != 0, "vh_rate_limits", "only OVERRIDE, the default, is supported")?;
         let bucket =
             from.token_bucket.as_ref().map(BucketSettings::compile).transpose().within("token_bucket")?;
         let most_values = proto::uint(from.max_dynamic_descriptors.as_ref(), DYNAMIC_DESCRIPTORS);
@@ -90,8 +92,9 @@ impl LocalRateLimit {
             )?,
             response_headers: compile_added(&from.response_headers_to_add, "response_headers_to_add")?,
             descriptors,
-            rules: RateLimitRule::compile_all(&from.rate_limits)?,
+            rules: RateLimitRule::compile_all(&from.rate_limits, RulePlace::Filter)?,
             stage: from.stage,
+            host: HostRules::compile(from.vh_rate_limits)?,
             x_ratelimit_headers: from.enable_x_ratelimit_headers != 0,
             retry_after: from.enable_retry_after_header,
             always_default: from.always_consume_default_token_bucket.as_ref().is_none_or(|b| b.value),
@@ -140,7 +143,7 @@ impl Limited {
         let bucket =
             from.token_bucket.as_ref().ok_or_else(|| FieldError::new("token_bucket", "is missing"))?;
         let settings = BucketSettings::compile(bucket).within("token_bucket")?;
-        let entries: Descriptor =
+        let entries: Entries =
             from.entries.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect();
         refuse_if(entries.is_empty(), "entries", "is empty")?;
         let open = entries.iter().any(|(_, value)| value.is_empty());
@@ -156,6 +159,7 @@ impl Limited {
 
     /// The bucket that a request's descriptor counts in.
     fn bucket_of(&self, asked: &Descriptor) -> Option<Arc<TokenBucket>> {
+        let asked = &asked.entries;
         let same = self.entries.len() == asked.len()
             && self.entries.iter().zip(asked).all(|((key, value), (asked_key, asked_value))| {
                 key == asked_key && (value.is_empty() || value == asked_value)

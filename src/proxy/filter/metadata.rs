@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use envoy_types::pb::envoy::r#type::metadata::v3 as proto_metadata;
+
 use crate::config::proto::{matcher, types};
 use crate::config::{FieldError, TextMatch, Within};
 
@@ -21,6 +23,29 @@ impl DynamicMetadata {
     /// The value at a path below a namespace.
     pub(crate) fn get<'p>(&self, namespace: &str, path: impl IntoIterator<Item = &'p str>) -> Option<&Value> {
         path.into_iter().try_fold(self.0.get(namespace)?, |value, key| value.get(key))
+    }
+}
+
+/// A compiled `MetadataKey`: where a value stands.
+#[derive(Debug, Clone)]
+pub(crate) struct MetadataKey {
+    namespace: Box<str>,
+    path: Vec<Box<str>>,
+}
+
+impl MetadataKey {
+    pub(crate) fn compile(from: &proto_metadata::MetadataKey) -> Result<Self, FieldError> {
+        use proto_metadata::metadata_key::path_segment::Segment;
+        let path = from.path.iter().enumerate().map(|(index, part)| match &part.segment {
+            Some(Segment::Key(key)) => Ok(key.as_str().into()),
+            _ => Err(FieldError::new(format!("path[{index}].key"), "is missing; only keys are supported")),
+        });
+        Ok(Self { namespace: from.key.as_str().into(), path: path.collect::<Result<_, _>>()? })
+    }
+
+    /// The value that stands there.
+    pub(crate) fn find<'m>(&self, metadata: Option<&'m DynamicMetadata>) -> Option<&'m Value> {
+        metadata?.get(&self.namespace, self.path.iter().map(|key| &**key))
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Exchange {
     pub(crate) route: Option<(Arc<VirtualHost>, Arc<Route>)>,
     /// Most tokens, tokens left and seconds until more, of the bucket the request was counted in.
     pub(crate) rate_limit_state: Option<(u32, u32, u64)>,
+    /// What a rate limit service wants the client to know.
+    pub(crate) rate_limit_headers: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
     /// Headers that a filter wants on the answer.
     pub(crate) late_response_headers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -102,6 +104,7 @@ impl Exchange {
             span: None,
             late_response_headers: Vec::new(),
             rate_limit_state: None,
+            rate_limit_headers: Vec::new(),
             own_body: None,
             gone: false,
         }
@@ -171,6 +174,10 @@ impl Exchange {
                 HttpFilter::ExtAuthz(check) => {
                     let overrides = self.special(|overrides| &overrides.ext_authz);
                     self.authorize(check, overrides.as_ref(), body, replier).await
+                }
+                HttpFilter::RateLimit(limit) => {
+                    let special = self.special(|overrides| &overrides.ratelimit);
+                    self.limit_rate_globally(limit, special.as_deref()).await
                 }
                 other => self.filter(other).await,
             };
@@ -489,6 +496,7 @@ impl Exchange {
             self.response.headers.set(&name, &value);
         }
         self.tell_rate_limit();
+        self.tell_global_rate_limit();
         if !self.response.headers.contains(b"date") {
             let date = self.scene.worker.date();
             self.response.headers.append(b"date", date.as_bytes());

@@ -98,6 +98,7 @@ flags! {
     DURATION_TIMEOUT = 17 "DT" "DurationTimeout",
     DOWNSTREAM_TERMINATION = 18 "DC" "DownstreamConnectionTermination",
     CONNECT_ATTEMPTS = 19 "URX" "UpstreamRetryLimitExceeded",
+    RATE_LIMIT_SERVICE_ERROR = 20 "RLSE" "RateLimitServiceError",
 }
 
 impl Flags {

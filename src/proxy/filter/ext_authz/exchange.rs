@@ -83,7 +83,9 @@ impl Exchange {
             }
             Service::Grpc(service) => {
                 let message = grpc::attributes(self, filter, body, context);
-                call(worker, service.question(&message)).await.map(|answer| grpc::decision(&answer))
+                call(worker, service.question(grpc::CHECK, &message))
+                    .await
+                    .map(|answer| grpc::decision(&answer))
             }
         };
         answer.unwrap_or_else(|error| {

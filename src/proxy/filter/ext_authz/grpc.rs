@@ -2,31 +2,20 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use envoy_types::pb::envoy::service::auth::v3 as auth;
-use envoy_types::pb::google::protobuf::{Struct, Timestamp, Value, value::Kind};
-use prost::Message;
+use envoy_types::pb::google::protobuf::Timestamp;
 
-use super::{Changes, Decision, ExtAuthz, Refusal, grpc_target, joined, status, timeout};
-use crate::config::FieldError;
+use super::{Changes, Decision, ExtAuthz, Refusal, joined, status};
 use crate::config::proto::core;
-use crate::http::call::{Answer, Call, grpc_frame, post};
+use crate::filter::grpc_service::{answered, header_pair, struct_json};
+use crate::http::call::Answer;
 use crate::http::exchange::Exchange;
 use crate::http::prepare::url_encoded_pem;
 
-const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-/// Longest answer that is read.
-const ANSWER: usize = 1 << 20;
-
-/// A service asked by gRPC.
-#[derive(Debug)]
-pub(super) struct GrpcService {
-    cluster: Box<str>,
-    authority: Box<str>,
-    timeout: Option<Duration>,
-    metadata: Vec<(Box<str>, Box<str>)>,
-}
+/// What is called.
+pub(super) const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// The part of a body that goes along.
 #[derive(Debug, Default)]
@@ -35,32 +24,6 @@ pub(super) struct SentBody<'b> {
     pub(super) as_bytes: bool,
     /// `None`: bodies do not go along; else whether it was cut.
     pub(super) partial: Option<bool>,
-}
-
-impl GrpcService {
-    pub(super) fn compile(from: &core::GrpcService) -> Result<Self, FieldError> {
-        let (cluster, authority) = grpc_target(from)?;
-        let metadata = from.initial_metadata.iter();
-        Ok(Self {
-            cluster,
-            authority,
-            timeout: timeout(from.timeout.as_ref()),
-            metadata: metadata
-                .map(|header| (header.key.to_ascii_lowercase().into(), header.value.as_str().into()))
-                .collect(),
-        })
-    }
-
-    pub(super) fn question(&self, message: &auth::CheckRequest) -> Call<'_> {
-        let mut request = post(CHECK, &self.authority, "application/grpc");
-        request.version = 2;
-        request.headers.set(b"te", b"trailers");
-        for (name, value) in &self.metadata {
-            request.headers.set(name.as_bytes(), value.as_bytes());
-        }
-        let body = grpc_frame(&message.encode_to_vec());
-        Call { cluster: &self.cluster, request, body, timeout: self.timeout, longest: ANSWER }
-    }
 }
 
 /// Everything the service may know of a request.
@@ -155,10 +118,7 @@ fn http_request(
 
 /// What an answer means.
 pub(super) fn decision(answer: &Answer) -> Decision {
-    let message = answer.grpc_message().map(auth::CheckResponse::decode);
-    let (200, Some(0), Some(Ok(checked))) = (answer.status, answer.grpc_status(), message) else {
-        return Decision::Failed;
-    };
+    let Some(checked) = answered::<auth::CheckResponse>(answer) else { return Decision::Failed };
     use auth::check_response::HttpResponse::{DeniedResponse, ErrorResponse, OkResponse};
     let metadata = checked.dynamic_metadata.map(struct_json);
     let code = checked.status.as_ref().map_or(0, |status| status.code);
@@ -169,7 +129,7 @@ pub(super) fn decision(answer: &Answer) -> Decision {
             let headers = denied.headers.into_iter().filter_map(|option| option.header);
             Decision::Denied(Box::new(Refusal {
                 status: status(denied.status.as_ref(), 403),
-                headers: headers.map(pair).collect(),
+                headers: headers.map(header_pair).collect(),
                 body: denied.body.into_bytes(),
                 metadata,
             }))
@@ -188,22 +148,17 @@ fn changes(ok: auth::OkHttpResponse) -> Changes {
             && option.append_action() == core::header_value_option::HeaderAppendAction::AddIfAbsent;
         let Some(header) = option.header else { continue };
         match (append, absent) {
-            (true, _) => changes.append.push(pair(header)),
-            (_, true) => changes.add_if_absent.push(pair(header)),
-            _ => changes.set.push(pair(header)),
+            (true, _) => changes.append.push(header_pair(header)),
+            (_, true) => changes.add_if_absent.push(header_pair(header)),
+            _ => changes.set.push(header_pair(header)),
         }
     }
     changes.remove = ok.headers_to_remove.iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect();
     changes.response =
-        ok.response_headers_to_add.into_iter().filter_map(|option| option.header).map(pair).collect();
+        ok.response_headers_to_add.into_iter().filter_map(|option| option.header).map(header_pair).collect();
     changes.query_set = ok.query_parameters_to_set.into_iter().map(|each| (each.key, each.value)).collect();
     changes.query_remove = ok.query_parameters_to_remove;
     changes
-}
-
-fn pair(header: core::HeaderValue) -> (Vec<u8>, Vec<u8>) {
-    let value = if header.raw_value.is_empty() { header.value.into_bytes() } else { header.raw_value };
-    (header.key.to_ascii_lowercase().into_bytes(), value)
 }
 
 fn address(of: SocketAddr) -> core::Address {
@@ -218,18 +173,4 @@ fn address(of: SocketAddr) -> core::Address {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn struct_json(from: Struct) -> serde_json::Value {
-    fn json(value: Value) -> serde_json::Value {
-        match value.kind {
-            None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
-            Some(Kind::NumberValue(number)) => number.into(),
-            Some(Kind::StringValue(text)) => text.into(),
-            Some(Kind::BoolValue(flag)) => flag.into(),
-            Some(Kind::StructValue(fields)) => struct_json(fields),
-            Some(Kind::ListValue(list)) => list.values.into_iter().map(json).collect(),
-        }
-    }
-    from.fields.into_iter().map(|(name, value)| (name, json(value))).collect()
 }

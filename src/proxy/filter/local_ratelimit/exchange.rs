@@ -1,7 +1,7 @@
 //! The filter at work on a request and its response.
 
 use super::LocalRateLimit;
-use crate::config::{Action, Descriptor, RateLimitFacts, RouteQuery};
+use crate::config::Descriptor;
 use crate::http::exchange::Exchange;
 use crate::http::info::Flags;
 
@@ -17,7 +17,7 @@ impl Exchange {
         }
         let counters = limit.counters(&worker.registry);
         counters.enabled.add(1);
-        let (allowed, bucket) = limit.decide(&self.descriptors(limit));
+        let (allowed, bucket) = limit.decide(&self.counted_by(limit));
         if limit.x_ratelimit_headers {
             self.rate_limit_state = bucket;
         }
@@ -44,33 +44,12 @@ impl Exchange {
     }
 
     /// What the request is counted by.
-    fn descriptors(&self, limit: &LocalRateLimit) -> Vec<Descriptor> {
-        let route = self.route.as_ref();
-        let of_route = route.and_then(|(vhost, route)| {
-            let own = match &route.action {
-                Action::Forward(forward) => forward.rate_limits.as_slice(),
-                _ => &[],
-            };
-            let own = if own.is_empty() { vhost.rate_limits.as_slice() } else { own };
-            (!own.is_empty()).then_some(own)
-        });
-        let rules = if limit.rules.is_empty() { of_route.unwrap_or_default() } else { &limit.rules };
-        let query = RouteQuery {
-            path: &self.request.path,
-            method: &self.request.method,
-            authority: &self.request.authority,
-            scheme: self.request.scheme.as_bytes(),
-            headers: &self.request.headers,
-            metadata: self.info.metadata.as_deref(),
-            random: self.random,
-        };
-        let cluster = route.and_then(|(_, route)| match &route.action {
-            Action::Forward(forward) => forward.pick(self.random).map(|chosen| chosen.name.clone()),
-            _ => None,
-        });
-        let facts = RateLimitFacts { query: &query, remote: self.remote, cluster: cluster.as_deref() };
-        let mine = rules.iter().filter(|rule| rule.stage == limit.stage);
-        mine.filter_map(|rule| rule.descriptor(&facts)).collect()
+    fn counted_by(&self, limit: &LocalRateLimit) -> Vec<Descriptor> {
+        if limit.rules.is_empty() {
+            self.route_descriptors(limit.stage, limit.host)
+        } else {
+            self.descriptors(limit.rules.iter())
+        }
     }
 
     /// Tells the client what its bucket holds, where the filter is to.
