@@ -58,7 +58,7 @@ struct Counters {
     enforced: Arc<Counter>,
 }
 
-/// A decision: whether the request may go on, and what its bucket holds (most, left, seconds until more).
+/// A decision: whether the request may go on, and what its bucket holds (most, left, seconds until there is one).
 type Decision = (bool, Option<(u32, u32, u64)>);
 
 impl LocalRateLimit {

@@ -61,11 +61,11 @@ impl TokenBucket {
         (tokens + now.saturating_duration_since(at).as_secs_f64() * self.per_second).min(self.most)
     }
 
-    /// Most tokens, whole tokens left, and seconds until there is one more.
+    /// Most tokens, whole tokens left, and seconds until there is one, as Envoy tells them.
     pub(crate) fn left(&self) -> (u32, u32, u64) {
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let tokens = self.filled(state, Instant::now());
-        let missing = if tokens >= self.most { 0.0 } else { 1.0 - tokens.fract() };
+        let missing = (1.0 - tokens).max(0.0);
         // Counts are small and not negative.
         (self.most as u32, tokens as u32, (missing / self.per_second).ceil() as u64)
     }

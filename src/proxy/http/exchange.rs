@@ -60,7 +60,7 @@ pub(crate) struct Exchange {
     /// The endpoint that was asked last.
     pub(crate) upstream: Option<Rc<Host>>,
     pub(crate) route: Option<(Arc<VirtualHost>, Arc<Route>)>,
-    /// Most tokens, tokens left and seconds until more, of the bucket the request was counted in.
+    /// Most tokens, tokens left and seconds until there is one, of the bucket the request was counted in.
     pub(crate) rate_limit_state: Option<(u32, u32, u64)>,
     /// What a rate limit service wants the client to know.
     pub(crate) rate_limit_headers: Vec<(Vec<u8>, Vec<u8>)>,

@@ -57,23 +57,30 @@ impl Store {
         text: Vec<u8>,
         expiry: Expiry,
     ) -> Result<(), Full> {
-        let before = self.live(database, key).map(|value| (size(key, &value.text), value.until));
-        let (freed, until) = before.unwrap_or((0, None));
         let needed = size(key, &text);
-        if self.used - freed + needed > MEMORY {
+        if !self.has_room(database, key, needed) {
             self.sweep();
-            if self.used - freed + needed > MEMORY {
+            if !self.has_room(database, key, needed) {
                 return Err(Full);
             }
         }
+        let before = self.live(database, key).and_then(|value| value.until);
         let until = match expiry {
             Expiry::Never => None,
-            Expiry::Same => until,
+            Expiry::Same => before,
             Expiry::In(time) => Instant::now().checked_add(time),
         };
-        self.used = self.used - freed + needed;
-        self.databases[database].insert(key.to_vec(), Value { text, until });
+        self.used += needed;
+        if let Some(before) = self.databases[database].insert(key.to_vec(), Value { text, until }) {
+            self.used -= size(key, &before.text);
+        }
         Ok(())
+    }
+
+    /// Whether a value of this size may take the place of the one before.
+    fn has_room(&mut self, database: usize, key: &[u8], needed: usize) -> bool {
+        let freed = self.live(database, key).map_or(0, |value| size(key, &value.text));
+        self.used - freed + needed <= MEMORY
     }
 
     pub(super) fn remove(&mut self, database: usize, key: &[u8]) -> bool {
