@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::future::try_join_all;
-use sagene_manifest::profile::{self, Installation};
+use sagene_manifest::profile::Installation;
 use sagene_manifest::render::{self, RenderedComponent};
 
 use crate::cli;
@@ -45,7 +45,7 @@ pub(crate) struct InstallCommand {
 
 impl InstallCommand {
     pub(crate) fn run(self, context: &Context) -> Outcome {
-        let installation = profile::resolve(&self.overlays.request()?)?;
+        let installation = self.overlays.resolve()?;
         for warning in &installation.warnings {
             output::progress(&format!("warning: {warning}"));
         }

@@ -129,8 +129,18 @@ mod tests {
                 .collect::<Vec<_>>(),
             [
                 "o.yaml:6:21: IstioOperator/o: meshConfig.connectTimeout",
-                "o.yaml:8:5: IstioOperator/o: unknown setting \"values.globl\" (did you mean \"values.global\"?); --force installs without it"
+                "o.yaml:8:5: IstioOperator/o: unknown setting \"values.globl\" (did you mean \"values.global\"?)"
             ]
+        );
+        let types = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  components:\n    pilot:\n      enabled: \"true\"\n      k8s:\n        replicaCount: two\n";
+        let found = Findings::of("t.yaml", types.into()).errors;
+        assert!(
+            found.len() == 2
+                && found[0].starts_with(
+                    "t.yaml:6:16: IstioOperator: components.pilot.enabled: must be true or false"
+                )
+                && found[1].starts_with("t.yaml:8:23: IstioOperator: components.pilot.k8s.replicaCount: "),
+            "{found:#?}"
         );
         let fine = Findings::of(
             "f.yaml",

@@ -1,7 +1,9 @@
 //! Flags that say what to install, shared by `install`, `upgrade`, `manifest generate` and `profile dump`.
 
 use clap::Args;
-use sagene_manifest::profile::{InstallRequest, SourceFile};
+use sagene_analysis::input::{load, locate};
+use sagene_analysis::{FieldPath, Input};
+use sagene_manifest::profile::{self, InstallRequest, Installation, ProfileError, SourceFile};
 
 use crate::exit::Failure;
 use crate::files;
@@ -64,4 +66,49 @@ impl Overlays {
             default_tag: VERSION.to_owned(),
         })
     }
+
+    /// What is to be installed. Errors about settings of a file say where in it they stand.
+    pub(crate) fn resolve(&self) -> Result<Installation, Failure> {
+        let request = self.request()?;
+        profile::resolve(&request).map_err(|error| located(error, &request))
+    }
+}
+
+/// The error with a line for each setting that stands in one of the files, and where. Later files count more.
+fn located(error: ProfileError, request: &InstallRequest) -> Failure {
+    let settings = error.settings();
+    let mut is_placed = false;
+    let lines: Vec<String> = settings
+        .into_iter()
+        .map(|(path, told)| {
+            // What --set says takes the place of what files say.
+            let is_of_file = !request.sets.iter().any(|set| set.starts_with(&path));
+            let files = request.files.iter().rev().filter(|_| is_of_file);
+            match files.filter_map(|file| place(file, &path)).next() {
+                Some(place) => {
+                    is_placed = true;
+                    format!("{place}: {told}")
+                }
+                None => told,
+            }
+        })
+        .collect();
+    if !is_placed {
+        return error.into();
+    }
+    let failure = Failure::new(lines.join("\n"));
+    match error {
+        ProfileError::UnknownSettings { .. } => failure.hint("--force installs without what is unknown"),
+        _ => failure,
+    }
+}
+
+/// `file:line:column` of a setting; `None` where the file does not have it.
+fn place(file: &SourceFile, path: &str) -> Option<String> {
+    let mut input = Input::default();
+    load(&mut input, &file.name, file.text.clone(), "");
+    let (_, document) = input.sources.iter().find(|(object, _)| object.kind == "IstioOperator")?;
+    let path = FieldPath::parse(path).below(&FieldPath::parse("spec"));
+    let place = locate(document, &path);
+    place.exact.then(|| format!("{}:{}:{}", place.file, place.line, place.column))
 }

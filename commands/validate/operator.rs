@@ -7,9 +7,6 @@ use sagene_manifest::profile::{InstallRequest, SourceFile, resolve};
 
 use super::named;
 
-/// Begins what `install` says of a field that it does not know; the field follows in quotes.
-const UNKNOWN: &str = "unknown setting \"";
-
 /// A broken rule of an IstioOperator.
 pub(super) struct Finding {
     /// `file:line:column: IstioOperator/namespace/name: field: message`.
@@ -40,8 +37,7 @@ fn of_operator(input: &Input, object: &ObjectRef, document: &Document) -> Vec<Fi
         })
         .collect();
     let is_told = findings.iter().any(|finding| finding.is_error);
-    if let Some(words) = refusal(document) {
-        let path = field(&words);
+    for (path, words) in refusals(document) {
         // The rules of MeshConfig tell of the same setting in more words.
         if !(is_told && path.within(&mesh).is_some()) {
             let text = sentence(object, document, &path.below(&spec), &words);
@@ -56,21 +52,17 @@ fn sentence(object: &ObjectRef, document: &Document, path: &FieldPath, words: &s
     format!("{}:{}:{}: {}: {words}", place.file, place.line, place.column, named(object))
 }
 
-/// Why `install` would refuse it.
-fn refusal(document: &Document) -> Option<String> {
+/// Why `install` would refuse it: the settings below `spec`, and what is wrong with each.
+fn refusals(document: &Document) -> Vec<(FieldPath, String)> {
     let source = SourceFile { name: document.file.name.to_string(), text: document.text().to_owned() };
     let request =
         InstallRequest { files: vec![source], default_tag: "0".to_owned(), ..InstallRequest::default() };
-    let error = resolve(&request).err()?;
-    let words = sagene_base::task::error_chain(&error);
-    Some(words.strip_prefix(&format!("{}: ", document.file.name)).unwrap_or(&words).to_owned())
-}
-
-/// The field that a refusal is about, below `spec`; empty where it names none.
-fn field(words: &str) -> FieldPath {
-    let name = match words.strip_prefix(UNKNOWN) {
-        Some(rest) => rest.split('"').next(),
-        None => words.split_once(": ").map(|(name, _)| name).filter(|name| !name.contains(' ')),
-    };
-    FieldPath::parse(name.unwrap_or_default())
+    let Some(error) = resolve(&request).err() else { return Vec::new() };
+    let settings = error.settings();
+    if settings.is_empty() {
+        let words = sagene_base::task::error_chain(&error);
+        let words = words.strip_prefix(&format!("{}: ", document.file.name)).unwrap_or(&words).to_owned();
+        return vec![(FieldPath::default(), words)];
+    }
+    settings.into_iter().map(|(path, words)| (FieldPath::parse(&path), words)).collect()
 }

@@ -9,6 +9,7 @@ mod installation;
 mod overlay;
 mod path;
 mod schema;
+mod types;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use installation::{Installation, resolve};
 pub(crate) use overlay::merge;
 pub(crate) use path::assign;
 pub use path::{PathError, set};
+pub use types::{Mistake, mistakes};
 
 /// What the user asked for, before anything is merged.
 #[derive(Debug, Clone, Default)]

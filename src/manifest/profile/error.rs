@@ -1,6 +1,7 @@
 //! What can be wrong with an installation request.
 
 use super::path::PathError;
+use super::types::Mistake;
 
 /// Why a request cannot be resolved. Every text names the setting or file and a way out.
 #[derive(Debug, thiserror::Error)]
@@ -67,4 +68,28 @@ pub enum ProfileError {
         /// What is wrong.
         reason: String,
     },
+    /// Settings have values that they cannot have.
+    #[error("{}", .0.iter().map(|it| format!("{}: {}", it.path, it.reason)).collect::<Vec<_>>().join("\n"))]
+    Types(Vec<Mistake>),
+}
+
+impl ProfileError {
+    /// The settings it is about: dotted paths below `spec`, each with what is said of it.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        match self {
+            Self::UnknownSettings { paths } => paths
+                .iter()
+                .map(|told| {
+                    let path = told.split('"').nth(1).unwrap_or_default().to_owned();
+                    (path, format!("unknown setting {told}"))
+                })
+                .collect(),
+            Self::Invalid { path, reason } => vec![(path.clone(), format!("{path}: {reason}"))],
+            Self::Types(mistakes) => {
+                mistakes.iter().map(|it| (it.path.clone(), format!("{}: {}", it.path, it.reason))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
