@@ -4,7 +4,6 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::exit::Failure;
@@ -79,15 +78,10 @@ fn file(path: &Path) -> Result<Input, Failure> {
 /// Splits into documents; `List` objects become their items, empty documents vanish.
 pub(crate) fn documents(input: &Input) -> Result<Vec<Value>, Failure> {
     let mut objects = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(&input.text) {
-        let value = Value::deserialize(document).map_err(|error| {
-            Failure::new(format!(
-                "error parsing {}: error converting YAML to JSON: yaml: {error}",
-                input.name
-            ))
-        })?;
-        flatten(value, &mut objects);
-    }
+    let documents = sagene_api::yaml::documents(&input.text).map_err(|error| {
+        Failure::new(format!("error parsing {}: error converting YAML to JSON: yaml: {error}", input.name))
+    })?;
+    documents.into_iter().for_each(|document| flatten(document, &mut objects));
     Ok(objects)
 }
 

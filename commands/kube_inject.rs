@@ -55,7 +55,7 @@ impl KubeInjectCommand {
                 for mut object in files::documents(&input)? {
                     inject_object(&mut object, &namespace, &config)
                         .map_err(|failure| failure.context(input.name.clone()))?;
-                    text.push_str(&serde_yaml::to_string(&object)?);
+                    text.push_str(&sagene_api::yaml::to_text(&object)?);
                     text.push_str("---\n");
                 }
             }

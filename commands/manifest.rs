@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use sagene_manifest::{profile, render};
+use sagene_manifest::render;
 use serde_json::Value;
 
 use crate::context::Context;
@@ -82,7 +82,7 @@ impl Diff {
                     format!("{}:{}:{}", part("/kind"), part("/metadata/namespace"), part("/metadata/name"));
                 let ignored = !self.ignore.is_empty() && name.contains(&self.ignore);
                 if name.contains(&self.select) && !ignored {
-                    objects.insert(name, serde_yaml::to_string(&object)?);
+                    objects.insert(name, sagene_api::yaml::to_text(&object)?);
                 }
             }
         }
@@ -105,7 +105,7 @@ impl ManifestCommand {
 
 impl Generate {
     fn run(self) -> Outcome {
-        let installation = profile::resolve(&self.overlays.request()?)?;
+        let installation = self.overlays.resolve()?;
         for warning in &installation.warnings {
             output::progress(&format!("warning: {warning}"));
         }
@@ -114,7 +114,7 @@ impl Generate {
         render::sort(&mut objects);
         let mut text = String::new();
         for object in &objects {
-            text.push_str(&serde_yaml::to_string(object)?);
+            text.push_str(&sagene_api::yaml::to_text(object)?);
             text.push_str("\n---\n");
         }
         match &self.output {

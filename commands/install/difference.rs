@@ -50,7 +50,7 @@ fn yaml(object: &Value) -> Result<String, Failure> {
             metadata.remove(key);
         }
     }
-    Ok(serde_yaml::to_string(&object)?)
+    Ok(sagene_api::yaml::to_text(&object)?)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ async fn one(session: &Session, mut found: Found) -> Result<(), Failure> {
         output::progress("Edit cancelled, no changes made.");
         return Ok(());
     }
-    let object: Value = serde_yaml::from_str(&after)
+    let object: Value = sagene_api::yaml::value(&after)
         .map_err(|problem| error(format!("the edited file does not parse: {problem}")))?;
     session.objects.replace(&found.resource, &object).await.map_err(kubectl_failure)?;
     output::line(&format!("{} edited", found.title()));

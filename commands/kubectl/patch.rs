@@ -62,7 +62,7 @@ impl Patch {
                 .map_err(|cause| error(format!("unable to read patch file {file}: {cause}")))?,
             (None, None) => String::new(),
         };
-        let patch: Value = serde_yaml::from_str(&given)
+        let patch: Value = sagene_api::yaml::value(&given)
             .map_err(|cause| error(format!("unable to parse \"{given}\": {cause}")))?;
         match (self.kind.as_str(), &patch) {
             ("json", Value::Array(_)) | ("merge" | "strategic", Value::Object(_)) => Ok(patch),

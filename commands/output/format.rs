@@ -31,5 +31,5 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<String, Failure> {
 pub(crate) fn to_yaml(value: &impl Serialize) -> Result<String, Failure> {
     // Through a JSON value, so that both formats show the same fields in the same spelling.
     let value: Value = serde_json::to_value(value)?;
-    Ok(serde_yaml::to_string(&value)?)
+    Ok(sagene_api::yaml::to_text(&value)?)
 }

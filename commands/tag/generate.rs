@@ -44,7 +44,7 @@ impl Generate {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let cluster = context.cluster().await?;
         for object in self.wish.objects(context, &cluster).await? {
-            output::data(&format!("{}---\n", serde_yaml::to_string(&object)?));
+            output::data(&format!("{}---\n", sagene_api::yaml::to_text(&object)?));
         }
         Ok(Exit::Success)
     }

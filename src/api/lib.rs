@@ -16,6 +16,7 @@ pub mod schema;
 mod sorted_map;
 pub mod trace;
 pub mod tree;
+pub mod yaml;
 
 pub use duration::Duration;
 pub use object::{Object, ObjectMeta, OwnerReference, ParseError, Resource};

@@ -360,9 +360,10 @@ async fn trust_domain(client: &Client, options: &ControlPlaneOptions) -> Result<
     let api: kube::Api<ConfigMap> = kube::Api::namespaced(client.clone(), &options.namespace);
     let name = format!("istio{}", options.revision_suffix());
     let text = api.get_opt(&name).await?.and_then(|map| map.data).and_then(|mut data| data.remove("mesh"));
-    let mesh: serde_json::Value = serde_yaml::from_str(text.as_deref().unwrap_or("{}")).map_err(|error| {
-        ControlPlaneError::Mesh(format!("ConfigMap {}/{name}, key mesh: {error}", options.namespace))
-    })?;
+    let mesh: serde_json::Value =
+        sagene_api::yaml::value(text.as_deref().unwrap_or("{}")).map_err(|error| {
+            ControlPlaneError::Mesh(format!("ConfigMap {}/{name}, key mesh: {error}", options.namespace))
+        })?;
     let stated = mesh.get("trustDomain").and_then(serde_json::Value::as_str).filter(|td| !td.is_empty());
     Ok(stated.unwrap_or(&options.domain).to_owned())
 }

@@ -44,7 +44,7 @@ pub(crate) fn mesh_config(
     let layer: serde_json::Value = if text.trim().is_empty() {
         serde_json::json!({})
     } else {
-        serde_yaml::from_str(text).map_err(|source| MeshSettingsError::Yaml { map: map(), source })?
+        sagene_api::yaml::value(text).map_err(|source| MeshSettingsError::Yaml { map: map(), source })?
     };
     MeshConfig::from_layers([layer]).map_err(|source| MeshSettingsError::Shape { map: map(), source })
 }

@@ -57,6 +57,8 @@ fn snippet<'m>(
         line -= 1;
     }
     let end = text[place.range.end..].find('\n').map_or(text.len(), |length| place.range.end + length);
+    // The end of a line is no part of it, however it is written.
+    let end = if text[..end].ends_with('\r') { end - 1 } else { end }.max(place.range.end);
     let mut span = place.range.start - start..place.range.end - start;
     if span.is_empty() {
         let rest = text[place.range.start..end].trim_end();

@@ -104,7 +104,7 @@ impl Collector<'_> {
                 if resource.kind == "Secret" && !full_secrets {
                     redact::secret(&mut item);
                 }
-                sink.take(serde_yaml::to_string(&[item])?.as_bytes())?;
+                sink.take(sagene_api::yaml::to_text(&[item])?.as_bytes())?;
             }
             page.pointer("/metadata/continue")
                 .and_then(Value::as_str)

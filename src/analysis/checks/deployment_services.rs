@@ -119,12 +119,12 @@ mod tests {
     fn yaml(first: &str, second: &str, injection: &str) -> String {
         let service = |name: &str, port: &str| {
             format!(
-                "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: n}}\nspec: {{selector: {{app: web}}, ports: [{port}]}}\n---\n"
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: 'n'}}\nspec: {{selector: {{app: web}}, ports: [{port}]}}\n---\n"
             )
         };
         format!(
-            "{}{}apiVersion: v1\nkind: Namespace\nmetadata: {{name: n, labels: {{istio-injection: {injection}}}}}\n---\n\
-             apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: n}}\nspec: {{template: {{metadata: {{labels: {{app: web, version: v1}}}}}}}}\n",
+            "{}{}apiVersion: v1\nkind: Namespace\nmetadata: {{name: 'n', labels: {{istio-injection: {injection}}}}}\n---\n\
+             apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: 'n'}}\nspec: {{template: {{metadata: {{labels: {{app: web, version: v1}}}}}}}}\n",
             service("a", first),
             service("b", second)
         )

@@ -187,8 +187,8 @@ mod tests {
     use super::*;
 
     const HEAD: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: shop}\nspec: {selector: {app: cart}, ports: [{port: 80}]}\n---\n\
-        apiVersion: v1\nkind: Node\nmetadata: {name: n, labels: {topology.kubernetes.io/zone: z1}}\n---\n\
-        apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, labels: {app: cart, version: v1}}\nspec: {nodeName: n, containers: [{name: app}]}\n---\n\
+        apiVersion: v1\nkind: Node\nmetadata: {name: 'n', labels: {topology.kubernetes.io/zone: z1}}\n---\n\
+        apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, labels: {app: cart, version: v1}}\nspec: {nodeName: 'n', containers: [{name: app}]}\n---\n\
         apiVersion: v1\nkind: Pod\nmetadata: {name: q, namespace: shop, labels: {app: other, version: v2}}\nspec: {containers: [{name: app}]}\n---\n\
         apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: shop}\nspec: {hosts: [a.io], endpoints: [{address: 1.1.1.1, labels: {version: v3}}]}\n---\n";
 

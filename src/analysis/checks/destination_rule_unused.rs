@@ -82,7 +82,7 @@ mod tests {
 
     fn rule(name: &str, namespace: &str, rest: &str) -> String {
         format!(
-            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  host: cart\n  {rest}\n---\n"
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, namespace: '{namespace}'}}\nspec:\n  host: cart\n  {rest}\n---\n"
         )
     }
 

@@ -101,14 +101,14 @@ mod tests {
     use super::super::testing::{findings, texts};
     use super::*;
 
-    const NAMESPACES: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: on, labels: {istio-injection: enabled}}\n---\n\
-        apiVersion: v1\nkind: Namespace\nmetadata: {name: off, labels: {istio-injection: disabled}}\n---\n\
+    const NAMESPACES: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: 'on', labels: {istio-injection: enabled}}\n---\n\
+        apiVersion: v1\nkind: Namespace\nmetadata: {name: 'off', labels: {istio-injection: disabled}}\n---\n\
         apiVersion: v1\nkind: Namespace\nmetadata: {name: node, labels: {istio.io/dataplane-mode: ambient}}\n---\n\
         apiVersion: v1\nkind: Namespace\nmetadata:\n  name: undecided\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: kube-system}\n";
 
     fn pod(namespace: &str, extra: &str, containers: &str) -> String {
         format!(
-            "{NAMESPACES}---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: {namespace}{extra}}}\nspec: {containers}\n"
+            "{NAMESPACES}---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: '{namespace}'{extra}}}\nspec: {containers}\n"
         )
     }
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn two_labels_and_injection_by_default() {
         let namespace = |labels: &str| {
-            format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: n\n  labels: {labels}\n")
+            format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: 'n'\n  labels: {labels}\n")
         };
         let both = "{istio-injection: enabled, istio.io/rev: canary}";
         assert_eq!(findings(&CHECK, &namespace(both)), ["IST0123 Namespace n@5"]);

@@ -120,10 +120,10 @@ mod tests {
 
     fn yaml(image: &str, annotations: &str) -> String {
         format!(
-            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: n, labels: {{istio-injection: enabled}}}}\n---\n\
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: 'n', labels: {{istio-injection: enabled}}}}\n---\n\
              apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio-sidecar-injector, namespace: istio-system}}\ndata:\n  \
              values: '{{\"global\": {{\"hub\": \"h.io\", \"tag\": \"1.2.3\", \"variant\": \"distroless\", \"proxy\": {{\"image\": \"proxyv2\"}}}}}}'\n---\n\
-             apiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: n, annotations: {annotations}}}\nspec: {{containers: [{{name: istio-proxy, image: '{image}'}}]}}\n"
+             apiVersion: v1\nkind: Pod\nmetadata: {{name: p, namespace: 'n', annotations: {annotations}}}\nspec: {{containers: [{{name: istio-proxy, image: '{image}'}}]}}\n"
         )
     }
 

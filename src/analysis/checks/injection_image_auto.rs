@@ -89,17 +89,17 @@ mod tests {
 
     const HOOK: &str = "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: istio-sidecar-injector}\nwebhooks:\n\
         - {name: namespace.sidecar-injector.istio.io, namespaceSelector: {matchLabels: {istio-injection: enabled}}}\n---\n\
-        apiVersion: v1\nkind: Namespace\nmetadata: {name: on, labels: {istio-injection: enabled}}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: off}\n---\n";
+        apiVersion: v1\nkind: Namespace\nmetadata: {name: 'on', labels: {istio-injection: enabled}}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: 'off'}\n---\n";
 
     #[test]
     fn pods_and_deployments_that_nothing_injects() {
-        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: on}\nspec:\n  containers:\n  - name: istio-proxy\n    image: auto\n";
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: 'on'}\nspec:\n  containers:\n  - name: istio-proxy\n    image: auto\n";
         assert_eq!(findings(&CHECK, &format!("{HOOK}{pod}")), ["IST0147 Pod on/p@21"]);
         let of_application = pod.replace("istio-proxy", "app");
         assert!(findings(&CHECK, &format!("{HOOK}{of_application}")).is_empty());
         let deployment = |namespace: &str, image: &str| {
             format!(
-                "{HOOK}apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: {namespace}}}\nspec: {{template: {{spec: {{initContainers: [{{name: istio-proxy, image: {image}}}]}}}}}}\n"
+                "{HOOK}apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d, namespace: '{namespace}'}}\nspec: {{template: {{spec: {{initContainers: [{{name: istio-proxy, image: {image}}}]}}}}}}\n"
             )
         };
         assert_eq!(findings(&CHECK, &deployment("off", "auto")), ["IST0146 Deployment off/d@18"]);

@@ -95,7 +95,7 @@ mod tests {
 
     fn service(namespace: &str, name: &str, host: &str, rest: &str) -> String {
         format!(
-            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  hosts:\n  - {host}\n{rest}---\n"
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: '{namespace}'}}\nspec:\n  hosts:\n  - {host}\n{rest}---\n"
         )
     }
 

@@ -99,7 +99,7 @@ mod tests {
 
     fn input(own: &str, other: &str) -> Input {
         let service = |spec: &str| {
-            format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: n}}\nspec: {spec}\n")
+            format!("apiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: 'n'}}\nspec: {spec}\n")
         };
         let mut remote = Input::default();
         load(&mut remote, "r.yaml", service(other), "default");

@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_field_without_effect_is_named_where_it_stands() {
-        let yaml = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: n}\n\
+        let yaml = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: 'n'}\n\
             spec:\n  egress: [{hosts: ['./*']}]\n  ingress: [{port: {number: 1}, bind: 127.0.0.1}]\n";
         assert_eq!(findings(&CHECK, yaml), ["SGN0001 Sidecar n/s@6"]);
     }

@@ -98,13 +98,13 @@ mod tests {
     use super::super::testing::{findings, texts};
     use super::*;
 
-    const HEAD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n, labels: {app: web, version: v1}}\n---\n\
+    const HEAD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: 'n', labels: {app: web, version: v1}}\n---\n\
         apiVersion: v1\nkind: Namespace\nmetadata: {name: amb, labels: {istio.io/dataplane-mode: ambient}}\n---\n\
         apiVersion: v1\nkind: Pod\nmetadata: {name: q, namespace: amb, labels: {app: web}}\n---\n";
 
     fn sidecar(name: &str, namespace: &str, spec: &str) -> String {
         format!(
-            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  {spec}\n---\n"
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}, namespace: '{namespace}'}}\nspec:\n  {spec}\n---\n"
         )
     }
 
@@ -121,7 +121,7 @@ mod tests {
             "The Sidecars [a b] in namespace \"n\" select the same workload pod \"p\", which can lead to undefined behavior."
         );
         let three = twice.clone()
-            + "apiVersion: v1\nkind: Pod\nmetadata: {name: r, namespace: n, labels: {app: web}}\n---\n"
+            + "apiVersion: v1\nkind: Pod\nmetadata: {name: r, namespace: 'n', labels: {app: web}}\n---\n"
             + &sidecar("c", "n", "workloadSelector: {labels: {app: web}}");
         assert_eq!(findings(&CHECK, &three).len(), 3, "each Sidecar once, for however many pods");
         let once = HEAD.to_owned()

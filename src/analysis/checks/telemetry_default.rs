@@ -46,7 +46,7 @@ mod tests {
     fn two_for_one_namespace() {
         let telemetry = |name: &str, namespace: &str, spec: &str| {
             format!(
-                "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n---\n"
+                "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}, namespace: '{namespace}'}}\nspec: {spec}\n---\n"
             )
         };
         let yaml = telemetry("a", "n", "{}") + &telemetry("b", "n", "{}") + &telemetry("c", "other", "{}");

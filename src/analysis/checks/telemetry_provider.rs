@@ -83,7 +83,7 @@ mod tests {
 
     fn telemetry(spec: &str) -> String {
         format!(
-            "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: t, namespace: n}}\nspec: {spec}\n"
+            "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: t, namespace: 'n'}}\nspec: {spec}\n"
         )
     }
 

@@ -55,11 +55,11 @@ mod tests {
     use super::super::testing::{findings, texts};
     use super::*;
 
-    const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n, labels: {app: web, version: v1}}\n---\n";
+    const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: 'n', labels: {app: web, version: v1}}\n---\n";
 
     fn telemetry(name: &str, label: &str) -> String {
         format!(
-            "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}, namespace: n}}\nspec:\n  selector:\n    matchLabels:\n      {label}\n---\n"
+            "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}, namespace: 'n'}}\nspec:\n  selector:\n    matchLabels:\n      {label}\n---\n"
         )
     }
 

@@ -53,7 +53,7 @@ mod tests {
 
     fn service(name: &str, created: &str, rest: &str) -> String {
         format!(
-            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: n{created}}}\nspec:\n  hosts: [cart]\n  {rest}\n---\n"
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: 'n'{created}}}\nspec:\n  hosts: [cart]\n  {rest}\n---\n"
         )
     }
 

@@ -23,7 +23,7 @@ impl Input {
     /// # Errors
     /// Text that is no YAML, or not the shape of a MeshConfig; what was in force stays.
     pub fn set_mesh_config(&mut self, yaml: &str) -> Result<(), MeshError> {
-        let written: Value = serde_yaml::from_str(yaml)?;
+        let written: Value = sagene_api::yaml::value(yaml)?;
         let layer = if written.is_null() { Value::Object(serde_json::Map::new()) } else { written };
         let config = MeshConfig::from_layers([layer.clone()])?;
         self.mesh = Mesh::of(&config, &self.mesh.domain, &self.mesh.cluster_id);
@@ -37,7 +37,7 @@ impl Input {
     /// # Errors
     /// Text that is no YAML, or not the shape of MeshNetworks; what was in force stays.
     pub fn set_mesh_networks(&mut self, yaml: &str) -> Result<(), MeshError> {
-        let written: Value = serde_yaml::from_str(yaml)?;
+        let written: Value = sagene_api::yaml::value(yaml)?;
         if !written.is_null() {
             self.mesh_networks = Some(sagene_api::object::read_at::<MeshNetworks>(written, "")?);
         }

@@ -72,7 +72,7 @@ fn slow(document: &Document) -> Result<Value, LoadError> {
     if is_json(document) {
         return serde_json::from_str(text).map_err(|error| json_error(document, &error));
     }
-    let mut value: Value = serde_yaml::from_str(text).map_err(|error| yaml_error(document, &error))?;
+    let mut value: Value = sagene_api::yaml::value(text).map_err(|error| yaml_error(document, &error))?;
     merge(&mut value, 0);
     Ok(value)
 }

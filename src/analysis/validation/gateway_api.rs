@@ -61,7 +61,7 @@ fn written(document: &Document) -> Option<Value> {
     memchr::memmem::find(text.as_bytes(), b"gateway.networking.")?;
     let arena = yaml::Arena::new();
     let quick = yaml::quick(&document.file.text, document.range.clone(), &arena);
-    quick.and_then(|node| node.to_value()).or_else(|| serde_yaml::from_str(text).ok())
+    quick.and_then(|node| node.to_value()).or_else(|| sagene_api::yaml::value(text).ok())
 }
 
 fn at<'v>(whole: &'v Value, place: &FieldPath) -> Option<&'v Value> {

@@ -35,7 +35,7 @@ pub fn network_problems_in_text(yaml: &str) -> Vec<Problem> {
 }
 
 fn in_text(yaml: &str, problems: fn(&Value) -> Vec<Problem>) -> Vec<Problem> {
-    match serde_yaml::from_str::<Value>(yaml) {
+    match sagene_api::yaml::value(yaml) {
         Ok(Value::Null) => Vec::new(),
         Ok(value) => problems(&value),
         Err(error) => {

@@ -291,7 +291,7 @@ mod tests {
                 "warning spec.hosts",
             ),
             ("{hosts: [a.com], exportTo: ['~', b]}", "spec.exportTo"),
-            ("{hosts: [a.com], exportTo: [., n]}", "spec.exportTo[1]"),
+            ("{hosts: [a.com], exportTo: [., 'n']}", "spec.exportTo[1]"),
             ("{hosts: [a.com], exportTo: [a.b]}", "spec.exportTo[0]"),
             (
                 "{hosts: ['*.a.com'], resolution: DYNAMIC_DNS, ports: [{number: 1, name: a, protocol: TCP}]}",
@@ -321,7 +321,7 @@ mod tests {
             "{hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: Http-1}], exportTo: ['~']}",
             "{hosts: [a], exportTo: [., other]}",
             "{hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: http}], endpoints: [{address: 'unix:///var/a'}]}",
-            "{hosts: [a.com], resolution: STATIC, endpoints: [{network: n}], addresses: [10.0.0.0/8]}",
+            "{hosts: [a.com], resolution: STATIC, endpoints: [{network: 'n'}], addresses: [10.0.0.0/8]}",
             "{hosts: [a.com], resolution: STATIC, workloadSelector: {labels: {a: b}}, exportTo: [.]}",
         ] {
             assert!(problems(good).is_empty(), "{good} → {:?}", problems(good));

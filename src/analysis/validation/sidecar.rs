@@ -244,7 +244,8 @@ fn repeated_hosts(report: &mut Report, path: &FieldPath, hosts: &[String], own: 
 
 fn egress_host(report: &mut Report, path: &FieldPath, text: &str) {
     let Some((namespace, name)) = text.split_once('/') else {
-        let name = if is_label(text) { text } else { "reviews" };
+        let is_host = host_problem(text, true).is_none() && text.parse::<IpAddr>().is_err();
+        let name = if is_host { text } else { "reviews.default.svc.cluster.local" };
         report.error(
             path,
             format!("sidecar: host {text:?} must be of form namespace/dnsName, such as ./{name} or */{name}"),

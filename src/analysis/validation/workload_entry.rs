@@ -144,7 +144,7 @@ mod tests {
             assert!(of_entry(bad).contains(&path.to_owned()), "{bad} → {:?}", of_entry(bad));
         }
         for good in [
-            "{network: n}",
+            "{network: 'n'}",
             "{address: '::1', ports: {http: 80}, labels: {app: a}}",
             "{address: vm.a.com}",
             "{address: 'unix://@a'}",

@@ -3,7 +3,7 @@
 use sagene_api::Tree;
 use serde_json::Number;
 
-/// The meaning of a plain scalar by YAML's core schema; `None` for numbers of unusual spelling.
+/// The meaning of a plain scalar as [`sagene_api::yaml`] has it; `None` for numbers of unusual spelling.
 pub(super) fn resolve(text: &str) -> Option<Tree<'_>> {
     let first = *text.as_bytes().first()?;
     if !matches!(first, b'0'..=b'9' | b'+' | b'-' | b'.') {
@@ -11,7 +11,10 @@ pub(super) fn resolve(text: &str) -> Option<Tree<'_>> {
             "null" | "Null" | "NULL" | "~" => Tree::Null,
             "true" | "True" | "TRUE" => Tree::Bool(true),
             "false" | "False" | "FALSE" => Tree::Bool(false),
-            _ => Tree::Text(text),
+            _ => match sagene_api::yaml::word(text) {
+                Some(flag) => Tree::Bool(flag),
+                None => Tree::Text(text),
+            },
         });
     }
     // No number of any spelling has one of these.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Arena, Content, Node, events, quick, tree};
 
 fn library(text: &str) -> Result<Value, String> {
-    serde_yaml::from_str(text).map_err(|error| error.to_string())
+    sagene_api::yaml::value(text).map_err(|error| error.to_string())
 }
 
 /// Compares what the quick reader makes of a text; true where it made something.

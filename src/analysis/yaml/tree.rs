@@ -121,6 +121,9 @@ impl<'t> Node<'t> {
             Content::Map(entries) => {
                 let mut map = ArenaVec::with_capacity_in(entries.len(), arena);
                 for entry in entries {
+                    if is_other(entry.key) {
+                        return None;
+                    }
                     map.push((entry.key, entry.value.to_tree(arena, is_repeated)?));
                 }
                 *is_repeated |= keep_last(&mut map);
@@ -180,4 +183,10 @@ fn keep_last(entries: &mut ArenaVec<'_, (&str, Tree<'_>)>) -> bool {
         entries.retain(|_| is_last.pop().unwrap_or_default());
     }
     is_repeated
+}
+
+/// Whether a key is called otherwise where it stands without quotes: `yes` is `true`. The tree does not know whether it does.
+fn is_other(key: &str) -> bool {
+    let name = sagene_api::yaml::resolve(key).map(|value| value.to_string());
+    name.is_some_and(|name| name != key)
 }

@@ -116,7 +116,7 @@ impl InjectConfig {
 }
 
 fn parse(key: &'static str, text: &str) -> Result<Value, ConfigError> {
-    let value: Value = serde_yaml::from_str(text).map_err(|source| ConfigError::Yaml { key, source })?;
+    let value: Value = sagene_api::yaml::value(text).map_err(|source| ConfigError::Yaml { key, source })?;
     match value {
         Value::Null => Ok(json!({})),
         Value::Object(_) => Ok(value),

@@ -11,7 +11,7 @@ pub(super) fn merged(mesh: &Value, overlay: Option<&str>) -> Result<Value, Injec
     let mut config =
         mesh.get("defaultConfig").filter(|config| config.is_object()).cloned().unwrap_or_else(|| json!({}));
     if let Some(text) = overlay {
-        let parsed: Value = serde_yaml::from_str(text).map_err(|error| bad(error.to_string()))?;
+        let parsed: Value = sagene_api::yaml::value(text).map_err(|error| bad(error.to_string()))?;
         match parsed {
             Value::Null => {}
             Value::Object(_) => overlay_fields(&mut config, parsed),

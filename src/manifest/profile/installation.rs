@@ -5,7 +5,7 @@ use sagene_api::istio::mesh_config::MeshConfig;
 use serde_json::{Value, json};
 
 use super::overlay::merge;
-use super::{InstallRequest, ProfileError, SourceFile, builtin, path, schema};
+use super::{InstallRequest, ProfileError, SourceFile, builtin, path, schema, types};
 
 const NO_CNI: &str =
     "the CNI node agent is not part of this version; the init container captures the traffic";
@@ -59,12 +59,21 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
     let profile = user.get("profile").and_then(Value::as_str).unwrap_or("default").to_owned();
     let mut spec = builtin::profile(&profile)?;
     let mut warnings = Vec::new();
-    let unknown = schema::unknown(&user, &builtin::profile("default")?);
+    let defaults = builtin::profile("default")?;
+    let unknown = schema::unknown(&user, &defaults);
     if !unknown.is_empty() {
         if !request.force {
             return Err(ProfileError::UnknownSettings { paths: unknown });
         }
         warnings.extend(unknown.iter().map(|path| format!("unknown setting {path} has no effect")));
+    }
+    let mistakes = types::mistakes(&user, &defaults);
+    if !mistakes.is_empty() {
+        let wrong = ProfileError::Types(mistakes);
+        if !request.force {
+            return Err(wrong);
+        }
+        warnings.extend(wrong.settings().into_iter().map(|(_, told)| told));
     }
     merge(&mut spec, user);
     spec["profile"] = json!(profile);
@@ -146,13 +155,9 @@ fn seed_list(user: &mut Value, base: &Value, assignment: &str) {
 fn file_spec(file: &SourceFile) -> Result<Value, ProfileError> {
     let wrong = |reason: String| ProfileError::NotAnOperator { file: file.name.clone(), reason };
     let mut documents = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(&file.text) {
-        let value: Value = serde::Deserialize::deserialize(document)
-            .map_err(|source| ProfileError::Yaml { file: file.name.clone(), source })?;
-        if !value.is_null() {
-            documents.push(value);
-        }
-    }
+    let read = sagene_api::yaml::documents(&file.text)
+        .map_err(|source| ProfileError::Yaml { file: file.name.clone(), source })?;
+    documents.extend(read.into_iter().filter(|document| !document.is_null()));
     let [document] = documents.as_mut_slice() else {
         return Err(wrong(format!("expected one IstioOperator, found {} documents", documents.len())));
     };

@@ -59,5 +59,5 @@ fn config_map(installation: &Installation, name: &str, data: Map<String, Value>,
 
 /// JSON values always have a YAML form; an empty text would only say that they had not.
 fn yaml(value: &Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_default()
+    sagene_api::yaml::to_text(value).unwrap_or_default()
 }

@@ -21,7 +21,7 @@ fn every_rule_names_its_field() {
         ("{host: a, subsets: [{name: v1, labels: {version: 'a b'}}]}", "spec.subsets[0].labels.version"),
         ("{host: a, exportTo: ['*', b]}", "spec.exportTo"),
         ("{host: a, exportTo: ['~']}", "spec.exportTo[0]"),
-        ("{host: a, exportTo: [., n]}", "spec.exportTo[1]"),
+        ("{host: a, exportTo: [., 'n']}", "spec.exportTo[1]"),
         ("{host: a, exportTo: ['*'], workloadSelector: {matchLabels: {a: b}}}", "spec.exportTo"),
         ("{host: a, workloadSelector: {matchLabels: {a: '*'}}}", "spec.workloadSelector.matchLabels.a"),
     ] {
@@ -32,7 +32,7 @@ fn every_rule_names_its_field() {
         "{host: '*'}",
         "{host: '*-a.b.com'}",
         "{host: a, exportTo: [., b], subsets: [{name: v1, labels: {version: v1}}]}",
-        "{host: a, exportTo: [n], workloadSelector: {matchLabels: {a: b}}, trafficPolicy: {tls: {mode: SIMPLE}}}",
+        "{host: a, exportTo: ['n'], workloadSelector: {matchLabels: {a: b}}, trafficPolicy: {tls: {mode: SIMPLE}}}",
     ] {
         assert!(problems(good).is_empty(), "{good} → {:?}", problems(good));
     }

@@ -166,7 +166,7 @@ fn routes() {
         ("HTTPRoute", "{rules: [{backendRefs: [{group: x.io, kind: Pool, name: p}]}]}"),
         (
             "HTTPRoute",
-            "{rules: [{filters: [{type: ExtensionRef, extensionRef: {group: x, kind: y, name: z}}]}]}",
+            "{rules: [{filters: [{type: ExtensionRef, extensionRef: {group: x, kind: k, name: z}}]}]}",
         ),
         (
             "HTTPRoute",
@@ -176,7 +176,7 @@ fn routes() {
         ("GatewayClass", "{controllerName: istio.io/gateway-controller}"),
         (
             "HTTPRoute",
-            "{parentRefs: [{name: g, sectionName: a}, {name: g, sectionName: b}, {name: g, namespace: n}]}",
+            "{parentRefs: [{name: g, sectionName: a}, {name: g, sectionName: b}, {name: g, namespace: 'n'}]}",
         ),
         ("HTTPRoute", "{parentRefs: [{name: g, port: 80}, {name: g, port: 81}]}"),
         (
