@@ -48,6 +48,8 @@ pub struct ApiServerConfig {
     pub node_ip: Option<IpAddr>,
     /// The address that pods reach: what the `kubernetes` service leads to.
     pub advertise: std::net::SocketAddr,
+    /// Services may have IPv6 addresses beside IPv4 or instead; else every Service has IPv4 alone.
+    pub dual_stack: bool,
     /// Where the node agent will be found.
     pub pod_runtime: PodRuntimeHandle,
 }
@@ -107,7 +109,11 @@ impl ApiServer {
             .map_err(|error| StartError::StateDir(folder.clone(), error))?;
         let pki = pki::Pki::open(folder, config.node_ip).map_err(StartError::Certificates)?;
         let store = Arc::new(store::Store::open(folder).map_err(StartError::State)?);
-        let operations = Arc::new(operations::Operations::new(store, tokens::TokenKeys::new(&pki.token_key)));
+        let operations = Arc::new(operations::Operations::new(
+            store,
+            tokens::TokenKeys::new(&pki.token_key),
+            config.dual_stack,
+        ));
         let client = ApiClient::new(operations.clone(), actor::Actor::system("system:apiserver"));
         bootstrap::create_missing(&client, config.advertise, &pki.ca_pem)
             .await

@@ -36,6 +36,7 @@ impl Server {
             listeners: vec![listener],
             node_ip: None,
             advertise: address,
+            dual_stack: false,
             pod_runtime: PodRuntimeHandle::default(),
         };
         let running = runtime.block_on(ApiServer::start(config)).expect("the API server starts");

@@ -125,12 +125,12 @@ impl From<StoreError> for ApiError {
 }
 
 impl Operations {
-    pub(crate) fn new(store: Arc<Store>, tokens: TokenKeys) -> Self {
+    pub(crate) fn new(store: Arc<Store>, tokens: TokenKeys, dual_stack: bool) -> Self {
         let operations = Self {
             store,
             registry: Arc::new(Registry::new()),
             quota_lock: tokio::sync::Mutex::new(()),
-            services: ServiceAllocator::default(),
+            services: ServiceAllocator::new(dual_stack),
             webhooks: WebhookClients::default(),
             tokens,
         };

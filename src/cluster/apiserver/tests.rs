@@ -23,6 +23,13 @@ pub(super) struct TestServer {
 }
 
 pub(super) async fn start_in(folder: &Path) -> (RunningApiServer, PodRuntimeHandle, std::net::SocketAddr) {
+    start_with(folder, false).await
+}
+
+async fn start_with(
+    folder: &Path,
+    dual_stack: bool,
+) -> (RunningApiServer, PodRuntimeHandle, std::net::SocketAddr) {
     sagene_base::crypto::install();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -32,6 +39,7 @@ pub(super) async fn start_in(folder: &Path) -> (RunningApiServer, PodRuntimeHand
         listeners: vec![listener],
         node_ip: None,
         advertise: address,
+        dual_stack,
         pod_runtime: pod_runtime.clone(),
     };
     (ApiServer::start(config).await.unwrap(), pod_runtime, address)
@@ -41,6 +49,13 @@ impl TestServer {
     pub(super) async fn start() -> Self {
         let state = TempDir::new().unwrap();
         let (running, pod_runtime, address) = start_in(state.path()).await;
+        Self { running, pod_runtime, address, state }
+    }
+
+    /// One whose Services may have addresses of both families.
+    pub(super) async fn start_dual_stack() -> Self {
+        let state = TempDir::new().unwrap();
+        let (running, pod_runtime, address) = start_with(state.path(), true).await;
         Self { running, pod_runtime, address, state }
     }
 

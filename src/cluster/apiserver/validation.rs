@@ -48,7 +48,6 @@ pub(crate) fn validate_update(
     validate_body(operations, target, object, Some(old), &mut causes);
     match kind_key(target) {
         ("", "pods") => pod::validate_update(object, old, &mut causes),
-        ("", "services") => service::validate_update(object, old, &mut causes),
         ("", "configmaps" | "secrets") => core::validate_immutable_data(object, old, &mut causes),
         ("apps" | "batch", plural) => workload::validate_update(plural, object, old, &mut causes),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {

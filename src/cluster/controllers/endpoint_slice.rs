@@ -38,14 +38,46 @@ pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
     }
     let mut pods: Vec<Arc<Value>> = context.list(&ResourceRef::PODS, namespace).await?;
     pods.retain(|pod| selects(&service, pod) && is_reachable(pod));
-    let wanted = slices(&service, &pods);
+    let families = families(&service);
+    let wanted: Vec<Value> = families.iter().flat_map(|family| slices(&service, &pods, *family)).collect();
     write(context, namespace, name, &wanted).await?;
-    write_endpoints(context, namespace, name, &service, &pods).await?;
+    write_endpoints(context, namespace, name, &service, &pods, families[0]).await?;
     Ok(None)
 }
 
 fn is_reachable(pod: &Value) -> bool {
     !text(pod, "/status/podIP").is_empty() && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+}
+
+/// A family of addresses: type of the slices that have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// The pod's address of this family.
+    fn address(self, pod: &Value) -> Option<&str> {
+        let listed = pod["status"]["podIPs"].as_array().into_iter().flatten();
+        let addresses = listed.filter_map(|one| one["ip"].as_str()).chain(pod["status"]["podIP"].as_str());
+        addresses.into_iter().find(|address| address.contains(':') == (self == Self::V6))
+    }
+}
+
+/// The families that a Service has slices of, its own order; never none.
+fn families(service: &Value) -> Vec<Family> {
+    let named = service["spec"]["ipFamilies"].as_array().into_iter().flatten();
+    let families: Vec<Family> =
+        named.map(|name| if name == "IPv6" { Family::V6 } else { Family::V4 }).collect();
+    if families.is_empty() { vec![Family::V4] } else { families }
 }
 
 /// The Service's ports as a pod has them; a port whose name the pod does not know is left out.
@@ -77,11 +109,11 @@ fn named_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
     ports.find(same)?["containerPort"].as_i64()
 }
 
-fn endpoint(service: &Value, pod: &Value) -> Value {
+fn endpoint(service: &Value, pod: &Value, address: &str) -> Value {
     let (ready, leaving) = (is_ready(pod), is_leaving(pod));
     let published = service["spec"]["publishNotReadyAddresses"] == true;
     let mut endpoint = json!({
-        "addresses": [text(pod, "/status/podIP")],
+        "addresses": [address],
         "conditions": { "ready": published || (ready && !leaving), "serving": published || ready, "terminating": leaving },
         "targetRef": { "kind": "Pod", "namespace": pod["metadata"]["namespace"], "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"] },
         "nodeName": pod["spec"]["nodeName"],
@@ -93,13 +125,14 @@ fn endpoint(service: &Value, pod: &Value) -> Value {
     endpoint
 }
 
-/// The slices that ought to be: pods that resolve the ports alike stand together.
-fn slices(service: &Value, pods: &[Arc<Value>]) -> Vec<Value> {
+/// The slices of a family that ought to be: pods that resolve the ports alike stand together.
+fn slices(service: &Value, pods: &[Arc<Value>], family: Family) -> Vec<Value> {
     let mut groups: BTreeMap<String, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
     for pod in pods {
+        let Some(address) = family.address(pod) else { continue };
         let ports = ports(service, pod);
         let group = groups.entry(json!(ports).to_string()).or_insert_with(|| (ports, Vec::new()));
-        group.1.push(endpoint(service, pod));
+        group.1.push(endpoint(service, pod, address));
     }
     if groups.is_empty() {
         groups.insert(String::new(), (Vec::new(), Vec::new()));
@@ -117,7 +150,10 @@ fn slices(service: &Value, pods: &[Arc<Value>]) -> Vec<Value> {
         let chunks: Vec<&[Value]> =
             if endpoints.is_empty() { vec![&[]] } else { endpoints.chunks(LARGEST).collect() };
         for (index, chunk) in chunks.into_iter().enumerate() {
-            let hash = content_hash(&json!([key, index]));
+            let hash = match family {
+                Family::V4 => content_hash(&json!([key, index])),
+                Family::V6 => content_hash(&json!([key, index, family.name()])),
+            };
             wanted.push(json!({
                 "apiVersion": "discovery.k8s.io/v1",
                 "kind": "EndpointSlice",
@@ -127,7 +163,7 @@ fn slices(service: &Value, pods: &[Arc<Value>]) -> Vec<Value> {
                     "labels": labels,
                     "ownerReferences": [controller_reference(&ResourceRef::SERVICES, service)],
                 },
-                "addressType": "IPv4",
+                "addressType": family.name(),
                 "endpoints": chunk,
                 "ports": ports,
             }));
@@ -174,16 +210,19 @@ async fn write_endpoints(
     name: &str,
     service: &Value,
     pods: &[Arc<Value>],
+    family: Family,
 ) -> Result<(), ApiError> {
     /// Addresses that are ready, those that are not, and their ports.
     type Subset = (Vec<Value>, Vec<Value>, Vec<Value>);
     let mut subsets: BTreeMap<String, Subset> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| !is_leaving(pod)) {
+        let Some(address) = family.address(pod) else { continue };
         let ports = ports(service, pod);
         let subset =
             subsets.entry(json!(ports).to_string()).or_insert_with(|| (Vec::new(), Vec::new(), ports));
-        let endpoint = endpoint(service, pod);
-        let address = json!({ "ip": endpoint["addresses"][0], "nodeName": endpoint["nodeName"], "targetRef": endpoint["targetRef"] });
+        let endpoint = endpoint(service, pod, address);
+        let address =
+            json!({ "ip": address, "nodeName": endpoint["nodeName"], "targetRef": endpoint["targetRef"] });
         if endpoint["conditions"]["ready"] == true { subset.0.push(address) } else { subset.1.push(address) }
     }
     let subsets: Vec<Value> = subsets
@@ -241,7 +280,7 @@ mod tests {
             pod("p3", "10.0.0.3", 9090, "True"),
         ];
         assert!(pods.iter().all(|pod| selects(&service, pod)));
-        let slices = slices(&service, &pods);
+        let slices = slices(&service, &pods, Family::V4);
         assert_eq!(slices.len(), 2);
         let of = |port: i64| slices.iter().find(|slice| slice["ports"][0]["port"] == port).expect("a slice");
         let ready: Vec<&Value> = of(8080)["endpoints"]
@@ -252,5 +291,30 @@ mod tests {
             .collect();
         assert_eq!(ready, [true, false]);
         assert_eq!(of(9090)["endpoints"][0]["addresses"][0], "10.0.0.3");
+    }
+
+    #[test]
+    fn slices_of_a_family_have_the_pods_that_have_it() {
+        let service = json!({
+            "metadata": { "name": "s", "namespace": "n", "uid": "u" },
+            "spec": { "selector": { "app": "a" }, "ports": [{ "port": 80 }], "ipFamilies": ["IPv6", "IPv4"] },
+        });
+        let mut both = Value::clone(&pod("p1", "10.0.0.1", 8080, "True"));
+        both["status"]["podIPs"] = json!([{ "ip": "10.0.0.1" }, { "ip": "fd00::1" }]);
+        let pods = [Arc::new(both), pod("p2", "10.0.0.2", 8080, "True")];
+        assert_eq!(families(&service), [Family::V6, Family::V4]);
+        let listed = |family: Family| {
+            let slices = slices(&service, &pods, family);
+            let endpoints = slices[0]["endpoints"].as_array().cloned().unwrap_or_default();
+            (
+                slices[0]["addressType"].clone(),
+                endpoints.iter().map(|endpoint| endpoint["addresses"][0].clone()).collect::<Vec<_>>(),
+                slices[0]["metadata"]["name"].clone(),
+            )
+        };
+        let (first, second) = (listed(Family::V6), listed(Family::V4));
+        assert_eq!((first.0, first.1), (json!("IPv6"), vec![json!("fd00::1")]));
+        assert_eq!((second.0, second.1), (json!("IPv4"), vec![json!("10.0.0.1"), json!("10.0.0.2")]));
+        assert_ne!(first.2, second.2);
     }
 }

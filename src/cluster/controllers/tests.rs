@@ -29,6 +29,7 @@ impl Cluster {
             listeners: vec![listener],
             node_ip: None,
             advertise,
+            dual_stack: false,
             pod_runtime: PodRuntimeHandle::default(),
         };
         let server = ApiServer::start(config).await.expect("an API server");

@@ -1,9 +1,10 @@
 //! Questions about the cluster's own names, and their answers.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, SRV};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use sagene_base::dns_message::{refusal, reply};
@@ -13,7 +14,12 @@ use super::names::{ClusterNames, DOMAIN, Entry};
 /// How long, in seconds, clients may keep an answer: as long as the cluster DNS of Kubernetes says for Services.
 const TTL: u32 = 5;
 /// Reverse zones of the cluster's own ranges; nobody else knows them.
-const REVERSE_ZONES: [&str; 2] = [".244.10.in-addr.arpa", ".96.10.in-addr.arpa"];
+const REVERSE_ZONES: [&str; 4] = [
+    ".244.10.in-addr.arpa",
+    ".96.10.in-addr.arpa",
+    ".0.0.0.0.4.4.2.0.0.1.0.0.0.0.d.f.ip6.arpa",
+    ".0.0.0.0.6.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+];
 
 /// What to do with a message.
 pub(super) enum Verdict {
@@ -87,16 +93,25 @@ fn answer(question: &Message, query: &Query, entry: &Entry, names: &ClusterNames
 }
 
 fn add_addresses(message: &mut Message, owner: &Name, kind: RecordType, entry: &Entry) {
-    if !matches!(kind, RecordType::A | RecordType::ANY) {
-        return;
-    }
-    let mut addresses = entry.addresses.clone();
+    let wanted = |address: &&IpAddr| match kind {
+        RecordType::A => address.is_ipv4(),
+        RecordType::AAAA => address.is_ipv6(),
+        kind => kind == RecordType::ANY,
+    };
+    let mut addresses: Vec<IpAddr> = entry.addresses.iter().filter(wanted).copied().collect();
     // Clients take the first address; another one first for each question spreads them.
     if !addresses.is_empty() {
         let first = usize::from(message.metadata.id) % addresses.len();
         addresses.rotate_left(first);
     }
-    message.add_answers(addresses.into_iter().map(|address| record(owner, RData::A(A(address)))));
+    message.add_answers(addresses.into_iter().map(|address| record(owner, data(address))));
+}
+
+fn data(address: IpAddr) -> RData {
+    match address {
+        IpAddr::V4(address) => RData::A(A(address)),
+        IpAddr::V6(address) => RData::AAAA(AAAA(address)),
+    }
 }
 
 fn add_targets(message: &mut Message, owner: &Name, entry: &Entry, names: &ClusterNames) {
@@ -106,7 +121,7 @@ fn add_targets(message: &mut Message, owner: &Name, entry: &Entry, names: &Clust
         host.set_fqdn(true);
         message.add_answer(record(owner, RData::SRV(SRV::new(0, weight, target.port, host.clone()))));
         for address in names.find(&target.host).map(|entry| entry.addresses).unwrap_or_default() {
-            message.add_additional(record(&host, RData::A(A(address))));
+            message.add_additional(record(&host, data(address)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The names of the cluster, computed from Services and EndpointSlices.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(super) struct Target {
 /// What is known under one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) addresses: Vec<Ipv4Addr>,
+    pub(super) addresses: Vec<IpAddr>,
     /// `ExternalName`.
     pub(super) alias: Option<String>,
     /// `_port._protocol` names.
@@ -38,7 +38,7 @@ impl ClusterNames {
         slices: impl Iterator<Item = &'a Value>,
     ) -> Self {
         let mut by_service: HashMap<(&str, &str), Vec<&Value>> = HashMap::new();
-        for slice in slices.filter(|slice| slice["addressType"] == "IPv4") {
+        for slice in slices.filter(|slice| slice["addressType"] != "FQDN") {
             let metadata = &slice["metadata"];
             if let Some(service) = metadata["labels"]["kubernetes.io/service-name"].as_str() {
                 by_service
@@ -57,7 +57,8 @@ impl ClusterNames {
         names
     }
 
-    /// The entry of a name in any case, with or without the last dot. Pods' names (`10-244-0-7.NAMESPACE.pod`) are computed.
+    /// The entry of a name in any case, with or without the last dot. Pods' names (`10-244-0-7.NAMESPACE.pod`,
+    /// `fd00-10-244--7.NAMESPACE.pod`) are computed.
     pub(super) fn find(&self, name: &str) -> Option<Entry> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         self.entries.get(&name).cloned().or_else(|| pod(&name))
@@ -70,14 +71,18 @@ impl ClusterNames {
             self.entries.insert(name.to_owned(), Entry { alias, ..Entry::default() });
             return;
         }
-        match spec["clusterIP"].as_str().and_then(|address| address.parse().ok()) {
-            Some(address) => {
-                self.entry(name).addresses.push(address);
+        let listed = spec["clusterIPs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let listed = if listed.is_empty() { std::slice::from_ref(&spec["clusterIP"]) } else { listed };
+        let addresses: Vec<IpAddr> =
+            listed.iter().filter_map(|address| address.as_str()?.parse().ok()).collect();
+        match addresses.is_empty() {
+            false => {
+                self.entry(name).addresses.extend(addresses);
                 for port in spec["ports"].as_array().into_iter().flatten() {
                     self.add_port(name, port, name.to_owned(), number(&port["port"]));
                 }
             }
-            None => slices.iter().for_each(|slice| self.add_endpoints(name, slice)),
+            true => slices.iter().for_each(|slice| self.add_endpoints(name, slice)),
         }
     }
 
@@ -88,7 +93,7 @@ impl ClusterNames {
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
             let ready = endpoint["conditions"]["ready"].as_bool().unwrap_or(true);
             let Some(address) =
-                endpoint["addresses"][0].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok())
+                endpoint["addresses"][0].as_str().and_then(|text| text.parse::<IpAddr>().ok())
             else {
                 continue;
             };
@@ -97,7 +102,7 @@ impl ClusterNames {
             }
             let label = endpoint["hostname"]
                 .as_str()
-                .map_or_else(|| address.to_string().replace('.', "-"), str::to_owned);
+                .map_or_else(|| address.to_string().replace(['.', ':'], "-"), str::to_owned);
             let host = format!("{label}.{name}");
             self.entry(name).addresses.push(address);
             self.entry(&host).addresses.push(address);
@@ -110,8 +115,12 @@ impl ClusterNames {
     fn add_port(&mut self, name: &str, port: &Value, host: String, number: Option<u16>) {
         let Some(port_name) = port["name"].as_str().filter(|port_name| !port_name.is_empty()) else { return };
         let protocol = port["protocol"].as_str().unwrap_or("TCP").to_ascii_lowercase();
-        if let Some(port) = number {
-            self.entry(&format!("_{port_name}._{protocol}.{name}")).targets.push(Target { host, port });
+        let Some(port) = number else { return };
+        let (entry, target) =
+            (self.entry(&format!("_{port_name}._{protocol}.{name}")), Target { host, port });
+        // A pod with a name is in the slices of both families under it.
+        if !entry.targets.contains(&target) {
+            entry.targets.push(target);
         }
     }
 
@@ -130,7 +139,8 @@ fn pod(name: &str) -> Option<Entry> {
     if zone.strip_prefix("pod.") != Some(DOMAIN) {
         return None;
     }
-    let address = label.replace('-', ".").parse().ok()?;
+    let dotted = label.matches('-').count() == 3 && !label.contains("--");
+    let address = label.replace('-', if dotted { "." } else { ":" }).parse().ok()?;
     Some(Entry { addresses: vec![address], ..Entry::default() })
 }
 
@@ -143,10 +153,15 @@ mod tests {
     #[test]
     fn services_ports_endpoints_and_pods_have_names() {
         let services = [
-            json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"clusterIP": "10.96.0.50", "ports": [{"name": "http", "port": 80}]}}),
+            json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"clusterIP": "10.96.0.50", "clusterIPs": ["10.96.0.50", "fd00::50"], "ports": [{"name": "http", "port": 80}]}}),
             json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": {"clusterIP": "None"}}),
             json!({"metadata": {"name": "out", "namespace": "shop"}, "spec": {"type": "ExternalName", "externalName": "example.com."}}),
         ];
+        let second = json!({
+            "metadata": {"namespace": "shop", "labels": {"kubernetes.io/service-name": "db"}}, "addressType": "IPv6",
+            "ports": [{"name": "sql", "port": 5432}],
+            "endpoints": [{"addresses": ["fd00::7"], "hostname": "db-0"}, {"addresses": ["fd00::9"]}],
+        });
         let slice = json!({
             "metadata": {"namespace": "shop", "labels": {"kubernetes.io/service-name": "db"}}, "addressType": "IPv4",
             "ports": [{"name": "sql", "port": 5432}],
@@ -155,16 +170,20 @@ mod tests {
                 {"addresses": ["10.244.0.8"], "conditions": {"ready": false}},
             ],
         });
-        let names = ClusterNames::of(services.iter(), [&slice].into_iter());
+        let names = ClusterNames::of(services.iter(), [&slice, &second].into_iter());
         let addresses = |name: &str| {
             names.find(name).unwrap().addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(addresses("Web.shop.svc.cluster.local."), ["10.96.0.50"]);
-        assert_eq!(addresses("db.shop.svc.cluster.local"), ["10.244.0.7"]);
-        assert_eq!(addresses("db-0.db.shop.svc.cluster.local"), ["10.244.0.7"]);
+        assert_eq!(addresses("Web.shop.svc.cluster.local."), ["10.96.0.50", "fd00::50"]);
+        assert_eq!(addresses("db.shop.svc.cluster.local"), ["10.244.0.7", "fd00::7", "fd00::9"]);
+        assert_eq!(addresses("db-0.db.shop.svc.cluster.local"), ["10.244.0.7", "fd00::7"]);
+        assert_eq!(addresses("fd00--9.db.shop.svc.cluster.local"), ["fd00::9"]);
+        assert_eq!(addresses("fd00-10-244--9.shop.pod.cluster.local"), ["fd00:10:244::9"]);
         assert_eq!(addresses("10-244-0-9.shop.pod.cluster.local"), ["10.244.0.9"]);
         assert_eq!(names.find("out.shop.svc.cluster.local").unwrap().alias.as_deref(), Some("example.com"));
-        let port = &names.find("_sql._tcp.db.shop.svc.cluster.local").unwrap().targets[0];
+        let targets = names.find("_sql._tcp.db.shop.svc.cluster.local").unwrap().targets;
+        assert_eq!(targets.len(), 2, "{targets:?}");
+        let port = &targets[0];
         assert_eq!((port.host.as_str(), port.port), ("db-0.db.shop.svc.cluster.local", 5432));
         assert!(names.find("none.shop.svc.cluster.local").is_none());
     }

@@ -2,43 +2,54 @@
 //! machine's network.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use nix::sys::socket::{getsockopt, sockopt};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{HostNetwork, NODE_ADDRESS, NetworkError, forwarder, is_balancer_address};
+use super::{Addresses, HostNetwork, NetworkError, forwarder, is_balancer_address};
 
 /// A relay that listens in the node's network namespace.
 pub(crate) struct EgressRelay {
-    listener: TcpListener,
-    port: u16,
+    /// One for each family that leads out.
+    listeners: Vec<(SocketAddr, TcpListener)>,
     host: HostNetwork,
 }
 
 impl EgressRelay {
-    /// Listens on any port of the node's address.
-    pub(crate) async fn bind(host: HostNetwork) -> Result<Self, NetworkError> {
+    /// Listens on any port of the node's addresses; on its IPv6 address only where the machine has a way to other networks: else clients are
+    /// told at once that there is none, and take IPv4.
+    pub(crate) async fn bind(host: HostNetwork, node: Addresses) -> Result<Self, NetworkError> {
         let refused = || NetworkError::system::<io::Error>("listen for connections that leave the cluster");
-        let listener = TcpListener::bind((NODE_ADDRESS, 0)).await.map_err(refused())?;
-        let port = listener.local_addr().map_err(refused())?.port();
-        Ok(Self { listener, port, host })
+        let mut listeners = Vec::new();
+        for address in node.all().filter(|address| address.is_ipv4() || leads_out(&host)) {
+            let listener = TcpListener::bind((address, 0)).await.map_err(refused())?;
+            listeners.push((listener.local_addr().map_err(refused())?, listener));
+        }
+        Ok(Self { listeners, host })
     }
 
-    /// Where redirected connections belong.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+    /// Where redirected connections belong, one address of each family that leads out.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        let addresses: Vec<SocketAddr> = self.listeners.iter().map(|(address, _)| *address).collect();
+        addresses.into_iter()
     }
 
     /// Serves until it is aborted.
     pub(crate) async fn run(self) {
         let host = self.host;
-        let own = SocketAddr::from((NODE_ADDRESS, self.port));
-        forwarder::serve(self.listener, move |stream| {
-            connect(host.clone(), original_destination(stream), own)
-        })
-        .await;
+        let served = self.listeners.into_iter().map(|(own, listener)| {
+            let host = host.clone();
+            forwarder::serve(listener, move |stream| connect(host.clone(), original_destination(stream), own))
+        });
+        futures::future::join_all(served).await;
     }
+}
+
+/// Whether the machine routes IPv6 to other networks. Nothing is sent.
+fn leads_out(host: &HostNetwork) -> bool {
+    const ANYWHERE: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
+    host.udp_to((ANYWHERE, 53).into()).is_ok()
 }
 
 async fn connect(
@@ -48,7 +59,10 @@ async fn connect(
 ) -> io::Result<TcpStream> {
     let destination = destination?;
     // Somebody called the relay itself, or the machine's loopback, where only load balancers are for pods: those of other clusters.
-    let loopback = matches!(destination.ip(), IpAddr::V4(ip) if ip.is_loopback() && !is_balancer_address(ip));
+    let loopback = match destination.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() && !is_balancer_address(ip),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    };
     if destination == own || loopback {
         return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
     }
@@ -57,7 +71,10 @@ async fn connect(
 
 /// Where the connection was going before it was redirected.
 fn original_destination(stream: &TcpStream) -> io::Result<SocketAddr> {
-    let address = getsockopt(stream, sockopt::OriginalDst)?;
-    let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
-    Ok(SocketAddr::from((ip, u16::from_be(address.sin_port))))
+    let socket = SockRef::from(stream);
+    let found = match stream.local_addr()?.ip() {
+        IpAddr::V4(_) => socket.original_dst_v4()?,
+        IpAddr::V6(_) => socket.original_dst_v6()?,
+    };
+    found.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }

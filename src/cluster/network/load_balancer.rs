@@ -31,7 +31,7 @@ impl Drop for Listener {
 }
 
 /// What is listened for: a Service address inside the cluster.
-pub(crate) type Inside = (Ipv4Addr, u16);
+pub(crate) type Inside = (IpAddr, u16);
 
 /// The open listeners.
 pub(crate) struct LoadBalancer {
@@ -60,7 +60,7 @@ impl LoadBalancer {
     /// has and that has all `ports` free, which are then open. Where all are taken, the first that no other Service has.
     pub(crate) fn address(
         &mut self,
-        service: Ipv4Addr,
+        service: IpAddr,
         ports: &[WantedPort],
         earlier: Option<Ipv4Addr>,
     ) -> Ipv4Addr {
@@ -167,7 +167,7 @@ mod tests {
         let port = free.local_addr().expect("an address").port();
         drop(free);
         let mut balancer = LoadBalancer::new(host);
-        let (one, two) = (Ipv4Addr::new(10, 96, 0, 1), Ipv4Addr::new(10, 96, 0, 2));
+        let (one, two) = (IpAddr::from([10, 96, 0, 1]), IpAddr::from([10, 96, 0, 2]));
         let first = balancer.address(one, &[(port, None)], None);
         // Other ports, and yet another address.
         let second = balancer.address(two, &[(0, None)], Some(first));

@@ -52,6 +52,8 @@ impl PodNamespaces {
             sysctl::try_set("net/ipv4/ping_group_range", "0 0");
             // For the interface that is still to come: answers from the addresses of load balancers, which are the loopback's.
             sysctl::set("net/ipv4/conf/default/route_localnet", "1")?;
+            // Pods share a bridge; by a shorter way than the node's, replies would go past connection tracking.
+            sysctl::quiet_ipv6();
             network = Some(Arc::new(
                 Netns::current().map_err(NetworkError::netlink("open the pod's network namespace"))?,
             ));

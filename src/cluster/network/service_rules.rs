@@ -6,9 +6,11 @@
 //! prerouting, output → refused-tcp, refused-udp : address . port → reset, port unreachable
 //! postrouting        → hairpin : a pod that reached itself through a Service gets the node as its peer
 //! ```
+//!
+//! Each family has a table of its own with the same names.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
 
 use nlink::netlink::nftables::ChainName;
 use nlink::netlink::nftables::{
@@ -17,10 +19,9 @@ use nlink::netlink::nftables::{
     Transaction, Value, Verdict,
 };
 
-use super::{NODE_ADDRESS, POD_PREFIX};
+use super::Addresses;
 
 pub(super) const TABLE: &str = "sagene";
-const FAMILY: Family = Family::Ip;
 const HAIRPIN: &str = "hairpin";
 
 /// Transport protocol of a Service's port.
@@ -59,15 +60,21 @@ impl Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Frontend {
     pub(crate) transport: Transport,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) port: u16,
+}
+
+impl Frontend {
+    fn family(&self) -> Family {
+        family(self.address)
+    }
 }
 
 /// Where a frontend's connections go.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Backends {
-    /// In a fixed order. Empty: connections are refused.
-    pub(crate) endpoints: Vec<(Ipv4Addr, u16)>,
+    /// Of the frontend's family, in a fixed order. Empty: connections are refused.
+    pub(crate) endpoints: Vec<(IpAddr, u16)>,
     /// The same client address always gets the same endpoint (as long as the endpoints stay).
     pub(crate) client_affinity: bool,
 }
@@ -75,53 +82,55 @@ pub(crate) struct Backends {
 /// All frontends of the cluster.
 pub(crate) type Frontends = BTreeMap<Frontend, Backends>;
 
-/// The rules without any Service.
-pub(super) fn base(mut transaction: Transaction) -> nlink::Result<Transaction> {
-    transaction = transaction.add_table(TABLE, FAMILY);
+/// The rules of a family without any Service.
+pub(super) fn base(mut transaction: Transaction, family: Family) -> nlink::Result<Transaction> {
+    transaction = transaction.add_table(TABLE, family);
     for transport in [Transport::Tcp, Transport::Udp] {
-        transaction = transaction.add_set(services(transport)).add_set(refused(transport));
+        transaction = transaction.add_set(services(family, transport)).add_set(refused(family, transport));
     }
-    transaction = transaction.add_set(hairpin());
+    transaction = transaction.add_set(hairpin(family));
     let nat = [
         ("prerouting", NatHook::Prerouting, Priority::DstNat),
         ("output", NatHook::Output, Priority::DstNat),
     ];
     for (name, hook, priority) in nat {
         transaction = transaction
-            .add_chain(Chain::new(TABLE, name)?.family(FAMILY).base(BaseChain::nat(hook, priority)));
+            .add_chain(Chain::new(TABLE, name)?.family(family).base(BaseChain::nat(hook, priority)));
         for transport in [Transport::Tcp, Transport::Udp] {
-            let vmap = Stmt::Vmap { key: key(transport), map: services_name(transport) };
-            transaction = transaction.add_rule(rule(name, RuleSpec::new().then(vmap)));
+            let vmap = Stmt::Vmap { key: key(family, transport), map: services_name(transport) };
+            transaction = transaction.add_rule(rule(family, name, RuleSpec::new().then(vmap)));
         }
     }
     for (name, hook) in [("refuse-prerouting", FilterHook::Prerouting), ("refuse-output", FilterHook::Output)]
     {
         let base = BaseChain::filter(hook, Priority::Filter);
-        transaction = transaction.add_chain(Chain::new(TABLE, name)?.family(FAMILY).base(base));
-        let listed = |transport| Match::eq(key(transport), Value::set(refused_name(transport)));
+        transaction = transaction.add_chain(Chain::new(TABLE, name)?.family(family).base(base));
+        let listed = |transport| Match::eq(key(family, transport), Value::set(refused_name(transport)));
         let reset = RuleSpec::new().then(listed(Transport::Tcp)).then(Stmt::Reject(Reject::TcpReset));
         let unreachable = RuleSpec::new()
             .then(listed(Transport::Udp))
             .then(Stmt::Reject(Reject::Icmpx(IcmpxCode::PortUnreachable)));
-        transaction = transaction.add_rule(rule(name, reset)).add_rule(rule(name, unreachable));
+        transaction =
+            transaction.add_rule(rule(family, name, reset)).add_rule(rule(family, name, unreachable));
     }
     let base = BaseChain::nat(NatHook::Postrouting, Priority::SrcNat);
-    transaction = transaction.add_chain(Chain::new(TABLE, "postrouting")?.family(FAMILY).base(base));
-    let pair = Field::Concat(vec![PacketField::Ip4Saddr, PacketField::Ip4Daddr]);
+    transaction = transaction.add_chain(Chain::new(TABLE, "postrouting")?.family(family).base(base));
+    let pair = Field::Concat(vec![source(family), destination(family)]);
     let masquerade = RuleSpec::new().then(Match::eq(pair, Value::set(HAIRPIN))).then(Stmt::Masquerade);
-    Ok(transaction.add_rule(rule("postrouting", masquerade)))
+    Ok(transaction.add_rule(rule(family, "postrouting", masquerade)))
 }
 
-/// What leaves the cluster's own ranges goes to the egress relay on `port` of the node.
-pub(super) fn egress(transaction: Transaction, port: u16, service_network: (Ipv4Addr, u8)) -> Transaction {
-    let pods = IpAddr::V4(Ipv4Addr::from(u32::from(NODE_ADDRESS) & (u32::MAX << (32 - POD_PREFIX))));
-    let outside = RuleSpec::new()
-        .then(Match::eq(Field::Iifname, super::BRIDGE))
-        .then(Match::ne(Field::Ip4Daddr, Value::Prefix(pods, POD_PREFIX)))
-        .then(Match::ne(Field::Ip4Daddr, Value::Prefix(service_network.0.into(), service_network.1)))
+/// What leaves the cluster's own `ranges`, which are of one family, goes to the egress relay at `relay` of the node.
+pub(super) fn egress(transaction: Transaction, relay: SocketAddr, ranges: [(IpAddr, u8); 2]) -> Transaction {
+    let field = || if relay.is_ipv4() { Field::Ip4Daddr } else { Field::Ip6Daddr };
+    let outside = ranges
+        .into_iter()
+        .fold(RuleSpec::new().then(Match::eq(Field::Iifname, super::BRIDGE)), |rule, (network, prefix)| {
+            rule.then(Match::ne(field(), Value::Prefix(network, prefix)))
+        })
         .then(Match::eq(Field::L4Proto, 6u8))
-        .then(Stmt::Redirect(Some(port)));
-    transaction.add_rule(rule("prerouting", outside))
+        .then(Stmt::Nat(NatStatement::dnat(relay.ip()).port(relay.port())));
+    transaction.add_rule(rule(family(relay.ip()), "prerouting", outside))
 }
 
 /// The changes that turn the rules of `before` into those of `after`; `None` when there is nothing to do.
@@ -148,37 +157,39 @@ pub(super) fn difference(
 
 fn add(mut transaction: Transaction, frontend: &Frontend, backends: &Backends) -> nlink::Result<Transaction> {
     if backends.endpoints.is_empty() {
-        return Ok(transaction.add_set_elements(&refused(frontend.transport), &[element(frontend)]));
+        return Ok(transaction
+            .add_set_elements(&refused(frontend.family(), frontend.transport), &[element(frontend)]));
     }
     let name = chain_name(frontend);
-    transaction = transaction.add_chain(Chain::new(TABLE, name.as_str())?.family(FAMILY));
+    transaction = transaction.add_chain(Chain::new(TABLE, name.as_str())?.family(frontend.family()));
     let count = backends.endpoints.len();
     for (index, endpoint) in backends.endpoints.iter().enumerate() {
         let remaining = u32::try_from(count - index).unwrap_or(u32::MAX);
-        transaction =
-            transaction.add_rule(rule(&name, endpoint_rule(frontend, backends, *endpoint, index, remaining)));
+        let spec = endpoint_rule(frontend, backends, *endpoint, index, remaining);
+        transaction = transaction.add_rule(rule(frontend.family(), &name, spec));
     }
     let jump = element(frontend).verdict(Verdict::GotoTo(ChainName::new(name)?));
-    Ok(transaction.add_set_elements(&services(frontend.transport), &[jump]))
+    Ok(transaction.add_set_elements(&services(frontend.family(), frontend.transport), &[jump]))
 }
 
 fn remove(transaction: Transaction, frontend: &Frontend, backends: &Backends) -> nlink::Result<Transaction> {
     if backends.endpoints.is_empty() {
-        return Ok(transaction.del_set_elements(&refused(frontend.transport), &[element(frontend)]));
+        return Ok(transaction
+            .del_set_elements(&refused(frontend.family(), frontend.transport), &[element(frontend)]));
     }
     let name = chain_name(frontend);
     let jump = element(frontend).verdict(Verdict::GotoTo(ChainName::new(name.as_str())?));
     Ok(transaction
-        .del_set_elements(&services(frontend.transport), &[jump])
-        .flush_chain(TABLE, &name, FAMILY)
-        .del_chain(TABLE, &name, FAMILY))
+        .del_set_elements(&services(frontend.family(), frontend.transport), &[jump])
+        .flush_chain(TABLE, &name, frontend.family())
+        .del_chain(TABLE, &name, frontend.family()))
 }
 
 /// One in `remaining` connections takes this endpoint; the last of a chain takes what is left.
 fn endpoint_rule(
     frontend: &Frontend,
     backends: &Backends,
-    endpoint: (Ipv4Addr, u16),
+    endpoint: (IpAddr, u16),
     index: usize,
     remaining: u32,
 ) -> RuleSpec {
@@ -192,7 +203,7 @@ fn endpoint_rule(
     if remaining > 1 {
         let (choice, wanted) = if backends.client_affinity {
             let total = u32::try_from(backends.endpoints.len()).unwrap_or(u32::MAX);
-            (client_hash(&mut spec, total), u32::try_from(index).unwrap_or(0))
+            (client_hash(&mut spec, frontend.family(), total), u32::try_from(index).unwrap_or(0))
         } else {
             (Expr::Numgen { dreg: Register::R0, kind: NumgenKind::Random, modulus: remaining, offset: 0 }, 0)
         };
@@ -203,43 +214,39 @@ fn endpoint_rule(
 }
 
 /// Loads the client's address and hashes it to one of `total` numbers.
-fn client_hash(spec: &mut RuleSpec, total: u32) -> Expr {
+fn client_hash(spec: &mut RuleSpec, family: Family, total: u32) -> Expr {
     use nlink::netlink::nftables::{HashKind, PayloadBase};
-    const SOURCE_ADDRESS_OFFSET: u32 = 12;
-    spec.push(Expr::Payload {
-        dreg: Register::R1,
-        base: PayloadBase::Network,
-        offset: SOURCE_ADDRESS_OFFSET,
-        len: 4,
-    });
+    // Where the header of the family has the source address.
+    let (offset, len) = if family == Family::Ip6 { (8, 16) } else { (12, 4) };
+    spec.push(Expr::Payload { dreg: Register::R1, base: PayloadBase::Network, offset, len });
     Expr::Hash {
         dreg: Register::R0,
         kind: HashKind::Jenkins,
         sreg: Some(Register::R1),
-        len: 4,
+        len,
         modulus: total,
         seed: Some(1),
         offset: 0,
     }
 }
 
-/// A pod that connects to itself by way of a Service.
-pub(super) fn hairpin_elements(pod: Ipv4Addr) -> [SetElement; 1] {
-    [SetElement::concat([SetElement::ipv4(pod), SetElement::ipv4(pod)])]
+/// A pod that connects to itself by way of a Service: for each of its addresses the set and the element.
+pub(super) fn hairpin_elements(pod: Addresses) -> impl Iterator<Item = (Set, [SetElement; 1])> {
+    pod.all().map(|address| (hairpin(family(address)), [SetElement::concat([ip(address), ip(address)])]))
 }
 
-pub(super) fn hairpin() -> Set {
+fn hairpin(family: Family) -> Set {
     Set::new(TABLE, HAIRPIN)
-        .family(FAMILY)
-        .key_type(SetKeyType::Concat(vec![SetKeyType::Ipv4Addr, SetKeyType::Ipv4Addr]))
+        .family(family)
+        .key_type(SetKeyType::Concat(vec![address_type(family), address_type(family)]))
 }
 
-fn services(transport: Transport) -> Set {
-    Set::new(TABLE, &services_name(transport)).family(FAMILY).key_type(address_and_port()).vmap()
+fn services(family: Family, transport: Transport) -> Set {
+    Set::new(TABLE, &services_name(transport)).family(family).key_type(address_and_port(family)).vmap()
 }
 
-fn refused(transport: Transport) -> Set {
-    Set::new(TABLE, &refused_name(transport)).family(FAMILY).key_type(address_and_port())
+fn refused(family: Family, transport: Transport) -> Set {
+    Set::new(TABLE, &refused_name(transport)).family(family).key_type(address_and_port(family))
 }
 
 fn services_name(transport: Transport) -> String {
@@ -250,22 +257,45 @@ fn refused_name(transport: Transport) -> String {
     format!("refused-{}", transport.name())
 }
 
-fn address_and_port() -> SetKeyType {
-    SetKeyType::Concat(vec![SetKeyType::Ipv4Addr, SetKeyType::InetService])
+fn family(address: IpAddr) -> Family {
+    if address.is_ipv4() { Family::Ip } else { Family::Ip6 }
 }
 
-fn key(transport: Transport) -> Field {
-    Field::Concat(vec![PacketField::Ip4Daddr, transport.port_field()])
+fn address_type(family: Family) -> SetKeyType {
+    if family == Family::Ip6 { SetKeyType::Ipv6Addr } else { SetKeyType::Ipv4Addr }
+}
+
+fn source(family: Family) -> PacketField {
+    if family == Family::Ip6 { PacketField::Ip6Saddr } else { PacketField::Ip4Saddr }
+}
+
+fn destination(family: Family) -> PacketField {
+    if family == Family::Ip6 { PacketField::Ip6Daddr } else { PacketField::Ip4Daddr }
+}
+
+fn address_and_port(family: Family) -> SetKeyType {
+    SetKeyType::Concat(vec![address_type(family), SetKeyType::InetService])
+}
+
+fn key(family: Family, transport: Transport) -> Field {
+    Field::Concat(vec![destination(family), transport.port_field()])
+}
+
+fn ip(address: IpAddr) -> SetElement {
+    match address {
+        IpAddr::V4(address) => SetElement::ipv4(address),
+        IpAddr::V6(address) => SetElement::ipv6(address),
+    }
 }
 
 fn element(frontend: &Frontend) -> SetElement {
-    SetElement::concat([SetElement::ipv4(frontend.address), SetElement::port(frontend.port)])
+    SetElement::concat([ip(frontend.address), SetElement::port(frontend.port)])
 }
 
 fn chain_name(frontend: &Frontend) -> String {
     format!("{}-{}-{}", frontend.transport.name(), frontend.address, frontend.port)
 }
 
-fn rule(chain: &str, spec: RuleSpec) -> Rule {
-    Rule::from_spec(TABLE, chain, spec).family(FAMILY)
+fn rule(family: Family, chain: &str, spec: RuleSpec) -> Rule {
+    Rule::from_spec(TABLE, chain, spec).family(family)
 }

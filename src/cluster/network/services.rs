@@ -1,33 +1,54 @@
 //! Keeps the kernel's rules equal to the wanted Services, changing only what differs.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 
+use nlink::netlink::nftables::Family;
 use nlink::{Connection, Nftables};
 use tokio::sync::Mutex;
 
 use super::service_rules::{self, Frontends};
-use super::{NetworkError, SERVICE_NETWORK};
+use super::{
+    Addresses, NODE_ADDRESS, NODE_ADDRESS_V6, NetworkError, POD_PREFIX, POD_PREFIX_V6, SERVICE_NETWORK,
+    SERVICE_NETWORK_V6,
+};
 
 /// The Services' rules in the node's network namespace.
 pub(crate) struct ServiceProxy {
     connection: Connection<Nftables>,
+    /// The kernel took the IPv6 rules, too.
+    dual_stack: bool,
     /// What the kernel has.
     installed: Mutex<Frontends>,
 }
 
 impl ServiceProxy {
-    /// Writes the table without Services. Must run in the node's network namespace.
-    pub(crate) async fn create() -> Result<Self, NetworkError> {
+    /// Writes the tables without Services. Must run in the node's network namespace. With `dual_stack` IPv6 is translated, too, unless the
+    /// kernel cannot.
+    pub(crate) async fn create(dual_stack: bool) -> Result<Self, NetworkError> {
         let connection =
             Connection::<Nftables>::new().map_err(NetworkError::netlink("open a netlink socket"))?;
         let needs = || NetworkError::needs("nf_tables", "nf_tables", "write the Services' rules");
-        let transaction = service_rules::base(connection.transaction()).map_err(needs())?;
-        transaction.commit(&connection).await.map_err(needs())?;
-        Ok(Self { connection, installed: Mutex::new(Frontends::new()) })
+        write_base(&connection, Family::Ip).await.map_err(needs())?;
+        let dual_stack = dual_stack
+            && match write_base(&connection, Family::Ip6).await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(%error, "Services have IPv4 addresses alone");
+                    false
+                }
+            };
+        Ok(Self { connection, dual_stack, installed: Mutex::new(Frontends::new()) })
+    }
+
+    /// Whether Services may have IPv6 addresses.
+    pub(crate) fn is_dual_stack(&self) -> bool {
+        self.dual_stack
     }
 
     /// Makes the rules those of `wanted`, in one step. On an error the kernel keeps what it had.
-    pub(crate) async fn apply(&self, wanted: Frontends) -> Result<(), NetworkError> {
+    pub(crate) async fn apply(&self, mut wanted: Frontends) -> Result<(), NetworkError> {
+        // A Service keeps the addresses it got while the machine had IPv6.
+        wanted.retain(|frontend, _| self.dual_stack || frontend.address.is_ipv4());
         let mut installed = self.installed.lock().await;
         let refused = || NetworkError::netlink("change the Services' rules");
         let changes = service_rules::difference(self.connection.transaction(), &installed, &wanted)
@@ -40,29 +61,43 @@ impl ServiceProxy {
     }
 
     /// Lets a pod reach itself through Services.
-    pub(crate) async fn add_pod(&self, pod: Ipv4Addr) -> Result<(), NetworkError> {
-        let transaction = self.connection.transaction();
-        let transaction =
-            transaction.add_set_elements(&service_rules::hairpin(), &service_rules::hairpin_elements(pod));
+    pub(crate) async fn add_pod(&self, pod: Addresses) -> Result<(), NetworkError> {
+        let transaction = service_rules::hairpin_elements(pod)
+            .fold(self.connection.transaction(), |transaction, (set, elements)| {
+                transaction.add_set_elements(&set, &elements)
+            });
         transaction.commit(&self.connection).await.map_err(NetworkError::netlink("let a pod reach itself"))
     }
 
     /// Undoes [`Self::add_pod`].
-    pub(crate) async fn remove_pod(&self, pod: Ipv4Addr) {
-        let transaction = self.connection.transaction();
-        let transaction =
-            transaction.del_set_elements(&service_rules::hairpin(), &service_rules::hairpin_elements(pod));
+    pub(crate) async fn remove_pod(&self, pod: Addresses) {
+        let transaction = service_rules::hairpin_elements(pod)
+            .fold(self.connection.transaction(), |transaction, (set, elements)| {
+                transaction.del_set_elements(&set, &elements)
+            });
         if let Err(error) = transaction.commit(&self.connection).await {
-            tracing::debug!(%pod, %error, "the pod's hairpin rule was gone");
+            tracing::debug!(pod = %pod.v4, %error, "the pod's hairpin rule was gone");
         }
     }
 
-    /// Sends TCP connections that pods make to the outside to the relay on `port`.
-    pub(crate) async fn redirect_egress(&self, port: u16) -> Result<(), NetworkError> {
-        let transaction = service_rules::egress(self.connection.transaction(), port, SERVICE_NETWORK);
+    /// Sends TCP connections that pods make to the outside to the relay at `address` of the node, if they are of its family.
+    pub(crate) async fn redirect_egress(&self, address: SocketAddr) -> Result<(), NetworkError> {
+        let pods: (IpAddr, u8) = match address {
+            SocketAddr::V4(_) => (NODE_ADDRESS.into(), POD_PREFIX),
+            SocketAddr::V6(_) => (NODE_ADDRESS_V6.into(), POD_PREFIX_V6),
+        };
+        let services: (IpAddr, u8) = match address {
+            SocketAddr::V4(_) => (SERVICE_NETWORK.0.into(), SERVICE_NETWORK.1),
+            SocketAddr::V6(_) => (SERVICE_NETWORK_V6.0.into(), SERVICE_NETWORK_V6.1),
+        };
+        let transaction = service_rules::egress(self.connection.transaction(), address, [pods, services]);
         transaction
             .commit(&self.connection)
             .await
             .map_err(NetworkError::netlink("redirect what leaves the cluster"))
     }
+}
+
+async fn write_base(connection: &Connection<Nftables>, family: Family) -> nlink::Result<()> {
+    service_rules::base(connection.transaction(), family)?.commit(connection).await
 }

@@ -14,3 +14,11 @@ pub(super) fn try_set(name: &str, value: &str) {
         tracing::debug!(%error, "left as it is");
     }
 }
+
+/// For devices that the namespace gets from now on: addresses serve at once instead of after a second of asking whether somebody else has
+/// them (the node hands them out), and nobody changes the routes that the node sets.
+pub(super) fn quiet_ipv6() {
+    for (name, value) in [("accept_dad", "0"), ("accept_ra", "0"), ("accept_redirects", "0")] {
+        try_set(&format!("net/ipv6/conf/default/{name}"), value);
+    }
+}

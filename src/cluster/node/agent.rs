@@ -63,13 +63,14 @@ impl NodeAgent {
             directory: config.directory,
             rootless: config.rootless,
         });
+        let addresses = node.network.node_addresses();
         let agent = Self {
             node,
             workers: Arc::default(),
             idle: Arc::default(),
             shutting_down: watch::Sender::new(false),
         };
-        sagene_base::task::spawn("node-registration", registration::run(api.clone()));
+        sagene_base::task::spawn("node-registration", registration::run(api.clone(), addresses));
         let scheduling = config.api.acting_as("system:kube-scheduler");
         sagene_base::task::spawn("scheduler", scheduler::run(scheduling));
         let feeding = config.api.acting_as("system:kube-proxy");

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::field_value;
+use super::field_value::{self, FieldAddresses};
 use super::pod_spec::{Container, EnvVarSource, PodSpec};
 use crate::api_client::{ApiClient, ListOptions, ResourceRef};
 
@@ -30,7 +30,7 @@ pub(crate) struct EnvironmentSource<'a> {
     pub(crate) pod: &'a Value,
     pub(crate) spec: &'a PodSpec,
     pub(crate) container: &'a Container,
-    pub(crate) pod_address: &'a str,
+    pub(crate) addresses: FieldAddresses,
     pub(crate) image: &'a [(String, String)],
 }
 
@@ -128,9 +128,7 @@ async fn value_from(
     };
     if let Some(reference) = &from.field_ref {
         let path = reference.field_path.as_str();
-        return field_value::field(source.pod, source.pod_address, path)
-            .map(Some)
-            .ok_or_else(|| unknown(path));
+        return field_value::field(source.pod, source.addresses, path).map(Some).ok_or_else(|| unknown(path));
     }
     if let Some(reference) = &from.resource_field_ref {
         let (container, path) = (reference.container_name.as_str(), reference.resource.as_str());

@@ -4,10 +4,19 @@ use serde_json::Value;
 
 use super::pod_spec::{Container, PodSpec};
 use super::quantity;
-use crate::network::NODE_ADDRESS;
+use crate::network::Addresses;
+
+/// The addresses that fields may tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldAddresses {
+    /// The pod's, once it has some.
+    pub(crate) pod: Option<Addresses>,
+    /// The node's.
+    pub(crate) node: Addresses,
+}
 
 /// A field that a pod may ask for; `None` when Kubernetes has no such field.
-pub(crate) fn field(pod: &Value, pod_address: &str, path: &str) -> Option<String> {
+pub(crate) fn field(pod: &Value, addresses: FieldAddresses, path: &str) -> Option<String> {
     let metadata = &pod["metadata"];
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     if let Some((map, key)) = subscript(path) {
@@ -21,8 +30,10 @@ pub(crate) fn field(pod: &Value, pod_address: &str, path: &str) -> Option<String
         "metadata.annotations" => lines(&metadata["annotations"]),
         "spec.nodeName" => super::NODE_NAME.to_owned(),
         "spec.serviceAccountName" => text(&pod["spec"]["serviceAccountName"]),
-        "status.podIP" | "status.podIPs" => pod_address.to_owned(),
-        "status.hostIP" | "status.hostIPs" => NODE_ADDRESS.to_string(),
+        "status.podIP" => addresses.pod.map(|pod| pod.v4.to_string()).unwrap_or_default(),
+        "status.podIPs" => addresses.pod.map(|pod| pod.joined()).unwrap_or_default(),
+        "status.hostIP" => addresses.node.v4.to_string(),
+        "status.hostIPs" => addresses.node.joined(),
         _ => return None,
     })
 }
@@ -112,12 +123,16 @@ mod tests {
     #[test]
     fn fields_read_as_kubernetes_writes_them() {
         let pod = json!({"metadata": {"name": "web-1", "labels": {"b": "2", "a": "say \"hi\""}}});
-        let value = |path| field(&pod, "10.244.0.9", path);
+        let own = Addresses { v4: [10, 244, 0, 9].into(), v6: Some("fd00::9".parse().unwrap()) };
+        let node = Addresses { v4: [10, 244, 0, 1].into(), v6: None };
+        let value = |path| field(&pod, FieldAddresses { pod: Some(own), node }, path);
         assert_eq!(value("metadata.name").unwrap(), "web-1");
         assert_eq!(value("metadata.labels['b']").unwrap(), "2");
         assert_eq!(value("metadata.labels").unwrap(), "a=\"say \\\"hi\\\"\"\nb=\"2\"");
         assert_eq!(value("metadata.annotations['none']").unwrap(), "");
         assert_eq!(value("status.podIP").unwrap(), "10.244.0.9");
+        assert_eq!(value("status.podIPs").unwrap(), "10.244.0.9,fd00::9");
+        assert_eq!(value("status.hostIPs").unwrap(), "10.244.0.1");
         assert_eq!(value("spec.priority"), None);
     }
 

@@ -1,5 +1,6 @@
 //! The Node object and its Lease.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{NODE_NAME, field_value};
 use crate::api_client::{ApiClient, ApiError, ApplyOptions, ResourceRef};
-use crate::network::{NODE_ADDRESS, POD_PREFIX};
+use crate::network::{Addresses, NODE_ADDRESS_V6, POD_PREFIX, POD_PREFIX_V6};
 
 /// As the kubelet renews it.
 const RENEW: Duration = Duration::from_secs(10);
@@ -16,8 +17,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 
 /// Registers the node, then renews its lease until it is aborted.
-pub(super) async fn run(api: ApiClient) {
-    while let Err(error) = register(&api).await {
+pub(super) async fn run(api: ApiClient, addresses: Addresses) {
+    while let Err(error) = register(&api, addresses).await {
         tracing::warn!(%error, "cannot register the node");
         tokio::time::sleep(RETRY).await;
     }
@@ -51,17 +52,29 @@ fn architecture() -> &'static str {
     }
 }
 
-async fn register(api: &ApiClient) -> Result<(), ApiError> {
+async fn register(api: &ApiClient, addresses: Addresses) -> Result<(), ApiError> {
+    let ranges = pod_ranges(addresses);
     let node = json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": NODE_NAME, "labels": labels()},
-        "spec": {"podCIDR": format!("10.244.0.0/{POD_PREFIX}"), "podCIDRs": [format!("10.244.0.0/{POD_PREFIX}")]},
+        "spec": {"podCIDR": ranges.first(), "podCIDRs": ranges},
     });
     api.apply(&ResourceRef::NODES, "", NODE_NAME, node, &ApplyOptions::forced("kubelet")).await?;
-    api.merge_patch(&ResourceRef::NODES, "", NODE_NAME, "status", json!({"status": status()})).await.map(drop)
+    api.merge_patch(&ResourceRef::NODES, "", NODE_NAME, "status", json!({"status": status(addresses)}))
+        .await
+        .map(drop)
 }
 
-fn status() -> Value {
+/// The pods' range of each family.
+fn pod_ranges(addresses: Addresses) -> Vec<String> {
+    let v6 = addresses.v6.map(|_| {
+        let network = u128::from(NODE_ADDRESS_V6) & (u128::MAX << (128 - u32::from(POD_PREFIX_V6)));
+        format!("{}/{POD_PREFIX_V6}", Ipv6Addr::from(network))
+    });
+    std::iter::once(format!("10.244.0.0/{POD_PREFIX}")).chain(v6).collect()
+}
+
+fn status(addresses: Addresses) -> Value {
     let now = format!("{:.0}", Timestamp::now());
     let condition = |name: &str, holds: &str, reason: &str, message: &str| json!({"type": name, "status": holds, "reason": reason, "message": message, "lastHeartbeatTime": now, "lastTransitionTime": now});
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
@@ -76,10 +89,15 @@ fn status() -> Value {
         "memory": format!("{:.0}Ki", field_value::machine("memory").unwrap_or(0.0) / 1024.0),
         "pods": "1000",
     });
+    let mut listed: Vec<Value> = addresses
+        .all()
+        .map(|address| json!({"type": "InternalIP", "address": address.to_string()}))
+        .collect();
+    listed.push(json!({"type": "Hostname", "address": NODE_NAME}));
     json!({
         "capacity": resources,
         "allocatable": resources,
-        "addresses": [{"type": "InternalIP", "address": NODE_ADDRESS.to_string()}, {"type": "Hostname", "address": NODE_NAME}],
+        "addresses": listed,
         "conditions": [
             condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
             condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),

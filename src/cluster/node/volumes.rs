@@ -22,6 +22,7 @@ use content::{ContentSource, Files};
 pub(crate) use error::VolumeError;
 use token::TokenCache;
 
+use super::field_value::FieldAddresses;
 use super::pod_spec::{Container, PodSpec, Volume};
 use crate::api_client::ApiClient;
 
@@ -57,7 +58,7 @@ impl PodVolumes {
         api: &ApiClient,
         pod: &Value,
         spec: &PodSpec,
-        pod_address: &str,
+        addresses: FieldAddresses,
     ) -> Result<(), VolumeError> {
         for volume in &spec.volumes {
             if let Some(claim) = &volume.persistent_volume_claim {
@@ -67,7 +68,7 @@ impl PodVolumes {
                 self.claimed.insert(volume.name.clone(), path);
                 continue;
             }
-            let mut source = ContentSource { api, pod, spec, pod_address, tokens: &mut self.tokens };
+            let mut source = ContentSource { api, pod, spec, addresses, tokens: &mut self.tokens };
             let files =
                 content::of(volume, &mut source).await.map_err(|error| error.in_volume(&volume.name))?;
             match files {

@@ -41,13 +41,16 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     sagene_base::crypto::install();
     let api_listener = listen_outside(process)?;
     let api_address = api_listener.local_addr().map_err(RunError::system("read the API server's address"))?;
-    let network = Arc::new(NodeNetwork::create().await?);
-    let services = Arc::new(ServiceProxy::create().await?);
-    let egress = EgressRelay::bind(process.host_network.clone()).await?;
-    services.redirect_egress(egress.port()).await?;
+    let services = Arc::new(ServiceProxy::create(process.machine_has_ipv6).await?);
+    let network = Arc::new(NodeNetwork::create(services.is_dual_stack()).await?);
+    let egress = EgressRelay::bind(process.host_network.clone(), network.node_addresses()).await?;
+    for address in egress.addresses() {
+        services.redirect_egress(address).await?;
+    }
     sagene_base::task::spawn("egress", egress.run());
     let pod_runtime = PodRuntimeHandle::default();
-    let server = start_api_server(process, api_listener, pod_runtime.clone()).await?;
+    let server =
+        start_api_server(process, api_listener, network.is_dual_stack(), pod_runtime.clone()).await?;
     let agent = start_agent(process, &server, network, services).await?;
     let controllers_stop = CancellationToken::new();
     let controllers = controllers::run(
@@ -91,6 +94,7 @@ fn listen_outside(process: &NodeProcess) -> Result<TcpListener, RunError> {
 async fn start_api_server(
     process: &NodeProcess,
     outside: TcpListener,
+    dual_stack: bool,
     pod_runtime: PodRuntimeHandle,
 ) -> Result<RunningApiServer, RunError> {
     let inside = |address: SocketAddr| {
@@ -105,6 +109,7 @@ async fn start_api_server(
         listeners,
         node_ip: Some(NODE_ADDRESS.into()),
         advertise,
+        dual_stack,
         pod_runtime,
     };
     ApiServer::start(config).await.map_err(|error| RunError::ApiServer(Box::new(error)))

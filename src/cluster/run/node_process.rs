@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::supervisor::Reporting;
 use super::{RunError, daemon, limits};
 use crate::launcher::{Lock, LockError, StateDirectory};
-use crate::network::HostNetwork;
+use crate::network::{self, HostNetwork};
 
 /// A node that was killed is gone within this.
 const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ pub(crate) struct NodeProcess {
     pub(crate) options: NodeOptions,
     pub(crate) directory: StateDirectory,
     pub(crate) host_network: HostNetwork,
+    /// The machine has IPv6, so that the cluster may.
+    pub(crate) machine_has_ipv6: bool,
     pub(crate) reporting: Reporting,
     /// Held as long as the process lives.
     pub(crate) _lock: Lock,
@@ -76,8 +78,9 @@ fn prepare(options: NodeOptions, reporting: Reporting) -> Result<NodeProcess, Ru
     nix::unistd::sethostname("sagene").map_err(RunError::system("set the node's host name"))?;
     make_mounts(&directory)?;
     let host_network = HostNetwork::start().map_err(RunError::system("start the host network's thread"))?;
+    let machine_has_ipv6 = network::machine_has_ipv6();
     unshare(CloneFlags::CLONE_NEWNET).map_err(RunError::system("make the node's network namespace"))?;
-    Ok(NodeProcess { options, directory, host_network, reporting, _lock: lock })
+    Ok(NodeProcess { options, directory, host_network, machine_has_ipv6, reporting, _lock: lock })
 }
 
 /// The kernel's signal comes with the parent's death; the pipe also covers a parent that died before the signal was asked for.

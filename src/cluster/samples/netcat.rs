@@ -1,7 +1,7 @@
 //! A small `nc`: standard input to a TCP port, what comes back to standard output.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -115,7 +115,10 @@ async fn listen(command: &Command) -> Result<(), String> {
         (None, None) => return Err("want a port to listen on".to_owned()),
     };
     let failed = |error: std::io::Error| format!("port {port}: {error}");
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(failed)?;
+    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Ok(both) => both,
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(failed)?,
+    };
     let (stream, _) = listener.accept().await.map_err(failed)?;
     copy(stream, command).await
 }

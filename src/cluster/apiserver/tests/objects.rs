@@ -219,3 +219,33 @@ async fn services_of_two_families_are_refused_and_those_that_only_prefer_them_ha
     create(json!({"clusterIP": "None", "ipFamilyPolicy": "RequireDualStack"})).await.unwrap();
     server.running.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_two_families_gives_addresses_of_both_and_takes_the_second_back() {
+    let server = TestServer::start_dual_stack().await;
+    let client = &server.running.client;
+    let service = json!({"metadata": {"name": "s"}, "spec": {
+        "selector": {"app": "a"}, "ports": [{"port": 80}], "ipFamilyPolicy": "RequireDualStack", "clusterIPs": ["fd00:10:96::77"], "clusterIP": "fd00:10:96::77",
+    }});
+    let made = client.create(&ResourceRef::SERVICES, "default", service.clone()).await.unwrap();
+    let addresses: Vec<&str> =
+        made["spec"]["clusterIPs"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(addresses[0], "fd00:10:96::77");
+    assert!(addresses[1].starts_with("10.96."), "{addresses:?}");
+    assert_eq!(made["spec"]["ipFamilies"], json!(["IPv6", "IPv4"]));
+
+    let mut taken = service;
+    taken["metadata"]["name"] = json!("t");
+    let refused =
+        client.create(&ResourceRef::SERVICES, "default", taken.clone()).await.unwrap_err().to_string();
+    assert!(refused.contains("provided IP is already allocated"), "{refused}");
+
+    let patch = json!({"spec": {"ipFamilyPolicy": "SingleStack"}});
+    let single = client.merge_patch(&ResourceRef::SERVICES, "default", "s", "", patch).await.unwrap();
+    assert_eq!(single["spec"]["clusterIPs"], json!(["fd00:10:96::77"]));
+    // What was given up is free again.
+    taken["spec"]["clusterIP"] = json!(addresses[1]);
+    taken["spec"]["clusterIPs"] = json!([addresses[1]]);
+    client.create(&ResourceRef::SERVICES, "default", taken).await.unwrap();
+    server.running.shutdown().await;
+}

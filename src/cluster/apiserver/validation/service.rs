@@ -76,13 +76,3 @@ fn validate_ports(ports: &[Value], causes: &mut Vec<Cause>) {
         }
     }
 }
-
-pub(super) fn validate_update(object: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let (new, old) = (&object["spec"], &old["spec"]);
-    let external = new["type"] == "ExternalName" || old["type"] == "ExternalName";
-    let before = old["clusterIP"].as_str().unwrap_or("");
-    if !external && !before.is_empty() && new["clusterIP"] != old["clusterIP"] {
-        let detail = "may not change once set";
-        causes.push(Cause::invalid("spec.clusterIPs[0]", &json!([new["clusterIP"]]), detail));
-    }
-}

@@ -30,13 +30,12 @@ pub(super) async fn specification(
     let image = image::resolve(container)
         .map_err(|error| StartFailure { reason: "ErrImagePull", message: error.to_string() })?;
     let object = pod.object.borrow().clone();
-    let pod_address = pod.address().map(|address| address.to_string()).unwrap_or_default();
     let source = EnvironmentSource {
         api: &pod.node.api,
         pod: &object,
         spec: &pod.spec,
         container,
-        pod_address: &pod_address,
+        addresses: pod.field_addresses(),
         image: &image.environment,
     };
     let environment = environment::build(&source).await.map_err(config_error)?;

@@ -229,7 +229,7 @@ impl ContainerRunner {
             self.name(),
         );
         let target = ProbeTarget {
-            pod_address: self.pod.address().unwrap_or(std::net::Ipv4Addr::LOCALHOST),
+            pod_address: self.pod.probed_at(),
             container: self.container.clone(),
             process: process.id,
             program: specification.program.clone(),

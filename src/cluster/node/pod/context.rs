@@ -16,9 +16,10 @@ use crate::api_client::ApiClient;
 use crate::api_client::resource::uid_of;
 use crate::events::EventRecorder;
 use crate::launcher::StateDirectory;
-use crate::network::{NodeNetwork, ServiceProxy};
+use crate::network::{Addresses, NodeNetwork, ServiceProxy};
 use crate::node::container_state::{ContainerRecord, State, StatusBoard, Terminated};
 use crate::node::events::PodEvents;
+use crate::node::field_value::FieldAddresses;
 use crate::node::pod_spec::{Container, PodSpec};
 use crate::node::reaper::Reaper;
 use crate::node::volumes::PodVolumes;
@@ -133,9 +134,19 @@ impl PodContext {
         before
     }
 
-    /// The pod's address, once it has one.
-    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
-        self.sandbox().map(|sandbox| sandbox.address())
+    /// The pod's addresses, once it has some.
+    pub(crate) fn addresses(&self) -> Option<Addresses> {
+        self.sandbox().map(|sandbox| sandbox.addresses())
+    }
+
+    /// Where the node reaches the pod: its primary address.
+    pub(crate) fn probed_at(&self) -> Ipv4Addr {
+        self.addresses().map_or(Ipv4Addr::LOCALHOST, |addresses| addresses.v4)
+    }
+
+    /// What the downward API may say of addresses.
+    pub(crate) fn field_addresses(&self) -> FieldAddresses {
+        FieldAddresses { pod: self.addresses(), node: self.node.network.node_addresses() }
     }
 
     pub(crate) fn verdict(&self) -> Option<Verdict> {

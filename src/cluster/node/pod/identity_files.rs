@@ -1,9 +1,7 @@
 //! `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` of a pod.
 
-use std::net::Ipv4Addr;
-
 use super::PodContext;
-use crate::network::DNS_ADDRESS;
+use crate::network::{Addresses, DNS_ADDRESS};
 use crate::node::container_spec::MountSpec;
 use crate::node::pod_spec::PodSpec;
 use crate::node::volumes::{PodVolumes, VolumeError};
@@ -12,14 +10,10 @@ use crate::node::volumes::{PodVolumes, VolumeError};
 const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Writes the files; returns how containers see them.
-pub(super) fn write(
-    pod: &PodContext,
-    volumes: &PodVolumes,
-    address: Ipv4Addr,
-) -> Result<Vec<MountSpec>, VolumeError> {
+pub(super) fn write(pod: &PodContext, volumes: &PodVolumes) -> Result<Vec<MountSpec>, VolumeError> {
     let name = if pod.spec.hostname.is_empty() { &pod.name } else { &pod.spec.hostname };
     let files = [
-        ("hosts", hosts(&pod.spec, &pod.namespace, name, address)),
+        ("hosts", hosts(&pod.spec, &pod.namespace, name, pod.addresses())),
         ("hostname", format!("{name}\n")),
         ("resolv.conf", resolver(&pod.spec, &pod.namespace)),
     ];
@@ -31,18 +25,20 @@ pub(super) fn write(
     Ok(mounts)
 }
 
-fn hosts(spec: &PodSpec, namespace: &str, name: &str, address: Ipv4Addr) -> String {
+fn hosts(spec: &PodSpec, namespace: &str, name: &str, addresses: Option<Addresses>) -> String {
     let mut text = String::from(
         "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
          fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n",
     );
-    if spec.subdomain.is_empty() {
-        text.push_str(&format!("{address}\t{name}\n"));
-    } else {
-        text.push_str(&format!(
-            "{address}\t{name}.{}.{namespace}.svc.{CLUSTER_DOMAIN}\t{name}\n",
-            spec.subdomain
-        ));
+    for address in addresses.iter().flat_map(Addresses::all) {
+        if spec.subdomain.is_empty() {
+            text.push_str(&format!("{address}\t{name}\n"));
+        } else {
+            text.push_str(&format!(
+                "{address}\t{name}.{}.{namespace}.svc.{CLUSTER_DOMAIN}\t{name}\n",
+                spec.subdomain
+            ));
+        }
     }
     if !spec.host_aliases.is_empty() {
         text.push_str("\n# Entries added by HostAliases.\n");

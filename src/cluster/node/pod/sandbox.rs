@@ -1,16 +1,15 @@
-//! The namespaces and the address that a pod's containers share.
+//! The namespaces and the addresses that a pod's containers share.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::{NodeServices, PodContext};
-use crate::network::{NODE_ADDRESS, NetworkError, PodLink, PodNamespaces};
+use crate::network::{Addresses, NetworkError, PodLink, PodNamespaces};
 
 /// Kept until every container has ended.
 pub(crate) struct Sandbox {
     namespaces: PodNamespaces,
     link: std::sync::Mutex<Option<PodLink>>,
-    address: Ipv4Addr,
+    addresses: Addresses,
 }
 
 impl Sandbox {
@@ -30,28 +29,29 @@ impl Sandbox {
             source: std::io::Error::other(error),
         })??;
         let Some(network) = namespaces.network() else {
-            return Ok(Self { namespaces, link: std::sync::Mutex::new(None), address: NODE_ADDRESS });
+            let addresses = pod.node.network.node_addresses();
+            return Ok(Self { namespaces, link: std::sync::Mutex::new(None), addresses });
         };
         let link = PodLink::attach(&pod.node.network, network).await?;
-        let address = link.address();
-        pod.node.services.add_pod(address).await?;
-        Ok(Self { namespaces, link: std::sync::Mutex::new(Some(link)), address })
+        let addresses = link.addresses();
+        pod.node.services.add_pod(addresses).await?;
+        Ok(Self { namespaces, link: std::sync::Mutex::new(Some(link)), addresses })
     }
 
     pub(crate) fn namespaces(&self) -> &PodNamespaces {
         &self.namespaces
     }
 
-    /// The pod's address; the node's for pods in the node's network.
-    pub(crate) fn address(&self) -> Ipv4Addr {
-        self.address
+    /// The pod's addresses; the node's for pods in the node's network.
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
-    /// Gives the interface and the address back.
+    /// Gives the interface and the addresses back.
     pub(crate) async fn remove(self: Arc<Self>, node: &NodeServices) {
         let link = self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(link) = link {
-            node.services.remove_pod(self.address).await;
+            node.services.remove_pod(self.addresses).await;
             link.remove().await;
         }
     }

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::PodContext;
-use crate::network::NODE_ADDRESS;
 use crate::node::container_state::{ContainerRecord, State, Terminated};
 use crate::node::pod_spec::Container;
 use crate::node::quantity;
@@ -43,10 +42,11 @@ pub(super) fn of(pod: &PodContext) -> Value {
     let phase = verdict
         .as_ref()
         .map_or(if initialized && ran { "Running" } else { "Pending" }, |verdict| verdict.phase);
+    let node = pod.node.network.node_addresses();
     let mut status = json!({
         "phase": phase,
-        "hostIP": NODE_ADDRESS.to_string(),
-        "hostIPs": [{"ip": NODE_ADDRESS.to_string()}],
+        "hostIP": node.v4.to_string(),
+        "hostIPs": node.listed(),
         "startTime": seconds(pod.started_at),
         "qosClass": qos_class(&pod.spec.containers, &pod.spec.init_containers),
         "containerStatuses": statuses(&pod.spec.containers, false),
@@ -54,9 +54,10 @@ pub(super) fn of(pod: &PodContext) -> Value {
     if !pod.spec.init_containers.is_empty() {
         status["initContainerStatuses"] = json!(statuses(&pod.spec.init_containers, true));
     }
-    if let Some(address) = pod.address() {
-        status["podIP"] = json!(address.to_string());
-        status["podIPs"] = json!([{"ip": address.to_string()}]);
+    let addresses = pod.addresses();
+    if let Some(addresses) = addresses {
+        status["podIP"] = json!(addresses.v4.to_string());
+        status["podIPs"] = addresses.listed();
     }
     if let Some(verdict) = &verdict {
         status["reason"] = json!(verdict.reason)
@@ -68,7 +69,7 @@ pub(super) fn of(pod: &PodContext) -> Value {
             .filter(|text| !text.is_empty())
             .map_or(Value::Null, |text| json!(text));
     }
-    status["conditions"] = conditions(pod, initialized, containers_ready, pod.address().is_some(), phase);
+    status["conditions"] = conditions(pod, initialized, containers_ready, addresses.is_some(), phase);
     status
 }
 

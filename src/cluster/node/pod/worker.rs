@@ -80,13 +80,11 @@ async fn try_set_up(pod: &Arc<PodContext>) -> Result<Vec<MountSpec>, (&'static s
             Sandbox::create(pod).await.map_err(|error| ("FailedCreatePodSandBox", chain(&error)))?;
         pod.set_sandbox(Some(Arc::new(sandbox)));
     }
-    let address = pod.address().map(|address| address.to_string()).unwrap_or_default();
     let object = pod.object.borrow().clone();
     let mut volumes = pod.volumes.lock().await;
-    let mounted = volumes.update(&pod.node.api, &object, &pod.spec, &address).await;
+    let mounted = volumes.update(&pod.node.api, &object, &pod.spec, pod.field_addresses()).await;
     mounted.map_err(|error| ("FailedMount", chain(&error)))?;
-    let address = pod.address().unwrap_or(std::net::Ipv4Addr::LOCALHOST);
-    identity_files::write(pod, &volumes, address).map_err(|error| ("FailedMount", chain(&error)))
+    identity_files::write(pod, &volumes).map_err(|error| ("FailedMount", chain(&error)))
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -96,10 +94,10 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 async fn refresh_volumes(pod: Arc<PodContext>) {
     loop {
         tokio::time::sleep(VOLUME_REFRESH).await;
-        let address = pod.address().map(|address| address.to_string()).unwrap_or_default();
         let object = pod.object.borrow().clone();
-        if let Err(error) = pod.volumes.lock().await.update(&pod.node.api, &object, &pod.spec, &address).await
-        {
+        let mut volumes = pod.volumes.lock().await;
+        let addresses = pod.field_addresses();
+        if let Err(error) = volumes.update(&pod.node.api, &object, &pod.spec, addresses).await {
             // The old content stays.
             pod.events.pod(EventKind::Warning, "FailedMount", &chain(&error));
         }

@@ -1,12 +1,12 @@
 //! Which addresses and ports lead to which endpoints.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
 use super::host_ports::{balancer_addresses, host_ports};
-use crate::network::{Backends, Frontend, Frontends, NODE_ADDRESS, Transport};
+use crate::network::{Backends, Frontend, Frontends, NODE_ADDRESS, NODE_ADDRESS_V6, Transport};
 
 type Slices<'a> = HashMap<(&'a str, &'a str), Vec<&'a Value>>;
 
@@ -16,7 +16,7 @@ pub(super) fn of<'a>(
     slices: impl Iterator<Item = &'a Value>,
 ) -> Frontends {
     let mut by_service: Slices<'a> = HashMap::new();
-    for slice in slices.filter(|slice| slice["addressType"] == "IPv4") {
+    for slice in slices {
         let namespace = slice["metadata"]["namespace"].as_str().unwrap_or("");
         if let Some(service) = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str() {
             by_service.entry((namespace, service)).or_default().push(slice);
@@ -31,10 +31,13 @@ pub(super) fn of<'a>(
 
 fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) {
     let spec = &service["spec"];
-    let written =
-        [&spec["clusterIP"]].into_iter().chain(spec["externalIPs"].as_array().into_iter().flatten());
-    let written = written.filter_map(|address| address.as_str()?.parse::<Ipv4Addr>().ok());
-    let addresses: Vec<Ipv4Addr> = written.chain(balancer_addresses(service)).collect();
+    let own = cluster_addresses(service);
+    let external = spec["externalIPs"].as_array().into_iter().flatten().filter_map(address);
+    // Of a Service without IPv4 the machine's listener has to translate, which pods reach by the way out.
+    let balanced: Vec<IpAddr> =
+        balancer_addresses(service).filter(|_| own.iter().any(IpAddr::is_ipv4)).map(IpAddr::V4).collect();
+    let addresses: Vec<IpAddr> =
+        own.iter().copied().chain(external).chain(balanced.iter().copied()).collect();
     let moved = host_ports(service);
     let metadata = &service["metadata"];
     let key = (metadata["namespace"].as_str().unwrap_or(""), metadata["name"].as_str().unwrap_or(""));
@@ -43,27 +46,48 @@ fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) 
     for port in spec["ports"].as_array().into_iter().flatten() {
         let Some(transport) = Transport::parse(port["protocol"].as_str().unwrap_or("")) else { continue };
         let name = port["name"].as_str().unwrap_or("");
-        let backends = Backends { endpoints: endpoints(slices, name), client_affinity };
+        let backends = |address: &IpAddr| Backends {
+            endpoints: endpoints(slices, name, address.is_ipv4()),
+            client_affinity,
+        };
         if let Some(number) = number(&port["port"]) {
             for address in &addresses {
-                frontends.insert(Frontend { transport, address: *address, port: number }, backends.clone());
+                frontends.insert(Frontend { transport, address: *address, port: number }, backends(address));
             }
             // Pods reach a load balancer at the port that the machine's users see as well.
             if let Some(port) = moved.get(&number).copied() {
-                for address in balancer_addresses(service) {
-                    let frontend = Frontend { transport, address, port };
-                    frontends.entry(frontend).or_insert_with(|| backends.clone());
+                for address in &balanced {
+                    let frontend = Frontend { transport, address: *address, port };
+                    frontends.entry(frontend).or_insert_with(|| backends(address));
                 }
             }
         }
         if let Some(number) = number(&port["nodePort"]).filter(|number| *number != 0) {
-            frontends.insert(Frontend { transport, address: NODE_ADDRESS, port: number }, backends);
+            for own in &own {
+                let node = if own.is_ipv4() { NODE_ADDRESS.into() } else { NODE_ADDRESS_V6.into() };
+                frontends.insert(Frontend { transport, address: node, port: number }, backends(own));
+            }
         }
     }
 }
 
-/// Ready endpoints of a port; without any, those that are ending but still serve.
-fn endpoints(slices: &[&Value], port: &str) -> Vec<(Ipv4Addr, u16)> {
+/// The Service's own addresses, the primary one first; none for those without.
+pub(super) fn cluster_addresses(service: &Value) -> Vec<IpAddr> {
+    let spec = &service["spec"];
+    let mut addresses: Vec<IpAddr> = std::iter::once(&spec["clusterIP"])
+        .chain(spec["clusterIPs"].as_array().into_iter().flatten())
+        .filter_map(address)
+        .collect();
+    addresses.dedup();
+    addresses
+}
+
+fn address(value: &Value) -> Option<IpAddr> {
+    value.as_str()?.parse().ok()
+}
+
+/// Ready endpoints of a port, of one family; without any, those that are ending but still serve.
+fn endpoints(slices: &[&Value], port: &str, ipv4: bool) -> Vec<(IpAddr, u16)> {
     let collect = |wanted: fn(&Value) -> bool| {
         let mut found = Vec::new();
         for slice in slices {
@@ -72,9 +96,8 @@ fn endpoints(slices: &[&Value], port: &str) -> Vec<(Ipv4Addr, u16)> {
             let Some(number) = named.and_then(|candidate| number(&candidate["port"])) else { continue };
             let endpoints = slice["endpoints"].as_array().into_iter().flatten();
             let matching = endpoints.filter(|endpoint| wanted(&endpoint["conditions"]));
-            let addresses =
-                matching.filter_map(|endpoint| endpoint["addresses"][0].as_str()?.parse::<Ipv4Addr>().ok());
-            found.extend(addresses.map(|address| (address, number)));
+            let addresses = matching.filter_map(|endpoint| address(&endpoint["addresses"][0]));
+            found.extend(addresses.filter(|at| at.is_ipv4() == ipv4).map(|at| (at, number)));
         }
         found.sort_unstable();
         found.dedup();
@@ -96,6 +119,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn each_family_leads_to_endpoints_of_its_own() {
+        let service = json!({
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"clusterIP": "fd00::50", "clusterIPs": ["fd00::50", "10.96.0.50"], "ports": [{"port": 80, "nodePort": 30_080}]},
+        });
+        let slice = |kind: &str, address: &str| {
+            json!({
+                "metadata": {"namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+                "addressType": kind, "ports": [{"name": "", "port": 8080}], "endpoints": [{"addresses": [address]}],
+            })
+        };
+        let slices = [slice("IPv4", "10.244.0.5"), slice("IPv6", "fd00::5")];
+        let found = of([&service].into_iter(), slices.iter());
+        let frontends: Vec<(String, String)> = found
+            .iter()
+            .map(|(frontend, backends)| (frontend.address.to_string(), backends.endpoints[0].0.to_string()))
+            .collect();
+        let pairs = [
+            ("10.96.0.50", "10.244.0.5"),
+            ("10.244.0.1", "10.244.0.5"),
+            ("fd00::50", "fd00::5"),
+            ("fd00:10:244::1", "fd00::5"),
+        ];
+        assert_eq!(frontends, pairs.map(|(front, back)| (front.to_owned(), back.to_owned())));
+    }
 
     #[test]
     fn ports_lead_to_ready_endpoints_of_the_same_name() {
@@ -129,7 +179,7 @@ mod tests {
         });
         let found = of([&service].into_iter(), [].into_iter());
         let at = |address: &str| {
-            let address: Ipv4Addr = address.parse().unwrap();
+            let address: IpAddr = address.parse().unwrap();
             let found = found.keys().filter(move |frontend| frontend.address == address);
             found.map(|frontend| frontend.port).collect::<Vec<_>>()
         };

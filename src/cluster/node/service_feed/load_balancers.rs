@@ -1,12 +1,13 @@
 //! Services of type LoadBalancer and node ports on the machine's loopback, and what the Service says about it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::Objects;
+use super::frontends::cluster_addresses;
 use super::host_ports::{HOST_PORTS, balancer_addresses, host_ports};
 use crate::api_client::resource::{name_of, namespace_of};
 use crate::api_client::{ApiClient, ResourceRef};
@@ -17,10 +18,7 @@ pub(super) async fn update(api: &ApiClient, services: &Objects, load_balancer: &
     let mut wanted: HashSet<(Inside, Purpose)> = HashSet::new();
     let mut writes = Vec::new();
     for service in in_order(services) {
-        let Some(address) = service["spec"]["clusterIP"].as_str().and_then(|address| address.parse().ok())
-        else {
-            continue;
-        };
+        let Some(address) = reached_at(service) else { continue };
         if !service["metadata"]["deletionTimestamp"].is_null() {
             continue;
         }
@@ -37,6 +35,12 @@ pub(super) async fn update(api: &ApiClient, services: &Objects, load_balancer: &
     }
 }
 
+/// The address inside that connections to the loopback are made to: either family leads to the same pods.
+fn reached_at(service: &Value) -> Option<IpAddr> {
+    let addresses = cluster_addresses(service);
+    addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+}
+
 /// Those that have an address come before those that want one.
 fn in_order(services: &Objects) -> Vec<&Arc<Value>> {
     let mut services: Vec<&Arc<Value>> = services.values().collect();
@@ -45,7 +49,7 @@ fn in_order(services: &Objects) -> Vec<&Arc<Value>> {
 }
 
 /// The Service's address on the loopback.
-fn outside(service: &Value, address: Ipv4Addr, load_balancer: &mut LoadBalancer) -> Ipv4Addr {
+fn outside(service: &Value, address: IpAddr, load_balancer: &mut LoadBalancer) -> Ipv4Addr {
     let recorded = host_ports(service);
     let ports = service["spec"]["ports"].as_array().into_iter().flatten().filter(|port| is_tcp(port));
     let ports = ports.filter_map(|port| number(&port["port"]));
@@ -65,7 +69,7 @@ fn number(value: &Value) -> Option<u16> {
 /// Port of the Service → port on the loopback.
 fn open(
     service: &Value,
-    (address, outside): (Ipv4Addr, Ipv4Addr),
+    (address, outside): (IpAddr, Ipv4Addr),
     load_balancer: &mut LoadBalancer,
     wanted: &mut HashSet<(Inside, Purpose)>,
 ) -> BTreeMap<u16, u16> {

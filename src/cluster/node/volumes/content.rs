@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::VolumeError;
 use super::token::TokenCache;
 use crate::api_client::{ApiClient, ResourceRef};
-use crate::node::field_value;
+use crate::node::field_value::{self, FieldAddresses};
 use crate::node::pod_spec::{
     ConfigMapVolume, Container, DownwardItem, KeyToPath, PodSpec, ProjectedSource, SecretVolume, Volume,
 };
@@ -26,7 +26,7 @@ pub(super) struct ContentSource<'a> {
     pub(super) api: &'a ApiClient,
     pub(super) pod: &'a Value,
     pub(super) spec: &'a PodSpec,
-    pub(super) pod_address: &'a str,
+    pub(super) addresses: FieldAddresses,
     pub(super) tokens: &'a mut TokenCache,
 }
 
@@ -155,7 +155,7 @@ fn add_fields(
         let (path, value) = match (&item.field_ref, &item.resource_field_ref) {
             (Some(field), _) => {
                 let path = field.field_path.as_str();
-                (path, field_value::field(source.pod, source.pod_address, path))
+                (path, field_value::field(source.pod, source.addresses, path))
             }
             (None, Some(resource)) => {
                 let (container, path) = (resource.container_name.as_str(), resource.resource.as_str());
