@@ -65,3 +65,10 @@ pub struct Endpoint {
     /// Host name of the pod within a headless service.
     pub hostname: String,
 }
+
+impl Endpoint {
+    /// Every address of it, the first one first.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.address).chain(&self.also_at).map(String::as_str)
+    }
+}

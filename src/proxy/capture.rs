@@ -43,7 +43,7 @@ pub fn run(arguments: &InitArguments) -> Result<(), CaptureError> {
     set_up_log(arguments)?;
     let config = CaptureConfig::resolve(arguments)?;
     if arguments.dry_run {
-        let text = rules::describe(&rules::tables(&config)).join("\n") + "\n";
+        let text = rules::describe(&rules::tables(&config, apply::families(&config))).join("\n") + "\n";
         return std::io::stdout()
             .write_all(text.as_bytes())
             .map_err(|source| CaptureError::System { action: "print the rules".to_owned(), source });

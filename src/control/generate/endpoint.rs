@@ -165,7 +165,7 @@ pub(crate) fn takes_mutual_tls(index: &Index, one: &Endpoint) -> bool {
 
 /// The addresses of an endpoint that a client can reach, all where that is none; the first is the one it tries first.
 fn reachable(one: &Endpoint, families: Option<Families>) -> Vec<&str> {
-    let all = || std::iter::once(&one.address).chain(&one.also_at).map(String::as_str);
+    let all = || one.addresses();
     let is_reachable = |address: &&str| {
         families.is_none_or(|families| address.parse().is_ok_and(|address| families.reach(address)))
     };

@@ -28,16 +28,12 @@ pub(crate) fn name_table(index: &Index, view: &View) -> Arc<ResourceSet> {
         let mut ips: Vec<String> = service.addresses.iter().map(ToString::to_string).collect();
         if service.is_headless() && kubernetes {
             for one in state.healthy() {
-                if !ips.contains(&one.address) {
-                    ips.push(one.address.clone());
-                }
+                add(&mut ips, one.addresses());
                 if !one.hostname.is_empty() {
                     let name = format!("{}.{}", one.hostname, service.hostname);
                     let shortname = format!("{}.{}", one.hostname, service.name);
                     let pod = table.table.entry(name).or_insert_with(|| info(Vec::new(), &shortname));
-                    if !pod.ips.contains(&one.address) {
-                        pod.ips.push(one.address.clone());
-                    }
+                    add(&mut pod.ips, one.addresses());
                 }
             }
         }
@@ -46,4 +42,12 @@ pub(crate) fn name_table(index: &Index, view: &View) -> Arc<ResourceSet> {
         }
     }
     ResourceSet::new(vec![crate::generate::resource::encode(NAME, &table)])
+}
+
+fn add<'a>(ips: &mut Vec<String>, more: impl Iterator<Item = &'a str>) {
+    for ip in more {
+        if !ips.iter().any(|known| known == ip) {
+            ips.push(ip.to_owned());
+        }
+    }
 }

@@ -85,7 +85,8 @@ impl ServiceState {
 
     /// True where some endpoint has addresses of two families.
     pub(crate) fn is_dual_stack(&self) -> bool {
-        self.service.addresses.len() > 1 && self.endpoints.iter().any(|one| !one.also_at.is_empty())
+        let may_be = self.service.addresses.len() > 1 || self.service.is_headless();
+        may_be && self.endpoints.iter().any(|one| !one.also_at.is_empty())
     }
 
     /// True where clusters generated for `before` are still right.

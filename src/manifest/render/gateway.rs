@@ -143,12 +143,14 @@ impl<'a> Gateway<'a> {
         }
         let mut annotations = json!({});
         workload::extend(&mut annotations, &self.values["serviceAnnotations"]);
-        json!({
+        let mut service = json!({
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": self.labels, "annotations": annotations},
             "spec": spec,
-        })
+        });
+        workload::address_families(&mut service, &self.values);
+        service
     }
 
     fn deployment(&self, account: &str) -> Value {

@@ -93,7 +93,7 @@ pub(super) fn service(installation: &Installation) -> Value {
     if !annotations.is_object() {
         annotations = json!({});
     }
-    json!({
+    let mut service = json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name(installation), "namespace": installation.namespace, "labels": labels(installation), "annotations": annotations},
@@ -106,7 +106,9 @@ pub(super) fn service(installation: &Installation) -> Value {
             ],
             "selector": selector(installation),
         },
-    })
+    });
+    workload::address_families(&mut service, &installation.values["pilot"]);
+    service
 }
 
 fn deployment(installation: &Installation) -> Value {

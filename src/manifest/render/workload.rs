@@ -72,6 +72,20 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
+/// The address families that a component's values name for its Service.
+pub(super) fn address_families(service: &mut Value, values: &Value) {
+    let is_named = |value: &Value| match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => false,
+    };
+    for key in ["ipFamilyPolicy", "ipFamilies"] {
+        if is_named(&values[key]) {
+            service["spec"][key] = values[key].clone();
+        }
+    }
+}
+
 /// One replica may go at a time.
 pub(super) fn disruption_budget(namespace: &str, name: &str, selector: Value, labels: Value) -> Value {
     json!({

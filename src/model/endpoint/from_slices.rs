@@ -1,6 +1,6 @@
 //! Endpoints that Kubernetes lists in EndpointSlices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,14 +24,18 @@ pub fn of_slices<'a>(
     mesh: &Mesh,
 ) -> Vec<Endpoint> {
     let mut endpoints: BTreeMap<(String, u16), Endpoint> = BTreeMap::new();
-    // A dual-stack Service has the same pods in slices of both families: one endpoint each, whose first address is of its first family.
-    let first = service.addresses.first().map(family);
-    let (own, other): (Vec<_>, Vec<_>) = slices
-        .filter(|slice| slice.spec.address_type != "FQDN")
-        .partition(|slice| first.is_none_or(|first| is_of(slice, first)));
+    let slices: Vec<&Arc<Object<EndpointSlice>>> =
+        slices.filter(|slice| slice.spec.address_type != "FQDN").collect();
+    // A dual-stack Service has the same pods in slices of both families: one endpoint each, whose first address is of its first family; IPv4
+    // where it has no addresses.
+    let headless_first = || slices.iter().any(|slice| slice.spec.address_type == V4).then_some(V4);
+    let first = service.addresses.first().map(family).or_else(headless_first);
+    let (own, other): (Vec<&Arc<_>>, Vec<&Arc<_>>) =
+        slices.iter().copied().partition(|slice| first.is_none_or(|first| is_of(slice, first)));
     let mut by_pod: BTreeMap<(String, u16), Vec<String>> = BTreeMap::new();
-    let is_dual = service.addresses.iter().any(|address| Some(family(address)) != first);
-    for slice in other.into_iter().filter(|_| is_dual) {
+    let is_dual =
+        service.is_headless() || service.addresses.iter().any(|address| Some(family(address)) != first);
+    for slice in other.iter().filter(|_| is_dual) {
         for listed in &slice.spec.endpoints {
             let Some(pod) = pod_name(listed) else { continue };
             for (service_port, _) in ports(service, &slice.spec.ports) {
@@ -39,27 +43,37 @@ pub fn of_slices<'a>(
             }
         }
     }
-    for slice in own {
+    let mut known: BTreeSet<(String, u16)> = BTreeSet::new();
+    // Without addresses of its own a Service names no family that the others could be left out for.
+    for slice in own.into_iter().chain(other.into_iter().filter(|_| service.is_headless())) {
+        let second = !first.is_none_or(|first| is_of(slice, first));
         for listed in &slice.spec.endpoints {
             let Some(health) = health(service, listed) else { continue };
             let pod = pod_of(listed, &slice.metadata.namespace, &snapshot.pods);
             let behind = Behind::of(pod, listed, &snapshot.nodes, mesh);
             for (service_port, port) in ports(service, &slice.spec.ports) {
-                let also_at = pod_name(listed).and_then(|pod| by_pod.get(&(pod.to_owned(), service_port)));
+                let key = pod_name(listed).map(|pod| (pod.to_owned(), service_port));
+                if second && key.as_ref().is_some_and(|key| known.contains(key)) {
+                    continue;
+                }
+                let also_at = key.as_ref().filter(|_| !second).and_then(|key| by_pod.get(key));
                 for address in &listed.addresses {
                     let mut endpoint = behind.endpoint(address, port, service_port, health, &listed.hostname);
                     endpoint.also_at = also_at.cloned().unwrap_or_default();
                     endpoints.entry((address.clone(), service_port)).or_insert(endpoint);
                 }
+                known.extend(key.filter(|_| !second));
             }
         }
     }
     endpoints.into_values().collect()
 }
 
+const V4: &str = "IPv4";
+
 /// The type of addresses that slices of a family have.
 fn family(address: &IpAddr) -> &'static str {
-    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+    if address.is_ipv4() { V4 } else { "IPv6" }
 }
 
 /// Whether a slice lists addresses of a family; one that does not say does.
@@ -197,6 +211,30 @@ mod tests {
             node_name: "n1".to_owned(),
             ..Listed::default()
         }
+    }
+
+    #[test]
+    fn a_pod_of_a_headless_service_is_one_endpoint_with_both_addresses() {
+        let port = ServicePort { name: "http".to_owned(), port: 80, ..ServicePort::default() };
+        let declared = kubernetes::Service {
+            cluster_ip: "None".to_owned(),
+            ports: vec![port],
+            ..kubernetes::Service::default()
+        };
+        let mesh = Mesh::default();
+        let service = crate::service::of_kubernetes(&Object::new("shop", "cart", declared), &mesh);
+        let slice = |kind: &str, endpoints: Vec<Listed>| {
+            let ports =
+                vec![EndpointPort { name: "http".to_owned(), port: Some(8080), ..EndpointPort::default() }];
+            let slice = EndpointSlice { address_type: kind.to_owned(), endpoints, ports };
+            Arc::new(Object::new("shop", kind, slice))
+        };
+        let second = [listed("cart-1", "fd00::1", true, false), listed("cart-2", "fd00::2", true, false)];
+        let slices =
+            [slice("IPv6", second.to_vec()), slice("IPv4", vec![listed("cart-1", "10.1.0.1", true, false)])];
+        let endpoints = of_slices(&service, slices.iter(), &Snapshot::default(), &mesh);
+        let addresses: Vec<Vec<&str>> = endpoints.iter().map(|one| one.addresses().collect()).collect();
+        assert_eq!(addresses, [vec!["10.1.0.1", "fd00::1"], vec!["fd00::2"]]);
     }
 
     #[test]

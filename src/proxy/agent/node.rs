@@ -11,6 +11,8 @@ use super::environment::Environment;
 use super::proxy_config::ProxyConfig;
 use super::{AgentArguments, NodeType};
 
+/// Switches both address families on.
+const DUAL_STACK: &str = "ISTIO_DUAL_STACK";
 /// Prefix of variables that become metadata, as text.
 const METADATA: &str = "ISTIO_META_";
 /// Prefix of variables that become metadata, as JSON.
@@ -84,7 +86,7 @@ impl Identity {
     }
 }
 
-/// The pod's address first, then the others it has.
+/// The pod's address first, then the others it has: those of its family, unless `ISTIO_DUAL_STACK` says that the proxy serves both.
 fn addresses(environment: &Environment) -> Result<Vec<IpAddr>, IdentityError> {
     let mut addresses = Vec::new();
     if let Some(text) = environment.get("INSTANCE_IP") {
@@ -100,6 +102,9 @@ fn addresses(environment: &Environment) -> Result<Vec<IpAddr>, IdentityError> {
         if !addresses.contains(&address) {
             addresses.push(address);
         }
+    }
+    if let Some(first) = addresses.first().copied().filter(|_| environment.get(DUAL_STACK) != Some("true")) {
+        addresses.retain(|address| address.is_ipv4() == first.is_ipv4());
     }
     Ok(addresses)
 }

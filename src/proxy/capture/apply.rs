@@ -11,12 +11,22 @@ use super::{CaptureError, tproxy_routes};
 
 const OWN_TABLES: [&str; 3] = [NAT_TABLE, RAW_TABLE, MANGLE_TABLE];
 
+/// The families whose connections are captured: IPv4, and IPv6 where that is asked for or the pod has nothing else.
+pub(super) fn families(config: &CaptureConfig) -> &'static [Family] {
+    if config.dual_stack || (pod_has_ipv6() && !pod_has_ipv4()) {
+        &[Family::Ip, Family::Ip6]
+    } else {
+        &[Family::Ip]
+    }
+}
+
 /// Replaces our tables and routes by those of `config`, whatever an earlier run left. IPv6 is left out where the
 /// kernel has none.
 pub(super) fn replace(config: &CaptureConfig) -> Result<(), CaptureError> {
-    let tables = rules::tables(config);
+    let families = families(config);
+    let tables = rules::tables(config, families);
     on_runtime(async {
-        for family in [Family::Ip, Family::Ip6] {
+        for family in families.iter().copied() {
             if family == Family::Ip6 && !kernel_has_ipv6() {
                 tracing::info!("the kernel has no IPv6; only IPv4 is captured");
                 continue;
@@ -130,6 +140,14 @@ fn pod_has_ipv6() -> bool {
         .unwrap_or_default()
         .lines()
         .any(|line| line.split_whitespace().nth(3) == Some("00"))
+}
+
+/// Whether the namespace has an IPv4 address that others can reach.
+fn pod_has_ipv4() -> bool {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let mut addresses =
+        interfaces.filter_map(|interface| interface.address?.as_sockaddr_in().map(|v4| v4.ip()));
+    addresses.any(|address| !address.is_loopback() && !address.is_link_local())
 }
 
 /// Puts the kernel's refusal in words that say what to do.

@@ -100,6 +100,9 @@ pub struct InitArguments {
     /// Send every DNS query to the proxy, not only those to the servers of /etc/resolv.conf
     #[arg(long = "capture-all-dns", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub capture_all_dns: bool,
+    /// Capture IPv4 and IPv6, instead of the family of the pod's first address alone
+    #[arg(long = "dual-stack", env = "ISTIO_DUAL_STACK", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub dual_stack: bool,
     /// Drop packets that belong to no known connection
     #[arg(long = "drop-invalid", env = "INVALID_DROP", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub drop_invalid: bool,
@@ -215,6 +218,8 @@ pub(super) struct CaptureConfig {
     pub(super) dns: DnsCapture,
     pub(super) dns_port: u16,
     pub(super) drop_invalid: bool,
+    /// Both families are captured; else IPv4, or IPv6 where the pod has nothing else.
+    pub(super) dual_stack: bool,
 }
 
 /// Port of the proxy's DNS server.
@@ -261,6 +266,7 @@ impl CaptureConfig {
             dns: dns_capture(arguments)?,
             dns_port: DNS_PORT,
             drop_invalid: arguments.drop_invalid,
+            dual_stack: arguments.dual_stack,
         })
     }
 }

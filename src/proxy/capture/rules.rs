@@ -84,10 +84,11 @@ impl Addresses {
     }
 }
 
-/// Every table for `config`: IPv4 first, then IPv6.
-pub(super) fn tables(config: &CaptureConfig) -> Vec<Table> {
+/// Every table for `config` of these families: IPv4 first, then IPv6.
+pub(super) fn tables(config: &CaptureConfig, families: &[Family]) -> Vec<Table> {
     [Addresses::V4, Addresses::V6]
         .into_iter()
+        .filter(|addresses| families.contains(&addresses.family))
         .flat_map(|addresses| family_tables(config, addresses))
         .collect()
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sagene_model::Protocol;
+use sagene_model::endpoint::Endpoint;
 use sagene_model::service::{Registry, Resolution};
 use sagene_model::sidecar_scope::EgressListener;
 
@@ -174,8 +175,7 @@ impl Bind {
 /// The addresses a service's connections are made to. The two of a dual-stack Service, and those that were chosen for a ServiceEntry, are one
 /// listener's.
 fn binds(index: &Index, view: &View, visible: &Visible) -> Vec<Bind> {
-    let service = &visible.service;
-    let families = view.key.families;
+    let (service, families) = (&visible.service, view.key.families);
     if !service.addresses.is_empty() {
         let mut reachable = service.addresses.iter().filter(|address| families.reach(**address));
         let is_one = service.registry == Registry::Kubernetes || !service.allocated.is_empty();
@@ -190,11 +190,14 @@ fn binds(index: &Index, view: &View, visible: &Visible) -> Vec<Bind> {
     let Some(state) = index.services.get(&visible.key).filter(|_| is_headless) else {
         return vec![Bind::at(WILDCARD)];
     };
-    let mut ips: Vec<String> = state.healthy().map(|one| one.address.clone()).collect();
-    ips.sort();
-    ips.dedup();
-    ips.truncate(MAX_HEADLESS_LISTENERS);
-    ips.into_iter().map(Bind::at).collect()
+    // A pod of both families is one listener's, as the addresses of a Service are.
+    let of_pod = |one: &Endpoint| {
+        let mut reachable = one.addresses().filter(|ip| ip.parse().is_ok_and(|ip| families.reach(ip)));
+        let first = reachable.next().unwrap_or(&one.address).to_owned();
+        (first, reachable.map(str::to_owned).collect())
+    };
+    let pods: BTreeMap<String, Vec<String>> = state.healthy().map(of_pod).collect();
+    pods.into_iter().take(MAX_HEADLESS_LISTENERS).map(|(ip, also_at)| Bind { ip, also_at }).collect()
 }
 
 /// Where connections go that are for no known service; one that came to a socket has no destination of its own.

@@ -43,7 +43,7 @@ fn both_families_are_captured_and_the_proxy_has_a_source_address_of_each() {
             let everywhere = nlink::Ipv6Route::new(Ipv6Addr::UNSPECIFIED, 0).dev("eth0");
             route.add_route(everywhere).await.unwrap();
         });
-        run(&arguments(&[])).unwrap();
+        run(&arguments(&["--dual-stack"])).unwrap();
         let (outbound, inbound, application) = (listen_v6(15001), listen_v6(15006), listen_v6(8080));
 
         // The device may still be getting ready for IPv6.
