@@ -21,6 +21,8 @@ fn limited(mesh: &mut Mesh, app: &App, service: &Service, more: &str) {
     mesh.put::<VirtualService>(&format!(
         "{{metadata: {{name: web, namespace: shop}}, spec: {{hosts: ['*'], gateways: [front], http: [\
          {{match: [{{uri: {{prefix: /moved}}}}], redirect: {{uri: /}}}}, \
+         {{name: free, match: [{{uri: {{prefix: /free}}}}], route: [{{destination: {{host: web, port: {{number: {port}}}}}}}]}}, \
+         {{name: own, match: [{{uri: {{prefix: /own}}}}], route: [{{destination: {{host: web, port: {{number: {port}}}}}}}]}}, \
          {{route: [{{destination: {{host: web, port: {{number: {port}}}}}}}]}}]}}}}"
     ));
     let cluster = format!("outbound|{}||ratelimit.default.svc.cluster.local", service.address.port());
@@ -119,6 +121,42 @@ fn the_service_decides_and_both_sides_learn_what_it_says() {
         gateway.stat(&format!("cluster.outbound|{port}||web.shop.svc.cluster.local.ratelimit.{name}"))
     };
     assert_eq!((counted("ok"), counted("over_limit"), counted("error")), (1, 1, 0));
+}
+
+#[test]
+fn routes_are_counted_by_rules_of_their_own_or_by_none() {
+    let service = Service::start(|asked| grpc_answer(&by_path(&asked.message())));
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    limited(&mut mesh, &app, &service, "request_type: external");
+    let patch = |name: &str, fields: &str| {
+        format!(
+            "{{applyTo: HTTP_ROUTE, match: {{context: GATEWAY, routeConfiguration: {{vhost: {{route: {{name: {name}}}}}}}}}, patch: \
+             {{operation: MERGE, value: {{typed_per_filter_config: {{envoy.filters.http.ratelimit: {{'@type': \
+             type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute, {fields}}}}}}}}}}}"
+        )
+    };
+    mesh.put::<EnvoyFilter>(&format!(
+        "{{metadata: {{name: routes, namespace: istio-system}}, spec: {{configPatches: [{}, {}]}}}}",
+        patch("free", "vh_rate_limits: IGNORE"),
+        patch(
+            "own",
+            "domain: other, rate_limits: [{hits_addend: {number: 5}, limit: {rate_limit: {requests_per_unit: 9, unit: HOUR}}, \
+             actions: [{query_parameters: {query_parameter_name: q, descriptor_key: Q}}, {source_cluster: {}}]}]"
+        )
+    ));
+    let gateway = mesh.gateway(8080).expect("accepted");
+    for path in ["/free", "/own?q=over", "/own"] {
+        assert_eq!(status(&gateway.get(path, "")), 200, "{path}");
+    }
+    let asked = service.asked();
+    let [only] = asked.as_slice() else { panic!("asked once: {asked:?}") };
+    let question: limits::RateLimitRequest = only.message();
+    let descriptor = &question.descriptors[0];
+    assert_eq!((question.domain.as_str(), descriptor.entries[0].value.as_str()), ("other", "over"));
+    assert_eq!(descriptor.entries[1].key, "source_cluster");
+    assert_eq!(descriptor.hits_addend.as_ref().map(|hits| hits.value), Some(5));
+    assert_eq!(descriptor.limit.as_ref().map(|limit| limit.requests_per_unit), Some(9));
 }
 
 #[test]

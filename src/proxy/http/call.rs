@@ -139,6 +139,7 @@ async fn exchange(worker: &Rc<Worker>, call: &Call<'_>) -> Result<Answer, CallEr
         CallError::Failed(failed.reason)
     })?;
     pool.note(&host, Outcome::Answer(response.status));
+    pool.counters.count_status(response.status);
     let body = read(&mut answered.body, call.longest).await?;
     let trailers = answered.body.trailers();
     let reusable = response.keep_alive && answered.upload.is_none();

@@ -97,7 +97,7 @@ pub(crate) async fn forward(
         None => {
             exchange.alarm = alarm;
             exchange.request.keep_alive &= plan.source.is_none();
-            respond::count_status(&plan, exchange.response.status);
+            plan.pool.counters.count_status(exchange.response.status);
             exchange.answer(replier).await;
         }
         Some(answered) => {

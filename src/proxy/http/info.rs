@@ -81,6 +81,7 @@ flags! {
     DOWNSTREAM_PROTOCOL_ERROR = 0 "DPE" "DownstreamProtocolError",
     UNAUTHORIZED_EXTERNAL = 1 "UAEX" "UnauthorizedExternalService",
     RATE_LIMITED = 2 "RL" "RateLimited",
+    RATE_LIMIT_SERVICE_ERROR = 20 "RLSE" "RateLimitServiceError",
     DELAY_INJECTED = 3 "DI" "DelayInjected",
     FAULT_INJECTED = 4 "FI" "FaultInjected",
     NO_ROUTE = 5 "NR" "NoRouteFound",
@@ -98,7 +99,6 @@ flags! {
     DURATION_TIMEOUT = 17 "DT" "DurationTimeout",
     DOWNSTREAM_TERMINATION = 18 "DC" "DownstreamConnectionTermination",
     CONNECT_ATTEMPTS = 19 "URX" "UpstreamRetryLimitExceeded",
-    RATE_LIMIT_SERVICE_ERROR = 20 "RLSE" "RateLimitServiceError",
 }
 
 impl Flags {

@@ -58,6 +58,20 @@ counters!(
         outlier_detection_ejections_enforced_total, outlier_detection_ejections_overflow
     } gauges { upstream_cx_active, upstream_rq_active, upstream_rq_pending_active, upstream_rq_retry_active }
 );
+
+impl ClusterCounters {
+    /// Counts a response by its hundred.
+    pub(crate) fn count_status(&self, status: u16) {
+        match status {
+            200..300 => self.upstream_rq_2xx.add(1),
+            300..400 => self.upstream_rq_3xx.add(1),
+            400..500 => self.upstream_rq_4xx.add(1),
+            500..600 => self.upstream_rq_5xx.add(1),
+            _ => {}
+        }
+    }
+}
+
 counters!(
     /// Statistics of an endpoint.
     HostCounters { cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout } gauges { cx_active, rq_active }

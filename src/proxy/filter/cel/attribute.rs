@@ -31,7 +31,7 @@ pub(super) enum Attribute {
 }
 
 /// Envoy's bits of response flags, by the short names of the flags.
-const FLAG_BITS: [(&str, i64); 19] = [
+const FLAG_BITS: [(&str, i64); 20] = [
     ("UH", 0x2),
     ("UT", 0x4),
     ("LR", 0x8),
@@ -44,6 +44,7 @@ const FLAG_BITS: [(&str, i64); 19] = [
     ("FI", 0x400),
     ("RL", 0x800),
     ("UAEX", 0x1000),
+    ("RLSE", 0x2000),
     ("DC", 0x4000),
     ("URX", 0x8000),
     ("SI", 0x10000),

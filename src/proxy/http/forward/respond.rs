@@ -29,7 +29,7 @@ pub(super) async fn respond(
     replier: &mut Replier,
     alarm: &mut Alarm,
 ) {
-    count_status(plan, exchange.response.status);
+    plan.pool.counters.count_status(exchange.response.status);
     let status = exchange.response.status;
     let asked = exchange.request.upgrade.is_some() || exchange.request.method == b"CONNECT";
     let upgraded = asked && (status == 101 || exchange.request.method == b"CONNECT" && status / 100 == 2);
@@ -185,17 +185,5 @@ fn blame(error: &PumpError, http2: bool) -> (Flags, &'static str) {
         }
         _ if http2 => (Flags::UPSTREAM_RESET, "remote_reset"),
         _ => (Flags::UPSTREAM_TERMINATION, "connection_termination"),
-    }
-}
-
-/// Counts a response by its hundred.
-pub(super) fn count_status(plan: &Plan<'_>, status: u16) {
-    let counters = &plan.pool.counters;
-    match status {
-        200..300 => counters.upstream_rq_2xx.add(1),
-        300..400 => counters.upstream_rq_3xx.add(1),
-        400..500 => counters.upstream_rq_4xx.add(1),
-        500..600 => counters.upstream_rq_5xx.add(1),
-        _ => {}
     }
 }
