@@ -1,3 +1,5 @@
+//! What Services get and are refused, by the rules that an API server of two families showed.
+
 use super::*;
 
 fn settled(spec: Value, old: Option<&Value>) -> String {
