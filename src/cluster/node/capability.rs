@@ -68,13 +68,14 @@ const DEFAULT: [&str; 14] = [
 #[error("unknown capability {0:?}")]
 pub(crate) struct UnknownCapability(String);
 
-/// Numbers of the capabilities that stay, after `drop` and then `add`. `ALL` means all.
+/// Numbers of the capabilities that stay, after `drop` and then `add`. `ALL` means all. Upper and lower case are the same, as to
+/// container runtimes.
 pub(crate) fn kept(add: &[String], drop: &[String]) -> Result<Vec<u8>, UnknownCapability> {
     let all: Vec<u8> = (0..).take(NAMES.len()).collect();
     let mut kept: Vec<u8> =
         all.iter().copied().filter(|number| DEFAULT.contains(&NAMES[usize::from(*number)])).collect();
     for name in drop {
-        match name.as_str() {
+        match name.to_ascii_uppercase().as_str() {
             "ALL" => kept.clear(),
             name => {
                 let dropped = number(name)?;
@@ -83,7 +84,7 @@ pub(crate) fn kept(add: &[String], drop: &[String]) -> Result<Vec<u8>, UnknownCa
         }
     }
     for name in add {
-        match name.as_str() {
+        match name.to_ascii_uppercase().as_str() {
             "ALL" => kept.clone_from(&all),
             name => kept.push(number(name)?),
         }
@@ -110,6 +111,7 @@ mod tests {
     fn dropping_comes_before_adding() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(kept(&names(&["NET_ADMIN", "CAP_NET_RAW"]), &names(&["ALL"])).unwrap(), [12, 13]);
+        assert_eq!(kept(&names(&["net_bind_service"]), &names(&["all"])).unwrap(), [10]);
         assert_eq!(kept(&[], &[]).unwrap().len(), DEFAULT.len());
         assert_eq!(kept(&names(&["ALL"]), &[]).unwrap().len(), NAMES.len());
         assert!(kept(&[], &names(&["FLY"])).is_err());
