@@ -121,6 +121,10 @@ fn deployment(installation: &Installation) -> Value {
     ] {
         pod_labels[key] = json!(value);
     }
+    if !installation.revision.is_empty() {
+        // The default revision's Service selects all pods that are called `pilot`.
+        pod_labels["istio"] = json!("istiod");
+    }
     workload::extend(&mut pod_labels, &pilot["podLabels"]);
     let mut annotations = json!({
         "prometheus.io/port": "15014", "prometheus.io/scrape": "true", "sidecar.istio.io/inject": "false",

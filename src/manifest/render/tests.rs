@@ -72,6 +72,12 @@ fn a_revision_has_its_own_control_plane_and_leaves_the_default_alone() {
     for (kind, name) in [("Deployment", "istiod-canary"), ("ConfigMap", "istio-canary")] {
         assert!(find(&objects, kind, name).is_some(), "{kind} {name}");
     }
+    let canary = find(&objects, "Deployment", "istiod-canary").expect("istiod-canary");
+    let default = rendered(&[]);
+    let service = find(&default, "Service", "istiod").expect("istiod");
+    for (key, wanted) in service["spec"]["selector"].as_object().expect("labels") {
+        assert_ne!(&canary["spec"]["template"]["metadata"]["labels"][key], wanted, "{key}");
+    }
     let webhook =
         find(&objects, "MutatingWebhookConfiguration", "istio-sidecar-injector-canary").expect("webhook");
     let names: Vec<&Value> =
