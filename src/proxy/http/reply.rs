@@ -38,12 +38,18 @@ impl Replier {
         match self {
             Self::H1 { wire, to_head, version, close } => {
                 let bodiless = *to_head || response.status < 200 || matches!(response.status, 204 | 304);
+                let mut response = std::borrow::Cow::Borrowed(response);
+                // Only a chunked body has room for the trailers that a gRPC answer ends in.
+                let is_grpc = |kind: &[u8]| kind.starts_with(b"application/grpc");
+                let grpc = response.headers.get(b"content-type").is_some_and(is_grpc);
+                if grpc && *version == 1 && matches!(body, Body::H2 { .. }) {
+                    response.to_mut().headers.remove(b"content-length");
+                }
                 let sized = response.headers.contains(b"content-length");
                 let empty = body.is_done();
                 let chunked = !bodiless && !sized && !empty && *version == 1;
                 *close |= !bodiless && !sized && !empty && *version == 0;
                 let mut out = wire.output();
-                let mut response = std::borrow::Cow::Borrowed(response);
                 if empty && !sized && !bodiless {
                     response.to_mut().headers.set(b"content-length", b"0");
                 }
