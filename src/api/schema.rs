@@ -2,6 +2,7 @@
 //! type into what a CustomResourceDefinition accepts, and the strict reading that reports unknown fields.
 
 pub(crate) mod definition;
+pub mod proto_names;
 pub mod rules;
 pub mod strict;
 pub mod structural;

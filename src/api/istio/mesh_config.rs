@@ -15,6 +15,7 @@ use super::networking::virtual_service::HttpRetry;
 use crate::Duration;
 use crate::kubernetes::LabelSelector;
 use crate::object::{ParseError, read_at};
+use crate::schema::proto_names::to_json_names;
 
 pub mod extension_provider;
 pub mod merge;
@@ -360,7 +361,8 @@ string_enum! {
 impl MeshConfig {
     /// Merges layers, least important first, over the defaults and reads the result.
     pub fn from_layers(layers: impl IntoIterator<Item = Value>) -> Result<Self, ParseError> {
-        let merged = layers.into_iter().fold(merge::default_layer(), |mut base, layer| {
+        let merged = layers.into_iter().fold(merge::default_layer(), |mut base, mut layer| {
+            to_json_names::<Self>(&mut layer);
             merge::merge_mesh_layer(&mut base, layer);
             base
         });

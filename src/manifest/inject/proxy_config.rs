@@ -1,5 +1,7 @@
 //! The ProxyConfig of one pod: mesh `defaultConfig` with the annotation `proxy.istio.io/config` merged over it.
 
+use sagene_api::istio::mesh_config::ProxyConfig;
+use sagene_api::schema::proto_names::to_json_names;
 use serde_json::{Value, json};
 
 use super::InjectError;
@@ -11,7 +13,8 @@ pub(super) fn merged(mesh: &Value, overlay: Option<&str>) -> Result<Value, Injec
     let mut config =
         mesh.get("defaultConfig").filter(|config| config.is_object()).cloned().unwrap_or_else(|| json!({}));
     if let Some(text) = overlay {
-        let parsed: Value = sagene_api::yaml::value(text).map_err(|error| bad(error.to_string()))?;
+        let mut parsed: Value = sagene_api::yaml::value(text).map_err(|error| bad(error.to_string()))?;
+        to_json_names::<ProxyConfig>(&mut parsed);
         match parsed {
             Value::Null => {}
             Value::Object(_) => overlay_fields(&mut config, parsed),

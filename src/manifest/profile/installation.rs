@@ -2,6 +2,7 @@
 
 use sagene_api::ParseError;
 use sagene_api::istio::mesh_config::MeshConfig;
+use sagene_api::schema::proto_names::to_json_names;
 use serde_json::{Value, json};
 
 use super::overlay::merge;
@@ -125,6 +126,11 @@ fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
     for assignment in &request.sets {
         seed_list(&mut user, &base, assignment);
         set(&mut user, assignment)?;
+    }
+    for mesh in ["/meshConfig", "/values/meshConfig"] {
+        if let Some(mesh) = user.pointer_mut(mesh) {
+            to_json_names::<MeshConfig>(mesh);
+        }
     }
     Ok(user)
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::merge::merge_deep;
 use crate::Duration;
+use crate::istio::telemetry::CustomTag;
 use crate::object::{ParseError, read_at};
 
 shape_with_defaults! {
@@ -99,7 +100,7 @@ shape! {
         /// OpenCensus agent; kept as written.
         pub open_census_agent: Option<Value>,
         /// Further tags.
-        pub custom_tags: BTreeMap<String, Value>,
+        pub custom_tags: BTreeMap<String, CustomTag>,
         /// Longest path in a tag; zero means 256.
         pub max_path_tag_length: u32,
         /// Share of requests traced, in percent; absent means 1.
