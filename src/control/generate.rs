@@ -21,6 +21,7 @@ pub(crate) mod route;
 pub(crate) mod secret;
 pub mod settings;
 pub(crate) mod telemetry;
+pub mod topology;
 pub(crate) mod transport;
 pub mod type_url;
 

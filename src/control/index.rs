@@ -24,6 +24,7 @@ pub use affected::{Affected, Concern};
 pub use sagene_xds::session::Requested;
 
 use crate::generate::envoy_filter::{EnvoyFilters, Selection};
+use crate::generate::telemetry::OwnTraces;
 use crate::generate::{self, Proxy, ProxyType, Resource, ResourceSet, Settings, type_url};
 use crate::key_sets::KeySets;
 use inbound::{Inbound, InboundKey};
@@ -348,9 +349,10 @@ impl Index {
         self.envoy_filters.select(proxy, &self.settings.mesh.root_namespace)
     }
 
-    /// The name of a proxy in traces; empty where nobody is told it.
-    pub(crate) fn name_in_traces(&self, proxy: &Proxy) -> String {
-        if self.names_in_traces { proxy.service_cluster.clone() } else { String::new() }
+    /// What is a proxy's own about traces. Its name is left out where nobody is told it: it would keep proxies apart for nothing.
+    pub(crate) fn traces_of(&self, proxy: &Proxy) -> OwnTraces {
+        let name = if self.names_in_traces { proxy.service_cluster.clone() } else { String::new() };
+        OwnTraces { name, settings: proxy.tracing.clone() }
     }
 
     pub(crate) fn view(&self, proxy: &Proxy) -> Arc<View> {

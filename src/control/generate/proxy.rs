@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
+use sagene_api::istio::mesh_config::ProxyConfig;
+use sagene_api::schema::proto_names::to_json_names;
 use sagene_model::labels::Labels;
 use thiserror::Error;
 
 use super::proto::{Kind, Struct, Value, core};
+use super::topology::Topology;
 
 /// What a proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +54,10 @@ pub struct Proxy {
     pub http10: bool,
     /// A stock Envoy: it lists its extensions, and none is Istio's.
     pub plain_envoy: bool,
+    /// What is in front of a gateway.
+    pub topology: Topology,
+    /// `tracing` of the ProxyConfig in its pod's annotation `proxy.istio.io/config`, as JSON; empty where it has none.
+    pub tracing: String,
     /// All of its metadata.
     pub metadata: Struct,
 }
@@ -122,6 +129,8 @@ impl Proxy {
             dns_capture: is_on(&metadata, "DNS_CAPTURE"),
             http10: is_on(&metadata, "HTTP10"),
             plain_envoy: is_plain_envoy(node),
+            topology: Topology::of(&metadata),
+            tracing: tracing_of(&metadata),
             metadata,
         })
     }
@@ -160,6 +169,22 @@ fn labels_of(metadata: &Struct) -> Labels {
         }
         _ => Labels::new(),
     }
+}
+
+/// Its own settings of traces. They are read from the annotation: what else its ProxyConfig says is as old as the pod.
+fn tracing_of(metadata: &Struct) -> String {
+    let Some(Kind::StructValue(annotations)) =
+        metadata.fields.get("ANNOTATIONS").and_then(|value| value.kind.as_ref())
+    else {
+        return String::new();
+    };
+    let annotation = text_of(annotations, "proxy.istio.io/config");
+    if !annotation.contains("tracing") {
+        return String::new();
+    }
+    let Ok(mut config) = sagene_api::yaml::value(annotation) else { return String::new() };
+    to_json_names::<ProxyConfig>(&mut config);
+    config.get("tracing").map(ToString::to_string).unwrap_or_default()
 }
 
 fn locality_text(locality: &core::Locality) -> String {

@@ -81,6 +81,10 @@ pub struct Settings {
     pub default_http_retry_policy: Option<HttpRetry>,
     /// Whether ServiceEntries without addresses get some.
     pub address_allocation: bool,
+    /// TLS between workloads.
+    pub mesh_tls: mesh_config::TlsConfig,
+    /// TLS with others where neither rule nor server says another.
+    pub tls_defaults: mesh_config::TlsConfig,
     /// Preference of near endpoints where neither rule nor Service says another; `None` means none.
     pub locality_lb: Option<LocalityLoadBalancerSetting>,
 }
@@ -110,6 +114,8 @@ impl Default for Settings {
             path_normalization: PathNormalization::Base,
             default_http_retry_policy: None,
             address_allocation: true,
+            mesh_tls: mesh_config::TlsConfig::default(),
+            tls_defaults: mesh_config::TlsConfig::default(),
             locality_lb: Some(LocalityLoadBalancerSetting {
                 enabled: Some(true),
                 ..LocalityLoadBalancerSetting::default()
@@ -150,6 +156,8 @@ impl Settings {
             default_http_retry_policy: config.default_http_retry_policy.clone(),
             // No MeshConfig says so: it is an option of the control plane.
             address_allocation: true,
+            mesh_tls: config.mesh_mtls.clone().unwrap_or_default(),
+            tls_defaults: config.tls_defaults.clone().unwrap_or_default(),
             locality_lb: config.locality_lb_setting.clone().filter(|setting| setting.enabled.unwrap_or(true)),
         }
     }

@@ -80,6 +80,15 @@ impl Telemetry {
     }
 }
 
+/// What is a proxy's own about traces.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct OwnTraces {
+    /// Its name in them; empty where no collector asks for one.
+    pub(crate) name: String,
+    /// `tracing` of its own ProxyConfig, as JSON; empty for none.
+    pub(crate) settings: String,
+}
+
 /// What one side reports, worked out once.
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
@@ -89,11 +98,11 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// What a workload reports of one side; `service` is its name in traces.
-    pub(crate) fn of(telemetry: &Telemetry, index: &Index, service: &str, side: Side) -> Self {
+    /// What a workload reports of one side.
+    pub(crate) fn of(telemetry: &Telemetry, index: &Index, traces: &OwnTraces, side: Side) -> Self {
         Self {
             access_log: logging::access_log(&telemetry.0, &index.settings, side),
-            tracing: tracing::tracing(&telemetry.0, index, service, side),
+            tracing: tracing::tracing(&telemetry.0, index, traces, side),
             metrics: metrics::plugin(&telemetry.0, &index.settings, side),
         }
     }

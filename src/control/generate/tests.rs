@@ -9,7 +9,9 @@ use sagene_api::{Object, Resource as Kind};
 use sagene_model::Snapshot;
 use sagene_model::snapshot::{ChangeSet, Collected, Scope};
 
+use super::proto::network::http_connection_manager::v3::HttpConnectionManager;
 use super::proto::{cluster, core, endpoint, listener, nested, route, structure, text};
+use super::topology::Topology;
 use super::{Proxy, Resource, Settings, type_url};
 use crate::index::{Concern, Index, Requested};
 use route::route::Action;
@@ -233,6 +235,18 @@ fn a_gateway_serves_what_is_bound_to_it() {
             [(format!("outbound|9080||{REVIEWS}"), 100)]
         );
     }
+    let topology = Topology { trusted_proxies: 2, proxy_protocol: true, ..Topology::default() };
+    let behind = Proxy { topology, ..router };
+    let made: listener::Listener = decoded(&one(&index, &behind, type_url::LISTENER, "0.0.0.0_8443"));
+    let inspected: Vec<&str> = made.listener_filters.iter().map(|filter| filter.name.as_str()).collect();
+    assert_eq!(inspected, ["envoy.filters.listener.proxy_protocol", "envoy.filters.listener.tls_inspector"]);
+    let Some(listener::filter::ConfigType::TypedConfig(config)) =
+        &made.filter_chains[0].filters[0].config_type
+    else {
+        panic!("a configuration")
+    };
+    let manager = <HttpConnectionManager as prost::Message>::decode(&*config.value).expect("a manager");
+    assert_eq!(manager.xff_num_trusted_hops, 2);
 }
 
 #[test]

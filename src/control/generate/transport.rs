@@ -1,5 +1,6 @@
 //! Transport sockets: who proves what to whom.
 
+use sagene_api::istio::mesh_config::{MeshTlsProtocol, TlsConfig};
 use sagene_api::istio::networking::gateway::{ServerTlsMode, ServerTlsSettings, TlsProtocol};
 use sagene_api::istio::networking::traffic_policy::{ClientTlsMode, ClientTlsSettings};
 
@@ -133,6 +134,7 @@ pub(crate) fn upstream(
     sni: &str,
     identities: &[String],
     http2: bool,
+    defaults: &TlsConfig,
 ) -> Option<core::TransportSocket> {
     let own_sni = if settings.sni.is_empty() { sni } else { &settings.sni };
     match settings.mode {
@@ -141,13 +143,19 @@ pub(crate) fn upstream(
             let named = &settings.subject_alt_names;
             Some(upstream_mutual(own_sni, if named.is_empty() { identities } else { named }, http2))
         }
-        ClientTlsMode::Simple | ClientTlsMode::Mutual => Some(originate(settings, http2)),
+        ClientTlsMode::Simple | ClientTlsMode::Mutual => Some(originate(settings, http2, defaults)),
     }
 }
 
 /// TLS with certificates from files or a secret.
-fn originate(settings: &ClientTlsSettings, http2: bool) -> core::TransportSocket {
+fn originate(settings: &ClientTlsSettings, http2: bool, defaults: &TlsConfig) -> core::TransportSocket {
+    let says_any = !defaults.ecdh_curves.is_empty() || !defaults.cipher_suites.is_empty();
     let mut common = tls::CommonTlsContext {
+        tls_params: says_any.then(|| tls::TlsParameters {
+            ecdh_curves: defaults.ecdh_curves.clone(),
+            cipher_suites: defaults.cipher_suites.clone(),
+            ..tls::TlsParameters::default()
+        }),
         alpn_protocols: if http2 { vec!["h2".to_owned()] } else { Vec::new() },
         ..tls::CommonTlsContext::default()
     };
@@ -191,14 +199,25 @@ pub(crate) fn automatic_names(settings: &ClientTlsSettings) -> Option<core::Upst
 }
 
 /// Inbound mutual TLS with the workload's own certificate; clients must be of one of the trust domains.
-pub(crate) fn downstream_mutual(trust_domains: &[String], alpn: &[&str]) -> core::TransportSocket {
+pub(crate) fn downstream_mutual(
+    trust_domains: &[String],
+    alpn: &[&str],
+    mesh: &TlsConfig,
+) -> core::TransportSocket {
     use matcher::string_matcher::MatchPattern::Prefix;
     let sans = trust_domains
         .iter()
         .map(|domain| san(string_matcher(Prefix(format!("spiffe://{domain}/")))))
         .collect();
-    let mut parameters = versions(Version::TlSv12, Version::TlsAuto);
-    parameters.cipher_suites = INBOUND_CIPHERS.map(str::to_owned).to_vec();
+    let least = match mesh.min_protocol_version {
+        MeshTlsProtocol::TlsAuto | MeshTlsProtocol::TlsV1_2 => Version::TlSv12,
+        MeshTlsProtocol::TlsV1_3 => Version::TlSv13,
+    };
+    let mut parameters = versions(least, Version::TlsAuto);
+    parameters.cipher_suites = match mesh.cipher_suites.as_slice() {
+        [] => INBOUND_CIPHERS.map(str::to_owned).to_vec(),
+        chosen => chosen.to_vec(),
+    };
     let common = tls::CommonTlsContext {
         tls_params: Some(parameters),
         tls_certificate_sds_secret_configs: vec![agent_secret(IDENTITY)],
@@ -213,20 +232,21 @@ pub(crate) fn downstream_mutual(trust_domains: &[String], alpn: &[&str]) -> core
     })
 }
 
-/// TLS of a gateway's server.
+/// TLS of a gateway's server, with the mesh's settings for ISTIO_MUTUAL and for all else.
 pub(crate) fn gateway_server(
     settings: &ServerTlsSettings,
     trust_domains: &[String],
     http: bool,
+    (mesh, defaults): (&TlsConfig, &TlsConfig),
 ) -> core::TransportSocket {
     let alpn: &[&str] = if http { &["h2", "http/1.1"] } else { &[] };
     if settings.mode == ServerTlsMode::IstioMutual {
         let alpn: &[&str] = if http { alpn } else { &["istio-peer-exchange", "h2", "http/1.1"] };
-        return downstream_mutual(trust_domains, alpn);
+        return downstream_mutual(trust_domains, alpn, mesh);
     }
     let mutual = matches!(settings.mode, ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual);
     let mut common = tls::CommonTlsContext {
-        tls_params: Some(server_parameters(settings)),
+        tls_params: Some(server_parameters(settings, defaults)),
         alpn_protocols: alpn.iter().map(|&protocol| protocol.to_owned()).collect(),
         ..tls::CommonTlsContext::default()
     };
@@ -276,7 +296,7 @@ fn files(settings: &ServerTlsSettings) -> Vec<String> {
     settings.tls_certificates.iter().map(|one| pair(&one.server_certificate, &one.private_key)).collect()
 }
 
-fn server_parameters(settings: &ServerTlsSettings) -> tls::TlsParameters {
+fn server_parameters(settings: &ServerTlsSettings, defaults: &TlsConfig) -> tls::TlsParameters {
     let version = |version: TlsProtocol, default: Version| match version {
         TlsProtocol::TlsAuto => default,
         TlsProtocol::TlsV1_0 => Version::TlSv10,
@@ -287,12 +307,48 @@ fn server_parameters(settings: &ServerTlsSettings) -> tls::TlsParameters {
     let least = version(settings.min_protocol_version, Version::TlSv12);
     let most = version(settings.max_protocol_version, Version::TlsAuto);
     let mut parameters = versions(least, most);
-    parameters.cipher_suites.clone_from(&settings.cipher_suites);
-    parameters.ecdh_curves.clone_from(&settings.ecdh_curves);
+    let chosen = |own: &[String], default: &[String]| if own.is_empty() { default } else { own }.to_vec();
+    parameters.cipher_suites = chosen(&settings.cipher_suites, &defaults.cipher_suites);
+    parameters.ecdh_curves = chosen(&settings.ecdh_curves, &defaults.ecdh_curves);
     parameters
 }
 
 /// A regular expression as string matcher.
 pub(crate) fn regex_matcher(expression: &str) -> matcher::StringMatcher {
     string_matcher(matcher::string_matcher::MatchPattern::SafeRegex(regex(expression)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(socket: &core::TransportSocket) -> tls::TlsParameters {
+        let Some(core::transport_socket::ConfigType::TypedConfig(config)) = &socket.config_type else {
+            panic!("a configuration")
+        };
+        let context = <tls::DownstreamTlsContext as prost::Message>::decode(&*config.value);
+        let common = context.expect("a context").common_tls_context.expect("what both ends have");
+        common.tls_params.expect("parameters")
+    }
+
+    #[test]
+    fn versions_and_curves_are_those_of_the_mesh_where_a_server_names_none() {
+        let mesh = TlsConfig { min_protocol_version: MeshTlsProtocol::TlsV1_3, ..TlsConfig::default() };
+        let defaults = TlsConfig { ecdh_curves: vec!["P-256".to_owned()], ..TlsConfig::default() };
+        let server = |mode, curves: &[&str]| ServerTlsSettings {
+            mode,
+            credential_name: "cert".to_owned(),
+            ecdh_curves: curves.iter().map(|&curve| curve.to_owned()).collect(),
+            ..ServerTlsSettings::default()
+        };
+        let of =
+            |server: ServerTlsSettings| parameters(&gateway_server(&server, &[], true, (&mesh, &defaults)));
+        let mutual = of(server(ServerTlsMode::IstioMutual, &[]));
+        assert_eq!(mutual.tls_minimum_protocol_version, Version::TlSv13 as i32);
+        assert!(mutual.ecdh_curves.is_empty());
+        let simple = of(server(ServerTlsMode::Simple, &[]));
+        assert_eq!(simple.tls_minimum_protocol_version, Version::TlSv12 as i32);
+        assert_eq!(simple.ecdh_curves, ["P-256"]);
+        assert_eq!(of(server(ServerTlsMode::Simple, &["X25519"])).ecdh_curves, ["X25519"]);
+    }
 }

@@ -16,7 +16,7 @@ use sagene_model::{Hostname, Protocol, Service, service};
 use super::Index;
 use super::ingress::{self, Ingress};
 use crate::generate::families::Families;
-use crate::generate::telemetry::Telemetry;
+use crate::generate::telemetry::{OwnTraces, Telemetry};
 use crate::generate::{Proxy, Resource};
 
 /// A port of a workload that some service leads to.
@@ -51,8 +51,7 @@ pub(crate) struct InboundKey {
     pub(crate) authentication: Vec<Arc<Object<RequestAuthentication>>>,
     /// Public keys of the issuers in `authentication`, rule by rule.
     pub(crate) issuer_keys: Vec<Arc<str>>,
-    /// Name in traces; empty where no collector asks for one.
-    pub(crate) service_cluster: String,
+    pub(crate) traces: OwnTraces,
     /// What is reported.
     pub(crate) telemetry: Telemetry,
     pub(crate) http10: bool,
@@ -91,7 +90,7 @@ impl PartialEq for InboundKey {
             && same(&self.authentication, &other.authentication)
             && self.issuer_keys == other.issuer_keys
             && self.telemetry == other.telemetry
-            && self.service_cluster == other.service_cluster
+            && self.traces == other.traces
     }
 }
 
@@ -133,7 +132,7 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> InboundKey {
         authentication,
         issuer_keys,
         telemetry: Telemetry::of(index, &proxy.namespace, &proxy.labels),
-        service_cluster: index.name_in_traces(proxy),
+        traces: index.traces_of(proxy),
         http10: proxy.http10,
         transparent: proxy.interception_mode == "TPROXY",
         plain_envoy: proxy.plain_envoy,

@@ -21,7 +21,8 @@ use super::rules::Rule;
 use super::services::{ServiceKey, lock};
 use crate::generate::endpoint::preference;
 use crate::generate::families::Families;
-use crate::generate::telemetry::{self, Reports, Telemetry};
+use crate::generate::telemetry::{self, OwnTraces, Reports, Telemetry};
+use crate::generate::topology::Topology;
 use crate::generate::{Proxy, ProxyType, Resource, ResourceSet};
 
 /// What makes two proxies see the same.
@@ -35,8 +36,10 @@ pub(crate) struct ViewKey {
     pub(crate) place: Arc<Place>,
     /// A stock Envoy, which does not know Istio's filters.
     pub(crate) plain_envoy: bool,
-    /// Name in traces; empty where no collector asks for one.
-    pub(crate) service_cluster: String,
+    pub(crate) traces: OwnTraces,
+    pub(crate) topology: Topology,
+    /// Nothing is captured (`interceptionMode: NONE`): the workload connects to its sidecar by itself.
+    pub(crate) captures_nothing: bool,
     /// Families of its addresses.
     pub(crate) families: Families,
     /// Its workload is told the addresses that were chosen for ServiceEntries, so it has to know them.
@@ -94,6 +97,9 @@ impl View {
         let mut scope = sidecar_scope::of_workload(&index.snapshot, mesh, &key.namespace, &key.labels);
         if key.proxy_type == ProxyType::Router {
             scope = SidecarScope::everything(&key.namespace);
+        }
+        if key.captures_nothing {
+            scope.egress.iter_mut().for_each(|listener| listener.has_socket = true);
         }
         let virtual_services: Vec<Arc<Resolved>> =
             index.virtual_services.iter().filter(|one| selects(one, &key, &scope, index)).cloned().collect();
@@ -195,7 +201,7 @@ impl View {
     pub(crate) fn reports(&self, index: &Index) -> &Reports {
         self.reports.get_or_init(|| {
             let telemetry = Telemetry::of(index, &self.key.namespace, &self.key.labels);
-            Reports::of(&telemetry, index, &self.key.service_cluster, telemetry::Side::Client)
+            Reports::of(&telemetry, index, &self.key.traces, telemetry::Side::Client)
         })
     }
 
@@ -371,7 +377,9 @@ pub(crate) fn key_of(index: &Index, proxy: &Proxy) -> ViewKey {
         labels,
         place: Arc::new(place_of(index, proxy)),
         plain_envoy: proxy.plain_envoy,
-        service_cluster: index.name_in_traces(proxy),
+        traces: index.traces_of(proxy),
+        topology: proxy.topology,
+        captures_nothing: proxy.is_sidecar() && proxy.interception_mode == "NONE",
         families: Families::of(&proxy.addresses),
         knows_allocated: proxy.dns_capture && index.settings.address_allocation,
     }

@@ -151,7 +151,8 @@ fn transport_sockets(
     let named = &service.subject_alt_names;
     let identities = if named.is_empty() { &target.state.identities } else { named };
     if let Some(tls) = &policy.tls {
-        made.transport_socket = transport::upstream(tls, &sni, identities, http2);
+        let defaults = &index.settings.tls_defaults;
+        made.transport_socket = transport::upstream(tls, &sni, identities, http2, defaults);
         wrap_proxy_protocol(policy, made);
         return;
     }

@@ -5,6 +5,7 @@ use super::super::{Settings, access_log};
 use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
+use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use listener::listener_filter_chain_match_predicate::Rule;
 
@@ -48,6 +49,11 @@ pub(super) fn tls_inspector() -> listener::ListenerFilter {
 /// Finds out whether plaintext is HTTP.
 pub(super) fn http_inspector() -> listener::ListenerFilter {
     listener_filter("envoy.filters.listener.http_inspector", any(&HttpInspector::default()))
+}
+
+/// Takes the header of the PROXY protocol off a connection, and its client's address from it.
+pub(super) fn proxy_protocol() -> listener::ListenerFilter {
+    listener_filter("envoy.filters.listener.proxy_protocol", any(&ProxyProtocol::default()))
 }
 
 /// Learns where a captured connection was going.

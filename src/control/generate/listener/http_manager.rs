@@ -7,6 +7,7 @@ use sagene_api::Duration;
 use super::super::proto::{Any, ads, any, boolean, core, duration, http, listener, network, route};
 use super::super::settings::PathNormalization;
 use super::super::telemetry::Reports;
+use super::super::topology::Topology;
 use super::super::{Settings, extension, names};
 use super::chain::filter;
 use extension::{Alpn, AlpnOverride, Nothing, PeerMetadata, PeerMethod};
@@ -46,6 +47,8 @@ pub(super) struct Manager<'a> {
     pub(super) http10: bool,
     /// A stock Envoy, which does not know Istio's filters.
     pub(super) plain_envoy: bool,
+    /// What is in front of a gateway.
+    pub(super) topology: Topology,
 }
 
 /// An HTTP filter.
@@ -72,6 +75,7 @@ pub(super) fn http_manager(manager: Manager<'_>, settings: &Settings, reports: &
             ..UpgradeConfig::default()
         }],
         use_remote_address: boolean(side == Side::Gateway),
+        xff_num_trusted_hops: manager.topology.trusted_proxies,
         ..HttpConnectionManager::default()
     };
     if manager.http10 {
@@ -83,7 +87,7 @@ pub(super) fn http_manager(manager: Manager<'_>, settings: &Settings, reports: &
     if side != Side::Outbound {
         made.server_name = "istio-envoy".to_owned();
         normalize(&mut made, settings.path_normalization);
-        client_certificate(&mut made, side);
+        client_certificate(&mut made, side, manager.topology);
     }
     made.route_specifier = Some(match manager.routes {
         Routes::Inline(configuration) => RouteSpecifier::RouteConfig(*configuration),
@@ -103,12 +107,16 @@ fn normalize(made: &mut HttpConnectionManager, normalization: PathNormalization)
     };
 }
 
-fn client_certificate(made: &mut HttpConnectionManager, side: Side) {
+fn client_certificate(made: &mut HttpConnectionManager, side: Side, topology: Topology) {
     let details = match side {
-        Side::Gateway => ForwardClientCertDetails::SanitizeSet,
+        Side::Gateway => topology.client_certificate.unwrap_or(ForwardClientCertDetails::SanitizeSet),
         Side::Inbound | Side::Outbound => ForwardClientCertDetails::AppendForward,
     };
     made.forward_client_cert_details = details as i32;
+    let set = [ForwardClientCertDetails::AppendForward, ForwardClientCertDetails::SanitizeSet];
+    if !set.contains(&details) {
+        return;
+    }
     made.set_current_client_cert_details = Some(SetCurrentClientCertDetails {
         subject: boolean(true),
         dns: true,

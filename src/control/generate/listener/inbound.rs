@@ -10,6 +10,7 @@ use super::super::authorization::{self, Policies};
 use super::super::families::also_at;
 use super::super::proto::{core, listener};
 use super::super::telemetry::{self, Reports};
+use super::super::topology::Topology;
 use super::super::{Resource, names, route, transport};
 use super::chain::{
     chain, http_inspector, listener as new_listener, off_for_ports, original_dst, original_src,
@@ -47,7 +48,7 @@ struct Destination<'a> {
 
 /// The listeners of what comes in.
 pub(super) fn listeners(index: &Index, key: &InboundKey) -> Vec<Arc<Resource>> {
-    let reports = Reports::of(&key.telemetry, index, &key.service_cluster, telemetry::Side::Server);
+    let reports = Reports::of(&key.telemetry, index, &key.traces, telemetry::Side::Server);
     let inbound = Inbound { index, key, policies: authorization::policies(index, key, false), reports };
     let with_socket = key.ports.iter().filter_map(|port| inbound.with_socket(port));
     std::iter::once(virtual_inbound(&inbound)).chain(with_socket).collect()
@@ -151,10 +152,16 @@ impl Inbound<'_> {
             let alpn: &[&str] =
                 if kind.http { &["h2", "http/1.1"] } else { &["istio-peer-exchange", "h2", "http/1.1"] };
             let domains = trust_domains(&self.index.settings.mesh);
-            made.transport_socket = Some(transport::downstream_mutual(&domains, alpn));
+            made.transport_socket =
+                Some(transport::downstream_mutual(&domains, alpn, &self.index.settings.mesh_tls));
         } else if let Some(tls) = port.and_then(|port| self.own_tls(port)) {
             let domains = trust_domains(&self.index.settings.mesh);
-            made.transport_socket = Some(transport::gateway_server(tls, &domains, kind.http));
+            made.transport_socket = Some(transport::gateway_server(
+                tls,
+                &domains,
+                kind.http,
+                (&self.index.settings.mesh_tls, &self.index.settings.tls_defaults),
+            ));
         }
         made
     }
@@ -178,6 +185,7 @@ impl Inbound<'_> {
             grpc_web: destination.grpc_web,
             http10: self.key.http10,
             plain_envoy: self.key.plain_envoy,
+            topology: Topology::default(),
         };
         vec![http_manager(manager, &self.index.settings, &self.reports)]
     }

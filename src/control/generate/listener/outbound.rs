@@ -13,6 +13,7 @@ use sagene_model::sidecar_scope::EgressListener;
 use super::super::families::also_at;
 use super::super::proto::{boolean, core, listener};
 use super::super::route::{allows_any, egress_proxy};
+use super::super::topology::Topology;
 use super::super::{Resource, names};
 use super::chain::{
     chain, http_inspector, listener as new_listener, plaintext_http, set_inspection_timeout, tls_inspector,
@@ -66,7 +67,9 @@ pub(super) fn listeners(index: &Index, view: &View) -> Vec<Arc<Resource>> {
     }
     let mut made: Vec<Arc<Resource>> =
         drafts.into_iter().map(|((ip, port), draft)| finish(index, view, &ip, port, draft)).collect();
-    made.push(virtual_outbound(index, view));
+    if !view.key.captures_nothing {
+        made.push(virtual_outbound(index, view));
+    }
     made
 }
 
@@ -232,6 +235,7 @@ fn finish(index: &Index, view: &View, ip: &str, port: u16, draft: Draft) -> Arc<
             grpc_web: draft.grpc_web,
             http10: false,
             plain_envoy: view.key.plain_envoy,
+            topology: Topology::default(),
         };
         let mut requests = chain("", vec![http_manager(manager, settings, view.reports(index))]);
         requests.filter_chain_match = Some(plaintext_http(false));

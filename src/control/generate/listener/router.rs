@@ -13,7 +13,7 @@ use super::super::families::also_at;
 use super::super::proto::{boolean, cidr, core, listener};
 use super::super::route::shared_hosts;
 use super::super::{Resource, transport};
-use super::chain::{chain, listener as new_listener, tls_inspector};
+use super::chain::{chain, listener as new_listener, proxy_protocol, tls_inspector};
 use super::http_manager::{Manager, Routes, Side, http_manager};
 use super::inbound::trust_domains;
 use super::outbound::weighted;
@@ -57,6 +57,9 @@ impl Router<'_> {
         if !servers.tls.is_empty() {
             made.listener_filters = vec![tls_inspector()];
         }
+        if self.view.key.topology.proxy_protocol {
+            made.listener_filters.insert(0, proxy_protocol());
+        }
         (!made.filter_chains.is_empty()).then(|| crate::generate::resource::encode(&name, &made))
     }
 
@@ -69,6 +72,7 @@ impl Router<'_> {
             grpc_web: true,
             http10: false,
             plain_envoy: self.view.key.plain_envoy,
+            topology: self.view.key.topology,
         };
         http_manager(manager, &self.index.settings, self.view.reports(self.index))
     }
@@ -91,7 +95,12 @@ impl Router<'_> {
         let mut made = chain("", filters);
         made.filter_chain_match = Some(server_names(hosts.iter().map(Hostname::as_str)));
         let domains = trust_domains(&self.index.settings.mesh);
-        made.transport_socket = Some(transport::gateway_server(settings, &domains, server.is_http()));
+        made.transport_socket = Some(transport::gateway_server(
+            settings,
+            &domains,
+            server.is_http(),
+            (&self.index.settings.mesh_tls, &self.index.settings.tls_defaults),
+        ));
         vec![made]
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use ::tracing::warn;
 use sagene_api::Object;
 use sagene_api::istio::mesh_config::extension_provider::{OpenTelemetryProvider, ZipkinProvider};
+use sagene_api::istio::mesh_config::proxy_config::Tracing as ProxyTracing;
 use sagene_api::istio::telemetry::{CustomTag as Declared, Telemetry};
 
 use super::super::proto::{Any, any, boolean, core, duration, seconds, types, uint};
-use super::{Side, Tracing, cluster, headers, names, provider};
+use super::{OwnTraces, Settings, Side, Tracing, cluster, headers, names, provider};
 use crate::index::Index;
 use envoy_types::pb::envoy::config::trace::v3::{OpenTelemetryConfig, ZipkinConfig, tracing as trace};
 use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag, custom_tag};
@@ -36,12 +37,14 @@ struct Wanted {
 pub(super) fn tracing(
     levels: &[Arc<Object<Telemetry>>],
     index: &Index,
-    service: &str,
+    traces: &OwnTraces,
     side: Side,
 ) -> Option<Tracing> {
     let settings = &index.settings;
-    let wanted = wanted(levels, index, side);
-    let collector = collector(&wanted.providers, index, service).filter(|_| !wanted.disabled);
+    let configured = configured(settings, traces);
+    let wanted = wanted(levels, settings, &configured, side);
+    let collector = collector(&wanted.providers, index, &configured, &traces.name);
+    let collector = collector.filter(|_| !wanted.disabled);
     if collector.is_none() && !settings.enable_tracing {
         return None;
     }
@@ -59,16 +62,34 @@ pub(super) fn tracing(
     })
 }
 
-fn wanted(levels: &[Arc<Object<Telemetry>>], index: &Index, side: Side) -> Wanted {
-    let settings = &index.settings;
+/// Settings of the ProxyConfig: those of the mesh, with the pod's own over them.
+fn configured(settings: &Settings, traces: &OwnTraces) -> ProxyTracing {
+    let mut made = settings.tracing.clone().unwrap_or_default();
+    let Ok(own) = serde_json::from_str::<ProxyTracing>(&traces.settings) else { return made };
+    made.sampling = own.sampling.or(made.sampling);
+    made.enable_istio_tags = own.enable_istio_tags.or(made.enable_istio_tags);
+    if own.max_path_tag_length != 0 {
+        made.max_path_tag_length = own.max_path_tag_length;
+    }
+    made.zipkin = own.zipkin.or(made.zipkin);
+    made.custom_tags.extend(own.custom_tags);
+    made
+}
+
+fn wanted(
+    levels: &[Arc<Object<Telemetry>>],
+    settings: &Settings,
+    configured: &ProxyTracing,
+    side: Side,
+) -> Wanted {
     let defaults = settings.default_providers.as_ref().map(|defaults| defaults.tracing.clone());
     let mut made = Wanted {
         providers: defaults.unwrap_or_default(),
-        sampling: settings.trace_sampling,
+        sampling: configured.sampling.unwrap_or(settings.trace_sampling),
         disabled: false,
-        istio_tags: true,
+        istio_tags: configured.enable_istio_tags.unwrap_or(true),
         propagate: true,
-        tags: Default::default(),
+        tags: configured.custom_tags.clone(),
     };
     for entry in levels.iter().flat_map(|level| &level.spec.tracing) {
         if !side.is_meant(entry.r#match.as_ref().map(|wanted| wanted.mode).unwrap_or_default()) {
@@ -119,7 +140,12 @@ fn tags(wanted: &Wanted) -> Vec<CustomTag> {
 }
 
 /// The tracer, and the longest path it takes in a tag (0 for Envoy's own limit).
-fn collector(providers: &[String], index: &Index, service: &str) -> Option<(trace::Http, u32)> {
+fn collector(
+    providers: &[String],
+    index: &Index,
+    configured: &ProxyTracing,
+    service: &str,
+) -> Option<(trace::Http, u32)> {
     let settings = &index.settings;
     for name in providers {
         let Some(found) = provider(settings, name) else {
@@ -141,7 +167,7 @@ fn collector(providers: &[String], index: &Index, service: &str) -> Option<(trac
         }
         warn!(provider = name, "spans are sent to zipkin and opentelemetry only: this provider gets none");
     }
-    let declared = settings.tracing.as_ref().filter(|_| settings.enable_tracing && providers.is_empty())?;
+    let declared = Some(configured).filter(|_| settings.enable_tracing && providers.is_empty())?;
     let (host, port) = declared.zipkin.as_ref()?.address.rsplit_once(':')?;
     let zipkin =
         ZipkinProvider { service: host.to_owned(), port: port.parse().ok()?, ..ZipkinProvider::default() };
@@ -213,4 +239,31 @@ fn of_otel(declared: &OpenTelemetryProvider, index: &Index, service: &str) -> Op
         }
     }
     made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_s_own_settings_stand_over_those_of_the_mesh() {
+        let tag = |value: &str| {
+            let literal = serde_json::json!({"literal": {"value": value}});
+            ("team".to_owned(), serde_json::from_value(literal).expect("a tag"))
+        };
+        let of_mesh = ProxyTracing {
+            sampling: Some(1.0),
+            max_path_tag_length: 99,
+            custom_tags: [tag("mesh")].into(),
+            ..ProxyTracing::default()
+        };
+        let settings = Settings { tracing: Some(of_mesh.clone()), ..Settings::default() };
+        assert_eq!(configured(&settings, &OwnTraces::default()), of_mesh);
+        let own = serde_json::json!({"sampling": 10, "customTags": {"team": {"literal": {"value": "pod"}}}});
+        let traces = OwnTraces { name: String::new(), settings: own.to_string() };
+        let found = configured(&settings, &traces);
+        assert_eq!((found.sampling, found.max_path_tag_length), (Some(10.0), 99));
+        let wanted = wanted(&[], &settings, &found, Side::Client);
+        assert_eq!(wanted.tags["team"].literal.as_ref().expect("a text").value, "pod");
+    }
 }

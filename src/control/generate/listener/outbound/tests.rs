@@ -114,3 +114,17 @@ fn unknown_hosts_leave_through_the_egress_proxy() {
         assert!(!says(&made, names::PASSTHROUGH), "{name}");
     }
 }
+
+#[test]
+fn where_nothing_is_captured_the_workload_connects_to_sockets_of_its_own() {
+    let index = index(shop());
+    let proxy = Proxy { interception_mode: "NONE".to_owned(), ..sidecar("web", "shop") };
+    let found = names(&index, &proxy);
+    assert!(!found.contains(&"virtualOutbound".to_owned()), "{found:?}");
+    let made: listener::Listener = decoded(&one(&index, &proxy, type_url::LISTENER, "127.0.0.1_9080"));
+    assert_eq!(made.bind_to_port, None, "a socket is the default");
+    let found = hosts(&index, &proxy, "127.0.0.1_9080");
+    assert_eq!(found, ["block_all", "reviews.shop.svc.cluster.local:9080"]);
+    let made: listener::Listener = decoded(&one(&index, &proxy, type_url::LISTENER, "127.0.0.1_27017"));
+    assert!(made.bind_to_port.is_none() && !made.filter_chains.is_empty());
+}
