@@ -1,7 +1,7 @@
 //! From a field to its line: the document is read again only when a message needs it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::Input;
 use super::document::Document;
@@ -112,6 +112,8 @@ impl<'d> Places<'d> {
 
 /// Fewer messages are not worth a thread.
 const MESSAGES_A_THREAD: usize = 512;
+/// Places that a thread hands over at once.
+const PLACES_AT_ONCE: usize = 1024;
 /// Most threads that look for places at once.
 const MOST_THREADS: usize = 8;
 
@@ -137,31 +139,38 @@ pub(super) fn locations(input: &Input, messages: &[&Message]) -> Vec<Option<Loca
     let threads = available.min(MOST_THREADS).min(messages.len() / MESSAGES_A_THREAD).max(1);
     let mut found = vec![None; messages.len()];
     if threads == 1 {
-        fill(&mut found, of_sorted(&by_document));
+        of_sorted(&by_document, |index, location| found[index] = Some(location));
         return found;
     }
     let share = by_document.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
-        let parts: Vec<_> = by_document.chunks(share).map(|part| scope.spawn(|| of_sorted(part))).collect();
-        for part in parts {
-            match part.join() {
-                Ok(part) => fill(&mut found, part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+        let (sender, receiver) = mpsc::sync_channel(threads);
+        for part in by_document.chunks(share) {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                // All of a part at once would take as much room as all places.
+                let mut batch = Vec::with_capacity(PLACES_AT_ONCE);
+                of_sorted(part, |index, location| {
+                    batch.push((index, location));
+                    if batch.len() == PLACES_AT_ONCE {
+                        let full = std::mem::replace(&mut batch, Vec::with_capacity(PLACES_AT_ONCE));
+                        // Whoever receives stays until all is sent.
+                        let _ = sender.send(full);
+                    }
+                });
+                let _ = sender.send(batch);
+            });
+        }
+        drop(sender);
+        for (index, location) in receiver.into_iter().flatten() {
+            found[index] = Some(location);
         }
     });
     found
 }
 
-fn fill(found: &mut [Option<Location>], part: Vec<(usize, Location)>) {
-    for (index, location) in part {
-        found[index] = Some(location);
-    }
-}
-
-/// The places of messages whose documents follow one another.
-fn of_sorted(messages: &[(usize, &Message, &Document)]) -> Vec<(usize, Location)> {
-    let mut found = Vec::with_capacity(messages.len());
+/// Tells `found` the places of messages whose documents follow one another.
+fn of_sorted(messages: &[(usize, &Message, &Document)], mut found: impl FnMut(usize, Location)) {
     let mut arena = Arena::new();
     let mut earlier = None;
     let is_same =
@@ -171,11 +180,10 @@ fn of_sorted(messages: &[(usize, &Message, &Document)]) -> Vec<(usize, Location)
         arena.reset();
         let places = Places::of(first, earlier, &arena);
         earlier = Some((*first, places.before));
-        let located =
-            group.iter().map(|(index, message, document)| (*index, places.locate(document, &message.path)));
-        found.extend(located);
+        for (index, message, document) in group {
+            found(*index, places.locate(document, &message.path));
+        }
     }
-    found
 }
 
 /// Where a field of a document stands.
