@@ -43,7 +43,7 @@ async fn refusals_warnings_and_nonsense() {
     assert_eq!(refused["response"]["allowed"], false);
     assert_eq!(
         refused["response"]["status"]["message"],
-        "configuration is invalid: spec.egress[0].hosts[0]: sidecar: host \"a.com\" must be of form namespace/dnsName, such as ./reviews or */reviews"
+        "configuration is invalid: spec.egress[0].hosts[0]: sidecar: host \"a.com\" must be of form namespace/dnsName, such as ./a.com or */a.com"
     );
     let warned = json!({"host": "a", "trafficPolicy": {"outlierDetection": {"consecutiveErrors": 5}}});
     let (_, warned) = post("/validate", &review("DestinationRule", warned)).await;
