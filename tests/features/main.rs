@@ -6,6 +6,7 @@ mod external_authorization;
 mod faults;
 mod locality;
 mod mesh;
+mod protocols;
 mod rate_limit_service;
 mod request_authentication;
 mod service;
