@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Action, Descriptor, FieldError, RateLimitFacts, RateLimitRule, RouteQuery};
+use crate::config::{Action, Descriptor, FieldError, RateLimitFacts, RateLimitRule};
 use crate::http::exchange::Exchange;
 
 /// Whether the rules of the virtual host count beside those of the route (`VhRateLimitsOptions`).
@@ -47,15 +47,7 @@ impl Exchange {
 
     /// The descriptors by these rules.
     pub(super) fn descriptors<'r>(&self, rules: impl Iterator<Item = &'r RateLimitRule>) -> Vec<Descriptor> {
-        let query = RouteQuery {
-            path: &self.request.path,
-            method: &self.request.method,
-            authority: &self.request.authority,
-            scheme: self.request.scheme.as_bytes(),
-            headers: &self.request.headers,
-            metadata: self.info.metadata.as_deref(),
-            random: self.random,
-        };
+        let query = self.route_query();
         let cluster = self.routed_cluster();
         let facts = RateLimitFacts {
             query: &query,

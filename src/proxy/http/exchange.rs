@@ -250,10 +250,9 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn find_route(&mut self) {
-        let Some(table) = self.scene.worker.routes(&self.scene.manager) else { return };
-        let Some(vhost) = table.host(&self.request.authority) else { return };
-        let query = RouteQuery {
+    /// What of the request routes and filters match.
+    pub(crate) fn route_query(&self) -> RouteQuery<'_> {
+        RouteQuery {
             path: &self.request.path,
             method: &self.request.method,
             authority: &self.request.authority,
@@ -261,7 +260,13 @@ impl Exchange {
             headers: &self.request.headers,
             metadata: self.info.metadata.as_deref(),
             random: self.random,
-        };
+        }
+    }
+
+    pub(crate) fn find_route(&mut self) {
+        let Some(table) = self.scene.worker.routes(&self.scene.manager) else { return };
+        let Some(vhost) = table.host(&self.request.authority) else { return };
+        let query = self.route_query();
         if let Some(route) = vhost.route(&query) {
             self.info.route_name = Some(route.name.clone());
             if let Action::Forward(forward) = &route.action {

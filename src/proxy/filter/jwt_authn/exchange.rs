@@ -2,7 +2,6 @@
 
 use super::status::Status;
 use super::{JwtAuthn, JwtOverride, NAMESPACE};
-use crate::config::RouteQuery;
 use crate::http::exchange::Exchange;
 use crate::http::info::Flags;
 
@@ -16,16 +15,7 @@ impl Exchange {
             return true;
         }
         jwt.sanitize(&mut self.request.headers);
-        let query = RouteQuery {
-            path: &self.request.path,
-            method: &self.request.method,
-            authority: &self.request.authority,
-            scheme: self.request.scheme.as_bytes(),
-            headers: &self.request.headers,
-            metadata: self.info.metadata.as_deref(),
-            random: self.random,
-        };
-        let evaluation = match jwt.check(&query, special) {
+        let evaluation = match jwt.check(&self.route_query(), special) {
             Ok(evaluation) => evaluation,
             Err(status) => {
                 self.scene.counters.jwt_authn_denied.add(1);
