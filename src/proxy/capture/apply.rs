@@ -76,7 +76,8 @@ async fn write_family(config: &CaptureConfig, family: Family, tables: &[&Table])
 async fn have_inbound_source() {
     let given = async {
         let connection = Connection::<Route>::new()?;
-        connection.replace_address(Ipv6Address::new("lo", INBOUND_SOURCE_V6, 128)).await
+        // Nobody else can have it: without the question, which the kernel asks some time later, it is there at once.
+        connection.replace_address(Ipv6Address::new("lo", INBOUND_SOURCE_V6, 128).nodad()).await
     };
     if let Err(error) = given.await {
         tracing::warn!(%error, "the loopback device cannot have the address {INBOUND_SOURCE_V6}: inbound IPv6 connections will not reach the application");
