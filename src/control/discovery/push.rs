@@ -107,12 +107,11 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
         read_settings(discovery, &snapshot, "the one before stays in force");
     }
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
-    let discovered = Discovered::of(&snapshot, &discovery.mesh_config.load().discovery_selectors);
-    let changes = discovered.changes(&discovery.discovered.load(), &snapshot, changes);
-    let mut snapshot = Arc::unwrap_or_clone(snapshot);
-    discovered.narrow(&mut snapshot);
-    discovery.discovered.store(Arc::new(discovered));
-    let (next, affected) = before.next(snapshot, settings, &changes);
+    let saw = discovery.discovered.load_full();
+    let seen = see(discovery, &snapshot);
+    let discovered = discovery.discovered.load();
+    let changes = discovered.changes(&saw, &snapshot, changes);
+    let (next, affected) = before.next(seen, settings, &changes);
     discovery.index.store(Arc::new(next));
     discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
     if affected.is_empty() { 0 } else { wake(discovery, &affected) }
@@ -123,11 +122,17 @@ pub(crate) fn begin(discovery: &Discovery) {
     let snapshot = discovery.store.snapshot();
     read_settings(discovery, &snapshot, "the defaults are in force");
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
-    let discovered = Discovered::of(&snapshot, &discovery.mesh_config.load().discovery_selectors);
-    let mut snapshot = Arc::unwrap_or_clone(snapshot);
-    discovered.narrow(&mut snapshot);
+    let seen = see(discovery, &snapshot);
+    discovery.index.store(Arc::new(Index::build_with(seen, settings, discovery.keys.clone())));
+}
+
+/// What is left of a snapshot in the namespaces that the mesh sees by the settings in force; from now on it sees these.
+fn see(discovery: &Discovery, snapshot: &Snapshot) -> Snapshot {
+    let discovered = Discovered::of(snapshot, &discovery.mesh_config.load().discovery_selectors);
+    let mut seen = snapshot.clone();
+    discovered.narrow(&mut seen);
     discovery.discovered.store(Arc::new(discovered));
-    discovery.index.store(Arc::new(Index::build_with(snapshot, settings, discovery.keys.clone())));
+    seen
 }
 
 /// Reads the mesh's settings; those that cannot be understood change nothing.
