@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use prost::Message;
@@ -73,7 +72,7 @@ const ANNOTATIONS: [&str; 4] = ["validate/", "udpa/annotations/", "envoy/annotat
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
-    let shipped = envoy_types_folder()?.join("proto");
+    let shipped = sagene_sources::folder_of("envoy-types")?.join("proto");
     let own = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("proto");
     let envoy = shipped.join("data-plane-api");
     let mut files = Vec::new();
@@ -114,24 +113,6 @@ fn compile(includes: &[PathBuf], files: &[String]) -> Result<FileDescriptorSet, 
     let mut compiler = Compiler::new(includes)?;
     compiler.include_imports(true).include_source_info(false).open_files(files)?;
     Ok(FileDescriptorSet::decode(compiler.encode_file_descriptor_set().as_slice())?)
-}
-
-/// Where cargo unpacked the sources of envoy-types.
-fn envoy_types_folder() -> Result<PathBuf, Box<dyn Error>> {
-    let cargo = env::var("CARGO")?;
-    let arguments = ["metadata", "--format-version", "1", "--offline"];
-    let output = Command::new(cargo).args(arguments).current_dir(env::var("CARGO_MANIFEST_DIR")?).output()?;
-    if !output.status.success() {
-        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().into_iter().flatten();
-    let manifest = packages
-        .filter(|package| package["name"] == "envoy-types")
-        .find_map(|package| package["manifest_path"].as_str())
-        .ok_or("cargo metadata names no package envoy-types")?;
-    let folder = Path::new(manifest).parent().ok_or("the manifest of envoy-types has no folder")?;
-    Ok(folder.to_owned())
 }
 
 /// The `.proto` files below `folder`, relative to `root`.

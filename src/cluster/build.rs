@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 /// Version folder of `k8s-openapi` that the workspace enables.
@@ -35,7 +34,9 @@ const FOLDERS: &[&str] = &[
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let root = package_source("k8s-openapi").join("src").join(KUBERNETES);
+    let crate_folder = sagene_sources::folder_of("k8s-openapi")
+        .unwrap_or_else(|error| panic!("the source of k8s-openapi: {error}"));
+    let root = crate_folder.join("src").join(KUBERNETES);
     let mut table = String::new();
     for folder in FOLDERS {
         let mut files: Vec<PathBuf> = fs::read_dir(root.join(folder))
@@ -52,37 +53,6 @@ fn main() {
     }
     let out = Path::new(&env::var("OUT_DIR").expect("cargo sets OUT_DIR")).join("kubernetes.schema");
     fs::write(&out, table).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
-}
-
-/// Folder of a package of the workspace's dependency graph.
-fn package_source(name: &str) -> PathBuf {
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let manifest =
-        Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let target = env::var("TARGET").expect("cargo sets TARGET");
-    let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--offline",
-            "--locked",
-            "--filter-platform",
-            &target,
-            "--manifest-path",
-        ])
-        .arg(&manifest)
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run cargo metadata: {error}"));
-    assert!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-    let package = metadata["packages"]
-        .as_array()
-        .and_then(|packages| packages.iter().find(|package| package["name"] == name));
-    let manifest = package.and_then(|package| package["manifest_path"].as_str());
-    let manifest = manifest.unwrap_or_else(|| panic!("{name} is not in the dependency graph"));
-    Path::new(manifest).parent().expect("a manifest has a folder").to_owned()
 }
 
 /// Writes `T name group version kind doc` and one `F json-name type merge required doc` per field, tab-separated.
