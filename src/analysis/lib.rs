@@ -100,7 +100,7 @@ fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     found
 }
 
-/// What `validate` finds: broken rules of single objects, in the order of files and lines; nothing that needs other objects.
+/// What `validate` finds: what Istio's webhook says of single objects, in the order of files and lines; nothing that needs other objects.
 pub fn validate(input: &Input) -> Vec<Message> {
     let mut messages: Vec<Message> = checks::schema::ALL
         .iter()
@@ -110,6 +110,7 @@ pub fn validate(input: &Input) -> Vec<Message> {
     messages.extend(validation::kubernetes::problems(input));
     messages.extend(validation::gateway_api::problems(input));
     messages.extend(input.problems.iter().cloned());
+    messages.retain(|message| message.code != Code::RouteNeverMatches);
     messages.sort_by(Message::compare);
     messages.dedup();
     let places = input.locations(&messages.iter().collect::<Vec<_>>());

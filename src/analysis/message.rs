@@ -56,11 +56,13 @@ impl ObjectName {
 
     /// `Kind namespace/name`, or `Kind name` for cluster-scoped kinds: what output shows and suppressions match.
     pub fn origin(&self) -> String {
-        if self.namespace.is_empty() {
-            [&self.kind, " ", &self.name].concat()
-        } else {
-            [&self.kind, " ", &self.namespace, "/", &self.name].concat()
-        }
+        self.origin_parts().concat()
+    }
+
+    /// The words and signs of [`ObjectName::origin`], for whoever writes many.
+    pub fn origin_parts(&self) -> [&str; 5] {
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
+        [&self.kind, " ", &self.namespace, slash, &self.name]
     }
 }
 

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
+use smallvec::SmallVec;
+
 /// One step down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step<'p> {
@@ -123,7 +125,8 @@ impl FieldPath {
         std::iter::from_fn(move || {
             let kind = rest.chars().next()?;
             let body = &rest[1..];
-            let end = body.find([KEY, INDEX]).unwrap_or(body.len());
+            let begins = |byte: u8| matches!(char::from(byte), KEY | INDEX);
+            let end = body.bytes().position(begins).unwrap_or(body.len());
             let (step, after) = body.split_at(end);
             rest = after;
             Some(if kind == INDEX { Step::Index(step.parse().unwrap_or_default()) } else { Step::Key(step) })
@@ -133,8 +136,10 @@ impl FieldPath {
 
 impl<'p> FromIterator<Step<'p>> for FieldPath {
     fn from_iter<I: IntoIterator<Item = Step<'p>>>(all: I) -> Self {
-        let mut steps = String::with_capacity(64);
-        all.into_iter().for_each(|step| step.write(&mut steps));
+        let all: SmallVec<[Step<'p>; 16]> = all.into_iter().collect();
+        // At its exact length, so that it need not move when it becomes a path.
+        let mut steps = String::with_capacity(all.iter().map(|step| step.room()).sum());
+        all.iter().for_each(|step| step.write(&mut steps));
         Self(steps.into_boxed_str())
     }
 }

@@ -7,12 +7,14 @@ mod block;
 mod events;
 mod flow;
 mod scalar;
+mod seek;
 mod tree;
 
 use std::ops::Range;
 
 /// Where trees are kept: all of a tree goes at once, and the next takes its room.
 pub(crate) use bumpalo::Bump as Arena;
+pub(crate) use seek::seek;
 pub(crate) use tree::{Content, Entry, Found, Node};
 
 /// The quick reader: `None` where the text has something it does not know, right or wrong. Offsets are those of `text`.

@@ -173,7 +173,8 @@ mod tests {
                 "---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: w, namespace: shop}}\nspec: {{template: {{metadata: {{labels: {{app: vm}}}}}}}}\n"
             )
         };
-        for other in [entry.to_owned(), maker("Deployment"), maker("StatefulSet")] {
+        let rollout = "---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: w, namespace: shop}\nspec: {template: {metadata: {labels: {app: vm}}, spec: {containers: [{name: a}]}}}\n";
+        for other in [entry.to_owned(), maker("Deployment"), maker("StatefulSet"), rollout.to_owned()] {
             assert!(findings(&CHECK, &format!("{bogus}{other}")).is_empty(), "{other}");
             let elsewhere = other.replace("namespace: shop", "namespace: plain");
             assert_eq!(findings(&CHECK, &format!("{bogus}{elsewhere}")).len(), 1, "{elsewhere}");

@@ -13,6 +13,9 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
+/// Most policies that are named.
+const MOST_NAMES: usize = 5;
+
 /// Variable of the control plane with the networks that it fetches nothing from.
 const VARIABLE: &str = "BLOCKED_CIDRS_IN_JWKS_URIS";
 
@@ -37,13 +40,21 @@ fn run(input: &Input) -> Vec<Message> {
             "{VARIABLE} is not configured but {} RequestAuthentication resource(s) exist ({}). Consider configuring it to restrict JWKS URI \
              fetches to trusted networks.",
             policies.len(),
-            policies.join(", ")
+            some(&policies)
         );
         let path = at("spec.template.spec.containers[0]");
         messages
             .push(Message::new(Code::JwksUriFetchUnrestricted, refer(deployment.as_ref()), text).at(path));
     }
     messages
+}
+
+/// The first of many names.
+fn some(names: &[String]) -> String {
+    match names.len().checked_sub(MOST_NAMES) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{}, and {more} more", names[..MOST_NAMES].join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn protocols(deployment: &Object<Deployment>, ports: &[Declared<'_>]) -> Vec<Mes
         let text = format!(
             "This deployment {} is associated with multiple services using port {port} but different protocols: {}",
             deployment.metadata.name,
-            list(names)
+            in_full(deployment, names)
         );
         let code = Code::DeploymentAssociatedToMultipleServices;
         messages.push(Message::new(code, refer(deployment), text).at(at("metadata.name")));
@@ -101,7 +101,7 @@ fn targets(deployment: &Object<Deployment>, ports: &[Declared<'_>]) -> Vec<Messa
         let text = format!(
             "This deployment {} is associated with multiple services {} using targetPort {target:?} but different ports: {}.",
             deployment.metadata.name,
-            list(names),
+            in_full(deployment, names),
             list(ports.keys())
         );
         messages.push(
@@ -109,6 +109,11 @@ fn targets(deployment: &Object<Deployment>, ports: &[Declared<'_>]) -> Vec<Messa
         );
     }
     messages
+}
+
+/// The Services of a Deployment's namespace, as messages name them.
+fn in_full(deployment: &Object<Deployment>, names: BTreeSet<&str>) -> String {
+    list(names.into_iter().map(|name| format!("{}/{name}", deployment.metadata.namespace)))
 }
 
 #[cfg(test)]
@@ -137,7 +142,7 @@ mod tests {
         assert_eq!(
             texts(&CHECK, &protocols),
             [
-                "This deployment d is associated with multiple services using port 80 but different protocols: [a b]"
+                "This deployment d is associated with multiple services using port 80 but different protocols: [n/a n/b]"
             ]
         );
         let ports = yaml(
@@ -148,7 +153,7 @@ mod tests {
         assert_eq!(
             texts(&CHECK, &ports),
             [
-                "This deployment d is associated with multiple services [a b] using targetPort \"8080\" but different ports: [80 81]."
+                "This deployment d is associated with multiple services [n/a n/b] using targetPort \"8080\" but different ports: [80 81]."
             ]
         );
         for quiet in [

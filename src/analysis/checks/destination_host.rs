@@ -26,10 +26,29 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
+/// Who has a host.
+#[derive(Clone, Copy)]
+enum Found<'i> {
+    Here(Source<'i>),
+    /// Nobody that was read, but not all was read that might.
+    MaybeElsewhere,
+    Nowhere,
+}
+
+fn look<'i>(hosts: &Hosts<'i>, host: &str, namespace: &str, input: &Input) -> Found<'i> {
+    match hosts.visible(host, namespace, &input.mesh) {
+        Some(source) => Found::Here(source),
+        None if !hosts.is_offered(host, namespace, &input.mesh) && may_exist_elsewhere(host, input) => {
+            Found::MaybeElsewhere
+        }
+        None => Found::Nowhere,
+    }
+}
+
 fn run(input: &Input) -> Vec<Message> {
     let hosts = Hosts::of(input);
     // Many routes name few hosts: each is looked up once for a namespace.
-    let mut known: HashMap<(&str, &str), Option<Source<'_>>> = HashMap::new();
+    let mut known: HashMap<(&str, &str), Found<'_>> = HashMap::new();
     let mut messages = Vec::new();
     for object in input.snapshot.virtual_services.iter() {
         let namespace = object.metadata.namespace.as_str();
@@ -37,15 +56,14 @@ fn run(input: &Input) -> Vec<Message> {
         for (place, destination) in
             destinations(&object.spec).filter(|(_, destination)| !destination.host.is_empty())
         {
-            let source = *known
+            let found = *known
                 .entry((namespace, &destination.host))
-                .or_insert_with(|| hosts.visible(&destination.host, namespace, &input.mesh));
-            let mirror = if place.is_mirror() { "mirror " } else { "" };
-            match source {
-                Some(source) => messages.extend(of_port(object, place, destination, source)),
-                None if !hosts.is_offered(&destination.host, namespace, &input.mesh)
-                    && may_exist_elsewhere(&destination.host, input) => {}
-                None => {
+                .or_insert_with(|| look(&hosts, &destination.host, namespace, input));
+            match found {
+                Found::Here(source) => messages.extend(of_port(object, place, destination, source)),
+                Found::MaybeElsewhere => {}
+                Found::Nowhere => {
+                    let mirror = if place.is_mirror() { "mirror " } else { "" };
                     let reference = reference.get_or_insert_with(|| refer(object.as_ref())).clone();
                     messages.push(not_found_by(
                         reference,
@@ -151,6 +169,19 @@ mod tests {
             run(&input).len()
         };
         assert_eq!((found("infra"), found("web"), found("'*'")), (1, 0, 0));
+    }
+
+    #[test]
+    fn what_comes_with_the_installation_is_in_no_file() {
+        let found = |host: &str| {
+            let mut input = Input { files_alone: true, ..Input::default() };
+            let yaml = route("web", &format!("host: {host}"));
+            assert!(crate::input::load(&mut input, "test.yaml", yaml, "default").is_empty());
+            run(&input).len()
+        };
+        assert_eq!(found("istio-egressgateway.istio-system.svc.cluster.local"), 0);
+        assert_eq!(found("istio-egressgateway.web.svc.cluster.local"), 1);
+        assert_eq!(found("istio-egress.istio-system.svc.cluster.local"), 1);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn run(input: &Input) -> Vec<Message> {
 }
 
 fn problem(filter: &Object<EnvoyFilter>, patch: &EnvoyConfigObjectPatch) -> Option<(Code, String)> {
-    use PatchOperation::{Add, InsertAfter, InsertBefore, Merge, MergeAndReplaceList, Remove, Replace};
+    use PatchOperation::{Add, InsertAfter, InsertBefore, Remove, Replace};
     let operation = patch.patch.as_ref()?.operation;
     let is_route = matches!(patch.apply_to, ApplyTo::RouteConfiguration | ApplyTo::HttpRoute);
     let is_filter = matches!(patch.apply_to, ApplyTo::HttpFilter | ApplyTo::NetworkFilter);
@@ -59,9 +59,7 @@ fn problem(filter: &Object<EnvoyFilter>, patch: &EnvoyConfigObjectPatch) -> Opti
         Replace if !is_filter => Some((Code::EnvoyFilterUsesReplaceOperationIncorrectly, REPLACE.to_owned())),
         Add if is_route => Some((Code::EnvoyFilterUsesAddOperationIncorrectly, ignored("ADD"))),
         Remove if is_route => Some((Code::EnvoyFilterUsesRemoveOperationIncorrectly, ignored("REMOVE"))),
-        InsertBefore | InsertAfter | Replace | Merge | MergeAndReplaceList | Remove
-            if filter.spec.priority == 0 =>
-        {
+        InsertBefore | InsertAfter | Replace | Remove if filter.spec.priority == 0 => {
             let proxy = patch.r#match.as_ref().and_then(|condition| condition.proxy.as_ref());
             Some(if proxy.is_some_and(|proxy| !proxy.proxy_version.is_empty()) {
                 (Code::EnvoyFilterUsesRelativeOperationWithProxyVersion, RELATIVE_WITH_VERSION.to_owned())
@@ -101,6 +99,8 @@ mod tests {
             (0, "CLUSTER", "ADD"),
             (10, "NETWORK_FILTER", "REPLACE"),
             (10, "CLUSTER", "REMOVE"),
+            // What a patch is merged into is always there.
+            (0, "CLUSTER", "MERGE"),
         ] {
             assert!(found(priority, apply_to, "{}", operation).is_empty(), "{apply_to} {operation}");
         }

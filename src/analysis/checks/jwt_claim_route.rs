@@ -10,7 +10,7 @@ use sagene_model::virtual_service::{MESH_GATEWAY, full_gateway};
 use super::Check;
 use super::support::gateways::workloads;
 use super::support::pods::{PodRef, Pods};
-use super::support::words::{key, refer};
+use super::support::words::refer;
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -44,7 +44,7 @@ fn run(input: &Input) -> Vec<Message> {
                 "The virtual service uses the JWT claim based routing (key: {claim}) but found no request authentication for the gateway \
                  ({full}) pod ({}). The request authentication must first be applied for the gateway pods to validate the JWT token and make \
                  the claims available for routing.",
-                key(&pod.metadata)
+                pod.metadata.name
             );
             let code = Code::JwtClaimBasedRoutingWithoutRequestAuthN;
             messages.push(Message::new(code, refer(object.as_ref()), text).at(path.clone()));
@@ -113,7 +113,7 @@ mod tests {
         let bad = yaml("@request.auth.claims.group", "shop", "edge");
         assert_eq!(findings(&CHECK, &bad), ["IST0149 VirtualService shop/v@24"]);
         assert!(
-            texts(&CHECK, &bad)[0].contains("(key: @request.auth.claims.group) but found no request authentication for the gateway (infra/g) pod (infra/p).")
+            texts(&CHECK, &bad)[0].contains("(key: @request.auth.claims.group) but found no request authentication for the gateway (infra/g) pod (p).")
         );
         assert_eq!(findings(&CHECK, &yaml("@request.auth.claims[group]", "infra", "other")).len(), 1);
         for good in [

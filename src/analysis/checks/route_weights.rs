@@ -1,6 +1,8 @@
 //! SGN0004: weights that are meant as percentages and do not add to 100. They are shares of their sum, so each destination gets another
 //! part of the traffic than is written there.
 
+use smallvec::SmallVec;
+
 use super::Check;
 use super::support::words::{list, refer};
 use crate::code::Code;
@@ -18,21 +20,22 @@ fn run(input: &Input) -> Vec<Message> {
     let mut messages = Vec::new();
     for object in input.snapshot.virtual_services.iter() {
         let http = object.spec.http.iter().enumerate().map(|(index, route)| {
-            (format!("spec.http[{index}].route"), route.route.iter().map(|it| it.weight).collect::<Vec<_>>())
+            ("http", index, route.route.iter().map(|it| it.weight).collect::<SmallVec<[i32; 8]>>())
         });
         let tls = object.spec.tls.iter().enumerate().map(|(index, route)| {
-            (format!("spec.tls[{index}].route"), route.route.iter().map(|it| it.weight).collect::<Vec<_>>())
+            ("tls", index, route.route.iter().map(|it| it.weight).collect::<SmallVec<[i32; 8]>>())
         });
         let tcp = object.spec.tcp.iter().enumerate().map(|(index, route)| {
-            (format!("spec.tcp[{index}].route"), route.route.iter().map(|it| it.weight).collect::<Vec<_>>())
+            ("tcp", index, route.route.iter().map(|it| it.weight).collect::<SmallVec<[i32; 8]>>())
         });
-        for (path, weights) in http.chain(tls).chain(tcp).filter(|(_, weights)| are_off(weights)) {
+        let all = http.chain(tls).chain(tcp);
+        for (protocol, index, weights) in all.filter(|(.., weights)| are_off(weights)) {
             let sum: i64 = weights.iter().copied().map(i64::from).sum();
             let text = format!(
                 "The weights {} add to {sum}, not to 100: they are shares of {sum}, and destinations without weight get nothing.",
                 list(&weights)
             );
-            let path = at(&format!("{path}[0].weight"));
+            let path = at(&format!("spec.{protocol}[{index}].route[0].weight"));
             messages.push(Message::new(Code::WeightsDoNotAddUp, refer(object.as_ref()), text).at(path));
         }
     }

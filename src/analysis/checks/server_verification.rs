@@ -7,6 +7,7 @@ use sagene_api::istio::networking::DestinationRule;
 use sagene_api::istio::networking::traffic_policy::{ClientTlsMode, ClientTlsSettings, TrafficPolicy};
 
 use super::Check;
+use super::support::words::key;
 use crate::code::Code;
 use crate::input::{Input, at, reference};
 use crate::message::Message;
@@ -43,7 +44,7 @@ fn of_policy(
     let Some(policy) = policy else { return Vec::new() };
     let mut messages = Vec::new();
     let words = |mode: ClientTlsMode| {
-        let (name, namespace) = (&rule.metadata.name, &rule.metadata.namespace);
+        let (name, namespace) = (key(&rule.metadata), &rule.metadata.namespace);
         format!(
             "DestinationRule {name} in namespace {namespace} has TLS mode set to {mode} but no caCertificates are set to validate server identity \
              for host: {}",

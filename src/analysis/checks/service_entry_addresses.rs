@@ -1,15 +1,17 @@
 //! IST0134: a ServiceEntry for TCP without addresses: every connection to its port is taken for one to it. Where proxies answer DNS the control
 //! plane chooses addresses for most entries.
 
+use std::sync::Arc;
+
 use sagene_api::Object;
 use sagene_api::istio::networking::ServiceEntry;
+use sagene_api::istio::networking::service_entry::ServicePort;
 use sagene_model::Protocol;
 use sagene_model::address_allocation::{self, ALLOCATE_LABEL};
 
 use super::Check;
-use super::support::words::refer;
 use crate::code::Code;
-use crate::input::{Input, at};
+use crate::input::{Input, at, reference};
 use crate::message::Message;
 
 pub(super) const CHECK: Check = Check {
@@ -26,10 +28,7 @@ fn run(input: &Input) -> Vec<Message> {
     let metadata = &input.mesh_config.default_config.proxy_metadata;
     let proxies_answer = metadata.get("ISTIO_META_DNS_CAPTURE").is_some_and(|value| value == "true");
     let entries = input.snapshot.service_entries.iter();
-    entries
-        .filter(|entry| !(proxies_answer && gets_addresses(entry)))
-        .filter_map(|entry| of_entry(entry))
-        .collect()
+    entries.filter(|entry| !(proxies_answer && gets_addresses(entry))).flat_map(of_entry).collect()
 }
 
 /// True where the control plane chooses an address for every host.
@@ -37,21 +36,25 @@ fn gets_addresses(entry: &Object<ServiceEntry>) -> bool {
     entry.spec.hosts.iter().all(|host| address_allocation::is_wanted_for(entry, host))
 }
 
-fn of_entry(entry: &Object<ServiceEntry>) -> Option<Message> {
+fn of_entry(entry: &Arc<Object<ServiceEntry>>) -> Vec<Message> {
     let has_address = !entry.spec.addresses.is_empty()
         || entry.status.as_ref().is_some_and(|status| !status.addresses.is_empty())
         || entry.metadata.labels.get(ALLOCATE_LABEL).is_some_and(|value| value == "true");
     if has_address {
-        return None;
+        return Vec::new();
     }
-    let index = entry.spec.ports.iter().position(|port| {
-        let protocol = if port.protocol.is_empty() { Protocol::Tcp } else { Protocol::parse(&port.protocol) };
-        protocol == Protocol::Tcp
-    })?;
-    let field = if entry.spec.ports[index].protocol.is_empty() { "number" } else { "protocol" };
-    let text = "ServiceEntry addresses are required for this protocol.".to_owned();
-    let path = at(&format!("spec.ports[{index}].{field}"));
-    Some(Message::new(Code::ServiceEntryAddressesRequired, refer(entry), text).at(path))
+    let ports = entry.spec.ports.iter().enumerate();
+    let message = |(index, port): (usize, &ServicePort)| {
+        let is_unset = port.protocol.is_empty();
+        if !is_unset && Protocol::parse(&port.protocol) != Protocol::Tcp {
+            return None;
+        }
+        let field = if is_unset { "number" } else { "protocol" };
+        let text = "ServiceEntry addresses are required for this protocol.".to_owned();
+        let path = at(&format!("spec.ports[{index}].{field}"));
+        Some(Message::new(Code::ServiceEntryAddressesRequired, reference(entry), text).at(path))
+    };
+    ports.filter_map(message).collect()
 }
 
 #[cfg(test)]
@@ -71,7 +74,8 @@ mod tests {
             findings(&CHECK, &entry("ports:\n  - number: 9000\n    name: x\n    protocol: TCP")),
             ["IST0134 ServiceEntry default/e@9"]
         );
-        assert_eq!(findings(&CHECK, &entry("ports: [{number: 9000, name: x}]")).len(), 1);
+        let several = "ports: [{number: 9000, name: x}, {number: 80, name: web, protocol: HTTP}, {number: 9001, name: z}]";
+        assert_eq!(findings(&CHECK, &entry(several)).len(), 2);
         for good in [
             "ports: [{number: 9000, name: x, protocol: TLS}]",
             "ports: [{number: 9000, name: x, protocol: http}]",

@@ -76,7 +76,7 @@ fn of_gateway(
         key(&object.metadata)
     );
     let code = Code::VirtualServiceHostNotFoundInGateway;
-    Some(Message::new(code, refer(object), text).at(at("spec.hosts").index(0)))
+    Some(Message::new(code, refer(object), text).at(path()))
 }
 
 /// True where a server of the gateway takes the host for VirtualServices of `namespace`.
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(findings(&CHECK, &yaml("*", "a.com", "edge")), ["IST0101 VirtualService shop/v@13"]);
         assert_eq!(
             findings(&CHECK, &yaml("b.com", "a.com", "infra/edge")),
-            ["IST0132 VirtualService shop/v@11"]
+            ["IST0132 VirtualService shop/v@13"]
         );
         assert_eq!(findings(&CHECK, &yaml("./*.com", "a.com", "infra/edge")).len(), 1);
         for (served, host) in [

@@ -60,8 +60,8 @@ fn without_service(input: &Input, (object, index, hook): &Hook<'_>) -> Option<Me
         return None;
     }
     let text = format!(
-        "Injector refers to a control plane service that does not exist: {}.{}.",
-        service.name, service.namespace
+        "Injector refers to a control plane service that does not exist: {}/{}.",
+        service.namespace, service.name
     );
     let path = at(&format!("webhooks[{index}].clientConfig.service.name"));
     Some(Message::new(Code::InvalidWebhook, refer(*object), text).at(path))
@@ -178,7 +178,7 @@ mod tests {
     fn a_service_that_is_not_there() {
         assert_eq!(
             texts(&CHECK, &hook("a", "{}", "{}")),
-            ["Injector refers to a control plane service that does not exist: istiod.istio-system."]
+            ["Injector refers to a control plane service that does not exist: istio-system/istiod."]
         );
     }
 }

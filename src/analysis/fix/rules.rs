@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sagene_api::istio::networking::VirtualService;
+
 use super::edit::Edit;
 use super::names;
 use super::site::Site;
@@ -9,6 +11,7 @@ use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
 use crate::path::{FieldPath, Step};
+use crate::validation::{Problem, unreachable};
 use crate::yaml::Arena;
 
 /// Protocols that a port may say, longest first where one begins another.
@@ -38,7 +41,7 @@ pub(super) fn answer_to(input: &Input, message: &Message, site: &Site<'_>) -> Op
             .or_else(|| port(input, message, site)),
         Code::NamespaceNotInjected => inject(site),
         Code::PortNameIsNotUnderNamingConvention => protocol(message, site),
-        Code::VirtualServiceIneffectiveMatch => duplicate(message, site),
+        Code::VirtualServiceIneffectiveMatch => duplicate(input, message, site),
         Code::VirtualServiceUnreachableRule => repeated(message, site),
         Code::Deprecated => successor(message, site).or_else(|| ignored(message, site)),
         Code::SchemaValidationError | Code::SchemaWarning => {
@@ -125,10 +128,14 @@ fn protocol(message: &Message, site: &Site<'_>) -> Option<Answer> {
     answer(format!("appProtocol: {protocol}"), site.insert_after(&port.key("name"), "appProtocol", protocol))
 }
 
-/// A condition that an earlier route of the same conditions has already.
-fn duplicate(message: &Message, site: &Site<'_>) -> Option<Answer> {
+/// A condition that an earlier route of the same conditions has already. One of a route has to stay: without any it takes everything.
+fn duplicate(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
     let list = message.path.parent()?;
-    if !matches!(message.path.steps().last(), Some(Step::Index(_))) || site.length(&list) < 2 {
+    let object = &message.object;
+    let service = input.snapshot.get::<VirtualService>(&object.namespace, &object.name)?;
+    let is_beside = |problem: &Problem| problem.path.parent().as_ref() == Some(&list);
+    let gone = unreachable(&service.spec).into_iter().filter(is_beside).count();
+    if !matches!(message.path.steps().last(), Some(Step::Index(_))) || site.length(&list) <= gone {
         return None;
     }
     answer(format!("without {}, which never applies", message.path), site.remove_item(&message.path))

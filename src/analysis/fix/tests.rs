@@ -52,6 +52,20 @@ fn names_with_one_near_match() {
 }
 
 #[test]
+fn a_route_keeps_one_of_its_conditions() {
+    let of = |conditions: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: r}}\nspec:\n  hosts: [a.com]\n  http:\n  - match:\n    \
+             - uri: {{prefix: /a}}\n    - uri: {{prefix: /b}}\n    redirect: {{uri: /c}}\n  - match:\n{conditions}    redirect: {{uri: /d}}\n"
+        )
+    };
+    let all = of("    - uri: {prefix: /a}\n    - uri: {prefix: /b}\n");
+    assert_eq!(fixed(&all), all);
+    let some = of("    - uri: {prefix: /a}\n    - uri: {prefix: /x}\n");
+    assert_eq!(fixed(&some), of("    - uri: {prefix: /x}\n"));
+}
+
+#[test]
 fn a_subset_that_pods_are_there_for_is_defined() {
     let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {app: reviews, version: green}}\nspec: {containers: [{name: app}]}\n";
     let text = format!("{}{pod}", route("{host: reviews, subset: green}"));

@@ -27,6 +27,8 @@ pub struct Document {
     pub prefix: FieldPath,
     /// Line of the file on which the document begins, from 1.
     line: usize,
+    /// Whether the quick reader takes it, and no mapping in it has a key twice: [`crate::yaml::seek`] finds its fields then.
+    pub(super) is_ordinary: bool,
 }
 
 impl Document {
@@ -80,7 +82,7 @@ impl Document {
 
     /// An item of the document, as a document of its own.
     pub(super) fn item(&self, range: Range<usize>, line: usize) -> Self {
-        Self { file: self.file.clone(), range, prefix: FieldPath::default(), line }
+        Self { file: self.file.clone(), range, prefix: FieldPath::default(), line, is_ordinary: false }
     }
 }
 
@@ -101,16 +103,24 @@ pub(super) fn split(file: &Arc<SourceFile>) -> Vec<Document> {
     }
     let bytes = file.text.as_bytes();
     let mut start = begin;
-    let mut line = begin;
-    while line < bytes.len() {
-        if is_marker(&bytes[line..]) {
-            documents.push(start..line);
-            start = line + 3;
-        }
-        line = memchr::memchr(b'\n', &bytes[line..]).map_or(bytes.len(), |length| line + length + 1);
+    for marker in markers(bytes, begin) {
+        documents.push(start..marker);
+        start = marker + 3;
     }
     documents.push(start..bytes.len());
     documents.documents
+}
+
+/// Where lines begin that end a document, from the line at `begin` on.
+fn markers(bytes: &[u8], begin: usize) -> Vec<usize> {
+    let lines = |sign: &'static [u8; 4]| memchr::memmem::find_iter(bytes, sign).map(|end| end + 1);
+    let mut all: Vec<usize> = std::iter::once(begin)
+        .chain(lines(b"\n---"))
+        .chain(lines(b"\n..."))
+        .filter(|line| is_marker(&bytes[*line..]))
+        .collect();
+    all.sort_unstable();
+    all
 }
 
 fn is_marker(line: &[u8]) -> bool {
@@ -155,6 +165,7 @@ impl Splitter<'_> {
             range,
             prefix: FieldPath::default(),
             line: self.line,
+            is_ordinary: false,
         });
     }
 }

@@ -15,6 +15,7 @@ use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
+use crate::validation::gateway_api;
 use crate::yaml::Arena;
 
 macro_rules! kinds {
@@ -119,6 +120,11 @@ macro_rules! kinds {
             // What a file says takes the place of what the cluster has, mistakes included.
             let again = part.untyped.keys().filter(|object| input.untyped.contains_key(object));
             again.for_each(|object| discount(&mut part.counts, &object.kind, 1));
+            for object in &told_again {
+                if let Some(earlier) = input.sources.get(object).cloned() {
+                    keep_written(input, object, &earlier, part.sources.get(object));
+                }
+            }
             let (sources, overlaid) = (&input.sources, &part.sources);
             input
                 .problems
@@ -253,6 +259,14 @@ fn overlay<S: Collected>(input: &mut Input, object: &ObjectRef, earlier: &Docume
     }
 }
 
+/// The same for objects of the Gateway API, which are judged as they were written.
+fn keep_written(input: &mut Input, object: &ObjectRef, earlier: &Document, by: Option<&Document>) {
+    if by != Some(earlier) && gateway_api::is_mentioned(earlier) {
+        let (object, document) = (object.clone(), Arc::new(earlier.clone()));
+        input.overlaid.push(Overlaid { object, document, value: Value::Null });
+    }
+}
+
 kinds!(
     sagene_api::istio::networking::VirtualService,
     sagene_api::istio::networking::DestinationRule,
@@ -349,7 +363,9 @@ fn typed<S: Collected>(
         }
         if let Some(earlier) = input.sources.insert(reference.clone(), document) {
             is_new = false;
-            overlay::<S>(input, &reference, &earlier, input.sources.get(&reference).cloned().as_ref());
+            let by = input.sources.get(&reference).cloned();
+            overlay::<S>(input, &reference, &earlier, by.as_ref());
+            keep_written(input, &reference, &earlier, by.as_ref());
         }
     }
     input.problems.append(&mut found);
@@ -369,8 +385,11 @@ fn untyped(input: &mut Input, document: Option<Document>, tree: &Tree<'_>, names
     let reference = ObjectRef::new(tree.text("kind").to_owned(), place, metadata("name"));
     let is_new = reference.name.is_empty() || !input.untyped.contains_key(&reference);
     count(input, &reference.kind, is_new);
-    if let Some(document) = document {
-        input.sources.insert(reference.clone(), document);
+    if let Some(document) = document
+        && let Some(earlier) = input.sources.insert(reference.clone(), document)
+    {
+        let by = input.sources.get(&reference).cloned();
+        keep_written(input, &reference, &earlier, by.as_ref());
     }
     input.untyped.insert(reference.clone(), Arc::new(tree.to_value()));
     reference

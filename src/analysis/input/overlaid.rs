@@ -16,14 +16,17 @@ use crate::validation::shape::is_told;
 /// An object, and the document that told it.
 #[derive(Debug, Clone)]
 pub struct Overlaid {
-    pub(super) object: ObjectRef,
-    pub(super) document: Arc<Document>,
+    pub(crate) object: ObjectRef,
+    pub(crate) document: Arc<Document>,
+    /// `null` of objects of the Gateway API: `validate` alone judges these, by their documents.
     pub(super) value: Value,
 }
 
 /// Tells what is wrong with them beyond their shape, of which reading them told already.
 pub(super) fn judge(input: &mut Input) {
-    let overlaid = std::mem::take(&mut input.overlaid);
+    let all = std::mem::take(&mut input.overlaid).into_iter();
+    let overlaid: Vec<Overlaid>;
+    (overlaid, input.overlaid) = all.partition(|it| !it.value.is_null());
     if overlaid.is_empty() {
         return;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sagene_api::Tree;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::document::{Document, lines};
 use super::load::LoadError;
@@ -12,16 +12,10 @@ use super::{Input, kinds, list};
 use crate::path::FieldPath;
 use crate::yaml::{self, Arena};
 
-/// Most merges (`<<`) that are followed into one another.
-const DEEPEST_MERGE: usize = 32;
-
-/// Most brackets that may be open at once.
-const DEEPEST_NESTING: usize = 1000;
-
 /// Takes the objects of a document into `input`. What is in the arena goes.
 pub(super) fn read(
     input: &mut Input,
-    document: Document,
+    mut document: Document,
     namespace: &str,
     arena: &mut Arena,
 ) -> Vec<LoadError> {
@@ -40,6 +34,7 @@ pub(super) fn read(
     let quick = root.as_ref().and_then(|node| node.to_tree(arena, &mut is_repeated));
     // The complete reader takes repeated keys without a word.
     let may_repeat = is_repeated || quick.is_none();
+    document.is_ordinary = !may_repeat;
     let value;
     let tree = match quick {
         Some(tree) => tree,
@@ -64,17 +59,18 @@ pub(super) fn read(
 
 fn slow(document: &Document) -> Result<Value, LoadError> {
     let text = document.text();
-    if let Some(at) = too_deep(text) {
+    if let Some(at) = sagene_api::yaml::too_deep(text) {
         let (line, column) = (lines(&text[..at]) + 1, text[..at].rsplit('\n').next().map_or(0, str::len) + 1);
-        let problem = format!("more than {DEEPEST_NESTING} brackets are open; no object is nested so deeply");
+        let problem = format!(
+            "more than {} brackets are open; no object is nested so deeply",
+            sagene_api::yaml::DEEPEST_NESTING
+        );
         return Err(problem_at(document, line, column, problem));
     }
     if is_json(document) {
         return serde_json::from_str(text).map_err(|error| json_error(document, &error));
     }
-    let mut value: Value = sagene_api::yaml::value(text).map_err(|error| yaml_error(document, &error))?;
-    merge(&mut value, 0);
-    Ok(value)
+    sagene_api::yaml::value(text).map_err(|error| yaml_error(document, &error))
 }
 
 fn is_json(document: &Document) -> bool {
@@ -88,50 +84,6 @@ fn json(document: &Document) -> Result<(), LoadError> {
     }
     let read = serde_json::from_str::<serde::de::IgnoredAny>(document.text());
     read.map(drop).map_err(|error| json_error(document, &error))
-}
-
-/// Merge keys: what `<<` names counts where the mapping says nothing of its own.
-fn merge(value: &mut Value, depth: usize) {
-    match value {
-        Value::Object(map) => {
-            if depth < DEEPEST_MERGE
-                && let Some(merged) = map.remove("<<")
-            {
-                let sources = match merged {
-                    Value::Array(sources) => sources,
-                    source => vec![source],
-                };
-                for mut source in sources {
-                    merge(&mut source, depth + 1);
-                    fill(map, source);
-                }
-            }
-            map.values_mut().for_each(|value| merge(value, depth));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|value| merge(value, depth)),
-        _ => {}
-    }
-}
-
-fn fill(map: &mut Map<String, Value>, source: Value) {
-    let Value::Object(source) = source else { return };
-    for (key, value) in source {
-        map.entry(key).or_insert(value);
-    }
-}
-
-/// Where more brackets are open than any object needs: reading such text costs the square of its depth. Brackets within quotes count
-/// too, which the limit leaves room for.
-fn too_deep(text: &str) -> Option<usize> {
-    let mut open = 0_usize;
-    text.bytes().position(|byte| {
-        match byte {
-            b'[' | b'{' => open += 1,
-            b']' | b'}' => open = open.saturating_sub(1),
-            _ => {}
-        }
-        open > DEEPEST_NESTING
-    })
 }
 
 fn json_error(document: &Document, error: &serde_json::Error) -> LoadError {

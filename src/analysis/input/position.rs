@@ -1,5 +1,6 @@
 //! From a field to its line: the document is read again only when a message needs it.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
@@ -18,6 +19,8 @@ pub struct Location {
     pub line: usize,
     /// Column from 1, in characters.
     pub column: usize,
+    /// Characters from there to the end of what is meant; 0 where only the line is known.
+    pub width: usize,
     /// Bytes of the value in the file, or of the key or first line of what has more than one; empty where only the line is known.
     pub range: Range<usize>,
     /// Whether it is the very field, not only the nearest thing that holds it.
@@ -27,7 +30,8 @@ pub struct Location {
 /// A document that was read again, to find fields in it.
 struct Places<'d> {
     document: &'d Document,
-    root: Option<Node<'d>>,
+    /// Its tree, made for the first field that is not found without.
+    root: OnceCell<Option<Node<'d>>>,
     arena: &'d Arena,
     /// Characters before the document on its first line.
     before: usize,
@@ -45,7 +49,7 @@ impl<'d> Places<'d> {
             Some(at) => text[known + at + 1..start].chars().count(),
             None => count + text[known..start].trim_start_matches('\u{feff}').chars().count(),
         };
-        Self { document, root: yaml::tree(text, document.range.clone(), arena), arena, before }
+        Self { document, root: OnceCell::new(), arena, before }
     }
 
     /// Where a field of the document, or of one of its items, stands. A field that is not there is replaced by the nearest one that holds
@@ -62,13 +66,21 @@ impl<'d> Places<'d> {
             file: self.document.file.name.clone(),
             line: self.document.line_of(range.start),
             column: before + 1,
+            width: self.document.file.text[range.clone()].chars().count(),
             range,
             exact,
         }
     }
 
     fn range(&self, path: &FieldPath) -> (Range<usize>, bool) {
-        let Some(root) = &self.root else {
+        let (text, range) = (&self.document.file.text, &self.document.range);
+        if self.document.is_ordinary
+            && let Some(range) = yaml::seek(text, range.clone(), path)
+        {
+            return (range, true);
+        }
+        let root = self.root.get_or_init(|| yaml::tree(text, range.clone(), self.arena));
+        let Some(root) = root else {
             let start = first_content(self.document);
             return (start..start, false);
         };

@@ -65,10 +65,33 @@ impl Validate for AuthorizationPolicy {
             );
         }
         for (index, of) in spec.rules.iter().enumerate() {
-            rule(&mut report, &path.key("rules").index(index), of, custom);
+            let path = path.key("rules").index(index);
+            rule(&mut report, &path, of, custom);
+            if spec.action == AuthorizationAction::Deny && denies_all_tcp(of) {
+                report.warning(&path, OF_HTTP_ALONE);
+            }
         }
         report.finish()
     }
+}
+
+/// On a port that speaks no HTTP, what is said of HTTP is left out of a rule that denies: what remains must not be nothing.
+const OF_HTTP_ALONE: &str = "configured AuthorizationPolicy will deny all traffic to TCP ports under its scope due to the use of only HTTP attributes \
+    in a DENY rule; it is recommended to explicitly specify the port";
+
+/// True where a rule names nothing that connections without HTTP have: neither a port, nor, of clients, more than their tokens.
+fn denies_all_tcp(rule: &Rule) -> bool {
+    let mut operations = rule.to.iter().filter_map(|to| to.operation.as_ref()).peekable();
+    if operations.peek().is_some() {
+        return !operations.any(|operation| !operation.ports.is_empty() || !operation.not_ports.is_empty());
+    }
+    let mut sources = rule.from.iter().filter_map(|from| from.source.as_ref()).peekable();
+    let of_tokens = |source: &Source| Source {
+        request_principals: source.request_principals.clone(),
+        not_request_principals: source.not_request_principals.clone(),
+        ..Source::default()
+    };
+    sources.peek().is_some() && !sources.any(|source| *source != of_tokens(source))
 }
 
 fn rule(report: &mut Report, path: &FieldPath, rule: &Rule, custom: bool) {
@@ -314,6 +337,23 @@ mod tests {
             );
         }
         assert_eq!(key_problem("connection.sni"), None);
+    }
+
+    #[test]
+    fn rules_that_deny_by_http_alone() {
+        for (rule, is_told) in [
+            ("{to: [{operation: {methods: [GET]}}]}", true),
+            ("{from: [{source: {principals: [a]}}], to: [{operation: {paths: [/a]}}]}", true),
+            ("{from: [{source: {requestPrincipals: ['*']}}]}", true),
+            ("{to: [{operation: {methods: [GET], ports: ['80']}}]}", false),
+            ("{from: [{source: {namespaces: [a]}}]}", false),
+            ("{when: [{key: 'request.headers[a]', values: [b]}]}", false),
+            ("{}", false),
+        ] {
+            let found = problems(&format!("{{action: DENY, rules: [{rule}]}}"));
+            assert_eq!(found.contains(&"spec.rules[0]".to_owned()), is_told, "{rule}");
+            assert!(problems(&format!("{{rules: [{rule}]}}")).is_empty(), "{rule}");
+        }
     }
 
     #[test]

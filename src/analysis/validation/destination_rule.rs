@@ -2,13 +2,13 @@
 
 mod load_balancer;
 
-use sagene_api::Object;
 use sagene_api::istio::networking::DestinationRule;
 use sagene_api::istio::networking::traffic_policy::connection_pool::H2UpgradePolicy;
 use sagene_api::istio::networking::traffic_policy::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection,
     PortTrafficPolicy, TrafficPolicy, TunnelSettings,
 };
+use sagene_api::{Duration, Object};
 
 use super::common::{duration, export_to, labels, percent, port, workload_selector};
 use super::host::{host, host_problem, is_label};
@@ -84,6 +84,11 @@ fn policy(report: &mut Report, path: &FieldPath, policy: Option<&TrafficPolicy>)
         }
         .check(report, &path);
     }
+    report.require(
+        policy.tunnel.is_none() || policy.proxy_protocol.is_none(),
+        &path.key("tunnel"),
+        "tunnel and proxyProtocol must not be set together",
+    );
     if let Some(settings) = &policy.tunnel {
         tunnel(report, &path.key("tunnel"), settings);
     }
@@ -145,6 +150,17 @@ pub(super) fn connection_pool(report: &mut Report, path: &FieldPath, pool: &Conn
         );
         duration(report, &path.key("connectTimeout"), tcp.connect_timeout);
         duration(report, &path.key("maxConnectionDuration"), tcp.max_connection_duration);
+        // None at all turns the timeout off.
+        duration(
+            report,
+            &path.key("idleTimeout"),
+            tcp.idle_timeout.filter(|timeout| *timeout != Duration::default()),
+        );
+        if let Some(probes) = &tcp.tcp_keepalive {
+            let path = path.key("tcpKeepalive");
+            duration(report, &path.key("time"), probes.time);
+            duration(report, &path.key("interval"), probes.interval);
+        }
     }
     if let Some(http) = &pool.http {
         let path = path.key("http");

@@ -14,6 +14,9 @@ use super::common::{label_selector, regex_problem, target_references};
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
+/// Longest regular expression for versions of proxies, as istiod has it.
+const LONGEST_VERSION: usize = 1024;
+
 /// Names of the filter that speaks HTTP.
 const HTTP_FILTERS: &[&str] =
     &["envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"];
@@ -101,7 +104,7 @@ fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch, mes
     let Some(of_match) = &of.r#match else { return };
     let path = path.key("match");
     if let Some(version) = of_match.proxy.as_ref().map(|proxy| proxy.proxy_version.as_str())
-        && let Some(reason) = regex_problem(version)
+        && let Some(reason) = regex_problem(version).or_else(|| too_long(version))
     {
         let path = path.key("proxy").key("proxyVersion");
         report.error(&path, format!("envoy filter: invalid regex for proxy version: {reason}"));
@@ -110,6 +113,12 @@ fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch, mes
     if let Some(listener) = &of_match.listener {
         listener_match(report, &path.key("listener"), of.apply_to, listener);
     }
+}
+
+/// The control plane runs the expression for every proxy: a long one is refused, as istiod does.
+fn too_long(expression: &str) -> Option<String> {
+    (expression.len() > LONGEST_VERSION)
+        .then(|| format!("it has {} characters, more than {LONGEST_VERSION}", expression.len()))
 }
 
 /// A value that is not the message it stands for: the patch would have no effect.
@@ -219,6 +228,10 @@ mod tests {
             ),
             (
                 format!("applyTo: CLUSTER, match: {{proxy: {{proxyVersion: '('}}}}, {PATCH}"),
+                "match.proxy.proxyVersion",
+            ),
+            (
+                format!("applyTo: CLUSTER, match: {{proxy: {{proxyVersion: {}}}}}, {PATCH}", "a".repeat(1025)),
                 "match.proxy.proxyVersion",
             ),
             (

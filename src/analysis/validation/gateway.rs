@@ -37,6 +37,9 @@ pub(super) const CIPHER_SUITES: &[&str] = &[
     "DES-CBC3-SHA",
 ];
 
+/// Most certificates that a server shows, one for each kind of key.
+const MOST_CERTIFICATES: usize = 2;
+
 impl Validate for Gateway {
     fn problems(object: &Object<Self>) -> Vec<Problem> {
         let mut report = Report::new();
@@ -94,7 +97,7 @@ fn server(report: &mut Report, path: &FieldPath, server: &Server) {
         );
     }
     if server.port.target_port != 0 {
-        report.warning(&port_path.key("targetPort"), "targetPort has no impact on Gateways; remove it");
+        report.error(&port_path.key("targetPort"), "targetPort has no impact on Gateways; remove it");
     }
     bind(report, &path.key("bind"), &server.bind);
     report.require(
@@ -180,6 +183,33 @@ pub(super) fn tls_options(report: &mut Report, path: &FieldPath, tls: &ServerTls
         );
     }
     certificates(report, path, tls);
+    certificate_sources(report, path, tls);
+}
+
+/// A server shows the certificates of one source alone.
+fn certificate_sources(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) {
+    let sources = [
+        !tls.server_certificate.is_empty() && !tls.private_key.is_empty(),
+        !tls.credential_name.is_empty(),
+        !tls.credential_names.is_empty(),
+        !tls.tls_certificates.is_empty(),
+    ];
+    let count = sources.into_iter().filter(|is_set| *is_set).count();
+    report.require(
+        count < 2 || tls.mode == ServerTlsMode::IstioMutual,
+        path,
+        "only one of credentialName, credentialNames, serverCertificate with privateKey, and tlsCertificates should be set",
+    );
+    if tls.tls_certificates.len() > MOST_CERTIFICATES {
+        let words = format!("{} TLS can support up to {MOST_CERTIFICATES} server certificates", tls.mode);
+        report.warning(&path.key("tlsCertificates"), words);
+    }
+    let by_credential = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
+    report.require(
+        tls.ca_crl.is_empty() || tls.mode != ServerTlsMode::Simple || by_credential,
+        &path.key("caCrl"),
+        "a CRL is not supported with SIMPLE TLS: it is about clients' certificates",
+    );
 }
 
 fn certificates(report: &mut Report, path: &FieldPath, tls: &ServerTlsSettings) {
@@ -297,7 +327,7 @@ mod tests {
             (format!("{{{http}, hosts: ['*'], bind: 'unix:///a'}}"), ".port.number"),
             (
                 "{port: {number: 80, name: http, protocol: HTTP, targetPort: 8080}, hosts: ['*']}".to_owned(),
-                "warning .port.targetPort",
+                ".port.targetPort",
             ),
             (
                 "{port: {number: 90, name: tcp, protocol: TCP}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}".to_owned(),
@@ -310,6 +340,9 @@ mod tests {
             (format!("{{{https}, tls: {{mode: MUTUAL, tlsCertificates: [{{serverCertificate: a, privateKey: b}}]}}}}"), ".tls"),
             (format!("{{{https}, tls: {{mode: SIMPLE, tlsCertificates: [{{privateKey: b}}]}}}}"), ".tls.tlsCertificates[0]"),
             (format!("{{{https}, tls: {{mode: ISTIO_MUTUAL, credentialName: a}}}}"), ".tls.credentialName"),
+            (format!("{{{https}, tls: {{mode: SIMPLE, credentialName: a, credentialNames: [b]}}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: SIMPLE, credentialName: a, serverCertificate: b, privateKey: c}}}}"), ".tls"),
+            (format!("{{{https}, tls: {{mode: SIMPLE, serverCertificate: b, privateKey: c, caCrl: d}}}}"), ".tls.caCrl"),
             (format!("{{{https}, tls: {{mode: PASSTHROUGH, credentialName: c}}}}"), "warning .tls"),
             (
                 format!("{{{https}, tls: {{mode: SIMPLE, credentialName: c, httpsRedirect: true}}}}"),

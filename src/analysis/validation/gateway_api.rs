@@ -21,7 +21,7 @@ use super::nearest::hint;
 use super::shape::{self, Expected};
 use super::{Problem, Report};
 use crate::checks::schema as messages;
-use crate::input::{Document, Input};
+use crate::input::{Document, Input, Overlaid};
 use crate::message::{Message, ObjectRef};
 use crate::path::{FieldPath, Step};
 use crate::yaml;
@@ -42,6 +42,16 @@ pub fn problems(input: &Input) -> Vec<Message> {
             found.extend(new.map(|problem| messages::message(object.clone(), problem)));
         }
     }
+    for Overlaid { object, document, .. } in &input.overlaid {
+        let of_document = |message: &&&Message| message.document.as_ref() == Some(document);
+        let of_object = told.get(object).map(Vec::as_slice).unwrap_or_default();
+        let problems = written(document).as_ref().and_then(|whole| at(whole, &document.prefix)).map(of);
+        let is_new = |problem: &Problem| {
+            !of_object.iter().filter(of_document).any(|message| is_told(problem, message))
+        };
+        let new = problems.unwrap_or_default().into_iter().filter(is_new);
+        found.extend(new.map(|problem| messages::message(object.clone(), problem).in_document(document)));
+    }
     found
 }
 
@@ -55,10 +65,17 @@ fn by_document(input: &Input) -> Vec<(&Document, Vec<(&ObjectRef, &FieldPath)>)>
     texts.into_values().collect()
 }
 
-/// A document as it was written, where it may have an object of the Gateway API.
+/// True where a document may have an object of the Gateway API.
+pub(crate) fn is_mentioned(document: &Document) -> bool {
+    memchr::memmem::find(document.text().as_bytes(), b"gateway.networking.").is_some()
+}
+
+/// A document as it was written, where it may have such an object.
 fn written(document: &Document) -> Option<Value> {
+    if !is_mentioned(document) {
+        return None;
+    }
     let text = document.text();
-    memchr::memmem::find(text.as_bytes(), b"gateway.networking.")?;
     let arena = yaml::Arena::new();
     let quick = yaml::quick(&document.file.text, document.range.clone(), &arena);
     quick.and_then(|node| node.to_value()).or_else(|| sagene_api::yaml::value(text).ok())

@@ -203,12 +203,8 @@ fn has_large_prefix(key: &str) -> bool {
 
 fn in_quotes(value: &Tree<'_>) -> String {
     match value {
-        Tree::Number(_) => {
-            format!("must be a string, not a number; put it in quotes: \"{}\"", value.to_value())
-        }
-        Tree::Bool(_) => {
-            format!("must be a string, not a boolean; put it in quotes: \"{}\"", value.to_value())
-        }
+        Tree::Number(_) => "must be a string, not a number; put it in quotes".to_owned(),
+        Tree::Bool(_) => "must be a string, not a boolean; put it in quotes".to_owned(),
         Tree::List(_) => "must be a string, not a list".to_owned(),
         _ => "must be a string, not a mapping".to_owned(),
     }

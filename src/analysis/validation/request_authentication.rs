@@ -21,11 +21,7 @@ impl Validate for RequestAuthentication {
 
 fn jwt_rule(report: &mut Report, path: &FieldPath, rule: &JwtRule) {
     let located = rule.key_location();
-    report.require(
-        !rule.issuer.is_empty() || !located.is_empty() || !rule.jwks.is_empty(),
-        path,
-        "issuer or jwksUri must be set",
-    );
+    report.require(!rule.issuer.is_empty() || !located.is_empty(), path, "issuer or jwksUri must be set");
     report.require(
         rule.jwks_uri.is_empty() || rule.jwks_uri_snake.is_empty(),
         path,

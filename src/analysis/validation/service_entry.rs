@@ -107,7 +107,7 @@ fn indistinct_hosts(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) 
     }
     let unnamed = spec.ports.iter().any(|port| !NAMED.contains(&port.protocol.to_ascii_uppercase().as_str()));
     if unnamed {
-        report.warning(
+        report.error(
             &path.key("hosts"),
             "multiple hosts provided with non-HTTP, non-TLS ports: connections name no host there; write a ServiceEntry for each",
         );
@@ -117,11 +117,19 @@ fn indistinct_hosts(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) 
 fn endpoints(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
     let endpoints = &path.key("endpoints");
     match spec.resolution {
-        Resolution::None => report.require(
-            spec.endpoints.is_empty(),
-            endpoints,
-            "no endpoints should be provided for resolution type NONE; set resolution STATIC or DNS",
-        ),
+        Resolution::None => {
+            report.require(
+                spec.endpoints.is_empty(),
+                endpoints,
+                "no endpoints should be provided for resolution type NONE; set resolution STATIC or DNS",
+            );
+            if spec.workload_selector.is_some() {
+                report.warning(
+                    &path.key("workloadSelector"),
+                    "workloadSelector should not be set when resolution mode is NONE; set resolution STATIC",
+                );
+            }
+        }
         Resolution::Dns | Resolution::DnsRoundRobin => {
             let round_robin = spec.resolution == Resolution::DnsRoundRobin;
             report.require(
@@ -275,6 +283,7 @@ mod tests {
             ),
             ("{hosts: ['*.a.com'], resolution: DNS}", "spec.hosts"),
             ("{hosts: ['*.a.com'], resolution: DNS, workloadSelector: {labels: {a: b}}}", "spec.hosts"),
+            ("{hosts: [a.com], workloadSelector: {labels: {a: b}}}", "warning spec.workloadSelector"),
             ("{hosts: [a.com], resolution: DYNAMIC_DNS}", "spec.hosts[0]"),
             ("{hosts: ['*a.com']}", "warning spec.hosts[0]"),
             ("{hosts: [a.com], ports: [{number: 80, name: a_b}]}", "spec.ports[0].name"),
@@ -284,11 +293,11 @@ mod tests {
             ),
             (
                 "{hosts: [a.com, b.com], resolution: STATIC, ports: [{number: 80, name: a, protocol: TCP}]}",
-                "warning spec.hosts",
+                "spec.hosts",
             ),
             (
                 "{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 443, name: a, protocol: TLS}, {number: 80, name: b}]}",
-                "warning spec.hosts",
+                "spec.hosts",
             ),
             ("{hosts: [a.com], exportTo: ['~', b]}", "spec.exportTo"),
             ("{hosts: [a.com], exportTo: [., 'n']}", "spec.exportTo[1]"),

@@ -316,7 +316,8 @@ impl<'v> Walk<'v> {
     }
 
     fn text(&mut self, node: &Node, text: &str, least: Option<u64>, most: Option<u64>) -> bool {
-        let length = text.chars().count() as u64;
+        let bounded = least.is_some() || most.is_some();
+        let length = if bounded { text.chars().count() as u64 } else { 0 };
         if !node.words.is_empty() && !node.words.iter().any(|word| word == text) {
             let near = hint(text, node.words.iter().map(String::as_str));
             self.error(format!("{text:?} is not one of {}{near}", node.words.join(", ")));
@@ -349,12 +350,10 @@ impl<'v> Walk<'v> {
     fn alternatives<'n>(&mut self, node: &'n Node, value: &Tree<'_>) -> Vec<&'n [String]> {
         let mut repeated = Vec::new();
         for group in &node.alternatives {
-            let set: Vec<&str> = group
-                .iter()
-                .map(String::as_str)
-                .filter(|name| value.get(name).is_some_and(|value| !value.is_null()))
-                .collect();
-            if set.len() > 1 {
+            let is_set = |name: &&str| value.get(name).is_some_and(|value| !value.is_null());
+            let set = || group.iter().map(String::as_str).filter(is_set);
+            if set().nth(1).is_some() {
+                let set: Vec<&str> = set().collect();
                 self.error(format!("only one of {} may be set, not {}", group.join(", "), set.join(" and ")));
                 repeated.push(group.as_slice());
             }

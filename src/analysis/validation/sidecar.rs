@@ -10,6 +10,7 @@ use sagene_api::istio::networking::gateway::ServerTlsMode;
 use sagene_api::istio::networking::sidecar::{
     IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, OutboundTrafficPolicyMode, SidecarPort,
 };
+use sagene_model::Protocol;
 
 use super::common::{PROTOCOLS, bind, label_selector, port};
 use super::destination_rule::connection_pool;
@@ -76,6 +77,11 @@ fn listener_port(report: &mut Report, path: &FieldPath, of: &SidecarPort) {
         let words = format!("invalid port name {:?}; want letters, digits and '-'", of.name);
         report.require(is_label(&of.name), &path.key("name"), &words);
     }
+    report.require(
+        of.target_port == 0,
+        &path.key("targetPort"),
+        "targetPort has no impact on Sidecars; remove it",
+    );
     let protocol = of.protocol.to_ascii_uppercase();
     report.require(
         protocol.is_empty() || PROTOCOLS.contains(&protocol.as_str()),
@@ -107,7 +113,15 @@ fn ingress(
     );
     endpoint(report, &path.key("defaultEndpoint"), &listener.default_endpoint);
     if let Some(pool) = &listener.connection_pool {
-        connection_pool(report, &path.key("connectionPool"), pool);
+        let path = path.key("connectionPool");
+        connection_pool(report, &path, pool);
+        if pool.http.is_some() && !Protocol::parse(&listener.port.protocol).is_http() {
+            let words = format!(
+                "sidecar: HTTP connection pool settings are configured for port {} but its protocol is not HTTP ({}); only TCP settings will apply",
+                listener.port.number, listener.port.protocol
+            );
+            report.warning(&path.key("http"), words);
+        }
     }
     let Some(tls) = &listener.tls else { return };
     let path = path.key("tls");
@@ -144,7 +158,7 @@ fn endpoint(report: &mut Report, path: &FieldPath, text: &str) {
     }
     let known = text
         .rsplit_once(':')
-        .filter(|(address, _)| matches!(*address, "127.0.0.1" | "0.0.0.0" | "[::1]" | "[::]"));
+        .filter(|(address, _)| matches!(*address, "" | "127.0.0.1" | "0.0.0.0" | "[::1]" | "[::]"));
     let Some((_, number)) = known else {
         report.error(path, "sidecar: defaultEndpoint must be of form 127.0.0.1:<port>, 0.0.0.0:<port>, [::1]:<port>, [::]:<port>, unix://filepath, or unset");
         return;
@@ -316,6 +330,11 @@ mod tests {
                 "{ingress: [{port: {number: 1, protocol: HTTP, name: a}, tls: {mode: SIMPLE, serverCertificate: a, privateKey: b}}]}",
                 "spec.ingress[0].tls",
             ),
+            ("{ingress: [{port: {number: 1, targetPort: 2}}]}", "spec.ingress[0].port.targetPort"),
+            (
+                "{ingress: [{port: {number: 1, protocol: TCP}, connectionPool: {http: {maxRetries: 1}}}]}",
+                "warning spec.ingress[0].connectionPool.http",
+            ),
             ("{egress: [{hosts: [./a]}]}", "spec.egress[0].hosts[0]"),
             ("{egress: [{hosts: ['*/*a.com']}]}", "spec.egress[0].hosts[0]"),
             ("{egress: [{hosts: [n/a.com, ./a.com]}]}", "warning spec.egress[0].hosts[1]"),
@@ -378,6 +397,7 @@ mod tests {
             "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}",
             "{outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a.com, subset: b, port: {number: 80}}}}",
             "{egress: [{hosts: ['*/*']}]}",
+            "{ingress: [{port: {number: 1, protocol: HTTP}, defaultEndpoint: ':80', connectionPool: {http: {maxRetries: 1}}}]}",
             "{egress: [{hosts: [a/*, b/*, a2/x.com]}]}",
             "{ingress: [{port: {number: 1, protocol: http}, bind: '::', defaultEndpoint: 'unix:///a'}], workloadSelector: {labels: {a: b}}}",
         ] {

@@ -21,6 +21,10 @@ impl Validate for WorkloadEntry {
             &path,
             "address or network must be set",
         );
+        if spec.address.is_empty() && !spec.network.is_empty() {
+            let words = format!("address is unset with network {:?}", spec.network);
+            report.warning(&path.key("network"), words);
+        }
         entry(&mut report, &path, spec);
         report.finish()
     }
@@ -134,6 +138,7 @@ mod tests {
     fn entries() {
         for (bad, path) in [
             ("{}", "spec"),
+            ("{network: 'n'}", "spec.network"),
             ("{address: 'a b'}", "spec.address"),
             ("{address: 1.2.3.4.5}", "spec.address"),
             ("{address: 'unix://a'}", "spec.address"),
@@ -144,7 +149,6 @@ mod tests {
             assert!(of_entry(bad).contains(&path.to_owned()), "{bad} → {:?}", of_entry(bad));
         }
         for good in [
-            "{network: 'n'}",
             "{address: '::1', ports: {http: 80}, labels: {app: a}}",
             "{address: vm.a.com}",
             "{address: 'unix://@a'}",

@@ -86,12 +86,16 @@ impl<'t> Reader<'t> {
         matches!(self.at(position), None | Some(b' ' | b'\n'))
     }
 
+    /// On to what is no blank.
+    pub(super) fn blanks(&mut self) {
+        let rest = &self.bytes[self.position..self.end];
+        self.position += rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len());
+    }
+
     /// On to the next content, over blanks, empty lines and comments.
     fn content(&mut self) -> Option<()> {
         loop {
-            while self.peek() == Some(b' ') {
-                self.position += 1;
-            }
+            self.blanks();
             match self.peek() {
                 None => {
                     self.column = None;
@@ -126,9 +130,7 @@ impl<'t> Reader<'t> {
     /// What may follow a value on its line: blanks and a comment.
     pub(super) fn end_of_line(&mut self) -> Option<()> {
         let before = self.position;
-        while self.peek() == Some(b' ') {
-            self.position += 1;
-        }
+        self.blanks();
         match self.peek() {
             Some(b'#') if self.position > before => self.skip_line(),
             None | Some(b'\n') => {}
@@ -178,9 +180,7 @@ impl<'t> Reader<'t> {
     /// What follows a dash.
     fn item(&mut self, column: usize) -> Option<Node<'t>> {
         let dash = self.position - 1;
-        while self.peek() == Some(b' ') {
-            self.position += 1;
-        }
+        self.blanks();
         match self.peek() {
             None | Some(b'\n' | b'#') => {
                 self.last = dash + 1;
@@ -223,9 +223,7 @@ impl<'t> Reader<'t> {
     /// What follows a key and its colon.
     fn value(&mut self, column: usize, key_end: usize) -> Option<Node<'t>> {
         let colon = self.position;
-        while self.peek() == Some(b' ') {
-            self.position += 1;
-        }
+        self.blanks();
         if !matches!(self.peek(), None | Some(b'\n' | b'#')) {
             return self.inline(column + 1);
         }
@@ -245,8 +243,10 @@ impl<'t> Reader<'t> {
             b'"' | b'\'' => {
                 let key = self.quoted()?;
                 let end = self.position;
-                while self.peek() == Some(b' ') {
-                    self.position += 1;
+                self.blanks();
+                if self.peek() != Some(b':') || !self.is_gap(self.position + 1) {
+                    self.position = start;
+                    return Some(None);
                 }
                 (key, end)
             }
@@ -257,16 +257,8 @@ impl<'t> Reader<'t> {
                 None => return Some(None),
             },
         };
-        if self.peek() == Some(b':') && self.is_gap(self.position + 1) {
-            self.position += 1;
-            return if end - start > LONGEST_KEY || key == "<<" {
-                None
-            } else {
-                Some(Some((key, start..end)))
-            };
-        }
-        self.position = start;
-        Some(None)
+        self.position += 1;
+        if end - start > LONGEST_KEY || key == "<<" { None } else { Some(Some((key, start..end))) }
     }
 
     /// Goes to the colon behind a plain key and says where the key ends; `Some(None)` where the line has none.
@@ -274,6 +266,7 @@ impl<'t> Reader<'t> {
         let start = self.position;
         let mut at = start;
         loop {
+            at = self.plain_end(at);
             match self.at(at) {
                 Some(b':') if self.is_gap(at + 1) => break,
                 Some(b'\t' | b'\r') => return None,
@@ -283,8 +276,16 @@ impl<'t> Reader<'t> {
             }
         }
         self.position = at;
-        let end = start + self.text[start..at].trim_end_matches(' ').len();
+        let end = self.trimmed(start, at);
         if end == start { None } else { Some(Some(end)) }
+    }
+
+    /// The end of what stands from `start` to `end`, without blanks.
+    fn trimmed(&self, start: usize, mut end: usize) -> usize {
+        while end > start && self.bytes[end - 1] == b' ' {
+            end -= 1;
+        }
+        end
     }
 
     /// A value that begins on this line. Nothing that belongs to it may follow on lines below, but for flow collections and literals.
@@ -308,10 +309,17 @@ impl<'t> Reader<'t> {
         Some(Node { span, content })
     }
 
+    /// The next byte from `at` on that may end a plain scalar, or the document's end.
+    fn plain_end(&self, at: usize) -> usize {
+        let rest = &self.bytes[at..self.end];
+        at + rest.iter().position(|byte| MAY_END_PLAIN[usize::from(*byte)]).unwrap_or(rest.len())
+    }
+
     fn plain(&mut self) -> Option<&'t str> {
         let start = self.position;
         let mut at = start;
         loop {
+            at = self.plain_end(at);
             match self.at(at) {
                 None | Some(b'\n') => break,
                 Some(b'#') if self.bytes[at - 1] == b' ' => break,
@@ -320,9 +328,8 @@ impl<'t> Reader<'t> {
                 Some(_) => at += 1,
             }
         }
-        let text = self.text[start..at].trim_end_matches(' ');
-        self.position = start + text.len();
-        if text.is_empty() { None } else { Some(text) }
+        self.position = self.trimmed(start, at);
+        if self.position == start { None } else { Some(&self.text[start..self.position]) }
     }
 
     /// `|` and `|-`: lines as they are, without their indentation.
@@ -380,6 +387,17 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// Which bytes are looked at within a plain scalar.
+const MAY_END_PLAIN: [bool; 256] = {
+    let mut ends = [false; 256];
+    ends[b':' as usize] = true;
+    ends[b'#' as usize] = true;
+    ends[b'\n' as usize] = true;
+    ends[b'\r' as usize] = true;
+    ends[b'\t' as usize] = true;
+    ends
+};
+
 /// Characters that begin something else than a plain scalar.
 pub(super) fn is_indicator(byte: u8) -> bool {
     matches!(
@@ -408,9 +426,11 @@ pub(super) fn is_indicator(byte: u8) -> bool {
 fn is_simple(text: &str) -> bool {
     let is_json = text.trim_start().starts_with(['{', '[']);
     if text.is_ascii() {
-        return text.bytes().all(|byte| {
-            (byte >= b' ' && byte != 0x7f) || matches!(byte, b'\n' | b'\t') || (is_json && byte == b'\r')
-        });
+        // Looked at to the end: without an early answer many bytes are looked at at once.
+        let is_odd = |byte: u8| {
+            (byte < b' ') & (byte != b'\n') & (byte != b'\t') & !(is_json & (byte == b'\r')) | (byte == 0x7f)
+        };
+        return !text.bytes().fold(false, |odd, byte| odd | is_odd(byte));
     }
     text.chars().all(|character| match character {
         '\r' => is_json,

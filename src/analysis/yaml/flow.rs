@@ -60,9 +60,7 @@ impl<'t> Reader<'t> {
         let quoted = matches!(self.peek()?, b'"' | b'\'');
         let key = if quoted { self.quoted()? } else { self.flow_plain()? };
         let place = start..self.position;
-        while self.peek() == Some(b' ') {
-            self.position += 1;
-        }
+        self.blanks();
         if self.peek()? != b':' || key == "<<" {
             return None;
         }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Arena, Content, Node, events, quick, tree};
+use super::{Arena, Content, Entry, Node, events, quick, seek, tree};
+use crate::path::FieldPath;
 
 fn library(text: &str) -> Result<Value, String> {
     sagene_api::yaml::value(text).map_err(|error| error.to_string())
@@ -14,6 +15,9 @@ fn agrees(text: &str) -> Result<bool, TestCaseError> {
     let arena = Arena::new();
     let Some(node) = quick(text, 0..text.len(), &arena) else { return Ok(false) };
     check_spans(&node, text)?;
+    if node.repeats().is_empty() {
+        is_sought(&node, &FieldPath::default(), text)?;
+    }
     if let Some(value) = node.to_value() {
         match library(text) {
             Ok(expected) => prop_assert_eq!(&value, &expected, "{}", text),
@@ -41,6 +45,33 @@ fn check_spans(node: &Node<'_>, text: &str) -> Result<(), TestCaseError> {
             }
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Every field that is found without the tree is where the tree says; fields that are not there are not found.
+fn is_sought(node: &Node<'_>, path: &FieldPath, text: &str) -> Result<(), TestCaseError> {
+    for missing in [path.key("zz"), path.index(9).key("a"), path.key("zz").key("a")] {
+        prop_assert_eq!(seek(text, 0..text.len(), &missing), None, "{} of {:?}", missing, text);
+    }
+    match &node.content {
+        Content::Map(entries) => {
+            for Entry { key, place, value } in *entries {
+                let path = path.key(key);
+                if let Some(found) = seek(text, 0..text.len(), &path) {
+                    let is_plain = matches!(value.content, Content::Plain(_));
+                    let expected = if is_plain { &value.span } else { place };
+                    prop_assert_eq!(&found, expected, "{} of {:?}", path, text);
+                }
+                is_sought(value, &path, text)?;
+            }
+        }
+        Content::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                is_sought(item, &path.index(index), text)?;
+            }
+        }
+        _ => prop_assert_eq!(seek(text, 0..text.len(), &path.key("a")), None, "{} of {:?}", path, text),
     }
     Ok(())
 }
@@ -222,5 +253,28 @@ fn ordinary_configuration_is_read_quickly() {
         "f:metadata: {}\nk:{\"a\":\"b\"}:\n  .: {}\n",
     ] {
         assert!(agrees(text).expect(text), "{text}");
+    }
+}
+
+#[test]
+fn fields_of_ordinary_configuration_are_found_without_its_tree() {
+    let text = "# head\nkind: A\nspec:\n  hosts:\n  - one\n  http:\n  - match:\n    - x: y\n\n  # why\n    route:\n    - a: 1 # c\n      b:\n  -\n    d: |\n      b: 2\n    c: 3  \n";
+    for (path, shown) in [
+        ("kind", "A"),
+        ("spec", "spec"),
+        ("spec.http", "http"),
+        ("spec.http[0].match[0].x", "y"),
+        ("spec.http[0].route", "route"),
+        ("spec.http[0].route[0].a", "1"),
+        ("spec.http[0].route[0].b", "b"),
+        ("spec.http[1].c", "3"),
+    ] {
+        let found = seek(text, 0..text.len(), &FieldPath::parse(path));
+        assert_eq!(found.map(|range| &text[range]), Some(shown), "{path}");
+    }
+    for path in
+        ["", "spec.hosts[0]", "spec.hosts.http", "spec.http[1].b", "spec.http[1].d", "spec.http[2].c", "c"]
+    {
+        assert_eq!(seek(text, 0..text.len(), &FieldPath::parse(path)), None, "{path}");
     }
 }

@@ -92,7 +92,8 @@ fn json(value: &str) -> Result<(), String> {
 }
 
 fn proxy_config(value: &str) -> Result<(), String> {
-    let written: Value = serde_yaml::from_str(value).map_err(|error| format!("not valid YAML: {error}"))?;
+    let written: Value =
+        sagene_api::yaml::value(value).map_err(|error| format!("not valid YAML: {error}"))?;
     if written.is_null() {
         return Ok(());
     }
@@ -114,6 +115,7 @@ mod tests {
             ("traffic.sidecar.istio.io/excludeOutboundIPRanges", "10.0.0.0/8", "10.0.0.0/33"),
             ("sidecar.istio.io/userVolume", "[]", "{"),
             ("proxy.istio.io/config", "concurrency: 2", "concurrency: many"),
+            ("proxy.istio.io/config", "holdApplicationUntilProxyStarts: yes", "proxyMetadata: {A: yes}"),
         ] {
             assert_eq!(check(name, good), Ok(()), "{name}");
             assert!(check(name, bad).is_err(), "{name} {bad}");

@@ -141,13 +141,22 @@ pub(in crate::checks) fn suffixes(host: &str) -> impl Iterator<Item = &str> {
     host.match_indices('.').map(|(at, _)| &host[at..]).chain(std::iter::once(""))
 }
 
-/// True where a host that is not there may well exist outside of what was read: ServiceEntries were withheld, or Services were not read
-/// and no ServiceEntry says that such hosts are written here.
+/// True where a host that is not there may well exist outside of what was read: ServiceEntries were withheld, the cluster or the installation
+/// brings it, or Services were not read and no ServiceEntry says that such hosts are written here.
 pub(in crate::checks) fn may_exist_elsewhere(text: &str, input: &Input) -> bool {
     let may_be_service = text.matches('.').count() < 2
         || text.ends_with(".svc")
         || text.ends_with(&format!(".svc.{}", input.mesh.domain));
     input.is_withheld::<ServiceEntry>()
+        || (input.files_alone && is_always_there(text, &input.mesh))
         || !input.knows::<kubernetes::Service>()
             && (may_be_service || input.snapshot.service_entries.is_empty())
+}
+
+/// True for Services that files of an application rely on, but do not hold: the API server, the control plane, the gateways of profiles.
+fn is_always_there(text: &str, mesh: &Mesh) -> bool {
+    let of_installation = ["istiod", "istio-ingressgateway", "istio-egressgateway"];
+    let of_installation = of_installation.into_iter().map(|name| (name, mesh.root_namespace.as_str()));
+    let mut services = of_installation.chain([("kubernetes", "default")]);
+    services.any(|(name, namespace)| text == Hostname::of_service(name, namespace, &mesh.domain).as_str())
 }

@@ -49,13 +49,13 @@ pub(in crate::checks) fn is_ambient(labels: &Labels) -> bool {
     labels.get(DATA_PLANE_LABEL).is_some_and(|mode| mode == "ambient")
 }
 
-/// What a pod, or the template of pods, says about injection itself.
+/// What a pod, or the template of pods, says about injection itself. Injectors take whatever is no yes for a no.
 pub(in crate::checks) fn declared(metadata: &ObjectMeta) -> Option<bool> {
     let text = metadata.labels.get(INJECT).or_else(|| metadata.annotations.get(INJECT))?;
-    match text.as_str() {
+    match text.to_ascii_lowercase().as_str() {
+        "" => None,
         "true" | "y" | "yes" | "on" => Some(true),
-        "false" | "n" | "no" | "off" => Some(false),
-        _ => None,
+        _ => Some(false),
     }
 }
 

@@ -49,7 +49,13 @@ pub(in crate::checks) fn not_found<S: Resource>(
 
 /// IST0101, of an object that has more such findings.
 pub(in crate::checks) fn not_found_by(object: ObjectRef, what: &str, name: &str, path: FieldPath) -> Message {
-    let text = format!("Referenced {what} not found: {name:?}");
+    // Most names need no escapes, and joining takes a fraction of formatting.
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    let text = if is_plain {
+        ["Referenced ", what, " not found: \"", name, "\""].concat()
+    } else {
+        format!("Referenced {what} not found: {name:?}")
+    };
     Message::new(Code::ReferencedResourceNotFound, object, text).at(path)
 }
 

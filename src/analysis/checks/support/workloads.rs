@@ -44,7 +44,7 @@ impl<'i> Others<'i> {
             let labels = &deployment.spec.template.metadata.labels;
             (deployment.metadata.namespace.as_str(), Cow::Borrowed(labels))
         }));
-        all.extend(input.untyped.iter().filter(|(object, _)| makes_pods(&object.kind)).map(
+        all.extend(input.untyped.iter().filter(|(object, value)| is_maker(&object.kind, value)).map(
             |(object, value)| {
                 let place = if object.kind == "CronJob" { OF_PODS_OF_JOBS } else { OF_PODS };
                 (object.namespace.as_str(), Cow::Owned(labels_at(value, place)))
@@ -58,6 +58,11 @@ impl<'i> Others<'i> {
         let mut all = self.all.iter();
         all.any(|(place, labels)| namespace.is_none_or(|namespace| *place == namespace) && matches(labels))
     }
+}
+
+/// True for what makes pods: by its kind or, of kinds that others define (Rollouts, CloneSets), by the template it holds.
+fn is_maker(kind: &str, value: &Value) -> bool {
+    makes_pods(kind) || value.pointer("/spec/template/spec/containers").is_some_and(Value::is_array)
 }
 
 fn labels_at(value: &Value, place: &str) -> Labels {

@@ -32,11 +32,17 @@ pub(super) fn rules(
         }
     }
     if let Some(warmup) = &settings.warmup {
-        duration(report, &path.key("warmup").key("duration"), Some(warmup.duration));
+        let path = path.key("warmup");
+        duration(report, &path.key("duration"), Some(warmup.duration));
         report.require(
-            warmup.aggression.is_none_or(|aggression| aggression > 0.0),
-            &path.key("warmup").key("aggression"),
-            "warmup aggression must be greater than 0",
+            warmup.aggression.is_none_or(|aggression| aggression >= 1.0),
+            &path.key("aggression"),
+            "warmup aggression should be greater than or equal to 1",
+        );
+        report.require(
+            warmup.minimum_percent.is_none_or(|percent| percent <= 100.0),
+            &path.key("minimumPercent"),
+            "warmup minimumPercent should be less than or equal to 100",
         );
     }
     duration(report, &path.key("warmupDurationSecs"), settings.warmup_duration_secs);
@@ -46,7 +52,6 @@ fn consistent_hash(report: &mut Report, path: &FieldPath, hash: &ConsistentHashL
     if let Some(cookie) = &hash.http_cookie {
         let path = path.key("httpCookie");
         report.require(!cookie.name.is_empty(), &path.key("name"), "name required for HttpCookie");
-        report.require(cookie.ttl.is_some(), &path.key("ttl"), "ttl required for HttpCookie");
     }
     for (field, value) in [
         ("httpHeaderName", &hash.http_header_name),
@@ -60,14 +65,18 @@ fn consistent_hash(report: &mut Report, path: &FieldPath, hash: &ConsistentHashL
             &path.key("minimumRingSize"),
             "consistent hash minimumRingSize is deprecated, use ringHash.minimumRingSize instead",
         );
+        report.require(
+            hash.maglev.is_none() && hash.ring_hash.is_none(),
+            &path.key("minimumRingSize"),
+            "only one of minimumRingSize and maglev or ringHash can be set",
+        );
     }
     if let Some(maglev) = &hash.maglev {
         let size = maglev.table_size;
-        let good = size == 0 || (size < LARGEST_TABLE && is_prime(size));
         report.require(
-            good,
+            size < LARGEST_TABLE && is_prime(size),
             &path.key("maglev").key("tableSize"),
-            format_args!("tableSize must be a prime number below {LARGEST_TABLE}"),
+            format_args!("tableSize must be set, to a prime number below {LARGEST_TABLE} such as 65537"),
         );
     }
 }

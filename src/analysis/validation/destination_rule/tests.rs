@@ -50,8 +50,8 @@ fn every_rule_of_a_traffic_policy_names_its_field() {
             "loadBalancer.consistentHash.maglev.tableSize",
         ),
         (
-            "loadBalancer: {consistentHash: {httpCookie: {name: a}}}",
-            "loadBalancer.consistentHash.httpCookie.ttl",
+            "loadBalancer: {consistentHash: {httpCookie: {name: ''}}}",
+            "loadBalancer.consistentHash.httpCookie.name",
         ),
         (
             "loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {b: 99}}]}}",
@@ -89,6 +89,19 @@ fn every_rule_of_a_traffic_policy_names_its_field() {
         ("portLevelSettings: [{tls: {mode: SIMPLE}}]", "portLevelSettings[0]"),
         ("portLevelSettings: [{port: {number: 80}}]", "portLevelSettings[0]"),
         ("tls: {mode: SIMPLE, insecureSkipVerify: true, credentialName: a}", "tls.credentialName"),
+        (
+            "loadBalancer: {consistentHash: {httpHeaderName: x, maglev: {}}}",
+            "loadBalancer.consistentHash.maglev.tableSize",
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpHeaderName: x, minimumRingSize: 1, ringHash: {}}}",
+            "loadBalancer.consistentHash.minimumRingSize",
+        ),
+        ("loadBalancer: {warmup: {duration: 1s, aggression: 0.5}}", "loadBalancer.warmup.aggression"),
+        ("loadBalancer: {warmup: {duration: 1s, minimumPercent: 101}}", "loadBalancer.warmup.minimumPercent"),
+        ("connectionPool: {tcp: {idleTimeout: 0.5ms}}", "connectionPool.tcp.idleTimeout"),
+        ("connectionPool: {tcp: {tcpKeepalive: {time: 0s}}}", "connectionPool.tcp.tcpKeepalive.time"),
+        ("tunnel: {targetHost: a.com, targetPort: 1}, proxyProtocol: {version: V1}", "tunnel"),
         ("tunnel: {targetHost: a.com, targetPort: 0}", "tunnel.targetPort"),
         ("tunnel: {protocol: GET, targetHost: a.com, targetPort: 1}", "tunnel.protocol"),
     ] {
@@ -103,7 +116,9 @@ fn every_rule_of_a_traffic_policy_names_its_field() {
         "loadBalancer: {localityLbSetting: {distribute: [{from: a/b/*, to: {a/b: 80, a/c: 20}}, {from: a/c/*, to: {a/c: 100}}]}}",
         "outlierDetection: {consecutive5xxErrors: 1}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}], failoverPriority: [x]}}",
         "loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: 0s}}}",
-        "connectionPool: {tcp: {maxConnections: 1, connectTimeout: 30ms}, http: {http1MaxPendingRequests: 0}}",
+        "loadBalancer: {consistentHash: {httpCookie: {name: a}}}",
+        "loadBalancer: {warmup: {duration: 1s, aggression: 1, minimumPercent: 100}}",
+        "connectionPool: {tcp: {maxConnections: 1, connectTimeout: 30ms, idleTimeout: 0s}, http: {http1MaxPendingRequests: 0}}",
     ] {
         let found = problems(&format!("{{host: a, trafficPolicy: {{{good}}}}}"));
         assert!(found.is_empty(), "{good} → {found:?}");

@@ -250,3 +250,20 @@ fn items_of_lists_and_names_that_are_missing() {
     assert_eq!(paths(list), ["a spec.rule", "b spec.rule"]);
     assert_eq!(paths(route("{}")), [" spec.rule", " metadata"]);
 }
+
+#[test]
+fn every_document_of_an_object_is_judged() {
+    for kind in ["HTTPRoute", "TLSRoute"] {
+        let of = |field: &str| {
+            format!(
+                "{{apiVersion: {GROUP}/v1, kind: {kind}, metadata: {{name: a}}, spec: {{{field}: []}}}}\n"
+            )
+        };
+        let found = messages_of(format!("{}---\n{}", of("rule"), of("hostnames")));
+        let [message] = found.iter().filter(|it| it.path.to_string() == "spec.rule").collect::<Vec<_>>()[..]
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!(message.document.as_ref().map(|it| it.first_line()), Some(1));
+    }
+}

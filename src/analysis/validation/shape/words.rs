@@ -43,9 +43,8 @@ pub(super) fn mismatch(node: &Node, value: &Tree<'_>) -> String {
         (Kind::Text { .. }, Tree::Number(_) | Tree::Bool(_)) if !node.words.is_empty() => {
             format!("; want one of {}", node.words.join(", "))
         }
-        (Kind::Text { .. }, Tree::Number(_) | Tree::Bool(_)) => {
-            format!("; put it in quotes: \"{}\"", value.to_value())
-        }
+        // What it was before it was read as a number, `1.10` or `yes`, is what belongs in quotes.
+        (Kind::Text { .. }, Tree::Number(_) | Tree::Bool(_)) => "; put it in quotes".to_owned(),
         (Kind::Integer { .. } | Kind::Number { .. }, Tree::Text(text)) if text.parse::<f64>().is_ok() => {
             format!("; write {text} without quotes")
         }

@@ -219,7 +219,7 @@ pub(in crate::validation) fn retries(report: &mut Report, path: Place<'_>, retry
     }
     duration(report, path.key("perTryTimeout"), retry.per_try_timeout);
     duration(report, path.key("backoff"), retry.backoff);
-    let words = retry.retry_on.split(',').map(str::trim).filter(|_| !retry.retry_on.is_empty());
+    let words = retry.retry_on.split(',').filter(|_| !retry.retry_on.is_empty());
     for word in words {
         report.require(
             RETRY_ON.contains(&word) || is_status_code(word),

@@ -1,4 +1,8 @@
-//! Routes after one that takes everything, and conditions that an earlier route has already.
+//! Routes after one that takes everything, and conditions that earlier routes have already.
+//!
+//! What Istio's validation tells has its codes (IST0130, IST0131): routes behind one without conditions, conditions that stand there twice,
+//! and prefixes of paths within a prefix of an earlier route that asks for nothing else. Whatever else an earlier route takes before is a
+//! route that never matches (SGN0003).
 
 use sagene_api::SortedMap;
 use sagene_api::istio::networking::VirtualService;
@@ -30,53 +34,112 @@ trait Route {
     /// Whether all that `narrow` matches is matched by `wide` too. Only certain cases count: a doubt is a no.
     fn covers(wide: &Self::Condition, narrow: &Self::Condition) -> bool;
     fn is_everything(condition: &Self::Condition) -> bool;
+    /// Whether they are the same but for their names.
+    fn is_same(left: &Self::Condition, right: &Self::Condition) -> bool;
+    /// The prefixes of both, where `narrow` differs from `wide` in a longer prefix of the path alone.
+    fn prefixes<'c>(wide: &'c Self::Condition, narrow: &'c Self::Condition) -> Option<(&'c str, &'c str)>;
+}
+
+/// Who has a condition already: the route, the place among its conditions, and how.
+struct Taken<'c> {
+    by: usize,
+    position: usize,
+    how: How<'c>,
+}
+
+enum How<'c> {
+    /// It stands there word for word.
+    Same,
+    /// A shorter prefix stands there, and this is the longer one.
+    Prefix(&'c str, &'c str),
+    /// In some other way.
+    Wider,
 }
 
 fn of_routes<R: Route>(routes: &[R], path: &FieldPath, problems: &mut Vec<Problem>) {
-    let first_complete = routes.iter().position(takes_everything);
+    let first_bare = routes.iter().position(|route| route.conditions().is_empty());
     for (index, route) in routes.iter().enumerate() {
-        let (earlier, path) = (&routes[..index], path.index(index));
-        let mut unused = |why: &str| {
+        let path = path.index(index);
+        let unused = |why: &str| {
             let text = format!("VirtualService rule {} not used ({why}).", name(route, index));
-            problems.push(problem(Code::VirtualServiceUnreachableRule, path.clone(), text));
+            problem(Code::VirtualServiceUnreachableRule, path.clone(), text)
         };
-        if first_complete.is_some_and(|complete| complete < index) {
-            unused("only the last rule can have no matches");
+        let conditions = route.conditions();
+        if first_bare.is_some_and(|bare| bare < index) {
+            problems.push(unused(if conditions.is_empty() {
+                "only the last rule can have no matches"
+            } else {
+                "route without matches defined before"
+            }));
             continue;
         }
-        let covering = |position: usize, condition: &R::Condition| {
-            let by_route = |route: &R| route.conditions().iter().any(|wide| R::covers(wide, condition));
-            let is_same = |other: &R::Condition| R::covers(other, condition) && R::covers(condition, other);
-            let is_repeated = || route.conditions()[..position].iter().any(is_same);
-            earlier.iter().position(by_route).or_else(|| is_repeated().then_some(index))
-        };
-        let covered: Vec<(usize, usize)> = route
-            .conditions()
-            .iter()
-            .enumerate()
-            .filter_map(|(position, condition)| Some((position, covering(position, condition)?)))
+        if conditions.is_empty()
+            && let Some(by) = routes[..index].iter().position(takes_everything)
+        {
+            problems.push(never("This route gets", path.clone(), by, &routes[by]));
+        }
+        let taken: Vec<(usize, Taken<'_>)> = (0..conditions.len())
+            .filter_map(|position| Some((position, taker(&routes[..index], route, position)?)))
             .collect();
-        if !route.conditions().is_empty() && covered.len() == route.conditions().len() {
-            unused("all matches used by prior rules");
-            continue;
+        let is_repeated = |(_, taken): &(usize, Taken<'_>)| matches!(taken.how, How::Same);
+        if !conditions.is_empty() && taken.iter().filter(|it| is_repeated(it)).count() == conditions.len() {
+            problems.push(unused("all matches used by prior rules"));
         }
-        for (position, by) in covered {
-            let which = match R::condition_name(&route.conditions()[position]) {
-                "" => format!("#{position}"),
-                name => format!("{name:?}"),
-            };
-            let text = format!(
-                "VirtualService rule {} match {which} is not used (duplicate/overlapping match in rule {}).",
-                name(route, index),
-                name(&routes[by], by)
-            );
-            problems.push(problem(
-                Code::VirtualServiceIneffectiveMatch,
-                path.key("match").index(position),
-                text,
-            ));
+        for (position, taken) in taken {
+            let path = path.key("match").index(position);
+            problems.push(ineffective(&routes[..=index], position, &taken, path));
         }
     }
+}
+
+/// Who has a condition already: an earlier route, or the route itself where it says so twice.
+fn taker<'c, R: Route>(earlier: &'c [R], route: &'c R, position: usize) -> Option<Taken<'c>> {
+    let condition = &route.conditions()[position];
+    let before = || {
+        let of_route = |(by, route): (usize, &'c R)| {
+            route.conditions().iter().enumerate().map(move |(position, other)| (by, position, other))
+        };
+        earlier.iter().enumerate().flat_map(of_route)
+    };
+    let own = route.conditions()[..position].iter().enumerate();
+    let own = own.map(|(position, other)| (earlier.len(), position, other));
+    let same = before().chain(own).find(|(_, _, other)| R::is_same(other, condition));
+    if let Some((by, position, _)) = same {
+        return Some(Taken { by, position, how: How::Same });
+    }
+    let (by, position, how) = before().find_map(|(by, position, other)| {
+        let prefixes = || R::prefixes(other, condition).map(|(wide, narrow)| How::Prefix(wide, narrow));
+        R::covers(other, condition).then(|| (by, position, prefixes().unwrap_or(How::Wider)))
+    })?;
+    Some(Taken { by, position, how })
+}
+
+/// What is said of a condition that others have already, of the last of these routes.
+fn ineffective<R: Route>(routes: &[R], position: usize, taken: &Taken<'_>, path: FieldPath) -> Problem {
+    let own = routes.len() - 1;
+    let which = |route: &R, position: usize| match R::condition_name(&route.conditions()[position]) {
+        "" => format!("#{position}"),
+        name => format!("{name:?}"),
+    };
+    let (rule, by) = (name(&routes[own], own), name(&routes[taken.by], taken.by));
+    let own = which(&routes[own], position);
+    let words = match taken.how {
+        How::Same => format!("match {own} is not used (duplicate/overlapping match in rule {by})"),
+        How::Prefix(wide, narrow) => {
+            let other = which(&routes[taken.by], taken.position);
+            format!(
+                "match {own} of prefix {narrow} is not used (duplicate/overlapping match in rule {other} of prefix {wide} on {by})"
+            )
+        }
+        How::Wider => return never("This condition matches", path, taken.by, &routes[taken.by]),
+    };
+    problem(Code::VirtualServiceIneffectiveMatch, path, format!("VirtualService rule {rule} {words}."))
+}
+
+/// SGN0003, of a route or condition.
+fn never<R: Route>(what: &str, path: FieldPath, by: usize, taker: &R) -> Problem {
+    let text = format!("{what} no request: rule {} takes them all before.", name(taker, by));
+    problem(Code::RouteNeverMatches, path, text)
 }
 
 fn problem(code: Code, path: FieldPath, message: String) -> Problem {
@@ -87,9 +150,9 @@ fn name<R: Route>(route: &R, index: usize) -> String {
     if route.name().is_empty() { format!("#{index}") } else { format!("{:?}", route.name()) }
 }
 
-/// Every request, of whatever client, takes this route.
+/// Every request, of whatever client, takes this route, which has conditions.
 fn takes_everything<R: Route>(route: &R) -> bool {
-    route.conditions().is_empty() || route.conditions().iter().any(R::is_everything)
+    route.conditions().iter().any(R::is_everything)
 }
 
 impl Route for HttpRoute {
@@ -113,6 +176,27 @@ impl Route for HttpRoute {
 
     fn is_everything(condition: &HttpMatchRequest) -> bool {
         covers(condition, &HttpMatchRequest::default())
+    }
+
+    fn is_same(left: &HttpMatchRequest, right: &HttpMatchRequest) -> bool {
+        let nameless = |of: &HttpMatchRequest| HttpMatchRequest { name: String::new(), ..of.clone() };
+        covers(left, right) && covers(right, left) && nameless(left) == nameless(right)
+    }
+
+    fn prefixes<'c>(wide: &'c HttpMatchRequest, narrow: &'c HttpMatchRequest) -> Option<(&'c str, &'c str)> {
+        let get = StringMatch::Exact("GET".to_owned());
+        let alike = wide.port == narrow.port
+            && wide.authority == narrow.authority
+            && wide.headers == narrow.headers
+            && wide.query_params == narrow.query_params
+            && wide.without_headers == narrow.without_headers
+            && (wide.method == narrow.method || wide.method.is_none() && narrow.method == Some(get));
+        match (&wide.uri, &narrow.uri) {
+            (Some(StringMatch::Prefix(wide)), Some(StringMatch::Prefix(narrow))) if alike => {
+                (!wide.is_empty() && wide != narrow).then_some((wide, narrow))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -143,6 +227,14 @@ macro_rules! connections {
 
             fn is_everything(condition: &$condition) -> bool {
                 *condition == <$condition>::default()
+            }
+
+            fn is_same(left: &$condition, right: &$condition) -> bool {
+                left == right
+            }
+
+            fn prefixes<'c>(_: &'c $condition, _: &'c $condition) -> Option<(&'c str, &'c str)> {
+                None
             }
         }
     };
