@@ -1,4 +1,5 @@
-//! Spans on the wire: Zipkin's JSON, version 2, and the OpenTelemetry protocol's protobuf.
+//! Spans and log records on the wire: Zipkin's JSON, version 2, and the OpenTelemetry protocol's protobuf.
 
 pub mod opentelemetry;
+pub mod opentelemetry_logs;
 pub mod zipkin;

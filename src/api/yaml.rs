@@ -1,7 +1,7 @@
 //! YAML as Kubernetes' tools read it.
 //!
 //! They go by YAML 1.1 for plain scalars: `yes`, `on` and `y` are true, `0777` is octal, `1_000` is a number. The library here goes by
-//! YAML 1.2 and takes such words for text: where a document has one, it is read again by its events.
+//! YAML 1.2 and takes such words for text, and merge keys (`<<`) for names: where a document has one, it is read again by its events.
 
 mod reader;
 mod scalar;
@@ -13,13 +13,43 @@ use serde_json::Value;
 pub use scalar::{resolve, word};
 pub use writer::to_text;
 
+/// Brackets that may be open at once. No object is nested so deeply.
+pub const DEEPEST_NESTING: usize = 1000;
+
+/// Where more brackets are open than any object needs: reading such text costs the square of its depth. Brackets within quotes count
+/// too, which the limit leaves room for.
+pub fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    text.bytes().position(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > DEEPEST_NESTING
+    })
+}
+
+/// The one document of a text that seems to be nested too deeply. In JSON the brackets may all be within quotes, which is known soon.
+fn deep(text: &str, at: usize) -> Result<Value, serde_yaml::Error> {
+    serde_json::from_str(text).map_err(|_| {
+        let line = text[..at].bytes().filter(|byte| *byte == b'\n').count() + 1;
+        serde::de::Error::custom(format!(
+            "more than {DEEPEST_NESTING} brackets are open at line {line}; no object is nested so deeply"
+        ))
+    })
+}
+
 /// The value of a text of one document.
 ///
 /// # Errors
-/// Where it is no YAML.
+/// Where it is no YAML, or nested more deeply than any object.
 pub fn value(text: &str) -> Result<Value, serde_yaml::Error> {
+    if let Some(at) = too_deep(text) {
+        return deep(text, at);
+    }
     let value: Value = serde_yaml::from_str(text)?;
-    if !has_words(&value) {
+    if !needs_events(&value) {
         return Ok(value);
     }
     let read = reader::documents(text).and_then(|mut documents| documents.pop());
@@ -29,23 +59,28 @@ pub fn value(text: &str) -> Result<Value, serde_yaml::Error> {
 /// The values of a text of any number of documents; empty ones are `null`.
 ///
 /// # Errors
-/// Where it is no YAML.
+/// Where it is no YAML, or nested more deeply than any object.
 pub fn documents(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
+    if let Some(at) = too_deep(text) {
+        return deep(text, at).map(|value| vec![value]);
+    }
     let values: Vec<Value> =
         serde_yaml::Deserializer::from_str(text).map(Value::deserialize).collect::<Result<_, _>>()?;
-    if !values.iter().any(has_words) {
+    if !values.iter().any(needs_events) {
         return Ok(values);
     }
     let read = reader::documents(text).filter(|read| read.len() == values.len());
     Ok(read.unwrap_or(values))
 }
 
-/// Whether there is text that would be something else if it stood without quotes.
-fn has_words(value: &Value) -> bool {
+/// Whether there is text that would be something else if it stood without quotes, or a mapping that may merge others.
+fn needs_events(value: &Value) -> bool {
     match value {
         Value::String(text) => resolve(text).is_some(),
-        Value::Array(items) => items.iter().any(has_words),
-        Value::Object(map) => map.iter().any(|(key, value)| resolve(key).is_some() || has_words(value)),
+        Value::Array(items) => items.iter().any(needs_events),
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| key == "<<" || resolve(key).is_some() || needs_events(value))
+        }
         _ => false,
     }
 }
@@ -55,6 +90,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_nested_beyond_sense_is_refused_at_once() {
+        let text = format!("a: 1\nb: {}", "[".repeat(200_000));
+        let told = [value(&text).map(drop), documents(&text).map(drop)];
+        for told in told.map(|told| told.expect_err("too deep").to_string()) {
+            assert_eq!(told, "more than 1000 brackets are open at line 2; no object is nested so deeply");
+        }
+        let quoted = json!({"data": "[".repeat(2000)});
+        assert_eq!(value(&quoted.to_string()).expect("JSON"), quoted);
+    }
 
     #[test]
     fn plain_words_are_what_kubectl_takes_them_for() {
@@ -75,6 +121,10 @@ mod tests {
             (
                 "a: &x {b: on, c: d}\ne:\n  <<: *x\n  c: f\n",
                 json!({"a": {"b": true, "c": "d"}, "e": {"b": true, "c": "f"}}),
+            ),
+            (
+                "a: &x {b: 1, c: 2}\nd: &y {e: 3, b: 4}\nf: {<<: [*x, *y], c: 5}\ng: {'<<': *x}\n",
+                json!({"a": {"b": 1, "c": 2}, "d": {"e": 3, "b": 4}, "f": {"b": 1, "c": 5, "e": 3}, "g": {"<<": {"b": 1, "c": 2}}}),
             ),
             ("- off\n-\n- ~\n- ''\n", json!([false, null, null, ""])),
         ] {

@@ -1,4 +1,5 @@
-//! Runtime kit that every server role shares: logging set-up, drain, readiness, supervised tasks, backoff, hints, certificates of an old form.
+//! Runtime kit that every server role shares: logging set-up, drain, readiness, supervised tasks, backoff, hints, words of gRPC,
+//! certificates of an old form.
 //!
 //! This room knows nothing of meshes, Kubernetes or Envoy.
 
@@ -7,6 +8,7 @@ pub mod connect;
 pub mod crypto;
 pub mod dns_message;
 pub mod drain;
+pub mod grpc_status;
 pub mod hint;
 pub mod logging;
 pub mod readiness;

@@ -9,7 +9,7 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
     verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
@@ -55,21 +55,55 @@ fn check(
         return Err(CertificateError::Expired);
     }
     let issuer = content(leaf.issuer().as_raw());
-    let anchors = roots.roots.iter().filter(|root| Some(root.subject.as_ref()) == issuer);
-    let wanted = identifier(&leaf.signature_algorithm).ok_or(CertificateError::BadEncoding)?;
-    let signed = leaf.tbs_certificate.as_ref();
-    for anchor in anchors {
-        let key = sequence(anchor.subject_public_key_info.as_ref());
-        let key = SubjectPublicKeyInfoDer::from(key);
-        let Ok(key) = RawPublicKeyEntity::try_from(&key) else { continue };
-        let fitting = algorithms.all.iter().filter(|each| each.signature_alg_id().as_ref() == wanted);
-        for algorithm in fitting {
-            if key.verify_signature(*algorithm, signed, &leaf.signature_value.data).is_ok() {
-                return Ok(());
-            }
-        }
+    let mut anchors = roots.roots.iter().filter(|root| Some(root.subject.as_ref()) == issuer);
+    let signed = Signed {
+        data: leaf.tbs_certificate.as_ref(),
+        algorithm: &leaf.signature_algorithm,
+        signature: &leaf.signature_value.data,
+    };
+    match anchors.any(|anchor| signed.by_anchor(anchor, algorithms)) {
+        true => Ok(()),
+        false => Err(CertificateError::UnknownIssuer),
     }
-    Err(CertificateError::UnknownIssuer)
+}
+
+/// Something that an authority signed: a certificate, a list of revoked ones.
+#[derive(Debug)]
+pub struct Signed<'s> {
+    /// What was signed.
+    pub data: &'s [u8],
+    /// How.
+    pub algorithm: &'s AlgorithmIdentifier<'s>,
+    /// The signature.
+    pub signature: &'s [u8],
+}
+
+impl Signed<'_> {
+    /// Whether a root of this name and key signed it.
+    pub fn by_root(
+        &self,
+        name: &[u8],
+        roots: &RootCertStore,
+        algorithms: &WebPkiSupportedAlgorithms,
+    ) -> bool {
+        let name = content(name);
+        let mut anchors = roots.roots.iter().filter(|root| Some(root.subject.as_ref()) == name);
+        anchors.any(|anchor| self.by_anchor(anchor, algorithms))
+    }
+
+    fn by_anchor(&self, anchor: &TrustAnchor<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
+        self.by_key(&sequence(anchor.subject_public_key_info.as_ref()), algorithms)
+    }
+
+    /// Whether a key (its `SubjectPublicKeyInfo`) signed it.
+    pub fn by_key(&self, key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
+        let key = SubjectPublicKeyInfoDer::from(key);
+        let (Ok(key), Some(wanted)) = (RawPublicKeyEntity::try_from(&key), identifier(self.algorithm)) else {
+            return false;
+        };
+        let mut fitting = algorithms.all.iter().filter(|each| each.signature_alg_id().as_ref() == wanted);
+        fitting.any(|algorithm| key.verify_signature(*algorithm, self.data, self.signature).is_ok())
+    }
 }
 
 /// The value of a DER element without its head.

@@ -16,10 +16,12 @@ use crate::snapshot::{Kind, Snapshot};
 
 mod attach;
 mod backend;
+mod cors;
 mod filter;
 mod http;
 mod ingress;
 mod listener;
+mod mesh_parent;
 mod status;
 mod stream;
 mod target;
@@ -66,7 +68,7 @@ pub fn is_secret_granted(snapshot: &Snapshot, gateways: &str, namespace: &str, n
 }
 
 /// Kinds that the conversion reads.
-pub const SOURCES: [Kind; 11] = [
+pub const SOURCES: [Kind; 12] = [
     Kind::GatewayClass,
     Kind::KubernetesGateway,
     Kind::HttpRoute,
@@ -77,6 +79,7 @@ pub const SOURCES: [Kind; 11] = [
     Kind::Ingress,
     Kind::IngressClass,
     Kind::Service,
+    Kind::ServiceEntry,
     Kind::Namespace,
 ];
 
@@ -85,6 +88,8 @@ pub fn has_sources(snapshot: &Snapshot) -> bool {
     !snapshot.kubernetes_gateways.is_empty()
         || !snapshot.http_routes.is_empty()
         || !snapshot.grpc_routes.is_empty()
+        || !snapshot.tls_routes.is_empty()
+        || !snapshot.tcp_routes.is_empty()
         || !snapshot.gateway_classes.is_empty()
         || !snapshot.ingresses.is_empty()
 }

@@ -1,6 +1,8 @@
 //! What is accepted and has no effect yet: told by `analyze` and by the objects' statuses, so that nobody waits for it.
 //!
-//! Patches of an EnvoyFilter are not among it: whether they apply is known to those who apply them.
+//! Of the patches of an EnvoyFilter only filters that no proxy has are among it: whether the rest applies is known to those who apply it.
+
+pub mod envoy_filter;
 
 use sagene_api::istio::networking::common::CaptureMode;
 use sagene_api::istio::networking::gateway::ServerTlsMode;
@@ -31,7 +33,6 @@ pub struct NotYetEffective {
 /// Everything in the snapshot that has no effect yet.
 pub fn find(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     let mut found = Vec::new();
-    whole(&snapshot.proxy_configs, Kind::ProxyConfig, &mut found);
     whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
     each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
     whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);
@@ -40,6 +41,16 @@ pub fn find(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     each(&snapshot.service_entries, Kind::ServiceEntry, &mut found, service_entry);
     each(&snapshot.sidecars, Kind::Sidecar, &mut found, sidecar);
     each(&snapshot.virtual_services, Kind::VirtualService, &mut found, virtual_service);
+    for object in snapshot.envoy_filters.iter() {
+        found.extend(envoy_filter::parts(&object.spec).into_iter().map(|(field, what)| NotYetEffective {
+            kind: Kind::EnvoyFilter,
+            namespace: object.metadata.namespace.clone(),
+            name: object.metadata.name.clone(),
+            field,
+            what,
+            generation: object.metadata.generation,
+        }));
+    }
     found.sort();
     found
 }

@@ -58,8 +58,10 @@ impl Synced {
     }
 }
 
-/// How long a kind that is not there is left alone where nothing says that kinds changed.
-const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(30);
+/// How long a kind that is not there is left alone: shortly after kinds changed, since servers tell of a definition before they serve its
+/// kind, and ever longer while nothing changes.
+const UNKNOWN_KIND: BackoffPolicy =
+    BackoffPolicy { initial: Duration::from_millis(200), max: Duration::from_secs(30), factor: 2.0 };
 
 /// A change on its way to the writer.
 type Update = Box<dyn FnOnce(&mut Writer) + Send>;
@@ -138,6 +140,7 @@ impl Watch {
             ..BackoffPolicy::default()
         };
         let mut backoff = Backoff::new(policy);
+        let mut unknown = Backoff::new(UNKNOWN_KIND);
         let mut list: Vec<Candidate<S>> = Vec::new();
         while let Some(event) = stream.next().await {
             let (messages, pause) = match event {
@@ -150,7 +153,7 @@ impl Watch {
                 Err(error) if is_not_found(&error) => {
                     debug!(kind = S::KIND, "the API server does not know this kind (yet)");
                     let empty = Message::Update(Box::new(|writer| writer.replace::<S>(Vec::new())));
-                    (vec![empty, Message::Synced(S::COLLECTED)], Some(UNKNOWN_KIND_PAUSE))
+                    (vec![empty, Message::Synced(S::COLLECTED)], Some(unknown.next_delay()))
                 }
                 Err(error) => {
                     warn!(kind = S::KIND, error = %task::error_chain(&error), "watch failed, trying again");
@@ -164,7 +167,9 @@ impl Watch {
             }
             if let Some(pause) = pause {
                 // What the server knows may change sooner, and then this kind may be there.
-                let _waited = tokio::time::timeout(pause, definitions::change(&mut self.definitions)).await;
+                if tokio::time::timeout(pause, definitions::change(&mut self.definitions)).await.is_ok() {
+                    unknown.reset();
+                }
             }
         }
     }

@@ -137,8 +137,14 @@ fn requests(types: &[&str]) -> Vec<(&'static str, Value)> {
 
 fn http() -> Vec<(&'static str, Value)> {
     let everything = json!({ "type": "PathPrefix", "value": "/" });
-    let types =
-        ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "RequestRedirect", "URLRewrite"];
+    let types = [
+        "RequestHeaderModifier",
+        "ResponseHeaderModifier",
+        "RequestMirror",
+        "RequestRedirect",
+        "URLRewrite",
+        "CORS",
+    ];
     let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
     let redirects = json!({ "enum": [301, 302, 303, 307, 308], "default": 302 });
     let paths = json!({ "enum": ["ReplaceFullPath", "ReplacePrefixMatch"] });
@@ -161,7 +167,24 @@ fn http() -> Vec<(&'static str, Value)> {
         ("rules[].filters[].urlRewrite.path", required(&["type"])),
         ("rules[].filters[].urlRewrite.path.type", paths),
     ]);
+    rules.extend(cors());
     rules
+}
+
+/// An origin: a scheme, a host whose left part may be `*`, and perhaps a port; or `*`.
+const ORIGIN: &str = r"^\*$|^https?://(((\*\.)?([a-zA-Z0-9\-]+\.)*[a-zA-Z0-9-]+|\*)(:([0-9]{1,5}))?)$";
+
+fn cors() -> [(&'static str, Value); 6] {
+    let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"];
+    let some = json!({ "maxItems": 64 });
+    [
+        ("rules[].filters[].cors.allowOrigins", some.clone()),
+        ("rules[].filters[].cors.allowOrigins[]", json!({ "pattern": ORIGIN })),
+        ("rules[].filters[].cors.allowMethods[]", json!({ "enum": methods })),
+        ("rules[].filters[].cors.allowHeaders", some.clone()),
+        ("rules[].filters[].cors.exposeHeaders", some),
+        ("rules[].filters[].cors.maxAge", json!({ "default": 5, "minimum": 1 })),
+    ]
 }
 
 fn grpc() -> Vec<(&'static str, Value)> {
@@ -172,8 +195,9 @@ fn grpc() -> Vec<(&'static str, Value)> {
         ("rules[].matches[].headers[].type", words(&["Exact", "RegularExpression"])),
     ]);
     for place in ["rules[].filters[]", "rules[].backendRefs[].filters[]"] {
-        // Calls are neither redirected nor rewritten.
-        rules.push((place, json!({ "properties": { "requestRedirect": null, "urlRewrite": null } })));
+        // Calls are neither redirected nor rewritten, and no browser makes them.
+        let none = json!({ "requestRedirect": null, "urlRewrite": null, "cors": null });
+        rules.push((place, json!({ "properties": none })));
     }
     rules
 }

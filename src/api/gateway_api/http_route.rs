@@ -70,6 +70,25 @@ shape! {
         pub request_redirect: Option<RequestRedirect>,
         /// Another path and host.
         pub url_rewrite: Option<UrlRewrite>,
+        /// Cross-origin resource sharing.
+        pub cors: Option<Cors>,
+    }
+
+    /// Cross-origin resource sharing.
+    #[derive(Eq)]
+    pub struct Cors {
+        /// Origins that may ask: `https://example.com`, `https://*.example.com`, or `*` for all.
+        pub allow_origins: Vec<String>,
+        /// Methods that may be used, or `*`.
+        pub allow_methods: Vec<String>,
+        /// Request headers that may be sent, or `*`.
+        pub allow_headers: Vec<String>,
+        /// Response headers that scripts may read, or `*`.
+        pub expose_headers: Vec<String>,
+        /// Seconds for which a preflight answer may be kept; absent means 5.
+        pub max_age: Option<i32>,
+        /// Whether credentials may be sent; absent means not.
+        pub allow_credentials: Option<bool>,
     }
 
     /// What is done to headers.

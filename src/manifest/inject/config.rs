@@ -1,5 +1,9 @@
 //! What injection is configured with: ConfigMap `istio-sidecar-injector` (keys `config` and `values`) and the mesh config.
 
+use std::sync::Arc;
+
+use sagene_api::Object;
+use sagene_api::istio::networking::ProxyConfig;
 use serde_json::{Map, Value, json};
 
 /// Whether pods take part when neither label nor selector says.
@@ -29,6 +33,8 @@ pub struct InjectConfig {
     pub values: Value,
     /// Mesh config as written, camelCase.
     pub mesh: Value,
+    /// ProxyConfigs of the whole cluster; those that concern a pod are merged into its proxy's configuration.
+    pub proxy_configs: Vec<Arc<Object<ProxyConfig>>>,
     /// Revision of this injector, `default` when unnamed.
     pub revision: String,
     /// Whether the cluster runs init containers with `restartPolicy: Always` (Kubernetes 1.33 and later). A pod may still say otherwise.
@@ -67,6 +73,7 @@ impl Default for InjectConfig {
             default_templates: vec!["sidecar".to_owned()],
             values: json!({}),
             mesh: json!({}),
+            proxy_configs: Vec::new(),
             revision: "default".to_owned(),
             native_sidecars: true,
         }
@@ -75,7 +82,7 @@ impl Default for InjectConfig {
 
 impl InjectConfig {
     /// Reads the keys `config` and `values` of ConfigMap `istio-sidecar-injector` and the key `mesh` of ConfigMap `istio`.
-    /// `values` may be JSON or YAML. Go templates under `templates` are not read: the templates are part of the program.
+    /// There are no ProxyConfigs; they are the caller's to add. `values` may be JSON or YAML. Go templates under `templates` are not read: the templates are part of the program.
     ///
     /// # Errors
     /// When a key is not YAML or not of the expected shape.
@@ -109,6 +116,7 @@ impl InjectConfig {
             },
             values: parse("values", values)?,
             mesh: parse("mesh", mesh)?,
+            proxy_configs: Vec::new(),
             revision: if revision.is_empty() { defaults.revision } else { revision.to_owned() },
             native_sidecars: defaults.native_sidecars,
         })

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::config::InjectConfig;
-use super::proxy_config;
+use super::proxy_config::{self, Target};
 use super::workload::Workload;
 use super::{InjectError, PodRequest, WebhookParameters};
 
@@ -17,7 +17,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) workload: Workload,
     pub(crate) values: &'a Value,
     pub(crate) mesh: &'a Value,
-    /// Mesh `defaultConfig` with the pod's `proxy.istio.io/config` merged over it.
+    /// Mesh `defaultConfig` with ProxyConfigs and the pod's `proxy.istio.io/config` merged over it.
     pub(crate) proxy_config: Value,
     pub(crate) revision: &'a str,
     pub(crate) parameters: &'a WebhookParameters,
@@ -35,8 +35,12 @@ impl<'a> Scope<'a> {
             |pointer: &str| pod.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
         let annotations = object("/metadata/annotations");
         let overlay = annotations.get("proxy.istio.io/config").and_then(Value::as_str);
+        let labels = object("/metadata/labels");
+        let target =
+            Target { namespace: request.namespace, root_namespace: root_namespace(config), labels: &labels };
         let mut scope = Self {
-            labels: object("/metadata/labels"),
+            proxy_config: proxy_config::merged(&config.mesh, &config.proxy_configs, target, overlay)?,
+            labels,
             containers: pod
                 .pointer("/spec/containers")
                 .and_then(Value::as_array)
@@ -46,7 +50,6 @@ impl<'a> Scope<'a> {
             workload: Workload::of(pod),
             values: &config.values,
             mesh: &config.mesh,
-            proxy_config: proxy_config::merged(&config.mesh, overlay)?,
             revision: &config.revision,
             parameters: request.parameters,
             injected_annotations: &config.injected_annotations,
@@ -167,6 +170,13 @@ impl<'a> Scope<'a> {
         }
         Ok(())
     }
+}
+
+/// `rootNamespace` of the mesh, by default that of the control plane.
+fn root_namespace(config: &InjectConfig) -> &str {
+    let said = [config.mesh.get("rootNamespace"), config.values.pointer("/global/istioNamespace")];
+    let mut names = said.into_iter().flatten().filter_map(Value::as_str);
+    names.find(|name| !name.is_empty()).unwrap_or("istio-system")
 }
 
 /// A JSON scalar as text.

@@ -193,3 +193,53 @@ fn an_interception_mode_that_cannot_be_is_refused_when_the_pod_is_made() {
     let error = inject(&request, &config()).expect_err("refused").to_string();
     assert!(error.contains("\"BRIDGE\" is not known: use REDIRECT, TPROXY or NONE"), "{error}");
 }
+
+#[test]
+fn proxy_configs_are_merged_from_the_mesh_to_the_workload_under_the_annotation() {
+    let object = |namespace: &str, name: &str, spec: Value| {
+        let object = json!({"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig",
+            "metadata": {"namespace": namespace, "name": name}, "spec": spec});
+        std::sync::Arc::new(sagene_api::Object::from_value(object).expect("a ProxyConfig"))
+    };
+    let metadata = |value: &str| json!({"A": value, value: "1"});
+    let selector = |app: &str| json!({"matchLabels": {"app": app}});
+    let mut config = config();
+    config.proxy_configs = vec![
+        object(
+            "default",
+            "workload",
+            json!({"selector": selector("reviews"), "environmentVariables": metadata("WORKLOAD")}),
+        ),
+        object(
+            "default",
+            "other",
+            json!({"selector": selector("ratings"), "environmentVariables": metadata("OTHER")}),
+        ),
+        object(
+            "default",
+            "namespace",
+            json!({"concurrency": 3, "environmentVariables": metadata("NAMESPACE")}),
+        ),
+        object(
+            "istio-system",
+            "mesh",
+            json!({"concurrency": 2, "image": {"imageType": "debug"}, "environmentVariables": metadata("MESH")}),
+        ),
+        object("shop", "elsewhere", json!({"concurrency": 7})),
+    ];
+    let mut pod = pod();
+    let proxy = injected(&pod, &config)["spec"]["initContainers"][1].clone();
+    let merged: Value = serde_json::from_str(variable(&proxy, "PROXY_CONFIG").expect("set")).expect("JSON");
+    assert_eq!(merged["concurrency"], 3);
+    assert_eq!(merged["image"]["imageType"], "debug");
+    assert_eq!(merged["discoveryAddress"], "istiod.istio-system.svc:15012");
+    assert_eq!(variable(&proxy, "A"), Some("WORKLOAD"));
+    let set = ["MESH", "NAMESPACE", "WORKLOAD", "OTHER"].map(|name| variable(&proxy, name).is_some());
+    assert_eq!(set, [true, true, true, false]);
+
+    pod["metadata"]["annotations"]["proxy.istio.io/config"] =
+        json!("{concurrency: 1, proxyMetadata: {A: pod}}");
+    let proxy = injected(&pod, &config)["spec"]["initContainers"][1].clone();
+    assert!(variable(&proxy, "PROXY_CONFIG").is_some_and(|merged| merged.contains("\"concurrency\":1")));
+    assert_eq!((variable(&proxy, "A"), variable(&proxy, "MESH")), (Some("pod"), Some("1")));
+}

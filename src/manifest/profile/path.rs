@@ -1,4 +1,5 @@
-//! The grammar of `--set`: `a.b=1`, `list[0].x=y`, `list.[name:foo].x=y`, `\.` for a dot inside a key, `\,` for a comma in a value.
+//! The grammar of `--set`: `a.b=1`, `list[0].x=y`, `list.[name:foo].x=y`, `list={a,b}`, `a.b=null` to take away what the profile says; `\.` for
+//! a dot inside a key, `\,` for a comma and `\{` for a brace in a value. Lists and `null` are Helm's, the rest is istioctl's.
 
 use serde_json::{Map, Value, json};
 
@@ -17,9 +18,6 @@ pub enum PathError {
     /// The path goes through a scalar, or indexes something that is no list.
     #[error("{0:?} is not a {1}")]
     WrongKind(String, &'static str),
-    /// `{a,b}`.
-    #[error("lists in braces are not part of the grammar; set list[0]=…, list[1]=… or use a file")]
-    Braces,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,15 +42,11 @@ fn always_text(path: &str) -> bool {
 /// When the assignment does not follow the grammar or contradicts the tree.
 pub fn set(root: &mut Value, assignment: &str) -> Result<String, PathError> {
     let (path, text) = assignment.split_once('=').ok_or(PathError::NoValue)?;
-    if text.starts_with('{') && text.ends_with('}') {
-        return Err(PathError::Braces);
-    }
-    let steps = parse(path)?;
-    let mut slot = root;
-    for step in &steps {
-        slot = descend(slot, step, path)?;
-    }
-    *slot = value(path, text);
+    let value = value(path, text);
+    let is_element = |steps: &[Step]| !matches!(steps.last(), Some(Step::Key(_)));
+    // An element goes at once; a key stays as `null`, which takes it from what this is laid over.
+    let value = (!value.is_null() || !is_element(&parse(path)?)).then_some(value);
+    assign(root, path, value)?;
     Ok(path.to_owned())
 }
 
@@ -105,7 +99,30 @@ fn position(list: &Value, step: &Step) -> Option<usize> {
 }
 
 fn value(path: &str, text: &str) -> Value {
-    let text = text.replace("\\,", ",");
+    if let Some(items) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        return items_of(items).into_iter().map(|item| scalar(path, item.trim())).collect();
+    }
+    if text == "null" { Value::Null } else { scalar(path, text) }
+}
+
+/// Splits at commas that have no `\` before them; no items where there is nothing between the braces.
+fn items_of(text: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let mut start = 0;
+    for (at, _) in text.match_indices(',') {
+        if !text[..at].ends_with('\\') {
+            items.push(&text[start..at]);
+            start = at + 1;
+        }
+    }
+    if !text.trim().is_empty() {
+        items.push(&text[start..]);
+    }
+    items
+}
+
+fn scalar(path: &str, text: &str) -> Value {
+    let text = text.replace("\\,", ",").replace("\\{", "{");
     if always_text(path) {
         return json!(text);
     }

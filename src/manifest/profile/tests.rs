@@ -48,6 +48,10 @@ fn assignments_follow_the_grammar() {
         ("a\\.b.c=x", json!({"a.b": {"c": "x"}})),
         ("l[0].x=y", json!({"l": [{"x": "y"}]})),
         ("l.[name:foo].x=y", json!({"l": [{"name": "foo", "x": "y"}]})),
+        ("l={a, 2,x\\,y}", json!({"l": ["a", 2, "x,y"]})),
+        ("l={}", json!({"l": []})),
+        ("a=\\{a}", json!({"a": "{a}"})),
+        ("a=null", json!({"a": null})),
         ("m.proxyMetadata.N=1", json!({"m": {"proxyMetadata": {"N": "1"}}})),
     ];
     for (assignment, expected) in cases {
@@ -55,10 +59,23 @@ fn assignments_follow_the_grammar() {
         set(&mut tree, assignment).expect(assignment);
         assert_eq!(tree, expected, "{assignment}");
     }
-    for bad in ["a", "=1", "a..b=1", "a[x]=1", "a={1,2}"] {
+    for bad in ["a", "=1", "a..b=1", "a[x]=1"] {
         assert!(set(&mut json!({}), bad).is_err(), "{bad}");
     }
     assert!(set(&mut json!({"a": 1}), "a.b=2").is_err());
+}
+
+#[test]
+fn lists_in_braces_replace_and_null_takes_away() {
+    let one = resolved(&[
+        "profile=demo",
+        "values.global.imagePullSecrets={one,two}",
+        "meshConfig.accessLogFile=null",
+        "components.egressGateways[0]=null",
+    ]);
+    assert_eq!(one.values["global"]["imagePullSecrets"], json!(["one", "two"]));
+    assert_eq!(one.mesh.get("accessLogFile").unwrap_or(&Value::Null), &Value::Null);
+    assert_eq!(one.spec["components"]["egressGateways"], json!([]));
 }
 
 #[test]

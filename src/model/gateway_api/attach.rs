@@ -26,7 +26,7 @@ impl<'a> Attaching<'a> {
         Self { kind: S::KIND, namespace: &route.metadata.namespace, hostnames }
     }
 
-    /// True where the parent is a Gateway rather than a Service.
+    /// True where the parent is a Gateway rather than a Service or a ServiceEntry.
     pub(super) fn is_gateway(parent: &ParentReference) -> bool {
         matches!(parent.kind.as_str(), "" | "Gateway")
     }

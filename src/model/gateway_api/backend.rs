@@ -7,6 +7,9 @@ use crate::hostname::Hostname;
 use crate::mesh::Mesh;
 use crate::snapshot::Snapshot;
 
+/// The reason of a route that asks for what is not served: it is not accepted.
+pub(super) const UNSUPPORTED: &str = "UnsupportedValue";
+
 /// Why a destination cannot be used: reason of the condition `ResolvedRefs`, message.
 pub(super) type BackendProblem = (&'static str, String);
 
@@ -51,7 +54,7 @@ pub(super) fn destination(
         return Err(("RefNotPermitted", message));
     }
     if backend.port.is_none() {
-        return Err(("UnsupportedValue", format!("backend {} names no port", backend.name)));
+        return Err((UNSUPPORTED, format!("backend {} names no port", backend.name)));
     }
     if snapshot.services.get(place, &backend.name).is_none() {
         return Err(("BackendNotFound", format!("Service {place}/{} does not exist", backend.name)));

@@ -10,7 +10,8 @@ use sagene_api::istio::networking::virtual_service::{
 };
 use sagene_api::istio::types::StringMatch;
 
-use super::backend::{BackendProblem, destination};
+use super::backend::{BackendProblem, UNSUPPORTED, destination};
+use super::cors;
 use crate::mesh::Mesh;
 use crate::snapshot::Snapshot;
 
@@ -55,17 +56,25 @@ pub(super) fn apply(
                     percentage: share.map(|value| Percent { value }),
                 });
             }
-            other => return Err(("UnsupportedValue", format!("filter {other} is not served"))),
+            "CORS" => {
+                made.cors_policy = filter.cors.as_ref().map(|one| Box::new(cors::policy(one)));
+            }
+            other => return Err((UNSUPPORTED, format!("filter {other} is not served"))),
         }
     }
     Ok(())
 }
 
-/// The header changes among filters, for a single destination.
-pub(super) fn headers(filters: &[RouteFilter]) -> Option<Headers> {
+/// The header changes among filters, for a single destination; nothing else can be done for one alone.
+pub(super) fn headers(filters: &[RouteFilter]) -> Result<Option<Headers>, BackendProblem> {
     let mut made = Headers::default();
-    filters.iter().for_each(|filter| add_headers(&mut made, filter));
-    (made != Headers::default()).then_some(made)
+    for filter in filters {
+        match filter.r#type.as_str() {
+            "RequestHeaderModifier" | "ResponseHeaderModifier" => add_headers(&mut made, filter),
+            other => return Err((UNSUPPORTED, format!("filter {other} is not served in backendRefs"))),
+        }
+    }
+    Ok((made != Headers::default()).then_some(made))
 }
 
 fn add_headers(made: &mut Headers, filter: &RouteFilter) {

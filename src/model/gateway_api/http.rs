@@ -16,8 +16,9 @@ use sagene_api::istio::types::StringMatch;
 use sagene_api::{Duration, Object, Resource};
 
 use super::attach::Attaching;
-use super::backend::{BackendProblem, destination};
+use super::backend::{BackendProblem, UNSUPPORTED, destination};
 use super::listener::{ListenerKey, OpenListener};
+use super::mesh_parent::{self, MeshParent};
 use super::status::{ParentStatus, of_route};
 use super::{Converted, GATEWAY_SEMANTICS, PARENTS, ROUTE_SEMANTICS, derived, filter};
 use crate::hostname::Hostname;
@@ -111,10 +112,10 @@ impl Conversion<'_, '_> {
             let outcome = if Attaching::is_gateway(parent) {
                 self.attach_to_gateway(object, parent, hostnames, &ranked)
             } else {
-                self.attach_to_service(object, parent, &ranked)
+                self.attach_to_mesh(object, parent, &ranked)
             };
             if let Some(accepted) = outcome {
-                statuses.push(ParentStatus { parent: parent.clone(), accepted, resolved: problem.clone() });
+                statuses.push(judged(parent, accepted, problem.clone()));
             }
         }
         self.made.statuses.extend(of_route(object, &statuses));
@@ -143,34 +144,27 @@ impl Conversion<'_, '_> {
         Some(Ok(()))
     }
 
-    /// A route of the mesh: of the Service's own namespace it holds for every client, of another for that one's clients.
-    fn attach_to_service<S: Collected>(
+    fn attach_to_mesh<S: Collected>(
         &mut self,
         object: &Arc<Object<S>>,
         parent: &ParentReference,
         ranked: &[Ranked],
     ) -> Option<Result<(), (&'static str, String)>> {
-        if parent.kind != "Service" {
-            return None;
-        }
         let own = &object.metadata.namespace;
-        let place = if parent.namespace.is_empty() { own } else { &parent.namespace };
-        if self.snapshot.services.get(place, &parent.name).is_none() {
-            return Some(Err((
-                "NoMatchingParent",
-                format!("Service {place}/{} does not exist", parent.name),
-            )));
-        }
-        let export_to = if place == own { Vec::new() } else { vec![".".to_owned()] };
-        let host = Hostname::of_service(&parent.name, place, &self.mesh.domain);
+        let MeshParent { hosts, export_to } = match mesh_parent::of(self.snapshot, self.mesh, own, parent)? {
+            Ok(found) => found,
+            Err(refused) => return Some(Err(refused)),
+        };
         let mut ranked = ranked.to_vec();
         if let Some(port) = parent.port {
             for one in &mut ranked {
                 one.route.r#match.iter_mut().for_each(|condition| condition.port = u32::from(port));
             }
         }
-        let key = (own.clone(), MESH_GATEWAY.to_owned(), host);
-        gather(self.gathered.entry(key).or_default(), object, &ranked, export_to);
+        for host in hosts {
+            let key = (own.clone(), MESH_GATEWAY.to_owned(), host);
+            gather(self.gathered.entry(key).or_default(), object, &ranked, export_to.clone());
+        }
         Some(Ok(()))
     }
 
@@ -221,11 +215,13 @@ impl Conversion<'_, '_> {
         let mut made = Vec::new();
         for backend in backends {
             let weight = backend.weight.unwrap_or(1);
-            match destination(self.snapshot, self.mesh, place, backend) {
-                Ok(destination) if weight > 0 => made.push(HttpRouteDestination {
+            let found = destination(self.snapshot, self.mesh, place, backend)
+                .and_then(|found| Ok((found, filter::headers(&backend.filters)?)));
+            match found {
+                Ok((destination, headers)) if weight > 0 => made.push(HttpRouteDestination {
                     destination,
                     weight: if backends.len() == 1 { 0 } else { weight },
-                    headers: filter::headers(&backend.filters).map(Box::new),
+                    headers: headers.map(Box::new),
                 }),
                 Ok(_) => {}
                 Err(wrong) => {
@@ -235,6 +231,19 @@ impl Conversion<'_, '_> {
         }
         made
     }
+}
+
+/// What is not served is said of the route; what is not found, of its references.
+fn judged(
+    parent: &ParentReference,
+    accepted: Result<(), (&'static str, String)>,
+    problem: Option<BackendProblem>,
+) -> ParentStatus {
+    let (accepted, resolved) = match problem {
+        Some(wrong) if wrong.0 == UNSUPPORTED => (accepted.and(Err(wrong)), None),
+        resolved => (accepted, resolved),
+    };
+    ParentStatus { parent: parent.clone(), accepted, resolved }
 }
 
 fn gather<S: Resource>(into: &mut Gathering, object: &Object<S>, ranked: &[Ranked], export_to: Vec<String>) {

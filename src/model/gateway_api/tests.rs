@@ -116,6 +116,25 @@ fn routes_that_fit_no_listener_say_why() {
 }
 
 #[test]
+fn filters_that_are_not_served_there_are_told_in_the_status() {
+    let mut snapshot = shop();
+    let cors = json!({"type": "CORS", "cors": {"allowOrigins": ["https://*.example.com"]}});
+    let mut spec = route(json!({"name": "web", "port": 80, "filters": [cors]}));
+    add::<sagene_api::gateway_api::HttpRoute>(&mut snapshot, "shop", "web", spec.clone());
+    let refused = convert(&snapshot, &Mesh::default());
+    let (status, reason) = condition(&refused, Kind::HttpRoute, "/parents/0/conditions", "Accepted");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "UnsupportedValue"));
+
+    spec["rules"] = json!([{"filters": [cors], "backendRefs": [{"name": "web", "port": 80}]}]);
+    add::<sagene_api::gateway_api::HttpRoute>(&mut snapshot, "shop", "web", spec);
+    let converted = convert(&snapshot, &Mesh::default());
+    let (status, _) = condition(&converted, Kind::HttpRoute, "/parents/0/conditions", "Accepted");
+    assert_eq!(status, "True");
+    let policy = converted.virtual_services[0].spec.http[0].cors_policy.clone().unwrap();
+    assert_eq!(policy.max_age.map(|age| age.seconds()), Some(5));
+}
+
+#[test]
 fn ingresses_of_our_class_are_served_at_the_ingress_gateway() {
     let mut snapshot = shop();
     let class = json!({"controller": "istio.io/ingress-controller"});
@@ -141,4 +160,38 @@ fn ingresses_of_our_class_are_served_at_the_ingress_gateway() {
     let routes = &converted.virtual_services[0].spec.http;
     assert_eq!(routes[0].r#match[0].uri, Some(StringMatch::Exact("/status".to_owned())));
     assert_eq!(routes[1].r#match[0].uri, Some(StringMatch::Prefix("/".to_owned())));
+}
+
+#[test]
+fn routes_of_a_service_entry_are_for_the_calls_of_its_hosts() {
+    use sagene_api::gateway_api::{HttpRoute, TlsRoute};
+    let mut snapshot = shop();
+    let entry = json!({"hosts": ["news.example.org"], "resolution": "DNS",
+        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}, {"number": 443, "name": "tls", "protocol": "TLS"}]});
+    add::<sagene_api::istio::networking::ServiceEntry>(&mut snapshot, "shop", "news", entry);
+    let spec = json!({
+        "parentRefs": [{"group": "networking.istio.io", "kind": "ServiceEntry", "name": "news"}],
+        "rules": [{"backendRefs": [{"name": "web", "port": 80}]}],
+    });
+    add::<HttpRoute>(&mut snapshot, "shop", "web", spec.clone());
+    add::<TlsRoute>(&mut snapshot, "shop", "web", spec.clone());
+    let mut lost = spec;
+    lost["parentRefs"][0]["name"] = json!("olds");
+    add::<HttpRoute>(&mut snapshot, "shop", "zz-lost", lost);
+    let converted = convert(&snapshot, &Mesh::default());
+    let [http, tls] = converted.virtual_services.as_slice() else {
+        panic!("one for HTTP and one for TLS: {:?}", converted.virtual_services)
+    };
+    for one in [http, tls] {
+        assert_eq!(
+            (one.spec.hosts.as_slice(), one.spec.gateways.as_slice()),
+            (&["news.example.org".to_owned()][..], &["mesh".to_owned()][..])
+        );
+    }
+    assert_eq!(http.spec.http[0].route[0].destination.host, "web.shop.svc.cluster.local");
+    assert_eq!(tls.spec.tls[0].r#match[0].sni_hosts, ["news.example.org"]);
+    let (status, reason) = condition(&converted, Kind::TlsRoute, "/parents/0/conditions", "Accepted");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "Accepted"));
+    let refused = converted.statuses.iter().find(|report| report.name == "zz-lost").unwrap();
+    assert_eq!(refused.status["parents"][0]["conditions"][0]["reason"], "NoMatchingParent");
 }

@@ -76,9 +76,11 @@ async fn a_kind_that_is_not_there_is_empty_at_once_asked_for_rarely_and_found_wh
     let refused = server.refused.load(Ordering::SeqCst);
     assert!((2..30).contains(&refused), "asked {refused} times in five minutes");
 
-    server.known.store(true, Ordering::SeqCst);
+    // The definition is told before its kind is served.
     server.learned.notify_one();
     tokio::time::sleep(Duration::from_millis(50)).await;
+    server.known.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(server.listed.load(Ordering::SeqCst), 1);
 }
 
