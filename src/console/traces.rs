@@ -30,7 +30,11 @@ pub async fn serve(listeners: Vec<TcpListener>, end: impl Future<Output = ()>) -
         .route("/jaeger/search", get(|| async { Redirect::temporary("/kiali/traces") }))
         .route("/kiali/traces", get(crate::server::traces_page))
         .route("/kiali/assets/{name}", get(crate::server::asset_of))
+        .route("/zipkin", get(|| async { Redirect::temporary("/kiali/traces") }))
+        .route("/zipkin/", get(|| async { Redirect::temporary("/kiali/traces") }))
         .route("/healthz", get(|| async { "ok" }))
+        // Where Zipkin's probes look.
+        .route("/health", get(|| async { "{\"status\":\"UP\"}" }))
         .merge(receive::router(store.clone()))
         .merge(query::router(store.clone()))
         .nest("/api", jaeger::router(store.clone()))

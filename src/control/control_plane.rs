@@ -45,6 +45,7 @@ use crate::{
         authorities::Authorities,
         authority::{self, LoadError},
         certificate_service::{self, CertificateService},
+        secret_access::SecretAccess,
         tls::{ServerTls, TlsError},
     },
     serve::{Server, TlsSource},
@@ -221,6 +222,7 @@ impl ControlPlane {
         let following = authorities.follow(store, self.synced.clone(), self.plugged_in);
         supervisor.spawn("certificate authorities", endless(following));
         supervisor.spawn("trust bundles", endless(push::trust_bundles(discovery.clone())));
+        supervisor.spawn("access to secrets", endless(push::granted_secrets(discovery.clone())));
         spawn_writers(supervisor, &client, &self.options, &discovery, self.synced.clone(), drain);
         let pusher = first_push(discovery, self.synced, self.feed, self.gate);
         supervisor.spawn("push", endless(pusher));
@@ -235,6 +237,7 @@ fn key_refresh(discovery: &Arc<Discovery>) -> key_sets::refresh::Refresh<impl Fn
         keys: discovery.keys.clone(),
         metrics: discovery.metrics.clone(),
         interval: discovery.options.jwks_refresh,
+        closed: discovery.options.jwks_closed_networks.clone(),
         changed: move |namespaces: &BTreeSet<String>| {
             let root = told.index.load().settings.mesh.root_namespace.clone();
             push::wake(&told, &Affected::listeners_in(namespaces, &root));
@@ -346,6 +349,7 @@ fn discovery(
         discovered: ArcSwap::default(),
         connections: Connections::default(),
         authenticator: Arc::new(authenticator),
+        secret_access: SecretAccess::default(),
         authorities,
         metrics: Arc::new(Metrics::new(&options.version)),
         identifier: identifier.to_string(),

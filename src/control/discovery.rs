@@ -22,7 +22,7 @@ use crate::{
     mesh_settings,
     metrics::Metrics,
     options::ControlPlaneOptions,
-    security::{authentication::Authenticator, authorities::Authorities},
+    security::{authentication::Authenticator, authorities::Authorities, secret_access::SecretAccess},
 };
 
 mod handler;
@@ -35,8 +35,6 @@ pub(crate) struct Peer {
     pub(crate) proxy: Option<Proxy>,
     /// Who it proved to be; `None` on the plaintext port.
     pub(crate) caller: Option<Identity>,
-    /// Whether it may be given certificates of gateways.
-    pub(crate) may_have_secrets: bool,
 }
 
 /// Everything discovery works with; share it behind an `Arc`.
@@ -50,6 +48,7 @@ pub(crate) struct Discovery {
     pub(crate) discovered: ArcSwap<Discovered>,
     pub(crate) connections: Connections<Peer>,
     pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) secret_access: SecretAccess,
     pub(crate) authorities: Arc<Authorities>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) identifier: String,

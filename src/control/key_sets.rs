@@ -2,6 +2,7 @@
 //!
 //! Keys that cannot be had are stood in for by one whose private half nobody has: no token passes, none is let in by mistake.
 
+mod fetch;
 pub(crate) mod refresh;
 
 use std::collections::HashMap;

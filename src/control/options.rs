@@ -1,6 +1,9 @@
 //! What the control plane is told by flags and environment; names of environment variables are istiod's where those exist.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sagene_base::logging::LogHandle;
 use sagene_identity::authority::Lifetimes;
@@ -33,6 +36,9 @@ pub struct ControlPlaneOptions {
     pub debounce_max: Duration,
     /// Time between fetches of an issuer's public keys: as long as a rotated key may go unnoticed.
     pub jwks_refresh: Duration,
+    /// Networks that keys of token issuers are not fetched from: link-local ones, where clouds keep their metadata, and those of
+    /// `BLOCKED_CIDRS_IN_JWKS_URIS`.
+    pub jwks_closed_networks: Vec<Network>,
     /// Lifetimes of workload certificates (`DEFAULT_WORKLOAD_CERT_TTL`, `MAX_WORKLOAD_CERT_TTL`).
     pub lifetimes: Lifetimes,
     /// Life of a self-signed root (`CITADEL_SELF_SIGNED_CA_CERT_TTL`). Default 10 years.
@@ -53,6 +59,55 @@ pub struct ControlPlaneOptions {
     /// Time that streams get to end after a stop signal.
     pub drain: Duration,
 }
+
+/// Addresses with the same first bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    first: IpAddr,
+    length: u32,
+}
+
+impl Network {
+    /// What is reached on the own link alone: metadata services of clouds among it.
+    pub const LINK_LOCAL: [Self; 3] = [
+        Self { first: IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), length: 16 },
+        Self { first: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), length: 10 },
+        // AWS's metadata service.
+        Self { first: IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), length: 128 },
+    ];
+
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                let differs = first.to_bits() ^ address.to_bits();
+                differs.checked_shr(32 - self.length).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                let differs = first.to_bits() ^ address.to_bits();
+                differs.checked_shr(128 - self.length).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = ();
+
+    /// `10.0.0.0/8`, or an address alone.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (address, length) =
+            text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+        let first: IpAddr = address.trim().parse().map_err(drop)?;
+        let most = if first.is_ipv4() { 32 } else { 128 };
+        let length = length.map_or(Ok(most), |length| length.trim().parse().map_err(drop))?;
+        if length > most { Err(()) } else { Ok(Self { first, length }) }
+    }
+}
+
+/// Variable with further networks that keys are not fetched from.
+const BLOCKED: &str = "BLOCKED_CIDRS_IN_JWKS_URIS";
 
 /// Ranges of addresses for ServiceEntries that name none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +168,7 @@ impl Default for ControlPlaneOptions {
             debounce_after: Duration::from_millis(100),
             debounce_max: Duration::from_secs(10),
             jwks_refresh: Duration::from_secs(20),
+            jwks_closed_networks: Network::LINK_LOCAL.to_vec(),
             lifetimes: Lifetimes::default(),
             root_lifetime: sagene_identity::authority::ROOT_TTL,
             announcement: Duration::from_secs(10),
@@ -164,6 +220,13 @@ impl ControlPlaneOptions {
             if let Some(value) = get(name) {
                 *field = duration(name, value)?;
             }
+        }
+        if let Some(value) = get(BLOCKED) {
+            let networks = list(&value).into_iter().map(|text| text.parse());
+            let networks: Result<Vec<Network>, ()> = networks.collect();
+            let problem = "use networks by comma, such as 10.0.0.0/8,fd00::/8";
+            let error = |()| OptionError { variable: BLOCKED, value, problem };
+            options.jwks_closed_networks.extend(networks.map_err(error)?);
         }
         if let Some(value) = get("TOKEN_AUDIENCES") {
             options.token_audiences = list(&value);
@@ -297,6 +360,15 @@ mod tests {
         assert!(off.address_allocation.is_none());
         let error = read(&[("PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "240.0.0.0/8")]).unwrap_err();
         assert_eq!(error.variable, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX");
+        let closed = read(&[("BLOCKED_CIDRS_IN_JWKS_URIS", "10.0.0.0/8, 192.0.2.7,::/0")]).unwrap();
+        let is_closed = |address: &str| {
+            let address = address.parse().unwrap();
+            closed.jwks_closed_networks.iter().any(|network| network.contains(address))
+        };
+        assert!(["169.254.169.254", "10.255.0.1", "192.0.2.7", "2001:db8::1"].map(is_closed) == [true; 4]);
+        assert!(["11.0.0.1", "192.0.2.8"].map(is_closed) == [false; 2]);
+        let error = read(&[("BLOCKED_CIDRS_IN_JWKS_URIS", "10.0.0.0/33")]).unwrap_err();
+        assert_eq!(error.variable, "BLOCKED_CIDRS_IN_JWKS_URIS");
         let error = read(&[("MAX_WORKLOAD_CERT_TTL", "90 days")]).unwrap_err();
         assert_eq!((error.variable, error.value.as_str()), ("MAX_WORKLOAD_CERT_TTL", "90 days"));
     }

@@ -4,5 +4,6 @@ pub(crate) mod authentication;
 pub(crate) mod authorities;
 pub(crate) mod authority;
 pub(crate) mod certificate_service;
+pub(crate) mod secret_access;
 pub(crate) mod throttle;
 pub(crate) mod tls;

@@ -122,7 +122,7 @@ impl Webhooks {
         review.refuse(message)
     }
 
-    /// Read anew for each pod: the ConfigMaps are in the store, and a pod must get what is in force.
+    /// Read anew for each pod: ConfigMaps and ProxyConfigs are in the store, and a pod must get what is in force.
     fn inject_config(&self) -> Result<InjectConfig, String> {
         let snapshot = self.store.snapshot();
         let suffix = self.options.revision_suffix();
@@ -137,8 +137,10 @@ impl Webhooks {
         let config = key(&injector, "config").ok_or_else(|| missing("config"))?;
         let values = key(&injector, "values").ok_or_else(|| missing("values"))?;
         let mesh = key(&format!("istio{suffix}"), "mesh").unwrap_or_default();
-        InjectConfig::from_config_maps(&config, &values, &mesh, &self.options.revision)
-            .map_err(|error| sagene_base::task::error_chain(&error))
+        let mut config = InjectConfig::from_config_maps(&config, &values, &mesh, &self.options.revision)
+            .map_err(|error| sagene_base::task::error_chain(&error))?;
+        config.proxy_configs = snapshot.proxy_configs.iter().cloned().collect();
+        Ok(config)
     }
 }
 

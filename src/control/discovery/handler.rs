@@ -55,14 +55,16 @@ impl Handler for Discovery {
             if let (Some(caller), Some(proxy)) = (&caller, &proxy) {
                 check_identity(caller, proxy)?;
             }
-            let may_have_secrets = match (&caller, &proxy) {
-                (Some(caller), Some(proxy)) if !proxy.is_sidecar() => {
-                    self.authenticator.may_list_secrets(caller).await
-                }
-                _ => false,
-            };
+            // Gateways nearly always ask for some: the first answer should have them.
+            if let (Some(caller), Some(proxy)) = (&caller, &proxy)
+                && !proxy.is_sidecar()
+                && !self.secret_access.is_known(caller)
+            {
+                let word = self.authenticator.may_list_secrets(caller).await;
+                self.secret_access.learn(caller, word);
+            }
             info!(node = %node.id, caller = caller.as_ref().map(tracing::field::display), "connected");
-            Ok(Peer { proxy, caller, may_have_secrets })
+            Ok(Peer { proxy, caller })
         })
     }
 
@@ -82,9 +84,7 @@ impl Handler for Discovery {
         let Some(proxy) = &peer.proxy else { return Arc::default() };
         match type_url {
             type_url::PROXY_CONFIG => self.trust_bundle(),
-            type_url::SECRET if !peer.may_have_secrets => {
-                self.verified_secrets(proxy, peer.caller.as_ref(), requested)
-            }
+            type_url::SECRET => self.secrets(proxy, peer.caller.as_ref(), requested),
             _ => self.index.load().requested(proxy, type_url, requested),
         }
     }
@@ -146,8 +146,8 @@ impl Handler for Discovery {
 }
 
 impl Discovery {
-    /// Of a proxy on the encrypted port that may not list secrets, those that a Gateway it serves was granted by name.
-    fn verified_secrets(
+    /// All of a proxy on the encrypted port that may list secrets; of another one, those that a Gateway it serves was granted by name.
+    fn secrets(
         &self,
         proxy: &Proxy,
         caller: Option<&Identity>,
@@ -155,6 +155,9 @@ impl Discovery {
     ) -> Arc<ResourceSet> {
         let (Requested::Names(names), Some(caller)) = (requested, caller) else { return Arc::default() };
         let index = self.index.load();
+        if self.secret_access.allows(caller) {
+            return index.requested(proxy, type_url::SECRET, Requested::Names(names));
+        }
         let allowed: Vec<_> =
             names.iter().filter(|name| index.is_verified_secret(proxy, caller, name)).cloned().collect();
         index.requested(proxy, type_url::SECRET, Requested::Names(&allowed))

@@ -159,6 +159,31 @@ pub(crate) async fn trust_bundles(discovery: Arc<Discovery>) {
     }
 }
 
+/// Asks about those who want Secrets, and hands them over when they may have them, until the process ends.
+pub(crate) async fn granted_secrets(discovery: Arc<Discovery>) {
+    let access = &discovery.secret_access;
+    let mut push = Push::default();
+    push.add_type(type_url::SECRET);
+    loop {
+        for caller in access.due().await {
+            let word = discovery.authenticator.may_list_secrets(&caller).await;
+            if access.learn(&caller, word) {
+                let all = discovery.connections.all();
+                let of_caller = all.iter().filter(|it| it.peer.caller.as_ref() == Some(&caller));
+                of_caller.for_each(|connection| connection.push(&push));
+            }
+        }
+        // Whoever was refused and still waits is asked about again: nobody tells when a role is bound.
+        for connection in discovery.connections.all() {
+            if let Some(caller) = &connection.peer.caller
+                && connection.watched(type_url::SECRET).is_some_and(|names| !names.is_empty())
+            {
+                access.allows(caller);
+            }
+        }
+    }
+}
+
 /// Wakes the proxies that are concerned; their number.
 pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> usize {
     let mut woken = 0;

@@ -1,6 +1,7 @@
 //! What the proxies of a workload report: Telemetry of the mesh, of their namespace and of themselves, each over the wider one, on top
 //! of the mesh configuration.
 
+mod log_service;
 mod logging;
 mod metrics;
 mod tracing;
@@ -101,7 +102,7 @@ impl Reports {
     /// What a workload reports of one side.
     pub(crate) fn of(telemetry: &Telemetry, index: &Index, traces: &OwnTraces, side: Side) -> Self {
         Self {
-            access_log: logging::access_log(&telemetry.0, &index.settings, side),
+            access_log: logging::access_log(&telemetry.0, index, side),
             tracing: tracing::tracing(&telemetry.0, index, traces, side),
             metrics: metrics::plugin(&telemetry.0, &index.settings, side),
         }

@@ -6,38 +6,22 @@ use std::time::{Duration, Instant};
 
 use sagene_model::{Kind, Snapshot};
 use sagene_store::{Feed, Store};
-use thiserror::Error;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::fetch::{FetchError, Fetcher};
 use super::{KeySets, Source};
 use crate::metrics::Metrics;
+use crate::options::Network;
 
 /// Time allowed for one fetch where the rule says nothing.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Largest answer taken.
-const LIMIT: usize = 1024 * 1024;
+/// Most time allowed for one, whatever a rule says: one issuer that hangs is no reason to hold so many sockets open.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Most fetches at a time.
+const AT_ONCE: usize = 64;
 /// Pauses after a failure: the first, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
-
-/// Why keys cannot be had.
-#[derive(Debug, Error)]
-enum FetchError {
-    /// No client.
-    #[error("no HTTP client")]
-    Client(#[source] reqwest::Error),
-    /// No answer.
-    #[error("no answer")]
-    Request(#[source] reqwest::Error),
-    /// Another status than 200.
-    #[error("the answer has status {0}")]
-    Status(u16),
-    /// Too large.
-    #[error("the answer is larger than {LIMIT} bytes")]
-    Large,
-    /// Not what is wanted.
-    #[error("the answer is not {0}")]
-    Content(&'static str),
-}
 
 /// What is known of a source.
 #[derive(Debug)]
@@ -62,37 +46,50 @@ pub(crate) struct Refresh<F> {
     pub(crate) metrics: Arc<Metrics>,
     /// Time between fetches.
     pub(crate) interval: Duration,
+    /// Networks that nothing is fetched from.
+    pub(crate) closed: Vec<Network>,
     /// Called after new keys came, with the namespaces of the rules that ask for them.
     pub(crate) changed: F,
 }
 
-/// Runs until the process ends.
+/// Runs until the process ends. Each source is fetched by itself: one that hangs holds up no other.
 pub(crate) async fn run(refresh: Refresh<impl Fn(&BTreeSet<String>)>, mut feed: Feed) {
-    let client = match reqwest::Client::builder().redirect(reqwest::redirect::Policy::limited(5)).build() {
-        Ok(client) => client,
-        Err(source) => {
-            let error = sagene_base::task::error_chain(&FetchError::Client(source));
+    let fetcher = match Fetcher::new(&refresh.closed) {
+        Ok(fetcher) => fetcher,
+        Err(error) => {
+            let error = sagene_base::task::error_chain(&error);
             warn!(%error, "keys of token issuers cannot be fetched");
             return std::future::pending().await;
         }
     };
     let mut states: HashMap<Source, State> = HashMap::new();
+    let mut fetches = JoinSet::new();
+    let mut fetching: BTreeSet<Source> = BTreeSet::new();
     loop {
         let wanted = demands(&refresh.store.snapshot());
         states.retain(|source, _| wanted.contains_key(source));
         refresh.keys.retain(|source| wanted.contains_key(source));
         let now = Instant::now();
-        let due =
-            wanted.iter().filter(|(source, _)| states.get(*source).is_none_or(|state| state.next <= now));
-        let fetches = due.map(|(source, demand)| async {
-            (source.clone(), demand.clone(), fetch(&client, source, demand.timeout).await)
-        });
-        let outcomes = futures::future::join_all(fetches).await;
-        for (source, demand, outcome) in outcomes {
-            let pause = refresh.take(&source, &demand, outcome, states.get(&source).map(|state| state.pause));
-            states.insert(source, State { next: Instant::now() + pause, pause });
+        let is_due = |source: &Source| states.get(source).is_none_or(|state| state.next <= now);
+        for (source, demand) in &wanted {
+            if fetches.len() < AT_ONCE && is_due(source) && fetching.insert(source.clone()) {
+                let (fetcher, source, timeout) = (fetcher.clone(), source.clone(), demand.timeout);
+                fetches.spawn(async move { (fetcher.keys(&source, timeout).await, source) });
+            }
         }
-        wait(&mut feed, states.values().map(|state| state.next).min()).await;
+        let waiting = states.iter().filter(|(source, _)| !fetching.contains(source));
+        let next = waiting.map(|(_, state)| state.next).min().filter(|_| fetches.len() < AT_ONCE);
+        tokio::select! {
+            Some(done) = fetches.join_next() => {
+                // A fetch that panicked leaves its source aside: that is no state to go on from.
+                let Ok((outcome, source)) = done else { continue };
+                fetching.remove(&source);
+                let Some(demand) = wanted.get(&source) else { continue };
+                let pause = refresh.take(&source, demand, outcome, states.get(&source).map(|state| state.pause));
+                states.insert(source, State { next: Instant::now() + pause, pause });
+            }
+            () = wait(&mut feed, next) => {}
+        }
     }
 }
 
@@ -152,44 +149,10 @@ fn demands(snapshot: &Snapshot) -> BTreeMap<Source, Demand> {
             let demand = wanted.entry(source).or_default();
             demand.namespaces.insert(object.metadata.namespace.clone());
             let stated = rule.timeout.map(sagene_api::Duration::to_std);
-            demand.timeout = demand.timeout.max(stated.unwrap_or(TIMEOUT));
+            demand.timeout = demand.timeout.max(stated.unwrap_or(TIMEOUT)).min(LONGEST);
         }
     }
     wanted
-}
-
-async fn fetch(client: &reqwest::Client, source: &Source, timeout: Duration) -> Result<String, FetchError> {
-    let location = match source {
-        Source::Keys(location) => location.clone(),
-        Source::Issuer(issuer) => {
-            let at = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-            let configuration: serde_json::Value = serde_json::from_str(&get(client, &at, timeout).await?)
-                .map_err(|_| FetchError::Content("JSON"))?;
-            let location = configuration.get("jwks_uri").and_then(serde_json::Value::as_str);
-            location.ok_or(FetchError::Content("an OpenID configuration with jwks_uri"))?.to_owned()
-        }
-    };
-    let keys = get(client, &location, timeout).await?;
-    let read: Result<serde_json::Value, _> = serde_json::from_str(&keys);
-    match read {
-        Ok(read) if read.get("keys").is_some_and(serde_json::Value::is_array) => Ok(keys),
-        _ => Err(FetchError::Content("a set of keys (JWKS)")),
-    }
-}
-
-async fn get(client: &reqwest::Client, location: &str, timeout: Duration) -> Result<String, FetchError> {
-    let mut answer = client.get(location).timeout(timeout).send().await.map_err(FetchError::Request)?;
-    if answer.status().as_u16() != 200 {
-        return Err(FetchError::Status(answer.status().as_u16()));
-    }
-    let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(FetchError::Request)? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > LIMIT {
-            return Err(FetchError::Large);
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| FetchError::Content("text"))
 }
 
 #[cfg(test)]

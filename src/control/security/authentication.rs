@@ -157,8 +157,9 @@ impl Authenticator {
         tokens.insert(token.to_owned(), (identity.clone(), Instant::now()));
     }
 
-    /// Whether the service account may list secrets of its namespace, which is what a gateway needs to be given them.
-    pub(crate) async fn may_list_secrets(&self, caller: &Identity) -> bool {
+    /// Whether the service account may list secrets of its namespace, which is what a proxy needs to be given them; `None` where the API
+    /// server could not be asked.
+    pub(crate) async fn may_list_secrets(&self, caller: &Identity) -> Option<bool> {
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
                 user: Some(format!("system:serviceaccount:{}:{}", caller.namespace, caller.service_account)),
@@ -179,10 +180,10 @@ impl Authenticator {
         };
         let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
         match api.create(&PostParams::default(), &review).await {
-            Ok(answer) => answer.status.is_some_and(|status| status.allowed),
+            Ok(answer) => Some(answer.status.is_some_and(|status| status.allowed)),
             Err(error) => {
-                tracing::warn!(%caller, %error, "cannot ask whether the gateway may list secrets; it gets none");
-                false
+                tracing::warn!(%caller, %error, "cannot ask whether the proxy may list secrets");
+                None
             }
         }
     }

@@ -9,6 +9,9 @@ use sagene_api::istio::networking::envoy_filter::{
 use thiserror::Error;
 use tracing::warn;
 
+/// Longest regular expression for versions of proxies, as istiod has it.
+const LONGEST_VERSION: usize = 1024;
+
 /// A patch ready to be applied.
 #[derive(Debug)]
 pub(super) struct Patch {
@@ -84,6 +87,10 @@ fn read_one(
     let version = declared.r#match.as_ref().and_then(|condition| condition.proxy.as_ref());
     if let Some(version) = version.filter(|version| regex::Regex::new(&version.proxy_version).is_err()) {
         let reason = format!("{:?} is not a regular expression", version.proxy_version);
+        return Err(("match.proxy.proxyVersion", reason));
+    }
+    if version.is_some_and(|version| version.proxy_version.len() > LONGEST_VERSION) {
+        let reason = format!("an expression of more than {LONGEST_VERSION} characters");
         return Err(("match.proxy.proxyVersion", reason));
     }
     let value = match &patch.value {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ::tracing::warn;
 use sagene_api::Object;
+use sagene_api::istio::mesh_config::extension_provider::FileAccessLogProvider;
 use sagene_api::istio::telemetry::Telemetry;
 
 use super::super::Settings;
 use super::super::access_log::{self, LogShape};
 use super::super::proto::{accesslog, any};
-use super::{Side, names, provider};
+use super::{Index, Side, log_service, names, provider};
 use envoy_types::pb::envoy::extensions::access_loggers::filters::cel::v3::ExpressionFilter;
 
 /// The file of the mesh configuration, beside the providers that have names.
@@ -26,15 +27,15 @@ struct Rule {
 /// The access logs of one side.
 pub(super) fn access_log(
     levels: &[Arc<Object<Telemetry>>],
-    settings: &Settings,
+    index: &Index,
     side: Side,
 ) -> Vec<accesslog::AccessLog> {
     let mut made = Vec::new();
-    for (name, rule) in rules(levels, settings, side) {
+    for (name, rule) in rules(levels, &index.settings, side) {
         if rule.disabled {
             continue;
         }
-        let Some(mut log) = logger(&name, settings) else { continue };
+        let Some(mut log) = logger(&name, index) else { continue };
         log.filter = (!rule.expression.is_empty()).then(|| expression(&rule.expression));
         made.push(log);
     }
@@ -72,7 +73,8 @@ fn rules(levels: &[Arc<Object<Telemetry>>], settings: &Settings, side: Side) -> 
 }
 
 /// The log of a provider; `None` where it cannot be written.
-fn logger(name: &str, settings: &Settings) -> Option<accesslog::AccessLog> {
+fn logger(name: &str, index: &Index) -> Option<accesslog::AccessLog> {
+    let settings = &index.settings;
     if name == MESH {
         return access_log::logger(&settings.access_log_file, &access_log::of_mesh(settings));
     }
@@ -86,13 +88,24 @@ fn logger(name: &str, settings: &Settings) -> Option<accesslog::AccessLog> {
         );
         return None;
     };
+    let sent = None
+        .or_else(|| found.envoy_otel_als.as_ref().map(|otel| log_service::of_otel(otel, index)))
+        .or_else(|| found.envoy_http_als.as_ref().map(|http| log_service::of_http(http, index)))
+        .or_else(|| found.envoy_tcp_als.as_ref().map(|tcp| log_service::of_tcp(tcp, index)));
+    if sent.is_some() {
+        return sent;
+    }
     let Some(file) = &found.envoy_file_access_log else {
         warn!(
             provider = name,
-            "access logs are written to files (envoyFileAccessLog) only: nothing is logged"
+            "access logs go to envoyFileAccessLog, envoyOtelAls, envoyHttpAls and envoyTcpAls only: nothing is logged"
         );
         return None;
     };
+    in_file(file, settings)
+}
+
+fn in_file(file: &FileAccessLogProvider, settings: &Settings) -> Option<accesslog::AccessLog> {
     let path = if file.path.is_empty() { "/dev/stdout" } else { &file.path };
     let shape = match &file.log_format {
         None => access_log::of_mesh(settings),

@@ -11,9 +11,11 @@ use sagene_store::memory::Memory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{KeySets, Refresh, run};
+use super::super::fetch::Fetcher;
+use super::{KeySets, Refresh, Source, run};
 use crate::generate::tests::object;
 use crate::metrics::Metrics;
+use crate::options::Network;
 
 /// Serves the text at every path, and an OpenID configuration at its own.
 async fn serve(listener: TcpListener, keys: Arc<Mutex<String>>, asked: Arc<AtomicUsize>) {
@@ -50,9 +52,13 @@ async fn keys_are_fetched_and_their_rotation_is_noticed() {
     let address = listener.local_addr().expect("address");
     let (served, asked) = (Arc::new(Mutex::new("{\"keys\":[]}".to_owned())), Arc::<AtomicUsize>::default());
     let server = tokio::spawn(serve(listener, served.clone(), asked.clone()));
+    // One that takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let hangs = silent.local_addr().expect("address");
     let rules = object::<RequestAuthentication>(&format!(
         "{{metadata: {{name: a, namespace: shop}}, spec: {{jwtRules: [\
-         {{issuer: one, jwksUri: 'http://{address}/certs'}}, {{issuer: 'http://{address}'}}, {{issuer: x, jwks: own}}]}}}}"
+         {{issuer: one, jwksUri: 'http://{address}/certs'}}, {{issuer: 'http://{address}'}}, {{issuer: x, jwks: own}}, \
+         {{issuer: slow, jwksUri: 'http://{hangs}/', timeout: 3600s}}]}}}}"
     ));
     let store = Store::new();
     let (keys, told) = (Arc::<KeySets>::default(), Arc::<Mutex<BTreeSet<String>>>::default());
@@ -62,6 +68,7 @@ async fn keys_are_fetched_and_their_rotation_is_noticed() {
         keys: keys.clone(),
         metrics: Arc::new(Metrics::new("test")),
         interval: Duration::from_millis(50),
+        closed: Network::LINK_LOCAL.to_vec(),
         changed: move |namespaces: &BTreeSet<String>| heard.lock().expect("told").extend(namespaces.clone()),
     };
     let running = tokio::spawn(run(refresh, store.subscribe()));
@@ -83,5 +90,39 @@ async fn keys_are_fetched_and_their_rotation_is_noticed() {
     until("asked again", || asked.load(Ordering::SeqCst) > before + 2).await;
     assert_eq!(&*of(0), "{\"keys\":[{}]}", "what was known stays");
     running.abort();
+    server.abort();
+}
+
+#[tokio::test]
+async fn closed_networks_are_not_asked_by_address_by_name_nor_after_a_redirect() {
+    sagene_base::crypto::install();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let port = listener.local_addr().expect("address").port();
+    let server = tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let head =
+                "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/keys\r\ncontent-length: 0\r\n\r\n";
+            let _ = socket.read(&mut [0; 8192]).await;
+            let _ = socket.write_all(head.as_bytes()).await;
+        }
+    });
+    let told = async |closed: &[Network], location: &str| {
+        let fetcher = Fetcher::new(closed).expect("a client");
+        let answer = fetcher.keys(&Source::Keys(location.to_owned()), Duration::from_secs(10)).await;
+        sagene_base::task::error_chain(&answer.expect_err("closed"))
+    };
+    let loopback = ["127.0.0.0/8".parse().expect("a network"), "::1".parse().expect("an address")];
+    for (closed, location, address) in [
+        (&Network::LINK_LOCAL[..], "http://169.254.169.254/keys".to_owned(), "169.254.169.254"),
+        (&Network::LINK_LOCAL[..], "http://[::ffff:169.254.169.254]/keys".to_owned(), "169.254.169.254"),
+        (&Network::LINK_LOCAL[..], format!("http://127.0.0.1:{port}/keys"), "169.254.169.254"),
+        (&loopback[..], format!("http://localhost:{port}/keys"), "127.0.0.1"),
+    ] {
+        let told = told(closed, &location).await;
+        assert!(
+            told.contains(&format!("{address} is an address that keys are not fetched from")),
+            "{location}: {told}"
+        );
+    }
     server.abort();
 }

@@ -70,9 +70,12 @@ pub(super) fn tcp_chains(
         if !left.is_empty() {
             made.matched.push(by_subnet(host, &left, filters(index, view, &destinations, idle)));
         }
-    } else if lead.protocol.is_tls() && shares_address && made.matched.is_empty() {
-        made.matched.push(by_server_name(index, view, vec![host.to_owned()], &[], &destinations, idle));
-        made.inspects_tls = true;
+    } else if lead.protocol.is_tls() && shares_address {
+        // Names that were not asked for here lead elsewhere: this service is no default of the address.
+        if made.matched.is_empty() {
+            made.matched.push(by_server_name(index, view, vec![host.to_owned()], &[], &destinations, idle));
+            made.inspects_tls = true;
+        }
     } else {
         made.default = Some(filters(index, view, &destinations, idle));
     }

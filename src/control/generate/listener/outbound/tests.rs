@@ -1,6 +1,6 @@
 //! Outbound listeners, routes and names as the proxies of one client see them.
 
-use sagene_api::istio::networking::{ServiceEntry, Sidecar};
+use sagene_api::istio::networking::{ServiceEntry, Sidecar, VirtualService};
 
 use super::*;
 use crate::generate::tests::{decoded, index, one, put, shop, sidecar};
@@ -127,4 +127,28 @@ fn where_nothing_is_captured_the_workload_connects_to_sockets_of_its_own() {
     assert_eq!(found, ["block_all", "reviews.shop.svc.cluster.local:9080"]);
     let made: listener::Listener = decoded(&one(&index, &proxy, type_url::LISTENER, "127.0.0.1_27017"));
     assert!(made.bind_to_port.is_none() && !made.filter_chains.is_empty());
+}
+
+#[test]
+fn names_that_no_route_of_tls_has_do_not_lead_to_the_service_that_is_routed() {
+    let mut snapshot = shop();
+    put::<ServiceEntry>(
+        &mut snapshot,
+        "{metadata: {name: news, namespace: shop}, spec: {hosts: [news.example.com], resolution: DNS, \
+          ports: [{number: 443, name: tls, protocol: TLS}]}}",
+    );
+    put::<VirtualService>(
+        &mut snapshot,
+        "{metadata: {name: news, namespace: shop}, spec: {hosts: [news.example.com], \
+          tls: [{match: [{port: 443, sniHosts: [news.example.com]}], route: [{destination: {host: news.example.com}}]}]}}",
+    );
+    let index = index(snapshot);
+    let made: listener::Listener =
+        decoded(&one(&index, &sidecar("web", "shop"), type_url::LISTENER, "0.0.0.0_443"));
+    let [chain] = made.filter_chains.as_slice() else { panic!("one chain: {:?}", made.filter_chains) };
+    let server_names = chain.filter_chain_match.as_ref().map(|condition| condition.server_names.clone());
+    assert_eq!(server_names, Some(vec!["news.example.com".to_owned()]));
+    let default = made.default_filter_chain.expect("what is not known passes");
+    let names = format!("{default:?}");
+    assert!(!names.contains("news.example.com"), "{names}");
 }
