@@ -3,5 +3,6 @@
 pub(crate) mod context;
 pub(crate) mod names;
 mod parameters;
+mod revocation;
 pub(crate) mod secret;
 pub(crate) mod verify;

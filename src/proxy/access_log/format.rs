@@ -103,27 +103,6 @@ const PLAIN: &[(&str, Plain)] = &[
     ("GRPC_STATUS", Plain::GrpcStatus),
 ];
 
-/// gRPC's statuses by number.
-const GRPC: [&str; 17] = [
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-];
-
 impl Template {
     /// Compiles a format; unknown operators are refused.
     pub(crate) fn compile(text: &str) -> Result<Self, FieldError> {
@@ -368,10 +347,12 @@ impl Plain {
             }
             Self::AttemptCount => write!(out, "{}", info.attempts),
             Self::GrpcStatusNumber => info.grpc_status.map_or(Ok(()), |code| write!(out, "{code}")),
-            Self::GrpcStatus => info.grpc_status.map_or(Ok(()), |code| match GRPC.get(code as usize) {
-                Some(name) => out.write_all(name.as_bytes()),
-                None => write!(out, "{code}"),
-            }),
+            Self::GrpcStatus => {
+                info.grpc_status.map_or(Ok(()), |code| match sagene_base::grpc_status::word(code) {
+                    Some(name) => out.write_all(name.as_bytes()),
+                    None => write!(out, "{code}"),
+                })
+            }
         };
     }
 }

@@ -84,17 +84,32 @@ fn hosts(assignment: Option<&ClusterLoadAssignment>, stats: Vec<EndpointStats>) 
             hosts.push(host);
         }
     }
-    hosts.extend(by_address.into_values().map(|stats| Host {
+    // A name stands for itself only as long as none of its addresses is known.
+    let is_name = |host: &mut Host| host.socket.is_some() && host.address.parse::<SocketAddr>().is_err();
+    let names: Vec<Host> =
+        if by_address.is_empty() { Vec::new() } else { hosts.extract_if(.., is_name).collect() };
+    hosts.extend(by_address.into_values().map(|stats| found(stats, &names)));
+    hosts
+}
+
+/// An endpoint that only traffic found: at its address, and as the name it was found by where there is but one.
+fn found(stats: EndpointStats, names: &[Host]) -> Host {
+    let name = if let [only] = names { Some(only) } else { None };
+    Host {
         address: stats.address.to_string(),
         socket: Some((stats.address.ip().to_string(), u32::from(stats.address.port()))),
-        hostname: String::new(),
+        hostname: name.map(host_of).unwrap_or_default(),
         health: HealthStatus::Healthy,
-        weight: 1,
-        priority: 0,
-        locality: Locality::default(),
+        weight: name.map_or(1, |name| name.weight),
+        priority: name.map_or(0, |name| name.priority),
+        locality: name.map(|name| name.locality.clone()).unwrap_or_default(),
         stats: Some(stats),
-    }));
-    hosts
+    }
+}
+
+/// What is written as the host of an endpoint, without its port.
+fn host_of(host: &Host) -> String {
+    host.socket.as_ref().map(|(name, _)| name.clone()).unwrap_or_default()
 }
 
 fn configured(endpoint: &LbEndpoint, priority: u32, locality: Locality) -> Option<Host> {
@@ -307,4 +322,34 @@ fn json_of_host(host: &Host) -> Value {
         status["priority"] = json!(host.priority);
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::core::v3::SocketAddress;
+    use envoy_types::pb::envoy::config::endpoint::v3::{Endpoint, LocalityLbEndpoints};
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_told_as_the_addresses_that_it_was_found_at() {
+        let socket = SocketAddress {
+            address: "news.example.com".to_owned(),
+            port_specifier: Some(PortSpecifier::PortValue(443)),
+            ..SocketAddress::default()
+        };
+        let address = Address { address: Some(AddressKind::SocketAddress(socket)) };
+        let endpoint = Endpoint { address: Some(address), ..Endpoint::default() };
+        let endpoint =
+            LbEndpoint { host_identifier: Some(HostIdentifier::Endpoint(endpoint)), ..LbEndpoint::default() };
+        let group = LocalityLbEndpoints { lb_endpoints: vec![endpoint], ..LocalityLbEndpoints::default() };
+        let assignment = ClusterLoadAssignment { endpoints: vec![group], ..ClusterLoadAssignment::default() };
+        let told = |stats: Vec<EndpointStats>| -> Vec<(String, String)> {
+            hosts(Some(&assignment), stats).into_iter().map(|host| (host.address, host.hostname)).collect()
+        };
+        let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
+        assert_eq!(told(Vec::new()), [pair("news.example.com:443", "")]);
+        let found = EndpointStats { address: "192.0.2.1:443".parse().unwrap(), ..NO_STATS };
+        assert_eq!(told(vec![found]), [pair("192.0.2.1:443", "news.example.com")]);
+    }
 }

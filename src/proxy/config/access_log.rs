@@ -1,11 +1,14 @@
-//! Compiled access logs: file, format, filter.
+//! Compiled access logs: file or service, format, filter.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::access_log::format::Template;
 use crate::access_log::json::JsonValue;
+use crate::access_log::service::SentLog;
 use crate::access_log::writer::LogFile;
 use crate::filter::cel::{Cel, CelFacts};
+use crate::worker::context::Worker;
 
 use super::field::{FieldError, Within};
 use super::proto::{self, accesslog, core};
@@ -16,9 +19,14 @@ const DEFAULT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PAT
 /// A compiled access log.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    file: Arc<LogFile>,
-    format: Format,
+    sink: Sink,
     filter: Option<Filter>,
+}
+
+#[derive(Debug)]
+enum Sink {
+    File { file: Arc<LogFile>, format: Format },
+    Service(SentLog),
 }
 
 #[derive(Debug)]
@@ -50,6 +58,36 @@ impl AccessLog {
         let Some(accesslog::access_log::ConfigType::TypedConfig(any)) = &from.config_type else {
             return Err(FieldError::new("typed_config", "is missing"));
         };
+        let sink = match SentLog::compile(any) {
+            Some(sent) => Sink::Service(sent.within("typed_config")?),
+            None => Sink::in_file(any)?,
+        };
+        Ok(Self { sink, filter: from.filter.as_ref().map(Filter::compile).transpose().within("filter")? })
+    }
+
+    /// Writes one line, or hands one entry over, if the filter lets it pass.
+    pub(crate) fn log(&self, worker: &Rc<Worker>, facts: &CelFacts<'_>) {
+        if self.filter.as_ref().is_some_and(|filter| !filter.passes(facts)) {
+            return;
+        }
+        let facts = &facts.facts;
+        let (file, format) = match &self.sink {
+            Sink::File { file, format } => (file, format),
+            Sink::Service(sent) => return sent.log(worker, facts),
+        };
+        let mut line = LINE.take();
+        line.clear();
+        match format {
+            Format::Text { template, omit_empty } => template.render(facts, *omit_empty, &mut line),
+            Format::Json { fields, omit_empty } => fields.write_line(facts, *omit_empty, &mut line),
+        }
+        file.write(&line);
+        LINE.set(line);
+    }
+}
+
+impl Sink {
+    fn in_file(any: &proto::Any) -> Result<Self, FieldError> {
         let (path, format) = match proto::short_type(&any.type_url) {
             "envoy.extensions.access_loggers.file.v3.FileAccessLog" => {
                 file_log(any).within("typed_config")?
@@ -63,33 +101,15 @@ impl AccessLog {
             other => {
                 return Err(FieldError::new(
                     "typed_config",
-                    format!("{other} is not supported; known: file, stdout, stderr"),
+                    format!(
+                        "{other} is not supported; known: file, stdout, stderr, open_telemetry, http_grpc, tcp_grpc"
+                    ),
                 ));
             }
         };
         let file = LogFile::open(&path)
             .map_err(|error| FieldError::new("typed_config.path", format!("cannot open {path}: {error}")))?;
-        Ok(Self {
-            file,
-            format,
-            filter: from.filter.as_ref().map(Filter::compile).transpose().within("filter")?,
-        })
-    }
-
-    /// Writes one line if the filter lets it pass.
-    pub(crate) fn log(&self, facts: &CelFacts<'_>) {
-        if self.filter.as_ref().is_some_and(|filter| !filter.passes(facts)) {
-            return;
-        }
-        let facts = &facts.facts;
-        let mut line = LINE.take();
-        line.clear();
-        match &self.format {
-            Format::Text { template, omit_empty } => template.render(facts, *omit_empty, &mut line),
-            Format::Json { fields, omit_empty } => fields.write_line(facts, *omit_empty, &mut line),
-        }
-        self.file.write(&line);
-        LINE.set(line);
+        Ok(Self::File { file, format })
     }
 }
 

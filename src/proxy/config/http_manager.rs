@@ -419,3 +419,24 @@ pub(crate) fn fraction_or_none(from: Option<&types::FractionalPercent>) -> super
         super::matcher::Fraction::compile,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use sagene_model::not_yet_effective::envoy_filter::HTTP_FILTERS;
+
+    use super::proto::Any;
+    use super::*;
+
+    #[test]
+    fn the_filters_that_the_mesh_counts_on_are_known() {
+        let unknown = |message: &str| {
+            let any = Any { type_url: format!("type.googleapis.com/{message}"), ..Default::default() };
+            let config_type = Some(hcm::http_filter::ConfigType::TypedConfig(any));
+            let compiled = compile_filter(&hcm::HttpFilter { config_type, ..Default::default() });
+            compiled.is_err_and(|error| error.reason.contains("known HTTP filters"))
+        };
+        assert!(unknown("envoy.extensions.filters.http.lua.v3.Lua"));
+        let missing: Vec<_> = HTTP_FILTERS.into_iter().filter(|message| unknown(message)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

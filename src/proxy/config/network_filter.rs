@@ -186,3 +186,25 @@ impl NetworkFilters {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sagene_model::not_yet_effective::envoy_filter::NETWORK_FILTERS;
+
+    use super::proto::Any;
+    use super::*;
+
+    #[test]
+    fn the_filters_that_the_mesh_counts_on_are_known() {
+        let unknown = |message: &str| {
+            let any = Any { type_url: format!("type.googleapis.com/{message}"), ..Default::default() };
+            let config_type = Some(listener::filter::ConfigType::TypedConfig(any));
+            let filter = listener::Filter { config_type, ..Default::default() };
+            let compiled = NetworkFilters::compile(&[filter], Direction::Outbound);
+            compiled.is_err_and(|error| error.reason.contains("known network filters"))
+        };
+        assert!(unknown("envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy"));
+        let missing: Vec<_> = NETWORK_FILTERS.into_iter().filter(|message| unknown(message)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -12,7 +12,7 @@ use crate::http::call::{Answer, Call, grpc_frame, post};
 const ANSWER: usize = 1 << 20;
 
 /// A compiled `GrpcService`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct GrpcService {
     cluster: Box<str>,
     authority: Box<str>,

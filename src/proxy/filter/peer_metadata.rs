@@ -13,6 +13,10 @@ use prost::Message;
 pub(crate) const METADATA_HEADER: &[u8] = b"x-envoy-peer-metadata";
 /// Header with the node id of the sender.
 pub(crate) const ID_HEADER: &[u8] = b"x-envoy-peer-metadata-id";
+/// Header of an answer that a sidecar gives in place of its application, which no connection could be made to: the request was not
+/// delivered, and the peer may send it to another endpoint as if it had not reached this one. Proxies that know of no such header pass
+/// it on.
+pub(crate) const UNDELIVERED_HEADER: &[u8] = b"x-sagene-undelivered";
 /// Largest encoded form taken from a peer.
 const LIMIT: usize = 16 * 1024;
 

@@ -236,9 +236,7 @@ fn finish_request(request: &mut Request, limits: HeadLimits<'_>) -> Result<(), H
     let headers = std::mem::take(&mut request.headers);
     let mut hosts = headers.get_all(b"host");
     let host = hosts.next();
-    if hosts.next().is_some()
-        || host.is_some_and(|h| h.iter().any(|b| matches!(b, b' ' | b'\t' | b'/' | b'@' | b',')))
-    {
+    if hosts.next().is_some() || !host.is_none_or(is_authority) {
         return Err(HeadError::Host);
     }
     request.authority.clear();
@@ -268,6 +266,12 @@ fn finish_request(request: &mut Request, limits: HeadLimits<'_>) -> Result<(), H
     Ok(())
 }
 
+/// Whether this can be the name of a host: routes and policies must see the one that the application will take it for. User information
+/// (`user@host`) hides it.
+pub(super) fn is_authority(text: &[u8]) -> bool {
+    !text.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'/' | b'@' | b','))
+}
+
 /// `GET http://host/path`: the host of the target replaces the header.
 fn absolute_form(request: &mut Request) -> Result<(), HeadError> {
     let lower = request.path.to_ascii_lowercase();
@@ -278,6 +282,9 @@ fn absolute_form(request: &mut Request) -> Result<(), HeadError> {
         .ok_or(HeadError::Target)?;
     let rest = request.path.split_off(skip);
     let slash = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    if !is_authority(&rest[..slash]) {
+        return Err(HeadError::Host);
+    }
     request.authority = rest[..slash].to_vec();
     request.path = match rest.get(slash) {
         Some(b'/') => rest[slash..].to_vec(),
@@ -302,6 +309,8 @@ fn framing(headers: &HeaderList, version: u8) -> Result<Option<Framing>, HeadErr
     if lengths.next().is_some()
         || length.is_empty()
         || length.len() > 18
+        // Some read a leading zero as the mark of octal digits.
+        || (length.len() > 1 && length[0] == b'0')
         || !length.iter().all(u8::is_ascii_digit)
     {
         return Err(HeadError::ContentLength);

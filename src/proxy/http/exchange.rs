@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::filter::cel::CelFacts;
 use crate::filter::fault::Abort;
-use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer};
+use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer, UNDELIVERED_HEADER};
 use crate::filter::rbac::{HttpSubject, Subject, Verdict};
 use crate::stats::HttpCounters;
 use crate::upstream::host::Host;
@@ -489,10 +489,11 @@ impl Exchange {
                 }
             }
         }
-        if let Some(options) =
-            manager.peer_metadata().filter(|o| o.propagate_downstream && self.downstream_peer.is_some())
-        {
-            let _ = options;
+        let tells_peer = manager.peer_metadata().is_some_and(|options| options.propagate_downstream);
+        if tells_peer && self.downstream_peer.is_some() {
+            if self.info.flags.has("UF") {
+                self.response.headers.set(UNDELIVERED_HEADER, b"true");
+            }
             let own = &self.scene.worker.own;
             self.response.headers.set(METADATA_HEADER, own.encoded.as_bytes());
             self.response.headers.set(ID_HEADER, own.id.as_bytes());

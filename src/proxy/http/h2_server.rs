@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::listen::stream::Stream;
 
 use super::body::Body;
-use super::codec::Request;
+use super::codec::{Request, is_authority};
 use super::exchange::{Exchange, Memory, Scene};
 use super::h2_map::to_list;
 use super::reply::Replier;
@@ -77,6 +77,9 @@ fn request_of(parts: http::request::Parts, scene: &Scene) -> Option<Request> {
         Some(authority) => authority.as_str().as_bytes().to_vec(),
         None => headers.get(b"host")?.to_vec(),
     };
+    if authority.is_empty() || !is_authority(&authority) {
+        return None;
+    }
     headers.remove(b"host");
     if headers.contains(b"connection")
         || headers.contains(b"transfer-encoding")

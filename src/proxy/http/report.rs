@@ -27,7 +27,7 @@ pub(crate) fn report(exchange: &mut Exchange) {
     exchange.finish_span();
     let facts = exchange.cel_facts();
     for log in &exchange.scene.manager.access_logs {
-        log.log(&facts);
+        log.log(&exchange.scene.worker, &facts);
     }
 }
 

@@ -28,7 +28,8 @@ thread_local! {
     static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-fn borrow_buffer() -> BytesMut {
+/// One of the thread's spare buffers, or a fresh one.
+pub(crate) fn borrow_buffer() -> BytesMut {
     BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(READ))
 }
 
@@ -42,6 +43,12 @@ fn return_buffer(mut buffer: BytesMut) {
             }
         });
     }
+}
+
+/// How many spare buffers this thread has.
+#[cfg(test)]
+pub(crate) fn spare_buffers() -> usize {
+    BUFFERS.with_borrow(Vec::len)
 }
 
 /// One connection. Borrows last for one poll only, so reading and writing may be awaited side by side.

@@ -15,7 +15,7 @@ use crate::filter::rbac::{Subject, Verdict};
 use crate::http::exchange::Scene;
 use crate::http::headers::HeaderList;
 use crate::http::info::{ConnectionInfo, Flags, StreamInfo};
-use crate::http::wire::Wire;
+use crate::http::wire::{Wire, borrow_buffer};
 use crate::stats::HttpCounters;
 use crate::tls::names;
 use crate::upstream::original::Caller;
@@ -300,7 +300,7 @@ impl Call {
             response: &none,
             pseudo: [b""; 4],
         };
-        self.listener.access_logs.iter().for_each(|log| log.log(&facts.into()));
+        self.listener.access_logs.iter().for_each(|log| log.log(&self.worker, &facts.into()));
     }
 }
 
@@ -325,8 +325,15 @@ async fn has_preface(plain: &mut Prefixed) -> bool {
         if shared == PREFACE.len() {
             return true;
         }
-        plain.prefix.reserve(16 * 1024);
-        match tokio::time::timeout(Duration::from_secs(3600), plain.io.read_buf(&mut plain.prefix)).await {
+        let read = async {
+            // Who waits for the first byte holds no buffer.
+            plain.io.readable().await?;
+            if plain.prefix.capacity() == 0 {
+                plain.prefix = borrow_buffer();
+            }
+            plain.io.read_buf(&mut plain.prefix).await
+        };
+        match tokio::time::timeout(Duration::from_secs(3600), read).await {
             Ok(Ok(count)) if count > 0 => {}
             _ => return false,
         }
@@ -343,4 +350,29 @@ fn scene(worker: &Rc<Worker>, chain: &FilterChain, info: &Rc<ConnectionInfo>) ->
         counters,
         leaving: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::wire::spare_buffers;
+
+    #[tokio::test]
+    async fn connections_one_after_another_use_one_buffer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        for _ in 0..20 {
+            let address = listener.local_addr().expect("address");
+            let mut client = TcpStream::connect(address).await.expect("connect");
+            client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("write");
+            let (io, _) = listener.accept().await.expect("accept");
+            let mut plain = Prefixed { io, prefix: BytesMut::new() };
+            assert!(!has_preface(&mut plain).await);
+            let input = std::mem::take(&mut plain.prefix);
+            drop(Wire::new(Stream::Plain(plain), input));
+        }
+        assert_eq!(spare_buffers(), 1);
+    }
 }

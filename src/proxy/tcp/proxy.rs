@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     let none = HeaderList::default();
     let facts =
         Facts { info: &info, connection: &connection, request: &none, response: &none, pseudo: [b""; 4] };
-    proxy.access_logs.iter().for_each(|log| log.log(&facts.into()));
+    proxy.access_logs.iter().for_each(|log| log.log(worker, &facts.into()));
 }
 
 async fn dial_and_copy(

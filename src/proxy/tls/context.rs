@@ -12,6 +12,7 @@ use sagene_base::version1::{ClientVerifier, certified};
 
 use super::names;
 use super::parameters;
+use super::revocation::RevocationVerifier;
 use super::secret::{Identity, Trust};
 use super::verify::UpstreamVerifier;
 use crate::config::proto::tls;
@@ -141,6 +142,7 @@ impl Inner {
             Some(fixed) => Some(Arc::new(Trust {
                 roots: named.roots.clone().or_else(|| fixed.roots.clone()),
                 names: if named.names.is_empty() { fixed.names.clone() } else { named.names.clone() },
+                revocations: named.revocations.clone().or_else(|| fixed.revocations.clone()),
             })),
         }
     }
@@ -309,11 +311,17 @@ impl DownstreamTls {
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), PROVIDER.clone());
                 let verifier = if self.require_client { verifier } else { verifier.allow_unauthenticated() };
                 let inner = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
-                builder.with_client_cert_verifier(Arc::new(ClientVerifier {
-                    inner,
-                    roots: roots.clone(),
-                    algorithms: PROVIDER.signature_verification_algorithms,
-                }))
+                let algorithms = PROVIDER.signature_verification_algorithms;
+                let verifier = Arc::new(ClientVerifier { inner, roots: roots.clone(), algorithms });
+                if trust.revocations.is_some() {
+                    builder.with_client_cert_verifier(Arc::new(RevocationVerifier {
+                        inner: verifier,
+                        trust: trust.clone(),
+                        algorithms,
+                    }))
+                } else {
+                    builder.with_client_cert_verifier(verifier)
+                }
             }
             None if self.require_client => {
                 return Err(rustls::Error::General(

@@ -6,6 +6,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::revocation::Revocations;
 use crate::config::proto::{self, tls};
 use crate::config::{FieldError, SanMatch, Within, refuse_fields};
 
@@ -21,6 +22,8 @@ pub(crate) struct Identity {
 pub(crate) struct Trust {
     pub(crate) roots: Option<Arc<RootCertStore>>,
     pub(crate) names: Vec<SanMatch>,
+    /// What authorities took back; `None` = nobody asks.
+    pub(crate) revocations: Option<Arc<Revocations>>,
 }
 
 impl Identity {
@@ -50,11 +53,9 @@ impl Trust {
             verify_certificate_hash,
             match_subject_alt_names,
             require_signed_certificate_timestamp,
-            crl,
             allow_expired_certificate,
             trust_chain_verification,
             custom_validator_config,
-            only_verify_leaf_cert_crl,
             max_verify_depth,
         );
         let roots = match &from.trusted_ca {
@@ -76,7 +77,14 @@ impl Trust {
         let names = names
             .map(|(i, each)| SanMatch::compile(each).within_item("match_typed_subject_alt_names", i))
             .collect::<Result<_, _>>()?;
-        Ok(Self { roots, names })
+        let revocations = match &from.crl {
+            Some(crl) => {
+                let pem = proto::data(crl).within("crl")?;
+                Some(Arc::new(Revocations::compile(&pem, from.only_verify_leaf_cert_crl).within("crl")?))
+            }
+            None => None,
+        };
+        Ok(Self { roots, names, revocations })
     }
 }
 

@@ -52,6 +52,9 @@ impl ServerCertVerifier for UpstreamVerifier {
                 }
             }
         }
+        if let (Some(revocations), Some(roots)) = (&self.trust.revocations, &self.trust.roots) {
+            revocations.check(end_entity, intermediates, roots, now, algorithms)?;
+        }
         let peer = names::read(end_entity).ok_or(CertificateError::BadEncoding)?;
         if names::accepted(&peer, &self.trust.names) {
             Ok(ServerCertVerified::assertion())

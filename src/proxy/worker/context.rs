@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::access_log::remote::Waiting;
 use crate::config::{ConfigStore, Direction, HttpManager, Listener, RouteSource, RouteTable, Snapshot};
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, OwnMetadata, Peer, PeerCache};
 use crate::http::headers::HeaderList;
@@ -65,6 +66,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     /// Spans that wait for their collectors.
     pub(crate) spans: Reporter,
+    /// Entries of access logs that wait for their services.
+    pub(crate) log_entries: Waiting,
     snapshot: RefCell<Arc<Snapshot>>,
     pools: Pools,
     peers: RefCell<PeerCache>,
@@ -91,6 +94,7 @@ impl Worker {
             unknown_peer: Arc::default(),
             pools: Pools::default(),
             spans: Reporter::default(),
+            log_entries: Waiting::default(),
             peers: RefCell::default(),
             http: RefCell::default(),
             random: Cell::new(seed),

@@ -135,6 +135,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "Content-Length: 3\r\nContent-Length: 4\r\n",
         "Content-Length: +3\r\n",
         "Content-Length: 0x3\r\n",
+        "Content-Length: 03\r\n",
         "Content-Length: \r\n",
         "Content-Length: 3, 3\r\n",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
@@ -156,6 +157,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
             "{headers:?}: {answer}"
         );
     }
+    let hidden = talk(address, b"GET http://user@a/hello HTTP/1.1\r\nHost: a\r\n\r\n", |_| false);
+    assert!(hidden.starts_with("HTTP/1.1 400 "), "{hidden}");
     for chunk in
         ["0_2e\r\n", " 3\r\nabc\r\n0\r\n\r\n", "-0x0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n"]
     {

@@ -25,7 +25,8 @@ fn call_v6(mark: Option<u32>, source: Option<Ipv6Addr>, to: (Ipv6Addr, u16)) -> 
     if let Some(source) = source {
         socket.bind(&SocketAddr::from((source, 0)).into())?;
     }
-    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_millis(400))?;
+    // The kernel may still be making the route to an address that is there already: the first SYN is sent again after a second.
+    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_secs(5))?;
     Ok(socket)
 }
 

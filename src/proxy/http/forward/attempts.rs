@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::config::{AttemptFailure, HostRewrite, HttpVersion, RetryPolicy};
+use crate::filter::peer_metadata::UNDELIVERED_HEADER;
 use crate::http::attempt::{Answered, ClientFault, Failed, Outgoing, attempt};
 use crate::http::codec::Request;
 use crate::http::exchange::Exchange;
@@ -85,9 +86,19 @@ fn wants_retry(
     }
     let response = &exchange.response;
     match outcome {
-        Ok(_) => policy.retries_response(response.status, &response.headers, &exchange.request.headers),
+        Ok(_) => {
+            let request = &exchange.request.headers;
+            policy.retries_response(response.status, &response.headers, request)
+                || (was_undelivered(exchange) && policy.retries_failure(AttemptFailure::Connect, request))
+        }
         Err(failed) => policy.retries_failure(failed.kind, &exchange.request.headers),
     }
+}
+
+/// Whether the peer's proxy says that it could not reach its application: the same as if the endpoint had refused the connection.
+fn was_undelivered(exchange: &Exchange) -> bool {
+    let asks_peers = exchange.scene.manager.peer_metadata().is_some_and(|options| options.discover_upstream);
+    asks_peers && exchange.response.status == 503 && exchange.response.headers.contains(UNDELIVERED_HEADER)
 }
 
 /// Leave for another attempt; without it the log says why there is none.

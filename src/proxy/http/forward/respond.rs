@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER};
+use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, UNDELIVERED_HEADER};
 use crate::http::alarm::Alarm;
 use crate::http::attempt::{Answered, Upload, is_downstream, release};
 use crate::http::body::{Body, BodyError, PumpError, Sink, pieces};
@@ -92,6 +92,7 @@ fn take_peer(exchange: &mut Exchange) {
         }
         exchange.response.headers.remove(METADATA_HEADER);
         exchange.response.headers.remove(ID_HEADER);
+        exchange.response.headers.remove(UNDELIVERED_HEADER);
     }
 }
 

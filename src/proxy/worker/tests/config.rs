@@ -223,6 +223,16 @@ impl Setup {
         self
     }
 
+    /// The cluster is that of a service of the mesh.
+    pub(super) fn for_service(self, name: &str) -> Self {
+        let services = serde_json::json!({"services": [{"name": name, "namespace": "a", "host": name}]});
+        self.with_cluster(|cluster| {
+            let Some(Kind::StructValue(fields)) = protobuf(services).kind else { panic!("no object") };
+            let filter_metadata = [("istio".to_owned(), fields)].into();
+            cluster.metadata = Some(core::Metadata { filter_metadata, ..Default::default() });
+        })
+    }
+
     pub(super) fn with_listener(mut self, change: impl FnOnce(&mut listener::Listener)) -> Self {
         change(&mut self.listener);
         self

@@ -1,4 +1,4 @@
-//! Where connections come from: the PROXY protocol, read and written.
+//! What proxies tell each other: the PROXY protocol, read and written, and requests that could not be delivered.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use envoy_types::pb::google::protobuf::BoolValue;
 
 use super::config::{Backend, Setup, any};
-use super::{echo_server, start, talk};
-use crate::config::proto::{core, listener, listener_filter, proxy_protocol};
+use super::{echo_server, get, start, talk};
+use crate::config::proto::network::http_connection_manager::v3 as hcm;
+use crate::config::proto::{UInt32Value, core, listener, listener_filter, proxy_protocol, route};
 
 fn expects_header(setup: Setup) -> Setup {
     setup
@@ -63,4 +64,47 @@ fn an_endpoint_that_wants_the_header_gets_it_first() {
     let first = heard.recv_timeout(Duration::from_secs(5)).expect("a connection");
     assert!(first.starts_with("PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"), "{first}");
     proxy.stop();
+}
+
+/// A manager that exchanges peer metadata: the fields of its configuration, each of which holds one way of doing so.
+fn exchanges_metadata(setup: Setup, fields: [u8; 2]) -> Setup {
+    let value = fields.iter().flat_map(|number| [number << 3 | 2, 2, 10, 0]).collect();
+    let type_url = "type.googleapis.com/io.istio.http.peer_metadata.Config".into();
+    let config = envoy_types::pb::google::protobuf::Any { type_url, value };
+    setup.with_manager(|manager| {
+        let filter = hcm::HttpFilter {
+            name: "istio.metadata_exchange".into(),
+            config_type: Some(hcm::http_filter::ConfigType::TypedConfig(config)),
+            ..Default::default()
+        };
+        manager.http_filters.insert(0, filter);
+    })
+}
+
+#[test]
+fn what_a_sidecar_could_not_deliver_goes_to_another_endpoint() {
+    let gone = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address");
+    let inbound = |backend| start(exchanges_metadata(Setup::plain(&[backend]), [1, 3]));
+    let (leaving, left) = inbound(Backend { address: gone });
+    let (staying, stayed) = inbound(echo_server("200 OK"));
+    let ends = [Backend { address: left }, Backend { address: stayed }];
+    let setup = Setup::plain(&ends).with_action(|action| {
+        action.retry_policy = Some(route::RetryPolicy {
+            retry_on: "connect-failure".into(),
+            num_retries: Some(UInt32Value { value: 2 }),
+            retry_host_predicate: vec![route::retry_policy::RetryHostPredicate::default()],
+            ..Default::default()
+        });
+    });
+    let (client, address) = start(exchanges_metadata(setup, [2, 4]).for_service("web"));
+    for _ in 0..12 {
+        let answer = get(address, "/hello");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+    let (alone, address) = start(exchanges_metadata(Setup::plain(&ends[..1]), [2, 4]).for_service("web"));
+    let answer = get(address, "/hello");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && !answer.contains("x-sagene"), "{answer}");
+    for proxy in [leaving, staying, client, alone] {
+        proxy.stop();
+    }
 }

@@ -96,6 +96,30 @@ fn trailers_cross_from_one_protocol_to_the_other() {
     proxy.stop();
 }
 
+/// How the proxy resets a stream of HTTP/2 to this URL.
+async fn reset_of(address: SocketAddr, url: &str) -> Option<h2::Reason> {
+    let socket = tokio::net::TcpStream::connect(address).await.expect("connect");
+    let (sender, connection) = h2::client::handshake(socket).await.expect("handshake");
+    tokio::task::spawn_local(async move {
+        let _ = connection.await;
+    });
+    let mut sender = sender.ready().await.expect("ready");
+    let (answer, _) = sender.send_request(Request::get(url).body(()).expect("head"), true).expect("sent");
+    answer.await.err().and_then(|error| error.reason())
+}
+
+#[test]
+fn a_host_behind_user_information_is_refused() {
+    let (proxy, address) = start(Setup::plain(&[streaming_server()]).with_http2());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+    let asked = async {
+        tokio::time::timeout(Duration::from_secs(10), reset_of(address, "http://user@a/hello")).await
+    };
+    let reset = runtime.expect("runtime").block_on(asked).expect("in time");
+    assert_eq!(reset, Some(h2::Reason::PROTOCOL_ERROR));
+    proxy.stop();
+}
+
 /// A server that hands over the head of every request, and never answers.
 fn recording_server() -> (Backend, std::sync::mpsc::Receiver<String>) {
     use std::io::Read;
