@@ -5,7 +5,10 @@
 //! image pull. They know nothing of the mesh; like the originals they only pass tracing headers on.
 
 mod bookinfo;
+mod collector;
+mod config_reloader;
 mod curl;
+mod echo;
 mod ext_authz;
 mod fortio;
 mod greeting;
@@ -14,12 +17,14 @@ mod headers;
 mod helloworld;
 mod httpbin;
 mod image;
+mod jwt_server;
 mod netcat;
 mod nginx;
 mod ratelimit;
 mod redis;
 mod serve;
 mod tcp_echo;
+mod tls;
 mod tornado;
 
 pub use image::{Sample, by_image};
@@ -79,6 +84,9 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "bookinfo-mongodb" => bookinfo::mongodb::run(arguments).await?,
         "bookinfo-reviews" => bookinfo::reviews::run(arguments).await?,
         "bookinfo-ratings" => bookinfo::ratings::run(arguments).await?,
+        "config-reloader" => config_reloader::run(arguments).await?,
+        "echo" => echo::run(arguments).await?,
+        "echo-client" => return Ok(echo::run_client(arguments).await),
         "ext-authz" => ext_authz::run(arguments).await?,
         "health" => greeting::health(arguments).await?,
         "hello-app" => greeting::hello_app(arguments).await?,
@@ -89,6 +97,8 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "redis" => redis::run(arguments).await?,
         "tcp-echo" => tcp_echo::run(arguments).await?,
         "tornado" => tornado::run(arguments).await?,
+        "jwt-server" => jwt_server::run(arguments).await?,
+        "otel-collector" => collector::run(arguments).await?,
         "nginx" => nginx::run(arguments).await?,
         "gunicorn" => httpbin::run_by_gunicorn(arguments).await?,
         "fortio" => return fortio::run(arguments).await,

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 pub(crate) use pod::quality_of_service;
 
+use super::kinds::autoscaling;
+
 /// Fills in what is absent, by group and plural.
 pub(crate) fn apply(kind: (&str, &str), object: &mut Value) {
     match kind {
@@ -27,7 +29,7 @@ pub(crate) fn apply(kind: (&str, &str), object: &mut Value) {
         }
         ("", "persistentvolumeclaims") => put(&mut object["spec"], "volumeMode", json!("Filesystem")),
         ("", "replicationcontrollers") | ("apps" | "batch", _) => workload::apply(kind.1, object),
-        ("autoscaling", _) => autoscaler(&mut object["spec"]),
+        ("autoscaling", _) => autoscaler(object),
         ("discovery.k8s.io", "endpointslices") => service::endpoint_slice(object),
         ("networking.k8s.io", "networkpolicies") => service::network_policy(object),
         ("admissionregistration.k8s.io", "mutatingwebhookconfigurations") => {
@@ -73,12 +75,26 @@ pub(super) fn items<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Ite
     object.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-fn autoscaler(spec: &mut Value) {
+/// Without metrics the CPU is looked at; in v1 that default comes with the conversion, which knows of metrics in annotations.
+fn autoscaler(object: &mut Value) {
+    let of_v1 = object["apiVersion"] == "autoscaling/v1";
+    let spec = &mut object["spec"];
     put(spec, "minReplicas", json!(1));
-    if spec["metrics"].as_array().is_none_or(Vec::is_empty) {
-        let target = json!({"type": "Utilization", "averageUtilization": 80});
-        spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]);
+    if !of_v1 && spec["metrics"].as_array().is_none_or(Vec::is_empty) {
+        spec["metrics"] = json!([autoscaling::default_metric()]);
     }
+    let Some(behavior) = spec.get_mut("behavior").filter(|behavior| behavior.is_object()) else { return };
+    let policy = |kind: &str, value: i64| json!({"type": kind, "value": value, "periodSeconds": 15});
+    for (direction, policies) in [
+        ("scaleUp", json!([policy("Pods", 4), policy("Percent", 100)])),
+        ("scaleDown", json!([policy("Percent", 100)])),
+    ] {
+        put(behavior, direction, json!({}));
+        let rules = &mut behavior[direction];
+        put(rules, "selectPolicy", json!("Max"));
+        put(rules, "policies", policies);
+    }
+    put(&mut behavior["scaleUp"], "stabilizationWindowSeconds", json!(0));
 }
 
 fn role_binding(object: &mut Value) {

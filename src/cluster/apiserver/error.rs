@@ -231,7 +231,8 @@ impl ApiError {
         {
             status.remove("reason");
         }
-        if !details.is_empty() {
+        // Clients look into the details of what was not found without asking whether there are any.
+        if !details.is_empty() || self.reason == "NotFound" {
             status["details"] = Value::Object(details);
         }
         status

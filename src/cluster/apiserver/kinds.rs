@@ -1,5 +1,7 @@
 //! What differs from kind to kind when objects are created, changed and deleted.
 
+pub(super) mod autoscaling;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::defaults;
 use super::error::ApiError;
 use super::operations::Target;
-use super::registry::custom;
+use super::registry::{ResourceDefinition, custom};
 use super::schema;
 use crate::api_client::ResourceRef;
 
@@ -20,20 +22,43 @@ pub(crate) fn kind_key(target: &Target) -> (&str, &str) {
     }
 }
 
-/// The object in the version of the request. Versions of a CRD differ in name only (conversion `None`).
+/// The object in the version of the request.
 pub(crate) fn in_version(target: &Target, object: &Arc<Value>) -> Arc<Value> {
-    let api_version = target.api_version();
-    if object["apiVersion"] == api_version.as_str() {
+    if object["apiVersion"] == target.api_version().as_str() {
         return object.clone();
     }
     let mut converted = (**object).clone();
-    converted["apiVersion"] = json!(api_version);
+    convert(&target.definition, &mut converted, &target.version);
     Arc::new(converted)
 }
 
-/// Puts the storage version in.
-pub(crate) fn prepare_storage(target: &Target, object: &mut Value) {
-    object["apiVersion"] = json!(target.definition.api_version(&target.definition.reference.version));
+/// Makes another version of an object. Versions of a CRD differ in name only (conversion `None`).
+pub(crate) fn convert(definition: &ResourceDefinition, object: &mut Value, version: &str) {
+    let api_version = definition.api_version(version);
+    if object["apiVersion"] == api_version.as_str() {
+        return;
+    }
+    object["apiVersion"] = json!(api_version);
+    if &*definition.reference.group == "autoscaling" && !definition.custom {
+        match version {
+            "v1" => autoscaling::downgrade(object),
+            _ => autoscaling::upgrade(object),
+        }
+    }
+}
+
+/// Puts the storage version in. What the request could not change because it is of another version stays as `stored` has it.
+pub(crate) fn prepare_storage(target: &Target, object: &mut Value, stored: Option<&Value>) {
+    let reference = &target.definition.reference;
+    let other_version = target.version != *reference.version;
+    convert(&target.definition, object, &reference.version);
+    if let Some(status) = stored.and_then(|stored| stored.get("status"))
+        && other_version
+        && target.version_definition().status
+        && target.subresource.is_empty()
+    {
+        object["status"] = status.clone();
+    }
 }
 
 fn remove(object: &mut Value, field: &str) {

@@ -56,14 +56,21 @@ pub(crate) struct Pki {
 impl Pki {
     /// Reads what is there and makes what is missing. Leaf certificates are made anew at every start.
     pub(crate) fn open(folder: &Path, node_ip: Option<IpAddr>) -> Result<Self, PkiError> {
-        let key = read_or_make_key(&folder.join(CA_KEY))?;
         let certificate = folder.join(CA_CERTIFICATE);
+        // One without the other is worth nothing: a new key gets a new certificate.
+        if !folder.join(CA_KEY).exists() && certificate.exists() {
+            fs::remove_file(&certificate).map_err(|error| PkiError::File(certificate.clone(), error))?;
+        }
+        let key = read_or_make_key(&folder.join(CA_KEY))?;
         let ca_pem = match fs::read_to_string(&certificate) {
             Ok(pem) => pem,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let pem = ca_params().self_signed(&key)?.pem();
                 write_private(&certificate, &pem)?;
                 pem
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(PkiError::Damaged(certificate, rcgen::Error::CouldNotParseCertificate));
             }
             Err(error) => return Err(PkiError::File(certificate, error)),
         };
@@ -103,6 +110,9 @@ fn read_or_make_key(path: &Path) -> Result<KeyPair, PkiError> {
             let key = KeyPair::generate()?;
             write_private(path, &key.serialize_pem())?;
             Ok(key)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(PkiError::Damaged(path.to_owned(), rcgen::Error::CouldNotParseKeyPair))
         }
         Err(error) => Err(PkiError::File(path.to_owned(), error)),
     }
@@ -158,4 +168,30 @@ fn client_params(user: &str, group: &str) -> CertificateParams {
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_authority_is_made_anew_and_garbage_is_told_with_a_way_out() {
+        let folder = tempfile::TempDir::new().expect("folder");
+        let open = || Pki::open(folder.path(), None);
+        let first = open().expect("new").ca_pem;
+        assert_eq!(open().expect("kept").ca_pem, first);
+        fs::remove_file(folder.path().join(CA_KEY)).expect("removed");
+        let second = open().expect("made anew").ca_pem;
+        assert_ne!(second, first, "a certificate of a key that is gone proves nothing");
+        for file in [CA_KEY, CA_CERTIFICATE, TOKEN_KEY] {
+            let whole = fs::read(folder.path().join(file)).expect("read");
+            for garbage in [&b""[..], b"\xff\xfe"] {
+                fs::write(folder.path().join(file), garbage).expect("written");
+                let told = open().err().expect("refused").to_string();
+                assert!(told.contains(file) && told.contains("remove it"), "{told}");
+            }
+            fs::write(folder.path().join(file), whole).expect("restored");
+        }
+        assert_eq!(open().expect("whole again").ca_pem, second);
+    }
 }

@@ -1,5 +1,7 @@
 //! EndpointSlices (and Endpoints, for older readers): where a Service's pods are, and which of them are ready.
 
+mod mirror;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,17 +32,19 @@ pub(super) fn selects(service: &Value, pod: &Value) -> bool {
 pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) -> Reconciled {
     let Some(service) = context.get(&ResourceRef::SERVICES, namespace, name).await? else { return Ok(None) };
     let has_selector = service["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty());
-    if !has_selector
-        || text(&service, "/spec/type") == "ExternalName"
-        || service["metadata"]["deletionTimestamp"].is_string()
+    if text(&service, "/spec/type") == "ExternalName" || service["metadata"]["deletionTimestamp"].is_string()
     {
+        return Ok(None);
+    }
+    if !has_selector {
+        mirror::reconcile(context, namespace, name).await?;
         return Ok(None);
     }
     let mut pods: Vec<Arc<Value>> = context.list(&ResourceRef::PODS, namespace).await?;
     pods.retain(|pod| selects(&service, pod) && is_reachable(pod));
     let families = families(&service);
     let wanted: Vec<Value> = families.iter().flat_map(|family| slices(&service, &pods, *family)).collect();
-    write(context, namespace, name, &wanted).await?;
+    write(context, namespace, (name, MANAGER), &wanted).await?;
     write_endpoints(context, namespace, name, &service, &pods, families[0]).await?;
     Ok(None)
 }
@@ -172,10 +176,16 @@ fn slices(service: &Value, pods: &[Arc<Value>], family: Family) -> Vec<Value> {
     wanted
 }
 
-async fn write(context: &Context, namespace: &str, service: &str, wanted: &[Value]) -> Result<(), ApiError> {
+/// Makes the slices of a Service that `manager` has to care for be those that are wanted.
+async fn write(
+    context: &Context,
+    namespace: &str,
+    (service, manager): (&str, &str),
+    wanted: &[Value],
+) -> Result<(), ApiError> {
     let mut known = context.list(&ResourceRef::ENDPOINT_SLICES, namespace).await?;
     known.retain(|slice| {
-        slice["metadata"]["labels"][SERVICE] == service && slice["metadata"]["labels"][MANAGED_BY] == MANAGER
+        slice["metadata"]["labels"][SERVICE] == service && slice["metadata"]["labels"][MANAGED_BY] == manager
     });
     for slice in wanted {
         let before = known

@@ -119,6 +119,9 @@ async fn changed(
     if let (Some(service), "EndpointSlice") = (slice_of, resource.kind.as_ref()) {
         queue.add(Key::Service(namespace.clone(), service.to_owned()));
     }
+    if resource.kind == "Endpoints" {
+        queue.add(Key::Service(namespace.clone(), name.clone()));
+    }
     for counting in super::limits::COUNTING {
         if !namespace.is_empty() && !context.list(&counting, &namespace).await?.is_empty() {
             queue.add(Key::Limits(namespace.clone()));

@@ -39,6 +39,11 @@ const PROGRAM_IMAGES: [(&str, &str, &[&str]); 4] = [
     ("socat", "socat", &[]),
 ];
 
+/// The addon that the built-in console stands in for, the folder of its own programs, and what runs instead.
+const CONSOLE_IMAGE: &str = "kiali";
+const CONSOLE_PROGRAMS: &str = "/opt/kiali/";
+const CONSOLE: [&str; 5] = ["console", "--address", "0.0.0.0", "--port", "20001"];
+
 /// `PATH` of containers, as images have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -72,7 +77,14 @@ pub(crate) fn resolve(container: &Container) -> Result<Image, UnknownImage> {
         environment
             .extend(sample.environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }
-    let arguments = if !container.command.is_empty() {
+    let is_own = |command: &String| command.starts_with(CONSOLE_PROGRAMS);
+    let is_console =
+        last_part(&container.image) == CONSOLE_IMAGE && container.command.first().is_none_or(is_own);
+    let arguments = if is_console {
+        own(&CONSOLE)
+    } else if let Some(given) = own_program(container, sample.as_ref()) {
+        own(&["sample", "otel-collector"]).into_iter().chain(given).collect()
+    } else if !container.command.is_empty() {
         container.command.iter().chain(&container.args).cloned().collect()
     } else if let Some(sample) = sample {
         let mut arguments = own(&["sample", sample.applet]);
@@ -98,12 +110,21 @@ pub(crate) fn resolve(container: &Container) -> Result<Image, UnknownImage> {
     Ok(Image { arguments, environment })
 }
 
+/// The arguments of a command that names the collector's program, which its image has at the root: `/otelcol`, `/otelcol-contrib`.
+fn own_program(container: &Container, sample: Option<&samples::Sample>) -> Option<Vec<String>> {
+    let (program, rest) = container.command.split_first()?;
+    let is_meant =
+        sample?.applet == "otel-collector" && program.trim_start_matches('/').starts_with("otelcol");
+    is_meant.then(|| rest.iter().chain(&container.args).cloned().collect())
+}
+
 /// Names under which this program is found in `/usr/local/bin` of a container of this image.
 pub(crate) fn program_names(container: &Container) -> Vec<String> {
     let mut names: Vec<String> = ["sagene", "pilot-agent", "pilot-discovery"].map(str::to_owned).to_vec();
     let brought: &[&str] = match samples::by_image(&container.image).map(|sample| sample.applet) {
         Some("curl") => &["curl", "nc"],
         Some("sleep" | "nc") => &["nc"],
+        Some("echo") => &["client", "server"],
         Some("fortio") => &["fortio"],
         Some("httpbin") => &["gunicorn", "go-httpbin"],
         Some("nginx") => &["nginx"],
@@ -160,6 +181,16 @@ mod tests {
             arguments(container("docker.io/prom/prometheus:v3.5.0", &[], &["--config.file=/a"])),
             ["prometheus", "--config.file=/a"]
         );
+        assert_eq!(
+            arguments(container("otel/opentelemetry-collector:0.132.0", &["/otelcol"], &["--config=/a"])),
+            ["/.sagene", "sample", "otel-collector", "--config=/a"]
+        );
+        let console = ["/.sagene", "console", "--address", "0.0.0.0", "--port", "20001"];
+        assert_eq!(
+            arguments(container("quay.io/kiali/kiali:v2.17", &["/opt/kiali/kiali", "-config", "/a"], &[])),
+            console
+        );
+        assert_eq!(arguments(container("kiali", &["/usr/bin/mine"], &[])), ["/usr/bin/mine"]);
         let error = resolve(&container("mongo:7", &[], &[])).unwrap_err();
         assert!(error.to_string().contains("Set `command`"));
     }

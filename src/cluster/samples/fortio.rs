@@ -9,6 +9,8 @@ mod http;
 mod load;
 mod server;
 
+pub(super) use server::health_service;
+
 use super::SampleError;
 use arguments::Options;
 

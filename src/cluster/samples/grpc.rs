@@ -17,15 +17,19 @@ pub(super) fn asked<M: Message + Default>(body: &[u8]) -> Option<M> {
     M::decode((head[0] == 0).then_some(rest)?.get(..usize::try_from(length).ok()?)?).ok()
 }
 
+/// One message in gRPC's frame: not compressed, its length, itself.
+pub(super) fn frame(message: &impl Message) -> Bytes {
+    let encoded = message.encode_to_vec();
+    let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&[0], length.as_slice(), &encoded].concat().into()
+}
+
 /// The answer to a unary call.
 pub(super) fn unary(message: &impl Message) -> Response {
-    let message = message.encode_to_vec();
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let frame = [&[0], length.as_slice(), &message].concat();
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let body = http_body_util::BodyExt::with_trailers(
-        http_body_util::Full::new(Bytes::from(frame)),
+        http_body_util::Full::new(frame(message)),
         std::future::ready(Some(Ok(trailers))),
     );
     ([("content-type", "application/grpc")], Body::new(body)).into_response()

@@ -7,7 +7,10 @@ pub(super) const APPLETS: &[&str] = &[
     "bookinfo-productpage",
     "bookinfo-ratings",
     "bookinfo-reviews",
+    "config-reloader",
     "curl",
+    "echo",
+    "echo-client",
     "ext-authz",
     "fortio",
     "gunicorn",
@@ -17,8 +20,10 @@ pub(super) const APPLETS: &[&str] = &[
     "http-echo",
     "httpbin",
     "jaeger",
+    "jwt-server",
     "nc",
     "nginx",
+    "otel-collector",
     "ratelimit",
     "redis",
     "redis-cli",
@@ -89,18 +94,30 @@ pub fn by_image(image: &str) -> Option<Sample> {
         "go-httpbin" => sample("httpbin", &["8080"], &[]),
         "httpbin" => sample("httpbin", &["80", "--flat"], &[]),
         "tcp-echo-server" => sample("tcp-echo", &["9000"], &[]),
+        "app" if is_istio_test(image) => sample("echo", &[], &[]),
         "ext-authz" => sample("ext-authz", &[], &[]),
         "fortio" => sample("fortio", &["server"], &[]),
+        "jwt-server" => sample("jwt-server", &[], &[]),
         "nginx" => sample("nginx", &[], &[]),
+        "opentelemetry-collector" | "opentelemetry-collector-contrib" | "opentelemetry-collector-k8s" => {
+            sample("otel-collector", &[], &[])
+        }
         "ratelimit" => sample("ratelimit", &[], &[]),
         "redis" => sample("redis", &[], &[]),
         "netcat" => sample("nc", &[], &[]),
         "tornado-websocket-example" => sample("tornado", &["8888"], &[]),
         "all-in-one" | "jaeger" | "zipkin" | "zipkin-slim" => sample("jaeger", &[], &[]),
+        "prometheus-config-reloader" | "configmap-reload" => sample("config-reloader", &[], &[]),
         "curl" => sample("curl", &[], &[]),
         "sleep" => sample("sleep", &[], &[]),
         _ => return None,
     })
+}
+
+/// Whether an image of a common name is one of Istio's own test images: `registry.istio.io/testing/app`, `gcr.io/istio-testing/app`.
+fn is_istio_test(image: &str) -> bool {
+    let folder = image.rsplit_once('/').map_or("", |(folder, _)| folder);
+    matches!(folder.rsplit('/').next(), Some("testing" | "istio-testing" | "istio"))
 }
 
 /// Whether the tag is of a second version: `2.0`, `v2`.
@@ -133,6 +150,10 @@ mod tests {
             assert_eq!(sample.applet, "bookinfo-reviews");
             assert!(sample.environment.contains(&("STAR_COLOR", "black")));
         }
+        for image in ["registry.istio.io/testing/app:latest", "gcr.io/istio-testing/app", "istio/app:1.30"] {
+            assert_eq!(by_image(image).expect(image).applet, "echo");
+        }
+        assert_eq!(by_image("registry.example.com/shop/app"), None);
         assert_eq!(by_image("mongo"), None);
         assert_eq!(by_image("examples-bookinfo-reviews-v2/mongo"), None);
     }

@@ -83,7 +83,8 @@ async fn open(State(sockets): State<Sockets>, mut request: Request) -> Response 
     (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
 }
 
-fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
+/// The proof that a handshake was read; none where the request is no handshake.
+pub(super) fn accept(headers: &HeaderMap) -> Option<HeaderValue> {
     let text =
         |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let key = text(header::SEC_WEBSOCKET_KEY);

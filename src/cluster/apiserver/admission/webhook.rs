@@ -50,6 +50,8 @@ impl Webhook {
 
 /// What one webhook said.
 struct Verdict {
+    /// Version of the object that it is about.
+    version: String,
     allowed: bool,
     patch: Option<Value>,
     denial: Value,
@@ -126,8 +128,10 @@ impl Operations {
         refuse_denied(webhook, &verdict)?;
         warnings.extend(verdict.warnings);
         let Some(operations) = verdict.patch else { return Ok(false) };
-        let before = object.clone();
-        let patched = match patch::json_patched(before.clone(), &operations) {
+        let (before, definition) = (object.clone(), &review.target.definition);
+        let mut seen = before.clone();
+        kinds::convert(definition, &mut seen, &verdict.version);
+        let mut patched = match patch::json_patched(seen, &operations) {
             Ok(patched) => patched,
             Err(_) if webhook.ignores_failure() => return Ok(false),
             Err(error) => {
@@ -137,6 +141,7 @@ impl Operations {
                 )));
             }
         };
+        kinds::convert(definition, &mut patched, &review.target.version);
         *object = patched;
         schema::check_fields(&review.target.version_definition().schema, object);
         kinds::apply_defaults(review.target, object);
@@ -173,7 +178,7 @@ impl Operations {
         let answer = tokio::time::timeout(webhook.timeout(), self.webhooks.post(self, webhook, &body)).await;
         let answer = answer.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()));
         match answer.and_then(|answer| read_verdict(&answer, &uid)) {
-            Ok(verdict) => Ok(Some(verdict)),
+            Ok(verdict) => Ok(Some(Verdict { version: matched.version, ..verdict })),
             Err(reason) if webhook.ignores_failure() => {
                 tracing::warn!(
                     webhook = webhook.name(),
@@ -205,7 +210,7 @@ fn admission_review(
     let in_version = |object: &Value| {
         let mut object = object.clone();
         if object.is_object() {
-            object["apiVersion"] = json!(target.definition.api_version(&matched.version));
+            kinds::convert(&target.definition, &mut object, &matched.version);
         }
         object
     };
@@ -259,6 +264,7 @@ fn read_verdict(answer: &Value, uid: &str) -> Result<Verdict, String> {
         .flatten()
         .filter_map(|text| text.as_str().map(str::to_owned));
     Ok(Verdict {
+        version: String::new(),
         allowed: response["allowed"] == true,
         patch,
         denial: response["status"].clone(),

@@ -17,6 +17,9 @@ use crate::apiserver::operations::{
     Change, DeleteRequest, FieldValidation, Outcome, PatchBody, WriteOptions,
 };
 
+/// Said of NetworkPolicies, which are kept as on a Kubernetes whose network has no way to enforce them.
+const NOT_ENFORCED: &str = "the embedded cluster does not enforce NetworkPolicies: this one blocks nothing";
+
 impl Api {
     /// Requests for objects and collections.
     pub(super) async fn object(
@@ -76,6 +79,9 @@ impl Api {
     pub(super) fn answer_outcome(&self, call: &Call, mut outcome: Outcome) -> Response<Body> {
         let status = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
         outcome.warnings.extend(call.target.version_definition().deprecation_warning.clone());
+        if call.target.definition.reference.kind == "NetworkPolicy" {
+            outcome.warnings.push(NOT_ENFORCED.to_owned());
+        }
         self.shown(call, status, &outcome.object, &outcome.warnings)
     }
 

@@ -1,5 +1,6 @@
 //! The columns that `kubectl get` shows of built-in kinds.
 
+mod autoscaler;
 mod workload;
 
 use serde_json::{Value, json};
@@ -124,7 +125,7 @@ pub(super) fn cells(target: &Target, object: &Value) -> Vec<Value> {
             cells.extend([or_na(&spec["minAvailable"]), or_na(&spec["maxUnavailable"]), allowed, created]);
         }
         ("coordination.k8s.io", _) => cells.extend([json!(text(&object["spec"]["holderIdentity"])), created]),
-        ("autoscaling", _) => cells.extend(autoscaler(object, created)),
+        ("autoscaling", _) => cells.extend(autoscaler::cells(object, created)),
         (
             "admissionregistration.k8s.io",
             "mutatingwebhookconfigurations" | "validatingwebhookconfigurations",
@@ -371,30 +372,6 @@ fn claim(object: &Value, created: Value) -> Vec<Value> {
         json!("<unset>"),
         created,
         json!(text(&spec["volumeMode"])),
-    ]
-}
-
-fn autoscaler(object: &Value, created: Value) -> Vec<Value> {
-    let spec = &object["spec"];
-    let reference =
-        format!("{}/{}", text(&spec["scaleTargetRef"]["kind"]), text(&spec["scaleTargetRef"]["name"]));
-    let targets: Vec<String> = list(&spec["metrics"])
-        .map(|metric| {
-            format!(
-                "{}: <unknown>/{}%",
-                text(&metric["resource"]["name"]),
-                metric["resource"]["target"]["averageUtilization"]
-            )
-        })
-        .collect();
-    let replicas = json!(object["status"]["currentReplicas"].as_i64().unwrap_or(0).to_string());
-    vec![
-        json!(reference),
-        json!(or_none(targets.join(", "))),
-        json!(text(&spec["minReplicas"])),
-        spec["maxReplicas"].clone(),
-        replicas,
-        created,
     ]
 }
 

@@ -96,12 +96,13 @@ impl Operations {
         };
         self.allocate_for_create(&target, &mut object)?;
         if options.dry_run {
+            self.release_after_failure(&target);
             return match self.store.get(&target.definition.table, &target.key()) {
                 Some(_) => Err(ApiError::already_exists(&target.definition.reference, &target.name)),
                 None => Ok(Arc::new(object)),
             };
         }
-        kinds::prepare_storage(&target, &mut object);
+        kinds::prepare_storage(&target, &mut object, None);
         let reference = &target.definition.reference;
         let key = target.key();
         let write =

@@ -1,6 +1,7 @@
 //! Update, patch and apply: read, change, admit, validate, and store if nobody was faster.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,8 +15,9 @@ use crate::apiserver::error::ApiError;
 use crate::apiserver::store::Decision;
 use crate::apiserver::{kinds, managed_fields, object_meta, patch, validation};
 
-/// How often a change without a resourceVersion is tried against concurrent writers.
-const TRIES: usize = 16;
+/// How long a change that is not made for one state of the object is tried against concurrent writers; a Kubernetes API server
+/// gives a request as much.
+const PATIENCE: Duration = Duration::from_secs(34);
 
 /// A patch other than apply.
 #[derive(Clone, Debug)]
@@ -54,7 +56,8 @@ impl Operations {
         change: &Change,
         options: &WriteOptions,
     ) -> Result<Outcome, ApiError> {
-        for _ in 0..TRIES {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             match self.store.get(&target.definition.table, &target.key()) {
                 Some(current) => {
                     if let Attempt::Done(outcome) =
@@ -115,7 +118,7 @@ impl Operations {
         let seen = kinds::in_version(target, current);
         let changed = self.change(actor, target, change, options, &seen)?;
         let Changed { mut object, mut warnings, applied } = changed;
-        let pinned = check_version(target, &object, current)?;
+        check_version(target, &object, current)?;
         if let Some(metadata) = object["metadata"].as_object_mut() {
             object_meta::prepare_update(metadata, current);
         }
@@ -127,16 +130,34 @@ impl Operations {
         self.call_mutating_webhooks(&review, &mut object, &mut warnings).await?;
         kinds::apply_defaults(target, &mut object);
         self.allocate_for_update(target, &seen, &mut object)?;
-        kinds::bump_generation(target, &mut object, &seen);
+        let modified = self.finish_change(&review, &seen, current, Changed { object, warnings, applied }).await;
+        // What was allotted for a change that does not count is free again.
+        if options.dry_run || !matches!(modified, Ok(Attempt::Done(_))) {
+            self.release_after_failure(target);
+        }
+        modified
+    }
+
+    /// From the object that admission let through to the stored one.
+    async fn finish_change(
+        &self,
+        review: &Review<'_>,
+        seen: &Value,
+        current: &Arc<Value>,
+        changed: Changed,
+    ) -> Result<Attempt, ApiError> {
+        let Review { actor, target, options, .. } = *review;
+        let Changed { mut object, mut warnings, applied } = changed;
+        kinds::bump_generation(target, &mut object, seen);
         match applied {
             Some(entries) => managed_fields::set_entries(&mut object, entries),
             None => {
-                managed_fields::record_update(target, Some(&seen), &mut object, options.manager_for(actor))
+                managed_fields::record_update(target, Some(seen), &mut object, options.manager_for(actor))
             }
         }
-        self.refuse_invalid(target, validation::validate_update(self, target, &object, &seen))?;
-        self.call_validating_webhooks(&review, Some(&object), &mut warnings).await?;
-        self.store_change(target, options, current, object, warnings, pinned).await
+        self.refuse_invalid(target, validation::validate_update(self, target, &object, seen))?;
+        self.call_validating_webhooks(review, Some(&object), &mut warnings).await?;
+        self.store_change(target, options, current, object, warnings).await
     }
 
     async fn store_change(
@@ -146,13 +167,12 @@ impl Operations {
         current: &Arc<Value>,
         mut object: Value,
         warnings: Vec<String>,
-        pinned: bool,
     ) -> Result<Attempt, ApiError> {
         object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
         if options.dry_run {
             return Ok(Attempt::Done(Outcome { object: Arc::new(object), created: false, warnings }));
         }
-        kinds::prepare_storage(target, &mut object);
+        kinds::prepare_storage(target, &mut object, Some(current));
         let removed = is_deleting(&object) && kinds::may_go(target, &object);
         let same = !removed && managed_fields::same_but_times(&object, current);
         let mut lost = false;
@@ -170,11 +190,7 @@ impl Operations {
         });
         let written = write.await?;
         if lost {
-            return if pinned {
-                Err(ApiError::modified(&target.definition.reference, &target.name))
-            } else {
-                Ok(Attempt::Retry)
-            };
+            return Ok(Attempt::Retry);
         }
         if written.changed {
             self.after_write(target, (!removed).then_some(&written.object));
@@ -214,16 +230,15 @@ impl Operations {
     }
 }
 
-/// Compares the resourceVersion of the wanted object, if it has one. True when it pins the change to this state.
-fn check_version(target: &Target, object: &Value, current: &Value) -> Result<bool, ApiError> {
+/// Compares the resourceVersion of the wanted object, if it has one, with the state it is to replace. A patch that names none has
+/// that of the state it was applied to, so it is never refused here; one that names an older state is, at the latest when another
+/// writer was faster and it is tried again.
+fn check_version(target: &Target, object: &Value, current: &Value) -> Result<(), ApiError> {
     let wanted = object["metadata"]["resourceVersion"].as_str().unwrap_or("");
-    if wanted.is_empty() || wanted == "0" {
-        return Ok(false);
+    if wanted.is_empty() || wanted == "0" || Some(wanted) == current["metadata"]["resourceVersion"].as_str() {
+        return Ok(());
     }
-    if Some(wanted) != current["metadata"]["resourceVersion"].as_str() {
-        return Err(ApiError::modified(&target.definition.reference, &target.name));
-    }
-    Ok(true)
+    Err(ApiError::modified(&target.definition.reference, &target.name))
 }
 
 /// A replacement meant for an earlier object of the same name is refused.

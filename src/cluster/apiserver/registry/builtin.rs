@@ -6,7 +6,7 @@ use super::{ResourceDefinition, ScalePaths, VersionDefinition};
 use crate::api_client::ResourceRef;
 use crate::apiserver::schema;
 
-/// group, version, plural, kind, short names, categories, flags.
+/// group, versions (that of storage first), plural, kind, short names, categories, flags.
 /// Flags: `n` namespaced, `s` status subresource, `x` scale subresource, `c` create only.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
 
@@ -84,7 +84,7 @@ const ROWS: &[Row] = &[
     ("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", "", "", "c"),
     ("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", "", "", "c"),
     ("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", "", "", "c"),
-    ("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa", "all", "ns"),
+    ("autoscaling", "v2,v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa", "all", "ns"),
     ("batch", "v1", "cronjobs", "CronJob", "cj", "all", "ns"),
     ("batch", "v1", "jobs", "Job", "", "all", "ns"),
     ("coordination.k8s.io", "v1", "leases", "Lease", "", "", "n"),
@@ -110,31 +110,33 @@ pub(super) fn definitions() -> impl Iterator<Item = ResourceDefinition> {
 }
 
 fn definition(row: &Row) -> ResourceDefinition {
-    let (group, version, plural, kind, short_names, categories, flags) = *row;
+    let (group, versions, plural, kind, short_names, categories, flags) = *row;
+    let storage = versions.split(',').next().unwrap_or(versions);
     let has = |flag: char| flags.contains(flag);
     let scale = has('x').then(|| ScalePaths {
         spec_replicas: "spec.replicas".to_owned(),
         status_replicas: "status.replicas".to_owned(),
         selector: Some("spec.selector".to_owned()),
     });
+    let version = |version: &'static str| VersionDefinition {
+        name: version.to_owned(),
+        served: true,
+        schema: Arc::new(schema::builtin(group, version, kind)),
+        status: has('s'),
+        scale: scale.clone(),
+        columns: Vec::new(),
+        selectable_fields: selectable_fields(group, plural),
+        deprecation_warning: None,
+    };
     // `events.k8s.io` events are the core events under another shape; they share nothing but the name here.
     ResourceDefinition {
-        reference: ResourceRef::new(group, version, plural, kind, has('n')),
+        reference: ResourceRef::new(group, storage, plural, kind, has('n')),
         table: format!("{group}/{plural}").into(),
         singular: kind.to_lowercase(),
         list_kind: format!("{kind}List"),
         short_names: words(short_names),
         categories: words(categories),
-        versions: vec![VersionDefinition {
-            name: version.to_owned(),
-            served: true,
-            schema: Arc::new(schema::builtin(group, version, kind)),
-            status: has('s'),
-            scale,
-            columns: Vec::new(),
-            selectable_fields: selectable_fields(group, plural),
-            deprecation_warning: None,
-        }],
+        versions: versions.split(',').map(version).collect(),
         custom: false,
         create_only: has('c'),
     }

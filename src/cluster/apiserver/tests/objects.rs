@@ -1,7 +1,7 @@
 //! Objects: apply, watch, CRDs, durability, tokens.
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -43,6 +43,30 @@ async fn a_kube_client_applies_watches_and_meets_conflicts() {
     let mut stale = created.clone();
     stale.data = None;
     let refused = maps.replace("a", &PostParams::default(), &stale).await.unwrap_err();
+    assert!(refused.to_string().contains("the object has been modified"), "{refused}");
+    server.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patches_at_the_same_time_all_count_unless_they_name_a_state() {
+    let server = TestServer::start().await;
+    let maps: Api<ConfigMap> = Api::namespaced(server.kube().await, "default");
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let created = maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await.unwrap();
+    let patches = (0..40).map(|number| {
+        let maps = maps.clone();
+        tokio::spawn(async move {
+            let patch = json!({"data": {format!("k{number}"): "1"}});
+            let patch = if number % 2 == 0 { Patch::Merge(patch) } else { Patch::Strategic(patch) };
+            maps.patch("a", &PatchParams::default(), &patch).await
+        })
+    });
+    for patch in futures::future::join_all(patches).await {
+        patch.unwrap().expect("a patch that names no state never conflicts");
+    }
+    assert_eq!(maps.get("a").await.unwrap().data.unwrap().len(), 40);
+    let stale = json!({"metadata": {"resourceVersion": created.metadata.resource_version}, "data": {"k": "2"}});
+    let refused = maps.patch("a", &PatchParams::default(), &Patch::Merge(stale)).await.unwrap_err();
     assert!(refused.to_string().contains("the object has been modified"), "{refused}");
     server.running.shutdown().await;
 }
@@ -98,6 +122,65 @@ async fn a_custom_kind_is_served_at_once_validated_defaulted_and_pruned() {
         .await
         .unwrap();
     assert!(things.get("t").await.is_err());
+    server.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_autoscaler_of_v1_is_one_of_v2_too() {
+    let server = TestServer::start().await;
+    let client = server.kube().await;
+    let api = |version: &str| -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("autoscaling", version, "HorizontalPodAutoscaler");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "horizontalpodautoscalers");
+        Api::namespaced_with(client.clone(), "default", &resource)
+    };
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let object = |version: &str, spec: Value| {
+        let object = json!({"apiVersion": version, "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"},
+            "spec": spec});
+        serde_json::from_value::<DynamicObject>(object).unwrap()
+    };
+    let spec = json!({"scaleTargetRef": target, "maxReplicas": 5, "targetCPUUtilizationPercentage": 60});
+    let made = api("v1").create(&PostParams::default(), &object("autoscaling/v1", spec)).await.unwrap();
+    assert_eq!(made.types.unwrap().api_version, "autoscaling/v1");
+    assert_eq!(made.data["spec"]["targetCPUUtilizationPercentage"], 60);
+    let utilization = |object: &DynamicObject| {
+        object.data["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"].clone()
+    };
+    assert_eq!(utilization(&api("v2").get("web").await.unwrap()), 60);
+
+    let condition = json!([{"type": "AbleToScale", "status": "True"}]);
+    let status = Patch::Merge(json!({"status": {"currentReplicas": 1, "conditions": condition}}));
+    api("v2").patch_status("web", &PatchParams::default(), &status).await.unwrap();
+    let change = Patch::Merge(
+        json!({"spec": {"targetCPUUtilizationPercentage": 70}, "metadata": {"annotations": null}}),
+    );
+    api("v1").patch("web", &PatchParams::default(), &change).await.unwrap();
+    let seen = api("v2").get("web").await.unwrap();
+    assert_eq!((utilization(&seen), &seen.data["status"]["conditions"]), (json!(70), &condition));
+    server.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_kept_holds_no_address() {
+    let server = TestServer::start().await;
+    let services: Api<Service> = Api::namespaced(server.kube().await, "default");
+    let service = |name: &str| -> Service {
+        let spec =
+            json!({"clusterIP": "10.96.7.7", "type": "NodePort", "ports": [{"port": 80, "nodePort": 31111}]});
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
+    };
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    services.create(&dry, &service("tried")).await.unwrap();
+    let mut other = service("other");
+    let spec = other.spec.as_mut().unwrap();
+    (spec.cluster_ip, spec.type_) = (None, Some("ClusterIP".to_owned()));
+    spec.ports.as_mut().unwrap()[0].node_port = None;
+    services.create(&PostParams::default(), &other).await.unwrap();
+    let exposed = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 31111}]}});
+    let dry = PatchParams { dry_run: true, ..PatchParams::default() };
+    services.patch("other", &dry, &Patch::Merge(exposed)).await.unwrap();
+    services.create(&PostParams::default(), &service("kept")).await.unwrap();
     server.running.shutdown().await;
 }
 

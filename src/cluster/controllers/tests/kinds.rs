@@ -228,3 +228,27 @@ async fn a_taint_without_execution_drives_out_the_pods_that_do_not_tolerate_it()
     cluster.until(ResourceRef::EVENTS, NAMESPACE, "the eviction is told", told).await;
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endpoints_that_somebody_wrote_are_slices_of_a_service_without_selector() {
+    let cluster = Cluster::start().await;
+    let service = json!({"metadata": {"name": "outside"}, "spec": {"ports": [{"port": 443, "name": "tls"}]}});
+    create(&cluster, &ResourceRef::SERVICES, service).await;
+    let endpoints = json!({"metadata": {"name": "outside"}, "subsets": [
+        {"addresses": [{"ip": "203.0.113.7"}], "ports": [{"port": 8443, "name": "tls"}]}]});
+    create(&cluster, &ResourceRef::ENDPOINTS, endpoints).await;
+    let of_service = |slice: &&Value| slice["metadata"]["labels"]["kubernetes.io/service-name"] == "outside";
+    let mirrored = |slices: &[Value]| slices.iter().filter(of_service).count() == 1;
+    let slices = cluster.until(ResourceRef::ENDPOINT_SLICES, NAMESPACE, "the slice is there", mirrored).await;
+    let slice = slices.iter().find(of_service).unwrap();
+    assert_eq!(slice["endpoints"][0]["addresses"], json!(["203.0.113.7"]));
+    assert_eq!((&slice["ports"][0]["port"], &slice["ports"][0]["protocol"]), (&json!(8443), &json!("TCP")));
+    cluster
+        .api()
+        .delete(&ResourceRef::ENDPOINTS, NAMESPACE, "outside", &DeleteOptions::default())
+        .await
+        .unwrap();
+    let gone = |slices: &[Value]| !slices.iter().any(|slice| of_service(&slice));
+    cluster.until(ResourceRef::ENDPOINT_SLICES, NAMESPACE, "the slice is gone", gone).await;
+    cluster.end().await;
+}

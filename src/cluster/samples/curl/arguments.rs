@@ -1,6 +1,6 @@
 //! curl's command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// A parsed command line.
@@ -24,6 +24,8 @@ pub(super) struct Request {
     pub(super) http2_prior_knowledge: bool,
     /// Where the head of the response goes besides; `-` = standard output.
     pub(super) dump_header: Option<String>,
+    /// The unspecified address of the one family to be used.
+    pub(super) from: Option<IpAddr>,
     /// Data become the query of the URL.
     pub(super) get: bool,
     /// How often a transient failure is tried again.
@@ -31,6 +33,8 @@ pub(super) struct Request {
     pub(super) ca_file: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
+    /// Where requests are sent to instead; the environment names one, too.
+    pub(super) proxy: Option<String>,
     pub(super) resolve: Vec<(String, u16, IpAddr)>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) max_time: Option<Duration>,
@@ -91,7 +95,10 @@ fn short<'a>(
             'D' => "dump-header",
             'G' => "get",
             'e' => "referer",
-            'g' | '#' | '4' | '6' | 'N' => continue,
+            'x' => "proxy",
+            '4' => "ipv4",
+            '6' => "ipv6",
+            'g' | '#' | 'N' => continue,
             other => return Err(format!("option -{other}: is unknown to this small curl")),
         };
         let attached = &letters[index + letter.len_utf8()..];
@@ -128,6 +135,8 @@ fn long(
         "http2-prior-knowledge" => request.http2_prior_knowledge = true,
         "http1.1" => request.http1 = true,
         "get" => request.get = true,
+        "ipv4" => request.from = Some(Ipv4Addr::UNSPECIFIED.into()),
+        "ipv6" => request.from = Some(Ipv6Addr::UNSPECIFIED.into()),
         "globoff" | "no-buffer" | "no-progress-meter" | "progress-bar" => {}
         "request" => request.method = Some(value()?),
         "header" => request.headers.extend(header(&value()?)),
@@ -145,6 +154,7 @@ fn long(
         "user" => request.headers.push(("authorization".to_owned(), basic(&value()?))),
         "cacert" => request.ca_file = Some(value()?),
         "cert" => request.certificate = Some(value()?),
+        "proxy" => request.proxy = Some(value()?),
         "key" => request.key = Some(value()?),
         "resolve" => request.resolve.push(resolve(&value()?)?),
         "connect-timeout" => request.connect_timeout = Some(seconds(&value()?)?),
@@ -234,6 +244,11 @@ mod tests {
         assert_eq!(request.method.as_deref(), Some("POST"));
         assert_eq!(request.urls, ["http://a.com/"]);
         assert_eq!(request.resolve[0].1, 443);
+        let family = |flag: &str| of(&format!("{flag} http://a/")).expect("parses").from;
+        assert!(
+            family("-s6").is_some_and(|from| from.is_ipv6())
+                && family("--ipv4").is_some_and(|from| from.is_ipv4())
+        );
     }
 
     #[test]

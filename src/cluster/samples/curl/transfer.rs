@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Version};
+use reqwest::{Client, NoProxy, Response, Version};
 
 use super::arguments::Request;
 use super::tls;
@@ -12,6 +12,9 @@ use super::write_out::{self, Transfer};
 
 /// Statuses that `--retry` takes for a passing trouble.
 const TRANSIENT: [u16; 6] = [408, 429, 500, 502, 503, 504];
+
+/// How many redirects `-L` follows.
+const MAXIMUM_OF_REDIRECTS: usize = 50;
 
 /// A failure: exit code and words.
 pub(super) type Failure = (i32, String);
@@ -60,40 +63,82 @@ fn absolute(request: &Request, url: &str) -> String {
 }
 
 async fn fetch(request: &Request, transfer: &mut Transfer, started: Instant) -> Result<(), Failure> {
-    let response = send(request, transfer).await?;
-    let code = response.status().as_u16();
+    // Every answer on the way is shown, so that the client must not follow by itself.
+    let mut hop = Request { follow: false, ..request.clone() };
+    let mut response = send(&hop, transfer).await?;
+    let mut dump = request.dump_header.as_deref().map(|file| sink(Some(file))).transpose()?;
+    let mut output = None;
+    let mut hops = 0;
+    loop {
+        note(transfer, &response, started);
+        if request.verbose {
+            if let Some(address) = response.remote_addr() {
+                eprintln!("*   Trying {address}...");
+            }
+            print_head(request, &response, &mut std::io::stderr(), "< ");
+        }
+        if let Some(dump) = &mut dump {
+            print_head(request, &response, dump, "");
+        }
+        if request.fail && transfer.code >= 400 {
+            return Err((22, format!("The requested URL returned error: {}", transfer.code)));
+        }
+        let output = match &mut output {
+            Some(output) => output,
+            none => none.insert(sink(request.output.as_deref())?),
+        };
+        if request.include || request.head {
+            print_head(request, &response, output, "");
+        }
+        if !request.follow || transfer.redirect.is_empty() {
+            body(response, output, &mut transfer.size).await?;
+            return output.flush().map_err(|error| (23, format!("Failed writing body: {error}")));
+        }
+        hops += 1;
+        if hops > MAXIMUM_OF_REDIRECTS {
+            return Err((47, format!("Maximum ({MAXIMUM_OF_REDIRECTS}) redirects followed")));
+        }
+        follow(&mut hop, transfer, &response);
+        response = send(&hop, transfer).await?;
+    }
+}
+
+/// Takes down what `-w` may ask for.
+fn note(transfer: &mut Transfer, response: &Response, started: Instant) {
     let header = |name: &str| {
         let value = response.headers().get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    transfer.code = code;
+    transfer.code = response.status().as_u16();
     transfer.head = started.elapsed();
-    transfer.version = version(&response).trim_start_matches("HTTP/").to_owned();
+    transfer.version = version(response).trim_start_matches("HTTP/").to_owned();
     transfer.content_type = header("content-type");
     transfer.remote = response.remote_addr();
-    if response.status().is_redirection() {
-        let to = response.url().join(&header("location"));
-        transfer.redirect = to.map(String::from).unwrap_or_default();
-    }
     transfer.url = response.url().to_string();
-    if request.verbose {
-        if let Some(address) = response.remote_addr() {
-            eprintln!("*   Trying {address}...");
-        }
-        print_head(request, &response, &mut std::io::stderr(), "< ");
+    let location = header("location");
+    if response.status().is_redirection() && !location.is_empty() {
+        transfer.redirect = response.url().join(&location).map(String::from).unwrap_or_default();
     }
-    if let Some(file) = &request.dump_header {
-        print_head(request, &response, &mut sink(Some(file))?, "");
+}
+
+/// The request for where `response` leads: a POST becomes a GET as browsers do it, and another host does not learn credentials.
+fn follow(hop: &mut Request, transfer: &mut Transfer, response: &Response) {
+    let becomes_get = match response.status().as_u16() {
+        301 | 302 => transfer.method == "POST",
+        303 => transfer.method != "HEAD",
+        _ => false,
+    };
+    if becomes_get {
+        hop.body = None;
+        hop.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
     }
-    if request.fail && code >= 400 {
-        return Err((22, format!("The requested URL returned error: {code}")));
+    let next = std::mem::take(&mut transfer.redirect);
+    let host = |url: &str| reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    if host(&next) != host(&transfer.url) {
+        let secret = ["authorization", "cookie", "host"];
+        hop.headers.retain(|(name, _)| !secret.iter().any(|secret| name.eq_ignore_ascii_case(secret)));
     }
-    let mut sink = sink(request.output.as_deref())?;
-    if request.include || request.head {
-        print_head(request, &response, &mut sink, "");
-    }
-    body(response, &mut sink, &mut transfer.size).await?;
-    sink.flush().map_err(|error| (23, format!("Failed writing body: {error}")))
+    transfer.url = next;
 }
 
 async fn send(request: &Request, transfer: &mut Transfer) -> Result<Response, Failure> {
@@ -120,12 +165,18 @@ async fn send(request: &Request, transfer: &mut Transfer) -> Result<Response, Fa
     builder.header("accept", "*/*").send().await.map_err(|error| failure(&error, url))
 }
 
-fn client(request: &Request, url: &str) -> Result<Client, Failure> {
+/// A client with what the command line says of connections.
+pub(super) fn client(request: &Request, url: &str) -> Result<Client, Failure> {
     let mut builder = Client::builder().no_proxy().redirect(if request.follow {
-        Policy::limited(50)
+        Policy::limited(MAXIMUM_OF_REDIRECTS)
     } else {
         Policy::none()
     });
+    if let Some(proxy) = request.proxy.clone().or_else(|| proxy_of_environment(url)) {
+        let proxy =
+            reqwest::Proxy::all(&proxy).map_err(|_| (5, format!("Could not resolve proxy: {proxy}")))?;
+        builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
+    }
     if url.starts_with("https:") || request.follow {
         builder = builder.tls_backend_preconfigured(tls::config(request)?);
     } else {
@@ -144,10 +195,21 @@ fn client(request: &Request, url: &str) -> Result<Client, Failure> {
     if let Some(timeout) = request.max_time {
         builder = builder.timeout(timeout);
     }
+    // A connection from an address of one family goes to addresses of that family alone.
+    builder = builder.local_address(request.from);
     for (host, port, address) in &request.resolve {
         builder = builder.resolve(host, (*address, *port).into());
     }
     builder.build().map_err(|error| (35, format!("setting up: {error}")))
+}
+
+/// The variables that name a proxy: `HTTP_PROXY` in capitals is not one of them, as for curl.
+fn proxy_of_environment(url: &str) -> Option<String> {
+    let names: &[&str] = match url.split("://").next() {
+        Some("https") => &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+        _ => &["http_proxy", "all_proxy", "ALL_PROXY"],
+    };
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 fn failure(error: &reqwest::Error, url: &str) -> Failure {
@@ -175,8 +237,6 @@ fn failure(error: &reqwest::Error, url: &str) -> Failure {
         (35, format!("TLS connect error{chain}"))
     } else if error.is_connect() {
         (7, format!("Failed to connect to {host}: {}", chain.rsplit(": ").next().unwrap_or_default()))
-    } else if error.is_redirect() {
-        (47, "Maximum (50) redirects followed".to_owned())
     } else if chain.contains("connection closed before message completed") {
         (52, "Empty reply from server".to_owned())
     } else {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderValue, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
 use hyper::{Method, Request};
 use prost::Message;
 
+use super::super::grpc::frame;
 use super::arguments::Options;
 use super::connection::{Connection, Protocol};
 use super::histogram::Samples;
@@ -43,13 +43,6 @@ pub(super) struct HealthCheckRequest {
 pub(super) struct HealthCheckResponse {
     #[prost(int32, tag = "1")]
     pub(super) status: i32,
-}
-
-/// One message in gRPC's frame: not compressed, its length, itself.
-pub(super) fn frame(message: &impl Message) -> Bytes {
-    let encoded = message.encode_to_vec();
-    let length = u32::try_from(encoded.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&[0], length.as_slice(), &encoded].concat().into()
 }
 
 /// A connection to a gRPC server.

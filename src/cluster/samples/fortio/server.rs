@@ -12,9 +12,10 @@ use http_body_util::BodyExt;
 use prost::Message;
 
 use super::super::SampleError;
+use super::super::grpc::frame;
 use super::super::serve::{listen, serve, stopped};
 use super::arguments::Options;
-use super::grpc::{HEALTH, HealthCheckResponse, PING, PingMessage, SERVING, WATCH, frame};
+use super::grpc::{HEALTH, HealthCheckResponse, PING, PingMessage, SERVING, WATCH};
 
 /// Most bytes of a message, and the longest delay that one may ask for.
 const MOST_BYTES: usize = 4 << 20;
@@ -22,7 +23,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(options: &Options) -> Result<(), SampleError> {
     let grpc = listen(options.grpc_port).await?;
-    let routes = Router::new().route(PING, post(ping)).route(HEALTH, post(health)).route(WATCH, post(watch));
+    let routes = Router::new().route(PING, post(ping)).merge(health_service());
     let by_grpc =
         tokio::spawn(async move { axum::serve(grpc, routes).with_graceful_shutdown(stopped()).await });
     println!(
@@ -40,6 +41,11 @@ pub(super) async fn run(options: &Options) -> Result<(), SampleError> {
     serve(options.http_port, routes).await?;
     by_grpc.abort();
     Ok(())
+}
+
+/// The health service of gRPC, which is always well.
+pub(in super::super) fn health_service<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().route(HEALTH, post(health)).route(WATCH, post(watch))
 }
 
 /// The body comes back; `?status=`, `?delay=` (seconds, or `100ms`) and `?size=` ask for something else.
