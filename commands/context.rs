@@ -1,6 +1,7 @@
 //! What every command starts from: the global flags, and on demand the cluster they lead to.
 
 mod embedded;
+pub(crate) mod kubeconfig;
 mod source;
 
 use kube::Client;

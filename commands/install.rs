@@ -25,6 +25,9 @@ pub(crate) use apply::installed_types;
 use progress::Progress;
 use settings::Overlays;
 
+/// Exit code of what SIGINT ended, as shells have it.
+const INTERRUPTED: u8 = 130;
+
 #[derive(Debug, Args)]
 pub(crate) struct InstallCommand {
     #[command(flatten)]
@@ -72,7 +75,11 @@ impl InstallCommand {
         };
         preflight::warn(&cluster, &installation).await?;
         skew::warn(context, &cluster, &installation).await;
-        self.apply(&cluster, &installation, &progress).await.map_err(|failure| {
+        let applied = tokio::select! {
+            applied = self.apply(&cluster, &installation, &progress) => applied,
+            interrupted = interrupted() => Err(interrupted),
+        };
+        applied.map_err(|failure| {
             if self.dry_run {
                 return failure;
             }
@@ -156,6 +163,15 @@ async fn start_embedded(context: &Context, progress: &Progress, dry_run: bool) -
     let cluster = context.start_embedded().await?;
     step.finished(&format!("Started {}", cluster.description));
     Ok(cluster)
+}
+
+/// Ctrl-C: who ends an installation in the middle is told what that leaves.
+async fn interrupted() -> Failure {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the signal ends the process by itself.
+        std::future::pending::<()>().await;
+    }
+    Failure { exit: Exit::Program(INTERRUPTED), ..Failure::new("interrupted") }
 }
 
 async fn running(context: &Context) -> Option<Cluster> {

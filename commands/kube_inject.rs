@@ -1,8 +1,11 @@
 //! `kube-inject`: puts the sidecar into manifests, with the settings of the cluster or of files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use sagene_api::Object;
+use sagene_api::istio::networking::ProxyConfig;
 use sagene_manifest::inject::{self, Decision, InjectConfig, PodRequest, WebhookParameters};
 use serde_json::{Value, json};
 
@@ -79,6 +82,7 @@ impl KubeInjectCommand {
         let mut config = from_file(&self.inject_config_file)?;
         let mut values = from_file(&self.values_file)?;
         let mut mesh = from_file(&self.mesh_config_file)?;
+        let mut configs = Vec::new();
         if config.is_none() || values.is_none() || mesh.is_none() {
             let cluster = context.cluster().await?;
             let objects = Objects::new(cluster.client.clone());
@@ -92,14 +96,28 @@ impl KubeInjectCommand {
             config.get_or_insert_with(|| text(&injector, "/data/config").to_owned());
             values.get_or_insert_with(|| text(&injector, "/data/values").to_owned());
             mesh.get_or_insert_with(|| text(&meshes, "/data/mesh").to_owned());
+            configs = proxy_configs(&objects).await?;
         }
-        Ok(InjectConfig::from_config_maps(
+        let mut config = InjectConfig::from_config_maps(
             &config.unwrap_or_default(),
             &values.unwrap_or_default(),
             &mesh.unwrap_or_default(),
             &self.revision,
-        )?)
+        )?;
+        config.proxy_configs = configs;
+        Ok(config)
     }
+}
+
+async fn proxy_configs(objects: &Objects) -> Result<Vec<Arc<Object<ProxyConfig>>>, Failure> {
+    let resource = Resource::known("networking.istio.io", "v1beta1", "ProxyConfig", "proxyconfigs", true);
+    let found = objects.list(&resource, None, "").await.map_err(server_failure)?;
+    let read = |object: Value| {
+        let name = text(&object, "/metadata/name").to_owned();
+        let read = Object::from_value(object).map(Arc::new);
+        read.map_err(|error| Failure::from(error).context(format!("ProxyConfig {name}")))
+    };
+    found.into_iter().map(read).collect()
 }
 
 async fn map(objects: &Objects, namespace: &str, name: &str) -> Result<Value, Failure> {

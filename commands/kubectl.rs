@@ -4,6 +4,7 @@ mod absent;
 mod api_resources;
 mod apply;
 mod auth;
+mod autoscale;
 mod cluster_info;
 mod column;
 mod config;
@@ -155,9 +156,8 @@ enum Command {
     Drain(absent::Absent),
     /// Set or remove taints of nodes
     Taint(taint::Taint),
-    /// Not here
-    #[command(hide = true, disable_help_flag = true)]
-    Autoscale(absent::Absent),
+    /// Scale a workload by what it uses
+    Autoscale(autoscale::Autoscale),
     /// Change fields of objects
     Patch(patch::Patch),
     /// Run an image in a pod
@@ -247,9 +247,7 @@ impl Command {
             }
             Self::Proxy(command) => command.refuse("proxy", "kubectl get --raw PATH asks the API server"),
             Self::Drain(command) => command.refuse("drain", "kubectl cordon NODE, then kubectl delete pod"),
-            Self::Autoscale(command) => {
-                command.refuse("autoscale", "kubectl scale sets the number of replicas")
-            }
+            Self::Autoscale(command) => command.run(session).await,
             Self::Run(command) => command.run(session).await,
             Self::ApiResources(command) => command.run(session).await,
             Self::Version(command) => command.run(session).await,

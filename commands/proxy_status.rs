@@ -168,6 +168,17 @@ fn not_in_force(answers: &[Answer]) -> Vec<String> {
     if !lines.is_empty() {
         lines.insert(0, "Not in force as written (sagene analyze says more):".to_owned());
     }
+    let proxies = answers.iter().flat_map(|answer| &answer.proxies);
+    let refused: Vec<String> = proxies
+        .flat_map(|proxy| proxy.types.iter().map(move |state| (proxy, state)))
+        .filter_map(|(proxy, state)| {
+            Some(format!("  {} {}: {}", proxy.id, short_type(&state.type_url), state.refusal()?))
+        })
+        .collect();
+    if !refused.is_empty() {
+        lines.push("Refused by proxies, which keep what they had:".to_owned());
+        lines.extend(refused);
+    }
     lines
 }
 

@@ -60,6 +60,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         ) => {
             return Some(run_sample(name, text_of(&arguments[1..])));
         }
+        Some("client") => return Some(run_sample("echo-client", text_of(&arguments[1..]))),
+        Some("server") => return Some(run_sample("echo", text_of(&arguments[1..]))),
         Some("redis-server") => return Some(run_sample("redis", text_of(&arguments[1..]))),
         Some("go-httpbin") => return Some(run_sample("httpbin", text_of(&arguments[1..]))),
         _ => {}

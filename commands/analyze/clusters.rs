@@ -1,13 +1,12 @@
 //! The clusters of a mesh: the one the command talks to, and those that contexts or remote secrets name.
 
-use kube::config::Kubeconfig;
 use sagene_analysis::Input;
 use sagene_analysis::checks::Check;
 use serde_json::Value;
 
 use super::live::{Listed, Scope};
 use super::{AnalyzeCommand, Subject, live};
-use crate::context::{Cluster, Context, Source, server_is};
+use crate::context::{Cluster, Context, Source, kubeconfig, server_is};
 use crate::exit::{Failure, chain};
 use crate::kubernetes::{Objects, Resource, text};
 
@@ -145,7 +144,7 @@ async fn of_secrets(
 async fn connect(context: &Context, name: &str, encoded: &str) -> Result<Cluster, Failure> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded)?;
-    let kubeconfig: Kubeconfig = serde_yaml::from_slice(&bytes)?;
+    let kubeconfig = kubeconfig::of_secret(&bytes)?;
     let source = Source::Kubeconfig(Box::new(kubeconfig), format!("the remote secret of {name}"));
     context.connect(&source).await
 }

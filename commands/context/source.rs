@@ -10,6 +10,7 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::embedded;
+use super::kubeconfig::read;
 use crate::cli::Globals;
 use crate::exit::Failure;
 
@@ -170,9 +171,4 @@ fn ambient_files() -> (Vec<PathBuf>, &'static str) {
             "~/.kube/config",
         ),
     }
-}
-
-fn read(path: &Path) -> Result<Kubeconfig, Failure> {
-    Kubeconfig::read_from(path)
-        .map_err(|error| Failure::from(error).context(format!("cannot read kubeconfig {}", path.display())))
 }

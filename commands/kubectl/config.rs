@@ -117,7 +117,7 @@ impl File {
         let text =
             std::fs::read_to_string(&path).map_err(|cause| error(format!("{}: {cause}", path.display())))?;
         let content: Value =
-            serde_yaml::from_str(&text).map_err(|cause| error(format!("{}: {cause}", path.display())))?;
+            sagene_api::yaml::value(&text).map_err(|cause| error(format!("{}: {cause}", path.display())))?;
         Ok(Self { path, content })
     }
 
@@ -147,7 +147,7 @@ impl File {
         let Some(contexts) = self.content["contexts"].as_array_mut() else { return false };
         let known = contexts.iter().position(|entry| entry["name"] == name);
         let index = known.unwrap_or_else(|| {
-            contexts.push(json!({"name": name, "context": {}}));
+            contexts.push(json!({"name": name, "context": {"cluster": "", "user": ""}}));
             contexts.len() - 1
         });
         for (field, value) in fields {

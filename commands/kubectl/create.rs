@@ -16,7 +16,6 @@ use super::target::mapping;
 use crate::exit::{Exit, Outcome};
 use crate::files;
 use crate::kubernetes::{Resource, kubectl_failure_while, text};
-use crate::output;
 use literal::Content;
 pub(super) use making::Making;
 
@@ -28,6 +27,8 @@ pub(super) struct Create {
     /// Read directories with their subdirectories
     #[arg(short = 'R', long)]
     recursive: bool,
+    #[command(flatten)]
+    making: Making,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -127,17 +128,9 @@ impl Create {
                     if resource.namespaced && text(&object, "/metadata/namespace").is_empty() {
                         object["metadata"]["namespace"] = json!(session.namespace);
                     }
-                    let namespace = text(&object, "/metadata/namespace").to_owned();
-                    let namespace = Some(namespace.as_str()).filter(|_| resource.namespaced);
-                    let answer = session.objects.create(&resource, namespace, &object, false).await;
-                    let answer = answer.map_err(|failure| {
-                        kubectl_failure_while(failure, &format!("error when creating \"{}\"", input.name))
-                    })?;
-                    output::line(&format!(
-                        "{}/{} created",
-                        resource.qualified_singular(),
-                        text(&answer, "/metadata/name")
-                    ));
+                    let while_creating = format!("error when creating \"{}\"", input.name);
+                    let failed = |failure| kubectl_failure_while(failure, &while_creating);
+                    self.making.create_as_it_is(session, &resource, object, "created", failed).await?;
                     created += 1;
                 }
             }

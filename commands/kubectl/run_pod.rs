@@ -147,7 +147,7 @@ impl Run {
             pod["metadata"]["annotations"] = pairs(&self.annotations)?;
         }
         if let Some(overrides) = &self.overrides {
-            let overrides: Value = serde_yaml::from_str(overrides)
+            let overrides: Value = sagene_api::yaml::value(overrides)
                 .map_err(|cause| error(format!("Invalid JSON Patch: --overrides: {cause}")))?;
             merge(&mut pod, &overrides);
         }

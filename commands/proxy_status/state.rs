@@ -113,6 +113,11 @@ impl TypeState {
         }
     }
 
+    /// Why the proxy refused what was sent last.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        Some(self.error.as_str()).filter(|error| !error.is_empty())
+    }
+
     /// `SYNCED (5m)`, `NOT SENT`.
     pub(super) fn cell(&self) -> String {
         match (self.status(), age(&self.sent_time)) {

@@ -30,6 +30,11 @@ fn what_is_not_in_force_is_told_once_however_many_control_planes_say_it() {
         ["Not in force as written (sagene analyze says more):", "  VirtualService shop/cart: spec.hosts: no"]
     );
     assert!(not_in_force(&[]).is_empty());
+    let refused = json!([{"proxy": "a.default", "resources": {
+        "type.googleapis.com/envoy.config.listener.v3.Listener": {"sent": "2", "acked": "1", "lastError": "no Lua here"}}}]);
+    let proxies = state::parse(&refused.to_string()).expect("parses");
+    let lines = not_in_force(&[Answer { proxies, conditions: Vec::new(), ..answer() }]);
+    assert_eq!(lines, ["Refused by proxies, which keep what they had:", "  a.default LDS: no Lua here"]);
 }
 
 #[test]

@@ -58,9 +58,12 @@ fn every_format_tells_the_same_and_fails_alike() {
     assert_eq!(json[0]["origin"], "VirtualService default/a");
     let sarif: Value = serde_json::from_str(&analyze(&path, &["-o", "sarif"]).stdout).expect("JSON");
     let region = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
-    assert_eq!((region["startLine"].as_u64(), region["startColumn"].as_u64()), (Some(8), Some(5)));
+    assert_eq!(*region, serde_json::json!({"startLine": 8, "startColumn": 5, "endLine": 8, "endColumn": 9}));
     let github = analyze(&path, &["-o", "github"]).stdout;
-    assert!(github.starts_with(&format!("::error file={name},line=8,col=5,title=IST0101 ")), "{github}");
+    assert!(
+        github.starts_with(&format!("::error file={name},line=8,col=5,endLine=8,endColumn=9,title=")),
+        "{github}"
+    );
     let source = analyze(&path, &["-o", "source"]).stdout;
     assert!(source.contains("- nope # gone") && source.contains("━━━━"), "{source}");
     let colored = analyze(&path, &["--color=always"]).stdout;

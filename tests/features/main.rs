@@ -1,6 +1,7 @@
 //! Features of the mesh from its YAML to bytes on the wire: the control plane generates, a proxy takes what it generated, real
 //! sockets see the difference.
 
+mod access_log_service;
 mod envoy_filter;
 mod external_authorization;
 mod faults;

@@ -17,12 +17,19 @@ fn line(message: &Message, place: Option<&Location>) -> String {
         Level::Warning => "warning",
         Level::Info => "notice",
     };
-    let place = place
-        .filter(|place| &*place.file != "-")
-        .map(|place| format!("file={},line={},col={},", property(&place.file), place.line, place.column));
+    let place = place.filter(|place| &*place.file != "-").map(place_of);
     let title = format!("{} {}", message.code.id(), message.code.name());
     let text = format!("({}) {}", message.object.origin(), message.text);
     format!("::{command} {}title={}::{}\n", place.unwrap_or_default(), property(&title), data(&text))
+}
+
+/// Where the annotation begins and ends.
+fn place_of(place: &Location) -> String {
+    let begin = format!("file={},line={},col={},", property(&place.file), place.line, place.column);
+    match place.width {
+        0 => begin,
+        width => format!("{begin}endLine={},endColumn={},", place.line, place.column + width),
+    }
 }
 
 fn data(text: &str) -> String {

@@ -47,10 +47,13 @@ fn result(message: &Message, place: Option<&Location>, codes: &[Code]) -> Value 
         "kind": "object",
     }]});
     if let Some(place) = place {
-        location["physicalLocation"] = json!({
-            "artifactLocation": {"uri": uri(&place.file)},
-            "region": {"startLine": place.line, "startColumn": place.column},
-        });
+        let mut region = json!({"startLine": place.line, "startColumn": place.column});
+        if place.width > 0 {
+            region["endLine"] = place.line.into();
+            region["endColumn"] = (place.column + place.width).into();
+        }
+        location["physicalLocation"] =
+            json!({"artifactLocation": {"uri": uri(&place.file)}, "region": region});
     }
     json!({
         "ruleId": message.code.id(),

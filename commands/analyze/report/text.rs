@@ -1,7 +1,5 @@
 //! `Error [IST0101] (VirtualService default/x file.yaml:9) …`: a line a finding, as istioctl prints it.
 
-use std::fmt::Write;
-
 use sagene_analysis::input::Location;
 use sagene_analysis::{Level, Message};
 
@@ -43,15 +41,16 @@ fn line(text: &mut String, message: &Message, place: Option<&Location>, colored:
         Level::Info => "",
     };
     let reset = if colored { "\u{1b}[0m" } else { "" };
-    let cluster = message.cluster.as_ref().map(|cluster| format!(" [cluster-{cluster}]")).unwrap_or_default();
-    let place = place.map(|place| format!(" {}:{}", place.file, place.line)).unwrap_or_default();
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{color}{}{reset} [{}]{cluster} ({}{place}) {}",
-        message.level().name(),
-        message.code.id(),
-        message.object.origin(),
-        message.text
-    );
+    let mut put = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
+    // Joined, for findings may be many, and formatting takes several times as long.
+    put(&[color, message.level().name(), reset, " [", message.code.id(), "]"]);
+    if let Some(cluster) = &message.cluster {
+        put(&[" [cluster-", cluster, "]"]);
+    }
+    put(&[" ("]);
+    put(&message.object.origin_parts());
+    if let Some(place) = place {
+        put(&[" ", &place.file, ":", &place.line.to_string()]);
+    }
+    put(&[") ", &message.text, "\n"]);
 }

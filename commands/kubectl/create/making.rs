@@ -1,6 +1,7 @@
 //! How objects from the command line are made: on the server, or only printed.
 
 use clap::Args;
+use kube::Error;
 use serde_json::{Value, json};
 
 use super::super::session::Session;
@@ -27,13 +28,26 @@ impl Making {
         mut object: Value,
         verb: &str,
     ) -> Result<(), Failure> {
-        let namespace = session.namespace_for(resource);
-        if let Some(namespace) = namespace {
+        if let Some(namespace) = session.namespace_for(resource) {
             object["metadata"]["namespace"] = json!(namespace);
         }
+        self.create_as_it_is(session, resource, object, verb, kubectl_failure).await
+    }
+
+    /// The same for an object that names its namespace itself; `failed` words what the server says.
+    pub(in crate::kubectl) async fn create_as_it_is(
+        &self,
+        session: &Session,
+        resource: &Resource,
+        mut object: Value,
+        verb: &str,
+        failed: impl FnOnce(Error) -> Failure,
+    ) -> Result<(), Failure> {
+        let namespace = text(&object, "/metadata/namespace").to_owned();
+        let namespace = Some(namespace.as_str()).filter(|_| resource.namespaced);
         if self.dry_run != "client" {
             let answer = session.objects.create(resource, namespace, &object, self.dry_run == "server").await;
-            object = answer.map_err(kubectl_failure)?;
+            object = answer.map_err(failed)?;
         }
         let title = format!("{}/{}", resource.qualified_singular(), text(&object, "/metadata/name"));
         let what = format!("{verb}{}", written::dry_run(&self.dry_run));
