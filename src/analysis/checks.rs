@@ -56,6 +56,11 @@ mod virtual_service_gateway;
 mod virtual_service_loses;
 mod webhook;
 
+use std::sync::Arc;
+
+use sagene_api::Object;
+use sagene_api::istio::networking::VirtualService;
+
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -69,8 +74,36 @@ pub struct Check {
     pub description: &'static str,
     /// The codes it may report.
     pub codes: &'static [Code],
-    /// Finds.
-    pub run: fn(&Input) -> Vec<Message>,
+    /// How it finds.
+    pub how: Run,
+}
+
+/// How a check finds.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// It looks at everything at once.
+    Whole(fn(&Input) -> Vec<Message>),
+    /// It judges one VirtualService after another, in any order; what it has to know of other objects is gathered once, before. `None`
+    /// where it can judge none.
+    VirtualServices(for<'i> fn(&'i Input) -> Option<Judge<'i>>),
+}
+
+/// Adds what is found about one VirtualService.
+pub type Judge<'i> = Box<dyn FnMut(&'i Arc<Object<VirtualService>>, &mut Vec<Message>) + 'i>;
+
+impl Check {
+    /// Everything it finds.
+    pub fn run(&self, input: &Input) -> Vec<Message> {
+        match self.how {
+            Run::Whole(run) => run(input),
+            Run::VirtualServices(judge) => {
+                let mut messages = Vec::new();
+                let Some(mut judge) = judge(input) else { return messages };
+                input.snapshot.virtual_services.iter().for_each(|service| judge(service, &mut messages));
+                messages
+            }
+        }
+    }
 }
 
 /// Every check, by name.

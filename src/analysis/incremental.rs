@@ -56,7 +56,7 @@ type Changes = BTreeMap<Kind, BTreeSet<ObjectRef>>;
 impl Analysis {
     /// The findings of now.
     pub fn new(input: Input, checks: Vec<&'static Check>) -> Self {
-        let found = crate::run_each(&input, &checks);
+        let found = crate::run::each(&input, &checks);
         let problems = schema::problems_for(&input, &checks).cloned().collect();
         Self { input, checks, found, problems }
     }
@@ -132,14 +132,14 @@ fn again(input: &Input, check: &Check, changes: &Changes, before: &[Message]) ->
     changed.peek()?;
     let alone = needs::judged_alone(check);
     if !changed.all(|kind| alone.contains(kind)) {
-        return Some((check.run)(input));
+        return Some(check.run(input));
     }
     let part = input.narrowed(alone, changes);
     let is_changed = |message: &Message| {
         alone.iter().any(|kind| changes.get(kind).is_some_and(|it| it.contains(&message.object)))
     };
     let mut now: Vec<Message> = before.iter().filter(|message| !is_changed(message)).cloned().collect();
-    now.extend((check.run)(&part).into_iter().filter(is_changed));
+    now.extend(check.run(&part).into_iter().filter(is_changed));
     Some(now)
 }
 

@@ -16,10 +16,9 @@ pub mod near;
 pub mod needs;
 mod order;
 pub mod path;
+mod run;
 pub mod validation;
 mod yaml;
-
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use checks::Check;
 
@@ -36,68 +35,10 @@ pub fn analyze(input: &Input) -> Vec<Message> {
 
 /// The findings of some checks, in the order of output.
 pub fn analyze_with(input: &Input, checks: &[&Check]) -> Vec<Message> {
-    let mut messages = run(input, checks);
+    let mut messages = run::together(input, checks);
     messages.extend(checks::schema::problems_for(input, checks).cloned());
     order::sort(&mut messages);
     messages
-}
-
-/// Fewer objects are not worth a thread.
-const OBJECTS_A_THREAD: usize = 256;
-/// Most threads that check at once.
-const MOST_THREADS: usize = 8;
-
-/// What the checks find together, one check after the other, each in the order of output.
-fn run(input: &Input, checks: &[&Check]) -> Vec<Message> {
-    let mut lists = run_each(input, checks);
-    // The longest grows by the others: of a large mesh, one check mostly finds nearly all.
-    let longest = lists.iter().enumerate().max_by_key(|(_, list)| list.len()).map(|(index, _)| index);
-    let mut all = longest.map(|index| lists.swap_remove(index)).unwrap_or_default();
-    all.reserve_exact(lists.iter().map(Vec::len).sum());
-    all.extend(lists.into_iter().flatten());
-    all
-}
-
-/// What each check finds, in the order of output. Where there is much to check, several threads do it: each takes the next check that
-/// nobody has begun.
-fn run_each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
-    let objects: usize = input.counts.values().sum();
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
-    let run_one = |check: &Check| {
-        let mut messages = (check.run)(input);
-        order::sort(&mut messages);
-        messages
-    };
-    if threads <= 1 {
-        return checks.iter().map(|check| run_one(check)).collect();
-    }
-    // The checks that look at every destination stand last, and take longest: they are begun first.
-    let left = AtomicUsize::new(checks.len());
-    let take = || {
-        let mut taken = Vec::new();
-        while let Ok(before) =
-            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-        {
-            taken.push((before - 1, run_one(checks[before - 1])));
-        }
-        taken
-    };
-    let mut found = vec![Vec::new(); checks.len()];
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
-        let mut taken = take();
-        for other in others {
-            match other.join() {
-                Ok(more) => taken.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        for (index, messages) in taken {
-            found[index] = messages;
-        }
-    });
-    found
 }
 
 /// What `validate` finds: what Istio's webhook says of single objects, in the order of files and lines; nothing that needs other objects.
@@ -105,7 +46,7 @@ pub fn validate(input: &Input) -> Vec<Message> {
     let mut messages: Vec<Message> = checks::schema::ALL
         .iter()
         .chain([&checks::UNREACHABLE_ROUTES])
-        .flat_map(|check| (check.run)(input))
+        .flat_map(|check| check.run(input))
         .collect();
     messages.extend(validation::kubernetes::problems(input));
     messages.extend(validation::gateway_api::problems(input));

@@ -10,9 +10,9 @@ pub(crate) fn sort(messages: &mut Vec<Message>) {
         let mut runs = runs(messages);
         runs.sort_by(|left, right| messages[left.start].compare(&messages[right.start]));
         permute(messages, &mut runs.into_iter().flatten().collect::<Vec<_>>());
+        // Within a run, and where an object has several, little is left to do: the sort finds what is in order already.
+        messages.sort_by(Message::compare);
     }
-    // Within a run, and where an object has several, little is left to do: the sort finds what is in order already.
-    messages.sort_by(Message::compare);
     messages.dedup();
 }
 

@@ -8,9 +8,9 @@ use sagene_api::kubernetes::{Deployment, Namespace, Pod, Service};
 use sagene_api::{Object, ObjectMeta, Resource};
 use sagene_model::snapshot::Collected;
 
-use super::Check;
 use super::support::mesh::INJECT;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -26,7 +26,7 @@ pub(super) const CHECK: Check = Check {
         Code::InvalidAnnotation,
         Code::DeprecatedAnnotation,
     ],
-    run,
+    how: Run::Whole(run),
 };
 
 /// The names of the annotations that Istio knows.

@@ -4,8 +4,8 @@ use sagene_api::kubernetes::Pod;
 use sagene_api::kubernetes::pod::SecurityContext;
 use sagene_model::labels::Labels;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
     name: "applicationUID.Analyzer",
     description: "Applications that run as the proxy's user",
     codes: &[Code::InvalidApplicationUID],
-    run,
+    how: Run::Whole(run),
 };
 
 /// The proxy's user.

@@ -10,11 +10,11 @@ use sagene_api::kubernetes::{Namespace, Pod};
 use sagene_model::labels::Labels;
 use sagene_model::workload;
 
-use super::Check;
 use super::support::mesh::Namespaces;
 use super::support::pods::Pods;
 use super::support::words::{first_label, not_found, refer, selector};
 use super::support::workloads::{Others, nobody_has};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::filter::IGNORED_NAMESPACES;
 use crate::input::{Input, at};
@@ -24,7 +24,7 @@ pub(super) const CHECK: Check = Check {
     name: "auth.AuthorizationPoliciesAnalyzer",
     description: "AuthorizationPolicies for no workload, of no provider, or for clients of namespaces that do not exist",
     codes: &[Code::NoMatchingWorkloadsFound, Code::ReferencedResourceNotFound],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

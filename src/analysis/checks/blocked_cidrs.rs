@@ -1,7 +1,7 @@
 //! IST0175: keys of tokens may be fetched from any address, also from those of the cloud's metadata.
 
-use super::Check;
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -10,7 +10,7 @@ pub(super) const CHECK: Check = Check {
     name: "authn.BlockedCIDRsAnalyzer",
     description: "A control plane that fetches keys of tokens from any address",
     codes: &[Code::JwksUriFetchUnrestricted],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Most policies that are named.

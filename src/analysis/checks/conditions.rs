@@ -8,8 +8,8 @@ use sagene_api::{Object, Resource};
 use sagene_model::snapshot::Collected;
 use serde_json::Value;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -22,7 +22,7 @@ pub(super) const CHECK: Check = Check {
     name: "conditions.ConditionAnalyzer",
     description: "Objects whose status says that something did not work out",
     codes: &[Code::NegativeConditionStatus],
-    run,
+    how: Run::Whole(run),
 };
 
 const WAYPOINT: &[&str] = &["istio.io/WaypointBound", "WaypointBound"];

@@ -3,8 +3,8 @@
 
 use sagene_model::snapshot::Collected;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -22,7 +22,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.ConfigurationRejectedAnalyzer",
     description: "Objects that the running mesh did not take",
     codes: &[Code::ConfigurationRejected],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

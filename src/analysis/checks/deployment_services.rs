@@ -11,9 +11,9 @@ use sagene_api::kubernetes::{Deployment, IntOrString, Namespace, Service};
 use sagene_model::Protocol;
 use sagene_model::labels::has_all;
 
-use super::Check;
 use super::support::mesh::Namespaces;
 use super::support::words::{list, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -22,7 +22,7 @@ pub(super) const CHECK: Check = Check {
     name: "deployment.MultiServiceAnalyzer",
     description: "Deployments with several Services that disagree about a port",
     codes: &[Code::DeploymentAssociatedToMultipleServices, Code::DeploymentConflictingPorts],
-    run,
+    how: Run::Whole(run),
 };
 
 /// A port and the Service that declares it.

@@ -1,7 +1,7 @@
 //! IST0002: fields and kinds that are deprecated or gone.
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -11,7 +11,7 @@ pub(super) const CHECK: Check = Check {
     name: "deprecation.DeprecationAnalyzer",
     description: "Fields and kinds that are deprecated or gone",
     codes: &[Code::Deprecated],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

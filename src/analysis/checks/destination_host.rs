@@ -11,10 +11,10 @@ use sagene_api::Object;
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::common::Destination;
 
-use super::Check;
 use super::support::destinations::{Place, destinations};
 use super::support::hosts::{Hosts, Source, may_exist_elsewhere};
 use super::support::words::{list, not_found, not_found_by, refer};
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -23,7 +23,7 @@ pub(super) const CHECK: Check = Check {
     name: "virtualservice.DestinationHostAnalyzer",
     description: "Destinations whose host or port no service has",
     codes: &[Code::ReferencedResourceNotFound, Code::VirtualServiceDestinationPortSelectorRequired],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
 /// Who has a host.
@@ -45,20 +45,25 @@ fn look<'i>(hosts: &Hosts<'i>, host: &str, namespace: &str, input: &Input) -> Fo
     }
 }
 
-fn run(input: &Input) -> Vec<Message> {
+fn judge(input: &Input) -> Option<Judge<'_>> {
     let hosts = Hosts::of(input);
     // Many routes name few hosts: each is looked up once for a namespace.
     let mut known: HashMap<(&str, &str), Found<'_>> = HashMap::new();
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter() {
+    Some(Box::new(move |object, messages| {
         let namespace = object.metadata.namespace.as_str();
         let mut reference = None;
+        // Mostly, the destinations of an object are of one host.
+        let mut last: Option<(&str, Found<'_>)> = None;
         for (place, destination) in
             destinations(&object.spec).filter(|(_, destination)| !destination.host.is_empty())
         {
-            let found = *known
-                .entry((namespace, &destination.host))
-                .or_insert_with(|| look(&hosts, &destination.host, namespace, input));
+            let found = match last {
+                Some((host, found)) if host == destination.host => found,
+                _ => *known
+                    .entry((namespace, &destination.host))
+                    .or_insert_with(|| look(&hosts, &destination.host, namespace, input)),
+            };
+            last = Some((&destination.host, found));
             match found {
                 Found::Here(source) => messages.extend(of_port(object, place, destination, source)),
                 Found::MaybeElsewhere => {}
@@ -74,8 +79,7 @@ fn run(input: &Input) -> Vec<Message> {
                 }
             }
         }
-    }
-    messages
+    }))
 }
 
 fn of_port(
@@ -150,10 +154,10 @@ mod tests {
             input
         };
         let mut input = read(&route("shop", "host: far"));
-        assert_eq!(run(&input).len(), 1);
+        assert_eq!(CHECK.run(&input).len(), 1);
         let far = "apiVersion: v1\nkind: Service\nmetadata: {name: far, namespace: shop}\nspec: {ports: [{port: 80}]}\n";
         input.remotes.insert("c2".to_owned(), read(far).snapshot);
-        assert!(run(&input).is_empty());
+        assert!(CHECK.run(&input).is_empty());
     }
 
     #[test]
@@ -166,7 +170,7 @@ mod tests {
             );
             let mut input = Input { files_alone: true, ..Input::default() };
             assert!(crate::input::load(&mut input, "test.yaml", yaml, "default").is_empty());
-            run(&input).len()
+            CHECK.run(&input).len()
         };
         assert_eq!((found("infra"), found("web"), found("'*'")), (1, 0, 0));
     }
@@ -177,7 +181,7 @@ mod tests {
             let mut input = Input { files_alone: true, ..Input::default() };
             let yaml = route("web", &format!("host: {host}"));
             assert!(crate::input::load(&mut input, "test.yaml", yaml, "default").is_empty());
-            run(&input).len()
+            CHECK.run(&input).len()
         };
         assert_eq!(found("istio-egressgateway.istio-system.svc.cluster.local"), 0);
         assert_eq!(found("istio-egressgateway.web.svc.cluster.local"), 1);

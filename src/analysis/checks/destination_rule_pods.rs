@@ -12,12 +12,12 @@ use sagene_api::kubernetes::{Pod, Service};
 use sagene_model::Hostname;
 use sagene_model::labels::{Labels, has_all};
 
-use super::Check;
 use super::support::destinations::destinations;
 use super::support::hosts::{Hosts, Source, may_exist_elsewhere};
 use super::support::pods::Pods;
 use super::support::words::refer;
 use super::support::workloads::Others;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -26,7 +26,7 @@ pub(super) const CHECK: Check = Check {
     name: "destinationrule.SubsetSelectPodAnalyzer",
     description: "DestinationRules for unknown hosts, and subsets that select no endpoint",
     codes: &[Code::UnknownDestinationRuleHost, Code::DestinationRuleSubsetNotSelectPods],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -7,8 +7,8 @@ use sagene_api::Object;
 use sagene_api::istio::networking::DestinationRule;
 use sagene_model::Hostname;
 
-use super::Check;
 use super::support::words::{list, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.DestinationRuleUnusedAnalyzer",
     description: "Parts of DestinationRules whose place an older one takes",
     codes: &[Code::DestinationRuleNeverChosen],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -6,19 +6,18 @@ use sagene_api::istio::networking::DestinationRule;
 use sagene_api::istio::networking::common::Destination;
 use sagene_model::{Hostname, Mesh};
 
-use super::Check;
 use super::support::destinations::destinations;
 use super::support::hosts::{Hosts, suffixes};
 use super::support::words::{not_found_by, refer};
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::Input;
-use crate::message::Message;
 
 pub(super) const CHECK: Check = Check {
     name: "virtualservice.DestinationRuleAnalyzer",
     description: "Routes to subsets that no DestinationRule defines",
     codes: &[Code::ReferencedResourceNotFound],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
 /// Names of subsets that DestinationRules define.
@@ -59,13 +58,12 @@ impl<'i> Defined<'i> {
     }
 }
 
-fn run(input: &Input) -> Vec<Message> {
+fn judge(input: &Input) -> Option<Judge<'_>> {
     if input.is_withheld::<DestinationRule>() {
-        return Vec::new();
+        return None;
     }
     let defined = Defined::of(input);
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter() {
+    Some(Box::new(move |object, messages| {
         let with_subset =
             destinations(&object.spec).filter(|(_, destination)| !destination.subset.is_empty());
         let mut reference = None;
@@ -82,8 +80,7 @@ fn run(input: &Input) -> Vec<Message> {
             let reference = reference.get_or_insert_with(|| refer(object.as_ref())).clone();
             messages.push(not_found_by(reference, what, &name, place.path("subset")));
         }
-    }
-    messages
+    }))
 }
 
 #[cfg(test)]

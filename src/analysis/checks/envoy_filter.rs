@@ -6,8 +6,8 @@ use sagene_api::Object;
 use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::envoy_filter::{ApplyTo, EnvoyConfigObjectPatch, PatchOperation};
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -22,7 +22,7 @@ pub(super) const CHECK: Check = Check {
         Code::EnvoyFilterUsesRemoveOperationIncorrectly,
         Code::EnvoyFilterUsesRelativeOperationWithProxyVersion,
     ],
-    run,
+    how: Run::Whole(run),
 };
 
 const RELATIVE: &str = "This EnvoyFilter does not have a priority and has a relative patch operation set which can cause the EnvoyFilter not to be \

@@ -6,8 +6,8 @@ use sagene_api::Resource;
 use sagene_api::kubernetes::MutatingWebhookConfiguration;
 use serde_json::Value;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::{Message, ObjectRef};
@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
     name: "externalcontrolplane.ExternalControlPlaneAnalyzer",
     description: "Webhooks that lead to no external control plane, or to an address instead of a name",
     codes: &[Code::InvalidExternalControlPlaneConfig, Code::ExternalControlPlaneAddressIsNotAHostname],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

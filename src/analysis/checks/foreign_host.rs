@@ -4,10 +4,10 @@
 use sagene_model::Hostname;
 use sagene_model::visibility::is_visible;
 
-use super::Check;
 use super::mesh_gateway_hosts::is_of_mesh;
 use super::support::hosts::{Hosts, Source};
 use super::support::words::{key, refer};
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -16,20 +16,19 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.ForeignHostAnalyzer",
     description: "VirtualServices that route calls to a service of another namespace, for all clients",
     codes: &[Code::VirtualServiceTakesHostOfOtherNamespace],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
-fn run(input: &Input) -> Vec<Message> {
+fn judge(input: &Input) -> Option<Judge<'_>> {
     let hosts = Hosts::of(input);
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter().filter(|object| is_of_mesh(&object.spec)) {
+    // What only its own namespace sees is that namespace's affair; the root namespace is the operator's.
+    let default = &input.mesh.default_virtual_service_export_to;
+    Some(Box::new(move |object, messages| {
         let namespace = object.metadata.namespace.as_str();
-        // What only its own namespace sees is that namespace's affair; the root namespace is the operator's.
-        let default = &input.mesh.default_virtual_service_export_to;
-        let elsewhere = |place: &str| is_visible(&object.spec.export_to, default, namespace, place);
-        if namespace == input.mesh.root_namespace {
-            continue;
+        if !is_of_mesh(&object.spec) || namespace == input.mesh.root_namespace {
+            return;
         }
+        let elsewhere = |place: &str| is_visible(&object.spec.export_to, default, namespace, place);
         for (index, written) in object.spec.hosts.iter().enumerate() {
             let host = Hostname::resolve(written, namespace, &input.mesh.domain);
             let owner = hosts.find(&host).find_map(|source| match source {
@@ -47,8 +46,7 @@ fn run(input: &Input) -> Vec<Message> {
             let code = Code::VirtualServiceTakesHostOfOtherNamespace;
             messages.push(Message::new(code, refer(object.as_ref()), text).at(path));
         }
-    }
-    messages
+    }))
 }
 
 #[cfg(test)]

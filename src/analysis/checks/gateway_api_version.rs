@@ -1,6 +1,6 @@
 //! IST0176: CustomResourceDefinitions of the Gateway API that are too old for their kind to be read.
 
-use super::Check;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -9,7 +9,7 @@ pub(super) const CHECK: Check = Check {
     name: "k8sgateway.CRDVersionAnalyzer",
     description: "CustomResourceDefinitions of the Gateway API that are too old",
     codes: &[Code::GatewayAPICRDVersionBelowMinimum],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Annotation with the release that a definition is of.

@@ -9,8 +9,8 @@ use sagene_api::istio::networking::Gateway;
 use sagene_api::istio::networking::gateway::{ServerTlsMode, ServerTlsSettings};
 use sagene_model::labels::has_all;
 
-use super::Check;
 use super::support::words::{key, list, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -19,7 +19,7 @@ pub(super) const CHECK: Check = Check {
     name: "gateway.CertificateAnalyzer",
     description: "One certificate in several Gateways of the same workloads",
     codes: &[Code::GatewayDuplicateCertificate],
-    run,
+    how: Run::Whole(run),
 };
 
 /// A Gateway and the index of one of its servers.

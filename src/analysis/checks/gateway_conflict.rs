@@ -7,12 +7,12 @@ use sagene_api::istio::networking::Gateway;
 use sagene_api::istio::networking::gateway::Server;
 use sagene_model::Hostname;
 
-use super::Check;
 use super::support::gateways::missing;
 use super::support::hosts::suffixes;
 use super::support::pods::Pods;
 use super::support::words::{key, refer, selector};
 use super::support::workloads::Others;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -21,7 +21,7 @@ pub(super) const CHECK: Check = Check {
     name: "gateway.ConflictingGatewayAnalyzer",
     description: "Gateways of the same workloads that claim the same port and hosts",
     codes: &[Code::ReferencedResourceNotFound, Code::ConflictingGateways],
-    run,
+    how: Run::Whole(run),
 };
 
 /// A server and where it stands.

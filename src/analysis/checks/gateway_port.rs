@@ -8,11 +8,11 @@ use sagene_api::kubernetes::service::ServicePort;
 use sagene_api::kubernetes::{IntOrString, Service};
 use sagene_model::labels::has_all;
 
-use super::Check;
 use super::support::gateways::{missing, workloads};
 use super::support::pods::{PodRef, Pods};
 use super::support::words::{refer, selector};
 use super::support::workloads::Others;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -21,7 +21,7 @@ pub(super) const CHECK: Check = Check {
     name: "gateway.IngressGatewayPortAnalyzer",
     description: "Gateways whose selector matches no pod, or whose ports no Service of those pods has",
     codes: &[Code::ReferencedResourceNotFound, Code::GatewayPortNotDefinedOnService],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -12,11 +12,11 @@ use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
 use sagene_api::kubernetes::Secret;
 
-use super::Check;
 use super::support::gateways::{missing, workloads};
 use super::support::pods::Pods;
 use super::support::words::{not_found, refer};
 use super::support::workloads::Others;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -25,7 +25,7 @@ pub(super) const CHECK: Check = Check {
     name: "gateway.SecretAnalyzer",
     description: "Gateways whose Secret is missing or holds no usable certificate",
     codes: &[Code::ReferencedResourceNotFound, Code::InvalidGatewayCredential],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

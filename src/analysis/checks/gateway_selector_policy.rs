@@ -4,9 +4,9 @@ use sagene_api::Object;
 use sagene_api::istio::types::WorkloadSelector;
 use sagene_model::snapshot::Collected;
 
-use super::Check;
 use super::support::pods::Pods;
 use super::support::words::{first_label, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
     name: "k8sgateway.SelectorAnalyzer",
     description: "Selectors on pods of the Gateway API's Gateways, which policies reach by reference only",
     codes: &[Code::IneffectiveSelector],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Label of the pods that are made for a Gateway.

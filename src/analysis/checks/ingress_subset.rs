@@ -9,8 +9,8 @@ use sagene_api::istio::networking::VirtualService;
 use sagene_model::Hostname;
 use sagene_model::virtual_service::MESH_GATEWAY;
 
-use super::Check;
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -20,7 +20,7 @@ pub(super) const CHECK: Check = Check {
     name: "virtualservice.DestinationHostAnalyzer.IngressSubset",
     description: "Subsets without effect at an ingress gateway",
     codes: &[Code::IngressRouteRulesNotAffected],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

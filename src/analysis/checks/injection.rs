@@ -8,11 +8,11 @@ use sagene_api::Object;
 use sagene_api::kubernetes::{Namespace, Pod};
 use sagene_model::workload;
 
-use super::Check;
 use super::support::mesh::{
     INJECTION_LABEL, Injection, Namespaces, REVISION_LABEL, declared, injection, is_ambient,
 };
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::filter::IGNORED_NAMESPACES;
 use crate::input::{Input, at};
@@ -27,7 +27,7 @@ pub(super) const CHECK: Check = Check {
         Code::NamespaceMultipleInjectionLabels,
         Code::NamespaceInjectionEnabledByDefault,
     ],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -6,9 +6,9 @@ use sagene_api::Object;
 use sagene_api::kubernetes::{Namespace, Pod};
 use serde_json::Value;
 
-use super::Check;
 use super::support::mesh::{INJECTOR, Namespaces, REVISION_LABEL};
 use super::support::words::{list, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
     name: "injection.ImageAnalyzer",
     description: "Pods whose proxy is of another image than injection puts in",
     codes: &[Code::PodsIstioProxyImageMismatchInNamespace],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Annotations by which a pod asks for an image of its own.

@@ -9,9 +9,9 @@ use sagene_api::kubernetes::pod::Container;
 use sagene_api::kubernetes::{Deployment, MutatingWebhookConfiguration, Namespace, Pod};
 use sagene_model::labels::{Labels, matches};
 
-use super::Check;
 use super::support::mesh::Namespaces;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -21,7 +21,7 @@ pub(super) const CHECK: Check = Check {
     name: "injection.ImageAutoAnalyzer",
     description: "`image: auto` in pods that no injection takes place for",
     codes: &[Code::ImageAutoWithoutInjectionWarning, Code::ImageAutoWithoutInjectionError],
-    run,
+    how: Run::Whole(run),
 };
 
 /// End of the names of webhooks that inject.

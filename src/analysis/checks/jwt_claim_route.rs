@@ -7,10 +7,10 @@ use sagene_api::istio::security::RequestAuthentication;
 use sagene_model::labels::has_all;
 use sagene_model::virtual_service::{MESH_GATEWAY, full_gateway};
 
-use super::Check;
 use super::support::gateways::workloads;
 use super::support::pods::{PodRef, Pods};
 use super::support::words::refer;
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -20,20 +20,19 @@ pub(super) const CHECK: Check = Check {
     name: "virtualservice.JWTClaimRouteAnalyzer",
     description: "Routes by claims of tokens that nobody verifies",
     codes: &[Code::JwtClaimBasedRoutingWithoutRequestAuthN],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
 /// Beginning of the header names that stand for claims; `.` or `[` follows.
 const CLAIMS: &str = "@request.auth.claims";
 
-fn run(input: &Input) -> Vec<Message> {
+fn judge(input: &Input) -> Option<Judge<'_>> {
     if input.is_withheld::<RequestAuthentication>() {
-        return Vec::new();
+        return None;
     }
     let pods = Pods::of(input);
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter() {
-        let Some((claim, path)) = first_claim(object) else { continue };
+    Some(Box::new(move |object, messages| {
+        let Some((claim, path)) = first_claim(object) else { return };
         for gateway in object.spec.gateways.iter().filter(|gateway| *gateway != MESH_GATEWAY) {
             let full = full_gateway(gateway, &object.metadata.namespace);
             let (namespace, name) = full.split_once('/').unwrap_or_default();
@@ -49,8 +48,7 @@ fn run(input: &Input) -> Vec<Message> {
             let code = Code::JwtClaimBasedRoutingWithoutRequestAuthN;
             messages.push(Message::new(code, refer(object.as_ref()), text).at(path.clone()));
         }
-    }
-    messages
+    }))
 }
 
 /// The first condition on a claim, and its place.

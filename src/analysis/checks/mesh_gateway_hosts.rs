@@ -9,8 +9,8 @@ use sagene_model::virtual_service::MESH_GATEWAY;
 use sagene_model::visibility::is_visible;
 use sagene_model::{Hostname, Mesh};
 
-use super::Check;
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -19,7 +19,7 @@ pub(super) const CHECK: Check = Check {
     name: "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
     description: "VirtualServices bound to the mesh that define the same host",
     codes: &[Code::ConflictingMeshGatewayVirtualServiceHosts],
-    run,
+    how: Run::Whole(run),
 };
 
 type Claim<'i> = &'i Arc<Object<VirtualService>>;
@@ -34,7 +34,9 @@ fn run(input: &Input) -> Vec<Message> {
 
 /// The VirtualServices of the mesh by the hosts they claim.
 pub(super) fn by_host(input: &Input) -> HashMap<Hostname, Vec<(Claim<'_>, usize)>> {
-    let mut by_host: HashMap<Hostname, Vec<(Claim<'_>, usize)>> = HashMap::new();
+    // Mostly, each has one host of its own.
+    let mut by_host: HashMap<Hostname, Vec<(Claim<'_>, usize)>> =
+        HashMap::with_capacity(input.snapshot.virtual_services.len());
     for object in input.snapshot.virtual_services.iter().filter(|object| is_of_mesh(&object.spec)) {
         for (index, host) in object.spec.hosts.iter().enumerate() {
             let host = Hostname::resolve(host, &object.metadata.namespace, &input.mesh.domain);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sagene_api::kubernetes::Secret;
 
-use super::Check;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Document, Input, at, reference};
 use crate::message::{Message, ObjectRef};
@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
     name: "meshnetworks.MeshNetworksAnalyzer",
     description: "Networks of clusters that are not known",
     codes: &[Code::UnknownMeshNetworksServiceRegistry],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Label of Secrets that hold the access to other clusters.
@@ -79,7 +79,7 @@ mod tests {
         let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: istio-system, labels: {istio/multiCluster: 'true'}}\nstringData: {c1: x}\n";
         load(&mut input, "s.yaml", secret.to_owned(), "default");
         input.set_mesh_networks(networks).expect("networks");
-        (CHECK.run)(&input).into_iter().map(|message| message.text).collect()
+        CHECK.run(&input).into_iter().map(|message| message.text).collect()
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  meshNetworks: |\n    networks:\n      n1:\n        endpoints:\n        - fromRegistry: c2\n";
         assert!(load(&mut input, "m.yaml", text.to_owned(), "default").is_empty());
         input.set_mesh_networks("networks: {n1: {endpoints: [{fromRegistry: c2}]}}").expect("networks");
-        let found = (CHECK.run)(&input);
+        let found = CHECK.run(&input);
         let place = input.location(&found[0]).expect("a place");
         assert_eq!((place.line, place.column), (13, 25));
     }

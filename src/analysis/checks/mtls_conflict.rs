@@ -12,12 +12,12 @@ use sagene_model::Hostname;
 use sagene_model::peer_authentication::{Mode, effective};
 use sagene_model::workload;
 
-use super::Check;
 use super::support::hosts::{Hosts, Source};
 use super::support::mesh::Namespaces;
 use super::support::pods::{PodRef, Pods};
 use super::support::policy::workload_port;
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -26,7 +26,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.MutualTlsConflictAnalyzer",
     description: "DestinationRules whose TLS mode the service's workloads do not take",
     codes: &[Code::MtlsPolicyConflict],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

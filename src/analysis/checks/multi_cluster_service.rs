@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sagene_api::Object;
 use sagene_api::kubernetes::Service;
 
-use super::Check;
 use super::support::words::{list, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
     name: "services.MultiClusterServiceAnalyzer",
     description: "Services that are not the same in all clusters",
     codes: &[Code::MultiClusterInconsistentService],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_has_to_agree() {
-        let found = |own: &str, other: &str| (CHECK.run)(&input(own, other));
+        let found = |own: &str, other: &str| CHECK.run(&input(own, other));
         let ports = found("{ports: [{name: http, port: 80}]}", "{ports: [{name: http, port: 81}]}");
         assert_eq!(
             ports[0].text,

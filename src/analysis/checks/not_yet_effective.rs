@@ -2,7 +2,7 @@
 
 use sagene_model::not_yet_effective;
 
-use super::Check;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::{Message, ObjectRef};
@@ -11,7 +11,7 @@ pub(super) const CHECK: Check = Check {
     name: "effect.Analyzer",
     description: "Fields and objects that are accepted and have no effect yet",
     codes: &[Code::NotYetEffective],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

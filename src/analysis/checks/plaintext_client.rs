@@ -10,12 +10,12 @@ use sagene_model::Hostname;
 use sagene_model::peer_authentication::{Mode, effective};
 use sagene_model::workload;
 
-use super::Check;
 use super::support::hosts::{Hosts, Source};
 use super::support::mesh::Namespaces;
 use super::support::pods::Pods;
 use super::support::policy::workload_port;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::{Message, ObjectRef};
@@ -24,7 +24,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.PlaintextClientAnalyzer",
     description: "Pods without a proxy that call services which take only mutual TLS",
     codes: &[Code::PlaintextClientOfStrictWorkload],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

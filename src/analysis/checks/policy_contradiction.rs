@@ -5,8 +5,8 @@ use sagene_api::Object;
 use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::istio::security::authorization_policy::{Operation, Rule, Source};
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -15,7 +15,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.PolicyMatchesNoRequestAnalyzer",
     description: "Rules of AuthorizationPolicies that no request can meet",
     codes: &[Code::PolicyMatchesNoRequest],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -3,8 +3,8 @@
 
 use sagene_api::istio::security::authorization_policy::AuthorizationAction;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -13,7 +13,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.PolicyHostsAnalyzer",
     description: "Hosts of policies that the same host with a port slips past",
     codes: &[Code::PolicyHostWithoutPortVariant],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

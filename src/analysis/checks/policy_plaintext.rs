@@ -5,9 +5,9 @@ use sagene_api::istio::security::PeerAuthentication;
 use sagene_api::istio::security::authorization_policy::{AuthorizationAction, Source};
 use sagene_model::peer_authentication::{Mode, effective};
 
-use super::Check;
 use super::support::policy::{is_attached, labels};
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.PolicyPlaintextAnalyzer",
     description: "Rules on peers' identities that plaintext escapes",
     codes: &[Code::PlaintextSlipsPastPolicy],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

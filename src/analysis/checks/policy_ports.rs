@@ -9,10 +9,10 @@ use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::istio::security::authorization_policy::Rule;
 use sagene_model::Protocol;
 
-use super::Check;
 use super::support::pods::Pods;
 use super::support::policy::{WorkloadPort, is_attached, labels, ports, protocols};
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -21,7 +21,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.PolicyPortsAnalyzer",
     description: "Rules about requests for ports that carry bytes, and ports of a Service where the workload's count",
     codes: &[Code::HttpPolicyOnTcpPort, Code::PolicyPortOfService],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -7,8 +7,8 @@ use sagene_api::kubernetes::{IntOrString, Service};
 use sagene_model::Protocol;
 use sagene_model::labels::Labels;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::filter::IGNORED_NAMESPACES;
 use crate::input::{Input, at};
@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
     name: "service.PortNameAnalyzer",
     description: "Service ports whose names do not follow Istio's convention",
     codes: &[Code::PortNameIsNotUnderNamingConvention, Code::ExternalNameServiceTypeInvalidPortName],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

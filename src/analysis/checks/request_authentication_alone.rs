@@ -7,9 +7,9 @@ use sagene_api::istio::security::authorization_policy::{AuthorizationAction, Rul
 use sagene_api::istio::security::{AuthorizationPolicy, RequestAuthentication};
 use sagene_model::labels::{Labels, has_all};
 
-use super::Check;
 use super::support::policy::{is_attached, labels};
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.RequestAuthenticationAloneAnalyzer",
     description: "Tokens that are verified, but that nothing demands",
     codes: &[Code::RequestAuthenticationWithoutPolicy],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -3,8 +3,8 @@
 use sagene_api::Duration;
 use sagene_api::istio::networking::virtual_service::HttpRoute;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -13,12 +13,11 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.RetriesExceedTimeoutAnalyzer",
     description: "Timeouts that end requests before their last retry",
     codes: &[Code::RetriesExceedTimeout],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
-fn run(input: &Input) -> Vec<Message> {
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter() {
+fn judge(_: &Input) -> Option<Judge<'_>> {
+    Some(Box::new(move |object, messages| {
         for (index, route) in object.spec.http.iter().enumerate() {
             let Some((attempts, each, timeout)) = excess(route) else { continue };
             let text = format!(
@@ -27,8 +26,7 @@ fn run(input: &Input) -> Vec<Message> {
             let path = at(&format!("spec.http[{index}].retries.perTryTimeout"));
             messages.push(Message::new(Code::RetriesExceedTimeout, refer(object.as_ref()), text).at(path));
         }
-    }
-    messages
+    }))
 }
 
 fn excess(route: &HttpRoute) -> Option<(i32, Duration, Duration)> {

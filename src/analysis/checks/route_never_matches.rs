@@ -10,8 +10,8 @@ use sagene_api::istio::types::StringMatch;
 use sagene_model::Hostname;
 use sagene_model::virtual_service::{MESH_GATEWAY, full_gateway};
 
-use super::Check;
 use super::support::words::{list, refer};
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -21,12 +21,11 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.RouteNeverMatchesAnalyzer",
     description: "Conditions of routes that no request can meet",
     codes: &[Code::RouteNeverMatches],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
-fn run(input: &Input) -> Vec<Message> {
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter() {
+fn judge(input: &Input) -> Option<Judge<'_>> {
+    Some(Box::new(move |object, messages| {
         // A delegate takes hosts and gateways from its root.
         let is_delegate = object.spec.hosts.is_empty();
         let mut add = |path: FieldPath, why: String| {
@@ -60,8 +59,7 @@ fn run(input: &Input) -> Vec<Message> {
                 add(at(&path), why);
             }
         }
-    }
-    messages
+    }))
 }
 
 /// Conditions that contradict themselves or HTTP.
@@ -122,11 +120,14 @@ fn unbound(
 }
 
 fn foreign_gateways(object: &Object<VirtualService>, gateways: &[String]) -> Option<String> {
+    if gateways.is_empty() {
+        return None;
+    }
     let full = |gateway: &String| full_gateway(gateway, &object.metadata.namespace);
     let mesh = [MESH_GATEWAY.to_owned()];
     let bound = if object.spec.gateways.is_empty() { &mesh[..] } else { &object.spec.gateways };
     let bound: BTreeSet<String> = bound.iter().map(full).collect();
-    let is_foreign = !gateways.is_empty() && !gateways.iter().any(|gateway| bound.contains(&full(gateway)));
+    let is_foreign = !gateways.iter().any(|gateway| bound.contains(&full(gateway)));
     is_foreign.then(|| format!("the VirtualService is bound to {}, not to {}", list(&bound), list(gateways)))
 }
 

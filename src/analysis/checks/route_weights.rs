@@ -3,8 +3,8 @@
 
 use smallvec::SmallVec;
 
-use super::Check;
 use super::support::words::{list, refer};
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -13,12 +13,11 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.RouteWeightsAnalyzer",
     description: "Weights that look like percentages and do not add to 100",
     codes: &[Code::WeightsDoNotAddUp],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
-fn run(input: &Input) -> Vec<Message> {
-    let mut messages = Vec::new();
-    for object in input.snapshot.virtual_services.iter() {
+fn judge(_: &Input) -> Option<Judge<'_>> {
+    Some(Box::new(move |object, messages| {
         let http = object.spec.http.iter().enumerate().map(|(index, route)| {
             ("http", index, route.route.iter().map(|it| it.weight).collect::<SmallVec<[i32; 8]>>())
         });
@@ -38,8 +37,7 @@ fn run(input: &Input) -> Vec<Message> {
             let path = at(&format!("spec.{protocol}[{index}].route[0].weight"));
             messages.push(Message::new(Code::WeightsDoNotAddUp, refer(object.as_ref()), text).at(path));
         }
-    }
-    messages
+    }))
 }
 
 /// Near 100 without being 100, or large steps of ten with a destination left out: nobody writes such shares on purpose.

@@ -1,7 +1,9 @@
 //! IST0106, IST0133: objects that break a rule of their kind, or come close. One analyzer for each kind, as in Istio.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use sagene_api::Object;
 use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::networking::{
     DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
@@ -11,7 +13,7 @@ use sagene_api::istio::security::{AuthorizationPolicy, PeerAuthentication, Reque
 use sagene_api::istio::telemetry::Telemetry;
 use sagene_model::snapshot::Collected;
 
-use super::Check;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, reference};
 use crate::message::{Message, ObjectRef};
@@ -25,12 +27,12 @@ pub(crate) const NAME: &str = "schema.ValidationAnalyzer.";
 const CODES: &[Code] = &[Code::SchemaValidationError, Code::SchemaWarning];
 
 macro_rules! analyzers {
-    ($($name:ident = $kind:literal, $run:expr;)+) => {
+    ($($name:ident = $kind:literal, $how:expr;)+) => {
         $(pub(super) const $name: Check = Check {
             name: concat!("schema.ValidationAnalyzer.", $kind),
             description: concat!("Rules of ", $kind),
             codes: CODES,
-            run: $run,
+            how: $how,
         };)+
 
         /// The analyzers of all kinds.
@@ -39,23 +41,23 @@ macro_rules! analyzers {
 }
 
 analyzers! {
-    AUTHORIZATION_POLICY = "AuthorizationPolicy", of_kind::<AuthorizationPolicy>;
-    DESTINATION_RULE = "DestinationRule", of_kind::<DestinationRule>;
-    ENVOY_FILTER = "EnvoyFilter", of_kind::<EnvoyFilter>;
-    GATEWAY = "Gateway", of_kind::<Gateway>;
-    MESH_CONFIG = "MeshConfig", mesh;
-    MESH_NETWORKS = "MeshNetworks", networks;
-    PEER_AUTHENTICATION = "PeerAuthentication", of_kind::<PeerAuthentication>;
-    PROXY_CONFIG = "ProxyConfig", of_kind::<ProxyConfig>;
-    REQUEST_AUTHENTICATION = "RequestAuthentication", of_kind::<RequestAuthentication>;
-    SERVICE_ENTRY = "ServiceEntry", of_kind::<ServiceEntry>;
-    SIDECAR = "Sidecar", of_kind::<Sidecar>;
-    TELEMETRY = "Telemetry", of_kind::<Telemetry>;
-    TRAFFIC_EXTENSION = "TrafficExtension", as_written;
-    VIRTUAL_SERVICE = "VirtualService", of_kind::<VirtualService>;
-    WASM_PLUGIN = "WasmPlugin", of_kind::<WasmPlugin>;
-    WORKLOAD_ENTRY = "WorkloadEntry", of_kind::<WorkloadEntry>;
-    WORKLOAD_GROUP = "WorkloadGroup", of_kind::<WorkloadGroup>;
+    AUTHORIZATION_POLICY = "AuthorizationPolicy", Run::Whole(of_kind::<AuthorizationPolicy>);
+    DESTINATION_RULE = "DestinationRule", Run::Whole(of_kind::<DestinationRule>);
+    ENVOY_FILTER = "EnvoyFilter", Run::Whole(of_kind::<EnvoyFilter>);
+    GATEWAY = "Gateway", Run::Whole(of_kind::<Gateway>);
+    MESH_CONFIG = "MeshConfig", Run::Whole(mesh);
+    MESH_NETWORKS = "MeshNetworks", Run::Whole(networks);
+    PEER_AUTHENTICATION = "PeerAuthentication", Run::Whole(of_kind::<PeerAuthentication>);
+    PROXY_CONFIG = "ProxyConfig", Run::Whole(of_kind::<ProxyConfig>);
+    REQUEST_AUTHENTICATION = "RequestAuthentication", Run::Whole(of_kind::<RequestAuthentication>);
+    SERVICE_ENTRY = "ServiceEntry", Run::Whole(of_kind::<ServiceEntry>);
+    SIDECAR = "Sidecar", Run::Whole(of_kind::<Sidecar>);
+    TELEMETRY = "Telemetry", Run::Whole(of_kind::<Telemetry>);
+    TRAFFIC_EXTENSION = "TrafficExtension", Run::Whole(as_written);
+    VIRTUAL_SERVICE = "VirtualService", Run::VirtualServices(|input| Some(Box::new(judge::<VirtualService>(input))));
+    WASM_PLUGIN = "WasmPlugin", Run::Whole(of_kind::<WasmPlugin>);
+    WORKLOAD_ENTRY = "WorkloadEntry", Run::Whole(of_kind::<WorkloadEntry>);
+    WORKLOAD_GROUP = "WorkloadGroup", Run::Whole(of_kind::<WorkloadGroup>);
 }
 
 /// The problems of reading that belong to some of the analyzers; those of kinds that have none belong to all of them together.
@@ -66,19 +68,27 @@ pub(crate) fn problems_for<'i>(input: &'i Input, checks: &[&Check]) -> impl Iter
     input.problems.iter().filter(move |problem| all || kinds.contains(problem.object.kind.as_ref()))
 }
 
-/// What the shape of objects breaks is found when they are read, and in [`Input::problems`]; here are the rules beyond it.
 fn of_kind<S: Collected + Validate>(input: &Input) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let collection = S::collection(&input.snapshot);
+    let _held = if collection.is_empty() { None } else { S::shared() };
+    let judge = judge::<S>(input);
+    collection.iter().for_each(|object| judge(object, &mut messages));
+    messages
+}
+
+/// What the shape of objects breaks is found when they are read, and in [`Input::problems`]; here are the rules beyond it.
+fn judge<'i, S: Collected + Validate>(
+    input: &'i Input,
+) -> impl Fn(&Arc<Object<S>>, &mut Vec<Message>) + use<'i, S> {
     let mut told: BTreeMap<&ObjectRef, Vec<&Message>> = BTreeMap::new();
     for message in input.problems.iter().filter(|message| message.object.kind == S::KIND) {
         told.entry(&message.object).or_default().push(message);
     }
-    let mut messages = Vec::new();
-    let collection = S::collection(&input.snapshot);
-    let _held = if collection.is_empty() { None } else { S::shared() };
-    for object in collection.iter() {
+    move |object, messages| {
         let problems = validate(object.as_ref());
         if problems.is_empty() {
-            continue;
+            return;
         }
         let object = reference(object);
         let of_object = told.get(&object).map(Vec::as_slice).unwrap_or_default();
@@ -87,7 +97,6 @@ fn of_kind<S: Collected + Validate>(input: &Input) -> Vec<Message> {
         let new = problems.into_iter().filter(is_new);
         messages.extend(new.map(|problem| message(object.clone(), problem)));
     }
-    messages
 }
 
 /// Kinds that have no collection, and such that no API group of Istio has.

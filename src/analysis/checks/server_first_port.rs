@@ -3,8 +3,8 @@
 
 use sagene_model::Protocol;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::filter::IGNORED_NAMESPACES;
 use crate::input::{Input, at};
@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.ServerFirstPortAnalyzer",
     description: "Ports of protocols in which the server speaks first, without a declared protocol",
     codes: &[Code::ServerFirstPortSniffed],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Ports of such protocols that Istio does not know by their number.

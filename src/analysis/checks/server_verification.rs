@@ -6,8 +6,8 @@ use sagene_api::Object;
 use sagene_api::istio::networking::DestinationRule;
 use sagene_api::istio::networking::traffic_policy::{ClientTlsMode, ClientTlsSettings, TrafficPolicy};
 
-use super::Check;
 use super::support::words::key;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at, reference};
 use crate::message::Message;
@@ -20,7 +20,7 @@ pub(super) const CHECK: Check = Check {
         Code::NoServerCertificateVerificationDestinationLevel,
         Code::NoServerCertificateVerificationPortLevel,
     ],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

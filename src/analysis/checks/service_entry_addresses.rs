@@ -9,7 +9,7 @@ use sagene_api::istio::networking::service_entry::ServicePort;
 use sagene_model::Protocol;
 use sagene_model::address_allocation::{self, ALLOCATE_LABEL};
 
-use super::Check;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at, reference};
 use crate::message::Message;
@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
     name: "serviceentry.Analyzer",
     description: "ServiceEntries for TCP without addresses",
     codes: &[Code::ServiceEntryAddressesRequired],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -7,8 +7,8 @@ use sagene_api::istio::networking::ServiceEntry;
 use sagene_model::visibility::is_visible;
 use sagene_model::{Hostname, Mesh, Protocol};
 
-use super::Check;
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -17,7 +17,7 @@ pub(super) const CHECK: Check = Check {
     name: "serviceentry.ConflictingServiceEntryProtocolAnalyzer",
     description: "ServiceEntries that give one port of a host different protocols",
     codes: &[Code::ConflictingServiceEntryProtocol],
-    run,
+    how: Run::Whole(run),
 };
 
 /// A port of a ServiceEntry: the object, the port's index, its protocol as written.

@@ -5,12 +5,12 @@ use sagene_api::Object;
 use sagene_api::istio::networking::Sidecar;
 use sagene_model::labels::Labels;
 
-use super::Check;
 use super::support::mesh::{Injection, Namespaces};
 use super::support::pods::Pods;
 use super::support::selection::{Selecting, once, several_for_a_pod, several_without_selector};
 use super::support::words::{first_label, list, not_found, refer, selector};
 use super::support::workloads::{Others, nobody_has};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -24,7 +24,7 @@ pub(super) const CHECK: Check = Check {
         Code::MultipleSidecarsWithoutWorkloadSelectors,
         Code::IneffectivePolicy,
     ],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -1,9 +1,9 @@
 //! IST0160: several Telemetries without selector in one namespace; only the oldest counts.
 
-use super::Check;
 use super::support::selection::{Selecting, several_without_selector};
 use super::support::words::{list, refer};
 use super::telemetry_selector::labels;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -12,7 +12,7 @@ pub(super) const CHECK: Check = Check {
     name: "telemetry.DefaultSelectorAnalyzer",
     description: "Several Telemetries without selector in one namespace",
     codes: &[Code::MultipleTelemetriesWithoutWorkloadSelectors],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -3,8 +3,8 @@
 
 use sagene_api::istio::telemetry::Telemetry;
 
-use super::Check;
 use super::support::words::refer;
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -13,14 +13,14 @@ pub(super) const CHECK: Check = Check {
     name: "telemetry.ProviderAnalyzer",
     description: "Access logs without a provider",
     codes: &[Code::InvalidTelemetryProvider],
-    run,
+    how: Run::Whole(run),
 };
 
 pub(super) const LIGHTSTEP: Check = Check {
     name: "telemetry.LightstepAnalyzer",
     description: "Traces to the deprecated provider Lightstep",
     codes: &[Code::Deprecated],
-    run: lightstep,
+    how: Run::Whole(lightstep),
 };
 
 fn run(input: &Input) -> Vec<Message> {

@@ -3,11 +3,11 @@
 use sagene_api::istio::telemetry::Telemetry;
 use sagene_model::labels::Labels;
 
-use super::Check;
 use super::support::pods::Pods;
 use super::support::selection::{Selecting, once, several_for_a_pod};
 use super::support::words::{first_label, list, not_found, refer, selector};
 use super::support::workloads::{Others, nobody_has};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::Input;
 use crate::message::Message;
@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
     name: "telemetry.SelectorAnalyzer",
     description: "Telemetries for no pod, and several for one pod",
     codes: &[Code::ReferencedResourceNotFound, Code::ConflictingTelemetryWorkloadSelectors],
-    run,
+    how: Run::Whole(run),
 };
 
 const PATH: &str = "spec.selector.matchLabels";

@@ -7,7 +7,7 @@ pub(crate) fn findings(check: &super::Check, yaml: &str) -> Vec<String> {
     let mut input = Input::default();
     let errors = load(&mut input, "test.yaml", yaml.to_owned(), "default");
     assert!(errors.is_empty(), "{errors:?}");
-    let mut messages = (check.run)(&input);
+    let mut messages = check.run(&input);
     messages.sort_by(crate::message::Message::compare);
     messages
         .iter()
@@ -22,7 +22,7 @@ pub(crate) fn findings(check: &super::Check, yaml: &str) -> Vec<String> {
 pub(crate) fn texts(check: &super::Check, yaml: &str) -> Vec<String> {
     let mut input = Input::default();
     load(&mut input, "test.yaml", yaml.to_owned(), "default");
-    (check.run)(&input).into_iter().map(|message| message.text).collect()
+    check.run(&input).into_iter().map(|message| message.text).collect()
 }
 
 /// The texts of what `check` finds in a mesh with this MeshConfig.
@@ -30,7 +30,7 @@ pub(crate) fn texts_with_mesh(check: &super::Check, mesh: &str, yaml: &str) -> V
     let mut input = Input::default();
     input.set_mesh_config(mesh).expect("a mesh configuration");
     load(&mut input, "test.yaml", yaml.to_owned(), "default");
-    (check.run)(&input).into_iter().map(|message| message.text).collect()
+    check.run(&input).into_iter().map(|message| message.text).collect()
 }
 
 #[cfg(test)]

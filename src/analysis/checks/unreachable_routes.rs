@@ -1,7 +1,7 @@
 //! IST0130, IST0131: routes after one without conditions, and matches that an earlier route has already. SGN0003: what an earlier route
 //! takes in some other way, of which Istio says nothing.
 
-use super::Check;
+use super::{Check, Judge, Run};
 use crate::code::Code;
 use crate::input::{Input, reference};
 use crate::message::Message;
@@ -15,16 +15,14 @@ pub(crate) const CHECK: Check = Check {
         Code::VirtualServiceIneffectiveMatch,
         Code::RouteNeverMatches,
     ],
-    run,
+    how: Run::VirtualServices(judge),
 };
 
-fn run(input: &Input) -> Vec<Message> {
-    let mut messages = Vec::new();
-    for service in input.snapshot.virtual_services.iter() {
+fn judge(_: &Input) -> Option<Judge<'_>> {
+    Some(Box::new(move |service, messages| {
         let problems = unreachable(&service.spec).into_iter();
         messages.extend(problems.map(|it| Message::new(it.code, reference(service), it.message).at(it.path)));
-    }
-    messages
+    }))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::Check;
 use super::mesh_gateway_hosts::{by_host, meet};
 use super::support::words::{key, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -15,7 +15,7 @@ pub(super) const CHECK: Check = Check {
     name: "sagene.LosingVirtualServiceAnalyzer",
     description: "VirtualServices whose host an older one claims",
     codes: &[Code::VirtualServiceLosesHost],
-    run,
+    how: Run::Whole(run),
 };
 
 fn run(input: &Input) -> Vec<Message> {

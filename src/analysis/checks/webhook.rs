@@ -9,10 +9,10 @@ use sagene_api::kubernetes::admission::MutatingWebhook;
 use sagene_api::kubernetes::{LabelSelector, MutatingWebhookConfiguration, Service};
 use sagene_model::labels::Labels;
 
-use super::Check;
 use super::injection_image_auto::{INJECTING, selects};
 use super::support::mesh::{INJECT, INJECTION_LABEL, REVISION_LABEL};
 use super::support::words::{list, refer};
+use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
@@ -21,7 +21,7 @@ pub(super) const CHECK: Check = Check {
     name: "webhook.Analyzer",
     description: "Webhooks of injection that overlap, or lead to a Service that is not there",
     codes: &[Code::InvalidWebhook],
-    run,
+    how: Run::Whole(run),
 };
 
 /// Most combinations of labels that are tried.

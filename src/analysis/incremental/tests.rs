@@ -139,7 +139,7 @@ fn analyzers_read_no_other_kinds_than_they_say() {
         let mut reduced = input.narrowed(&others, &Changes::new());
         reduced.problems.clone_from(&input.problems);
         assert!(!others.is_empty(), "{} is not in the list", check.name);
-        assert_eq!((check.run)(&reduced), (check.run)(&input), "{}", check.name);
+        assert_eq!(check.run(&reduced), check.run(&input), "{}", check.name);
     }
 }
 
