@@ -130,7 +130,8 @@ impl Operations {
         self.call_mutating_webhooks(&review, &mut object, &mut warnings).await?;
         kinds::apply_defaults(target, &mut object);
         self.allocate_for_update(target, &seen, &mut object)?;
-        let modified = self.finish_change(&review, &seen, current, Changed { object, warnings, applied }).await;
+        let modified =
+            self.finish_change(&review, &seen, current, Changed { object, warnings, applied }).await;
         // What was allotted for a change that does not count is free again.
         if options.dry_run || !matches!(modified, Ok(Attempt::Done(_))) {
             self.release_after_failure(target);

@@ -65,7 +65,8 @@ async fn patches_at_the_same_time_all_count_unless_they_name_a_state() {
         patch.unwrap().expect("a patch that names no state never conflicts");
     }
     assert_eq!(maps.get("a").await.unwrap().data.unwrap().len(), 40);
-    let stale = json!({"metadata": {"resourceVersion": created.metadata.resource_version}, "data": {"k": "2"}});
+    let stale =
+        json!({"metadata": {"resourceVersion": created.metadata.resource_version}, "data": {"k": "2"}});
     let refused = maps.patch("a", &PatchParams::default(), &Patch::Merge(stale)).await.unwrap_err();
     assert!(refused.to_string().contains("the object has been modified"), "{refused}");
     server.running.shutdown().await;
