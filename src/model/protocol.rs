@@ -34,27 +34,22 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The protocol of a Service's port.
+    /// The protocol of a Service's port. Where `appProtocol` is set, the name of the port says nothing: a word that is no protocol's leaves
+    /// it to sniffing.
     pub fn of_service_port(transport: &str, app_protocol: &str, name: &str, port: u16) -> Self {
         if transport == "UDP" {
             return Self::Udp;
         }
-        if let Some(protocol) = Self::of_app_protocol(app_protocol) {
-            return protocol;
-        }
-        match Self::of_name(name) {
+        let declared = match app_protocol {
+            "" => Self::of_name(name),
+            "kubernetes.io/h2c" => Self::Http2,
+            "kubernetes.io/ws" => Self::Http,
+            "kubernetes.io/wss" => Self::Https,
+            word => Self::of_name(word),
+        };
+        match declared {
             Self::Unspecified if matches!(port, 25 | 53 | 3306 | 27017) => Self::Tcp,
             protocol => protocol,
-        }
-    }
-
-    fn of_app_protocol(text: &str) -> Option<Self> {
-        match text {
-            "" => None,
-            "kubernetes.io/h2c" => Some(Self::Http2),
-            "kubernetes.io/ws" => Some(Self::Http),
-            "kubernetes.io/wss" => Some(Self::Https),
-            other => Some(Self::parse(other)).filter(|protocol| *protocol != Self::Unspecified),
         }
     }
 
@@ -120,7 +115,10 @@ mod tests {
     fn app_protocol_beats_name_beats_number() {
         let of = Protocol::of_service_port;
         assert_eq!(of("TCP", "kubernetes.io/h2c", "http", 80), Protocol::Http2);
-        assert_eq!(of("TCP", "x.example.com/own", "http-web", 80), Protocol::Http);
+        assert_eq!(of("TCP", "x.example.com/own", "http-web", 80), Protocol::Unspecified);
+        assert_eq!(of("TCP", "x.example.com/own", "http-web", 3306), Protocol::Tcp);
+        assert_eq!(of("TCP", "http-web", "tcp", 80), Protocol::Http);
+        assert_eq!(of("TCP", "GRPC-Web", "", 80), Protocol::GrpcWeb);
         assert_eq!(of("TCP", "", "grpc-web", 80), Protocol::GrpcWeb);
         assert_eq!(of("TCP", "", "grpc-web-api", 80), Protocol::GrpcWeb);
         assert_eq!(of("TCP", "", "grpc-api", 80), Protocol::Grpc);
