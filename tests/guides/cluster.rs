@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::skip::skip;
 
 /// Namespaces and pods that are deleted take their grace periods.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder with the programs that guides call, and perhaps a mesh.
 pub(crate) struct Cluster {
