@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::response::IntoResponse;
 use sagene_api::istio::networking::{DestinationRule, ServiceEntry, VirtualService};
@@ -10,6 +10,7 @@ use sagene_api::kubernetes::Pod;
 
 use crate::mesh::{App, Mesh, Running, body, status};
 use crate::service::Service;
+use crate::wait::PATIENCE;
 
 /// Endpoints of `far.example.com`, one in each place, that answer with the name of their place.
 struct World {
@@ -70,7 +71,7 @@ fn ask(client: &Running) -> String {
 fn settles_on(client: &Running, place: &str) {
     let (began, mut row, mut last) = (Instant::now(), 0, String::new());
     while row < 10 {
-        assert!(began.elapsed() < Duration::from_secs(30), "expected {place}, the last answer was {last}");
+        assert!(began.elapsed() < 2 * PATIENCE, "expected {place}, the last answer was {last}");
         last = ask(client);
         row = if status(&last) == 200 && body(&last).contains(place) { row + 1 } else { 0 };
     }

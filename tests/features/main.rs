@@ -14,3 +14,4 @@ mod service;
 mod telemetry;
 mod tracing;
 mod tunnel;
+mod wait;

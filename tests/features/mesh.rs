@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{self as core, Node};
 use envoy_types::pb::envoy::config::listener::v3::Listener;
@@ -21,6 +20,8 @@ use sagene_model::snapshot::Collected;
 use sagene_proxy::config::{ConfigStore, Update};
 use sagene_proxy::worker::{Proxy, ProxyOptions};
 use serde_json::{Value, json};
+
+use crate::wait;
 
 /// Objects and mesh configuration.
 pub(crate) struct Mesh {
@@ -253,7 +254,7 @@ impl Running {
 
     fn send(&self, request: &str) -> String {
         let mut socket = TcpStream::connect(self.address).expect("connect");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+        socket.set_read_timeout(Some(wait::PATIENCE)).expect("timeout");
         socket.write_all(request.as_bytes()).expect("write");
         let mut answer = Vec::new();
         let _ = socket.read_to_end(&mut answer);
@@ -279,15 +280,11 @@ pub(crate) struct LogFile(pub(crate) std::path::PathBuf);
 impl LogFile {
     /// Waits for the first line.
     pub(crate) fn wait_for_line(&self) -> String {
-        for _ in 0..500 {
-            if let Ok(text) = std::fs::read_to_string(&self.0)
-                && let Some((line, _)) = text.split_once('\n')
-            {
-                return line.to_owned();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("no line in {}", self.0.display())
+        let first = wait::until(|| {
+            let text = std::fs::read_to_string(&self.0).ok()?;
+            text.split_once('\n').map(|(line, _)| line.to_owned())
+        });
+        first.unwrap_or_else(|| panic!("no line in {}", self.0.display()))
     }
 
     /// Its lines so far.
@@ -297,25 +294,17 @@ impl LogFile {
 
     /// Waits for so many lines.
     pub(crate) fn wait_for_lines(&self, count: usize) {
-        for _ in 0..500 {
-            if self.lines().len() >= count {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("{:?}", self.lines())
+        let enough = wait::until(|| (self.lines().len() >= count).then_some(()));
+        assert!(enough.is_some(), "{:?}", self.lines());
     }
 
     /// Waits until the file holds exactly this.
     pub(crate) fn wait_for(&self, expected: &str) {
         let mut found = String::new();
-        for _ in 0..500 {
+        let _as_expected = wait::until(|| {
             found = std::fs::read_to_string(&self.0).unwrap_or_default();
-            if found == expected {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            (found == expected).then_some(())
+        });
         assert_eq!(found, expected);
     }
 }

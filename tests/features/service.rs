@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+
+use crate::wait;
 
 /// What a service was asked.
 #[derive(Debug, Clone)]
@@ -58,13 +59,7 @@ impl Service {
 
     /// Waits until `read` finds what it looks for in what was asked.
     pub(crate) fn wait<T>(&self, read: impl Fn(&[Asked]) -> Option<T>) -> T {
-        for _ in 0..1000 {
-            if let Some(found) = read(&self.asked()) {
-                return found;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("not found in {:?}", self.asked())
+        wait::until(|| read(&self.asked())).unwrap_or_else(|| panic!("not found in {:?}", self.asked()))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
 
 use sagene_api::istio::networking::DestinationRule;
 use serde_json::json;
 
 use crate::mesh::{App, Mesh};
+use crate::wait::PATIENCE;
 
 /// An HTTP proxy that answers each request with a status line, and then everything it reads with itself in capitals.
 fn proxy(answer: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
@@ -52,12 +52,12 @@ fn bytes_go_through_the_proxy_that_was_asked_for_the_target() {
     let (address, heads) = proxy("200 Connection established");
     let client = mesh(address).sidecar_out_at("10.96.0.20", address.port()).expect("accepted");
     let mut socket = TcpStream::connect(client.address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
     socket.write_all(b"select 1").expect("write");
     let mut answer = [0; 8];
     socket.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"SELECT 1");
-    let head = heads.recv_timeout(Duration::from_secs(20)).expect("a request");
+    let head = heads.recv_timeout(PATIENCE).expect("a request");
     assert_eq!(head, "CONNECT db.example.com:5432 HTTP/1.1\r\nhost: db.example.com:5432\r\n\r\n");
 }
 
@@ -69,7 +69,7 @@ fn a_refusal_ends_the_connection_and_stands_in_the_log() {
     mesh.configure(json!({"accessLogFormat": "%RESPONSE_FLAGS% %UPSTREAM_TRANSPORT_FAILURE_REASON%\n"}));
     let client = mesh.sidecar_out_at("10.96.0.20", address.port()).expect("accepted");
     let mut socket = TcpStream::connect(client.address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer);
     assert_eq!(answer, b"");

@@ -123,8 +123,8 @@ fn in_sync(mesh: &Mesh, envoy: &EnvoyPod) {
     let listed =
         mesh.succeed(&["proxy-config", "clusters", &envoy.name, "--fqdn", "ours.default.svc.cluster.local"]);
     assert!(listed.contains("ours.default.svc.cluster.local"), "{listed}");
-    let same = mesh.succeed(&["proxy-status", &envoy.name]);
-    for view in ["Clusters Match", "Listeners Match", "Routes Match"] {
-        assert!(same.contains(view), "{same}");
-    }
+    mesh.until("what runs is what was sent", || {
+        let same = mesh.succeed(&["proxy-status", &envoy.name]);
+        ["Clusters Match", "Listeners Match", "Routes Match"].iter().all(|view| same.contains(view))
+    });
 }
