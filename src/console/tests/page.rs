@@ -128,8 +128,9 @@ fn browse(url: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_graph_is_drawn_with_rates_locks_and_boxes() {
+    let proxies = Arc::new(GrowingProxies(AtomicU32::new(0)));
     let options = ConsoleOptions {
-        scraper: Arc::new(GrowingProxies(AtomicU32::new(0))),
+        scraper: proxies.clone(),
         mesh: Arc::new(Shop),
         interval: Duration::from_millis(100),
         source: "made-up proxies".to_owned(),
@@ -138,7 +139,10 @@ async fn the_graph_is_drawn_with_rates_locks_and_boxes() {
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tokio::spawn(Console::new(options).serve(listener, async { drop(stopped.await) }));
-    tokio::time::sleep(Duration::from_millis(350)).await;
+    // Rates are differences.
+    while proxies.0.load(Ordering::Relaxed) < 4 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let url = format!("http://{address}/kiali/?refresh=0&selected=app:shop/cart/v2");
     let page = tokio::task::spawn_blocking(move || browse(&url)).await.expect("the browser's thread");
     drop(stop);

@@ -12,7 +12,7 @@ const TRACE: &str = "463ac35c9f6413ad48485a3953bb6124";
 
 fn talk(address: SocketAddr, head: &str, body: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout");
     let length = body.len();
     let head = format!("{head}host: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     socket.write_all(&[head.as_bytes(), body].concat()).expect("write");

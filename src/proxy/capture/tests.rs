@@ -76,7 +76,7 @@ fn listen(address: Ipv4Addr, port: u16) -> Socket {
     socket.set_reuse_address(true).unwrap();
     socket.bind(&SocketAddr::from((address, port)).into()).unwrap();
     socket.listen(16).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket
 }
 
@@ -92,7 +92,12 @@ fn client(mark: Option<u32>, source: Option<Ipv4Addr>) -> Socket {
 }
 
 fn connect(socket: &Socket, to: (Ipv4Addr, u16)) -> std::io::Result<()> {
-    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_millis(400))
+    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_secs(60))
+}
+
+/// Whether a connection leads nowhere: no answer comes, however short the time is that it gets.
+fn leaves(socket: &Socket, to: (Ipv4Addr, u16)) -> bool {
+    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_millis(400)).is_err()
 }
 
 /// Original destination of the next connection of `listener`.
@@ -114,8 +119,8 @@ fn captures_what_the_application_sends_and_spares_the_proxy() {
         assert_eq!(arrival(&outbound), SocketAddrV4::new(OUTSIDE, 80));
 
         // The proxy by its mark, and an excluded port, leave the pod: nobody answers there.
-        assert!(connect(&client(Some(PROXY_MARK), None), (OUTSIDE, 80)).is_err());
-        assert!(connect(&client(None, None), (OUTSIDE, 9999)).is_err());
+        assert!(leaves(&client(Some(PROXY_MARK), None), (OUTSIDE, 80)));
+        assert!(leaves(&client(None, None), (OUTSIDE, 9999)));
 
         // The proxy calls its own pod: that goes to the inbound side, except from the address of inbound calls.
         connect(&client(Some(PROXY_MARK), None), (POD, 8080)).unwrap();
@@ -140,7 +145,7 @@ fn knows_the_proxy_by_user_id() {
         let own = client(None, None);
         connect(&own, (POD, 8080)).unwrap();
         assert_eq!(arrival(&inbound), SocketAddrV4::new(POD, 8080));
-        assert!(connect(&client(None, None), (OUTSIDE, 80)).is_err());
+        assert!(leaves(&client(None, None), (OUTSIDE, 80)));
     });
 }
 
@@ -150,11 +155,11 @@ fn a_second_run_replaces_the_first_and_cleanup_removes_all() {
         run(&arguments(&[])).unwrap();
         run(&arguments(&["-x", "10.9.0.0/16"])).unwrap_or_else(|error| panic!("{error:?}"));
         let outbound = listen(Ipv4Addr::UNSPECIFIED, 15001);
-        assert!(connect(&client(None, None), (OUTSIDE, 80)).is_err(), "the excluded range is not captured");
+        assert!(leaves(&client(None, None), (OUTSIDE, 80)), "the excluded range is not captured");
         connect(&client(None, None), (Ipv4Addr::new(10, 8, 0, 1), 80)).unwrap();
         arrival(&outbound);
         run(&arguments(&["--cleanup-only"])).unwrap();
-        assert!(connect(&client(None, None), (Ipv4Addr::new(10, 8, 0, 1), 80)).is_err());
+        assert!(leaves(&client(None, None), (Ipv4Addr::new(10, 8, 0, 1), 80)));
         run(&arguments(&["--cleanup-only"])).unwrap();
     });
 }
@@ -174,9 +179,9 @@ fn captures_dns_over_udp_and_tcp() {
         run(&arguments(&["--redirect-dns", "--capture-all-dns"])).unwrap();
         let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 15053)).unwrap();
         socket2::SockRef::from(&server).set_mark(PROXY_MARK).unwrap();
-        server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let application = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-        application.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        application.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         application.send_to(b"question", (OUTSIDE, 53)).unwrap();
         let mut buffer = [0; 64];
         let (length, from) = server.recv_from(&mut buffer).unwrap();

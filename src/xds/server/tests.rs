@@ -91,7 +91,7 @@ async fn serve(service: DiscoveryService<Counter>) -> u16 {
 
 async fn update(events: &mut Events) -> Update {
     loop {
-        match tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap().unwrap() {
+        match tokio::time::timeout(Duration::from_secs(60), events.next()).await.unwrap().unwrap() {
             Event::Update(update) => return update,
             Event::Connected | Event::Disconnected { .. } => {}
         }
@@ -104,7 +104,7 @@ async fn wait_until(condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("comes true in time");
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("comes true in time");
 }
 
 fn names(update: &Update) -> Vec<&str> {

@@ -36,7 +36,7 @@ async fn serve(listener: TcpListener, keys: Arc<Mutex<String>>, asked: Arc<Atomi
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if holds() {
             return;
         }
@@ -108,7 +108,7 @@ async fn closed_networks_are_not_asked_by_address_by_name_nor_after_a_redirect()
     });
     let told = async |closed: &[Network], location: &str| {
         let fetcher = Fetcher::new(closed).expect("a client");
-        let answer = fetcher.keys(&Source::Keys(location.to_owned()), Duration::from_secs(10)).await;
+        let answer = fetcher.keys(&Source::Keys(location.to_owned()), Duration::from_secs(60)).await;
         sagene_base::task::error_chain(&answer.expect_err("closed"))
     };
     let loopback = ["127.0.0.0/8".parse().expect("a network"), "::1".parse().expect("an address")];

@@ -46,7 +46,7 @@ async fn a_certificate_is_obtained_kept_and_renewed_at_half_its_life() {
     let store = Arc::clone(&certificates.store);
     let readiness = Readiness::new();
     let task = tokio::spawn(certificates.run(readiness.register("certificate")));
-    tokio::time::timeout(Duration::from_secs(5), readiness.ready()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), readiness.ready()).await.unwrap();
     let first = secret(&store, secrets::IDENTITY).unwrap();
     assert!(SavedState::new(folder.path().to_owned()).load_certificate().is_some());
 
@@ -56,7 +56,7 @@ async fn a_certificate_is_obtained_kept_and_renewed_at_half_its_life() {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), renewed).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), renewed).await.unwrap();
 
     // A root that the mesh configuration adds is trusted beside the authority's own.
     let before = secret(&store, secrets::ROOT).unwrap().len();
@@ -69,7 +69,7 @@ async fn a_certificate_is_obtained_kept_and_renewed_at_half_its_life() {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), trusted).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), trusted).await.unwrap();
     task.abort();
 }
 
@@ -101,7 +101,7 @@ async fn other_roots_bring_the_next_certificate_forward() {
     let store = Arc::clone(&certificates.store);
     let readiness = Readiness::new();
     let task = tokio::spawn(certificates.run(readiness.register("certificate")));
-    tokio::time::timeout(Duration::from_secs(5), readiness.ready()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), readiness.ready()).await.unwrap();
     let first = secret(&store, secrets::IDENTITY).unwrap();
 
     let key = rcgen::KeyPair::generate().unwrap();
@@ -113,6 +113,6 @@ async fn other_roots_bring_the_next_certificate_forward() {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), renewed).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), renewed).await.unwrap();
     task.abort();
 }

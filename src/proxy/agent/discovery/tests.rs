@@ -71,7 +71,7 @@ async fn names(store: &ConfigStore, type_url: &str, expected: &[&str]) {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), wait).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn ready_once_clusters_listeners_and_all_they_name_are_there() {
     names(&running.store, type_url::CLUSTER, &["a"]).await;
     assert!(!running.readiness.is_ready());
     fake.set(type_url::ENDPOINT, "a", Some(&assignment("a")));
-    tokio::time::timeout(Duration::from_secs(5), running.readiness.ready()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), running.readiness.ready()).await.unwrap();
     names(&running.store, type_url::ENDPOINT, &["a"]).await;
 
     // What is gone is forgotten, with what only it needed.
@@ -111,7 +111,7 @@ async fn a_refused_resource_is_named_and_the_others_are_in_force() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), refused).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), refused).await.unwrap();
     let refusal = fake.refusals.lock().unwrap()[0].clone();
     assert!(refusal.contains("envoy.config.cluster.v3.Cluster") && refusal.contains("\"bad\""), "{refusal}");
     let good = running.store.resources(type_url::CLUSTER).into_iter().find(|raw| raw.name == "good").unwrap();
@@ -130,14 +130,14 @@ async fn a_restarted_proxy_serves_with_the_control_plane_down_and_catches_up_lat
     let listener = crate::agent::bootstrap::test_listener();
     fake.set(type_url::LISTENER, &listener.name, Some(&listener));
     let first = start(&fake, folder.path());
-    tokio::time::timeout(Duration::from_secs(5), first.readiness.ready()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), first.readiness.ready()).await.unwrap();
     let file = folder.path().join("last-good-configuration.pb");
     let saved = async {
         while SavedState::new(folder.path().to_owned()).load_configuration().len() < 3 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), saved).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), saved).await.unwrap();
     assert!(file.exists());
     first.task.abort();
 
@@ -145,7 +145,7 @@ async fn a_restarted_proxy_serves_with_the_control_plane_down_and_catches_up_lat
     let mut nobody = fake.clone();
     nobody.address = TcpPort::closed().await;
     let second = start(&nobody, folder.path());
-    tokio::time::timeout(Duration::from_secs(5), second.readiness.ready()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), second.readiness.ready()).await.unwrap();
     names(&second.store, type_url::CLUSTER, &["a", "b"]).await;
     second.task.abort();
 

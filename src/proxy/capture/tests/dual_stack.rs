@@ -13,7 +13,7 @@ fn listen_v6(port: u16) -> Socket {
     socket.set_reuse_address(true).unwrap();
     socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into()).unwrap();
     socket.listen(16).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket
 }
 
@@ -26,7 +26,7 @@ fn call_v6(mark: Option<u32>, source: Option<Ipv6Addr>, to: (Ipv6Addr, u16)) -> 
         socket.bind(&SocketAddr::from((source, 0)).into())?;
     }
     // The kernel may still be making the route to an address that is there already: the first SYN is sent again after a second.
-    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_secs(5))?;
+    socket.connect_timeout(&SocketAddr::from(to).into(), Duration::from_secs(60))?;
     Ok(socket)
 }
 

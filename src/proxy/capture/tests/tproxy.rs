@@ -48,7 +48,7 @@ impl Peer {
         self.run(move || {
             let mut stream =
                 TcpStream::connect_timeout(&SocketAddr::from((POD, port)), Duration::from_millis(500))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.set_read_timeout(Some(Duration::from_secs(60)))?;
             let mut heard = String::new();
             stream.read_to_string(&mut heard)?;
             Ok(heard)
@@ -67,7 +67,7 @@ fn transparent_listener(port: u16) -> Socket {
     socket.set_reuse_address(true).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into()).unwrap();
     socket.listen(16).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket
 }
 
@@ -76,8 +76,8 @@ fn in_the_name_of(caller: Ipv4Addr, port: u16) -> TcpStream {
     socket.set_ip_transparent_v4(true).unwrap();
     socket.set_mark(TPROXY_MARK).unwrap();
     socket.bind(&SocketAddr::from((caller, 0)).into()).unwrap();
-    socket.connect_timeout(&SocketAddr::from((POD, port)).into(), Duration::from_secs(2)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.connect_timeout(&SocketAddr::from((POD, port)).into(), Duration::from_secs(60)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket.into()
 }
 

@@ -153,7 +153,7 @@ pub(in crate::filter::tests) fn body(answer: &str) -> &str {
 
 pub(in crate::filter::tests) fn talk(address: SocketAddr, request: &str) -> String {
     let mut socket = TcpStream::connect(address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout");
     socket.write_all(request.as_bytes()).expect("write");
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer);

@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::config::{Backend, Setup};
-use super::{echo_server, get, start, talk};
+use super::{PATIENCE, echo_server, get, start, talk};
 use crate::config::proto::route;
 use crate::config::proto::{ProtoDuration, UInt32Value};
 use crate::worker::Proxy;
@@ -26,7 +26,7 @@ impl Log {
 
     /// The lines, once there are `count`.
     fn lines(&self, count: usize) -> Vec<String> {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + PATIENCE;
         loop {
             let text = std::fs::read_to_string(self.0.path().join("log")).unwrap_or_default();
             if text.lines().count() >= count {
@@ -143,7 +143,7 @@ fn a_client_that_leaves_is_not_served_on() {
         std::thread::yield_now();
     }
     drop(socket);
-    ended.recv_timeout(Duration::from_secs(5)).expect("the upstream connection ends");
+    ended.recv_timeout(PATIENCE).expect("the upstream connection ends");
     assert_eq!(log.lines(1), ["GET 0 DC downstream_remote_disconnect 0"]);
     proxy.stop();
 }
@@ -172,7 +172,7 @@ fn json_lines_have_the_shape_they_are_given() {
     let request =
         b"POST /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/grpc\r\n\r\n";
     assert!(talk(address, request, |_| false).contains("grpc-status: 14\r\n"));
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     let line = loop {
         match std::fs::read_to_string(&path) {
             Ok(text) if text.ends_with('\n') => break text,

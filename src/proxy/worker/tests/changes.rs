@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::config::{Backend, Setup, certificates};
-use super::{Proxy, ProxyOptions, echo_server, get, start};
+use super::{PATIENCE, Proxy, ProxyOptions, echo_server, get, start};
 use crate::config::proto::route;
 
 #[test]
@@ -63,7 +63,7 @@ fn connections_survive_what_does_not_concern_them() {
     let setup = || Setup::plain(&[Backend { address: backend.address }]);
     let (proxy, address) = start(setup());
     let mut socket = TcpStream::connect(address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
     let mut ask = |path: &str| {
         write!(socket, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("the connection is open");
         let mut piece = [0; 4096];
@@ -82,7 +82,7 @@ fn connections_survive_what_does_not_concern_them() {
     for update in changed.updates() {
         proxy.config().apply_static(update).expect("accepted");
     }
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     let wait = |done: &dyn Fn(&str) -> bool| {
         while !done(&get(address, "/hello")) {
             assert!(Instant::now() < until, "the change does not arrive");

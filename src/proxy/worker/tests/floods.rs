@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::config::Setup;
-use super::{echo_server, get, start};
+use super::{PATIENCE, echo_server, get, start};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;
@@ -31,7 +31,7 @@ fn flood(address: SocketAddr, mut next: impl FnMut(u32) -> Vec<u8>) -> bool {
     socket.set_write_timeout(Some(Duration::from_secs(2))).expect("timeout");
     let start = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     socket.write_all(&start).expect("preface");
-    let (until, mut seen, mut piece) = (Instant::now() + Duration::from_secs(20), Vec::new(), [0; 16 * 1024]);
+    let (until, mut seen, mut piece) = (Instant::now() + PATIENCE, Vec::new(), [0; 16 * 1024]);
     for round in 0.. {
         if Instant::now() > until {
             return false;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::config::{Backend, Setup};
-use super::{echo_server, start, talk};
+use super::{PATIENCE, echo_server, start, talk};
 use crate::config::proto::ProtoDuration;
 
 fn millis(millis: i32) -> Option<ProtoDuration> {
@@ -31,12 +31,12 @@ fn a_head_that_does_not_come_is_not_waited_for() {
         Setup::plain(&[echo_server("200 OK")]).with_manager(|m| m.request_headers_timeout = millis(150));
     let (proxy, address) = start(setup);
     let mut socket = TcpStream::connect(address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
-    let begun = Instant::now();
-    // A byte now and then does not help.
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    // A byte now and then does not help, and they come for as long as somebody takes them.
     let mut writer = socket.try_clone().expect("clone");
     std::thread::spawn(move || {
-        for byte in b"GET /hello HTTP/1.1\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+        let head = b"GET /hello HTTP/1.1\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'a'));
+        for byte in head {
             if writer.write_all(&[*byte]).is_err() {
                 return;
             }
@@ -46,7 +46,6 @@ fn a_head_that_does_not_come_is_not_waited_for() {
     let mut answer = String::new();
     let _ = socket.read_to_string(&mut answer);
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     proxy.stop();
 }
 
@@ -64,7 +63,7 @@ fn silence_ends_a_request_by_whose_silence_it_is() {
 
 #[test]
 fn connections_end_when_idle_and_when_they_are_old() {
-    for (idle, age) in [(millis(150), None), (None, millis(150))] {
+    for (idle, age) in [(millis(150), None), (None, millis(900))] {
         let setup = Setup::plain(&[echo_server("200 OK")]).with_manager(|m| {
             let common = m.common_http_protocol_options.get_or_insert_default();
             common.idle_timeout = idle;
@@ -73,7 +72,7 @@ fn connections_end_when_idle_and_when_they_are_old() {
         let (proxy, address) = start(setup);
         let begun = Instant::now();
         let answer = talk(address, b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", |_| false);
-        assert!(answer.starts_with("HTTP/1.1 200 ") && begun.elapsed() < Duration::from_secs(5), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 ") && begun.elapsed() < PATIENCE, "{answer}");
         proxy.stop();
     }
 }

@@ -3,12 +3,11 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use envoy_types::pb::google::protobuf::BoolValue;
 
 use super::config::{Backend, Setup, any};
-use super::{echo_server, get, start, talk};
+use super::{PATIENCE, echo_server, get, start, talk};
 use crate::config::proto::network::http_connection_manager::v3 as hcm;
 use crate::config::proto::{UInt32Value, core, listener, listener_filter, proxy_protocol, route};
 
@@ -61,7 +60,7 @@ fn an_endpoint_that_wants_the_header_gets_it_first() {
     let (proxy, address) = start(setup);
     let told = "PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
     let _ = talk(address, told.as_bytes(), |answer| !answer.is_empty());
-    let first = heard.recv_timeout(Duration::from_secs(5)).expect("a connection");
+    let first = heard.recv_timeout(PATIENCE).expect("a connection");
     assert!(first.starts_with("PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n"), "{first}");
     proxy.stop();
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 
 use super::config::{Backend, Setup};
-use super::{echo_server, get, start, talk};
+use super::{PATIENCE, echo_server, get, start, talk};
 use crate::config::proto::route;
 
 /// An HTTP/2 server that sends every piece back at once, and the request's trailers with `grpc-status: 0`.
@@ -78,7 +78,7 @@ async fn talk_both_ways(address: SocketAddr) -> HeaderMap {
 fn streams_run_both_ways_with_trailers() {
     let (proxy, address) = start(Setup::plain(&[streaming_server()]).with_http2());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-    let limit = Duration::from_secs(10);
+    let limit = PATIENCE;
     let talking = async { tokio::time::timeout(limit, talk_both_ways(address)).await };
     let trailers = runtime.expect("runtime").block_on(talking).expect("in time");
     assert_eq!(trailers.get("x-checksum").map(|v| v.as_bytes()), Some(b"42".as_slice()));
@@ -112,9 +112,7 @@ async fn reset_of(address: SocketAddr, url: &str) -> Option<h2::Reason> {
 fn a_host_behind_user_information_is_refused() {
     let (proxy, address) = start(Setup::plain(&[streaming_server()]).with_http2());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-    let asked = async {
-        tokio::time::timeout(Duration::from_secs(10), reset_of(address, "http://user@a/hello")).await
-    };
+    let asked = async { tokio::time::timeout(PATIENCE, reset_of(address, "http://user@a/hello")).await };
     let reset = runtime.expect("runtime").block_on(asked).expect("in time");
     assert_eq!(reset, Some(h2::Reason::PROTOCOL_ERROR));
     proxy.stop();
@@ -160,10 +158,10 @@ fn mirrors_get_a_copy_and_have_no_say() {
     let address = proxy.listening().first().expect("listening").1;
     let request = b"POST /hello HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
     assert!(talk(address, request, |_| false).starts_with("HTTP/1.1 200 "));
-    let head = heads.recv_timeout(Duration::from_secs(5)).expect("the mirror gets a copy");
+    let head = heads.recv_timeout(PATIENCE).expect("the mirror gets a copy");
     assert!(head.starts_with("POST /there HTTP/1.1\r\nhost: a-shadow:80\r\n"), "{head}");
     assert!(head.contains("x-envoy-internal: true\r\n"), "{head}");
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + PATIENCE;
     while !proxy.stats().render_text().contains("cluster.mirror.upstream_rq_total: 1\n") {
         assert!(Instant::now() < until, "the mirror gets no request");
         std::thread::yield_now();

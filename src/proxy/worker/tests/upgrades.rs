@@ -2,10 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
 
 use super::config::{Backend, Setup};
-use super::{start, talk};
+use super::{PATIENCE, start, talk};
 use crate::config::proto::network::http_connection_manager::v3::http_connection_manager::UpgradeConfig;
 
 const ASK: &str = "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -46,7 +45,7 @@ fn with_websocket(setup: Setup) -> Setup {
 
 fn upgrade(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).expect("connect");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
     socket.write_all(ASK.as_bytes()).expect("write");
     socket
 }
