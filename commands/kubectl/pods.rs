@@ -30,14 +30,21 @@ async fn pod(session: &Session, name: &str) -> Result<Vec<Value>, Failure> {
 pub(super) async fn selected(session: &Session, selector: &str) -> Result<Vec<Value>, Failure> {
     let list = session.objects.list(&Resource::pods(), Some(&session.namespace), selector).await;
     let mut pods = list.map_err(kubectl_failure)?;
-    // As kubectl chooses: running before pending, ready before not, older before younger.
+    sort(&mut pods);
+    Ok(pods)
+}
+
+/// As kubectl chooses: running before pending, ready before not, older before younger. Pods that are going come last: after a rollout its old
+/// pods run on for a while, and what is asked for then is the new ones.
+fn sort(pods: &mut [Value]) {
     pods.sort_by_cached_key(|pod| {
         let ready = pod.pointer("/status/conditions").and_then(Value::as_array).is_some_and(|conditions| {
             conditions.iter().any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
         });
-        (text(pod, "/status/phase") != "Running", !ready, text(pod, "/metadata/creationTimestamp").to_owned())
+        let going = !text(pod, "/metadata/deletionTimestamp").is_empty();
+        let created = text(pod, "/metadata/creationTimestamp").to_owned();
+        (going, text(pod, "/status/phase") != "Running", !ready, created)
     });
-    Ok(pods)
 }
 
 /// One pod of many, or kubectl's error.
@@ -72,4 +79,34 @@ pub(super) fn container(pod: &Value, wanted: Option<&str>) -> Result<String, Fai
         crate::output::progress(&format!("Defaulted container \"{first}\" out of: {}", names.join(", ")));
     }
     Ok((*first).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_that_are_going_are_the_last_to_be_chosen() {
+        let pod = |name: &str, phase: &str, created: &str, going: bool| {
+            let mut pod = json!({
+                "metadata": {"name": name, "creationTimestamp": created},
+                "status": {"phase": phase, "conditions": [{"type": "Ready", "status": if phase == "Running" { "True" } else { "False" }}]},
+            });
+            if going {
+                pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z".into();
+            }
+            pod
+        };
+        let mut pods = vec![
+            pod("old", "Running", "2026-01-01T00:00:00Z", true),
+            pod("starting", "Pending", "2026-01-01T00:00:00Z", false),
+            pod("young", "Running", "2026-01-01T00:00:40Z", false),
+            pod("elder", "Running", "2026-01-01T00:00:20Z", false),
+        ];
+        sort(&mut pods);
+        let names: Vec<&str> = pods.iter().map(|pod| text(pod, "/metadata/name")).collect();
+        assert_eq!(names, ["elder", "young", "starting", "old"]);
+    }
 }

@@ -36,7 +36,8 @@ pub struct LaunchOptions {
     pub user_namespace: bool,
     /// Port of the API server on 127.0.0.1. `None`: the one it had before if it is free, else any free port.
     pub api_port: Option<u16>,
-    /// How long to wait until the API answers. Default: 30 s.
+    /// How long to wait until the API answers. Default: two minutes, for machines that are busy with everything else; a daemon that ends is not
+    /// waited for.
     pub timeout: Duration,
 }
 
@@ -46,7 +47,7 @@ impl Default for LaunchOptions {
             state_directory: None,
             user_namespace: false,
             api_port: None,
-            timeout: Duration::from_secs(30),
+            timeout: Duration::from_secs(120),
         }
     }
 }

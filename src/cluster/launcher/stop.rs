@@ -13,8 +13,8 @@ use super::{LauncherError, StateDirectory};
 
 /// Pods get their grace period within this; then the daemon is killed, and the kernel ends everything with it.
 const GRACE: Duration = Duration::from_secs(35);
-/// From SIGKILL to the lock being free.
-const KILL_WAIT: Duration = Duration::from_secs(5);
+/// From SIGKILL to the lock being free, or from the lock being held to the record of who holds it.
+const KILL_WAIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 
 pub(super) fn stop(directory: &StateDirectory) -> Result<bool, LauncherError> {

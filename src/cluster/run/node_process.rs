@@ -17,8 +17,8 @@ use super::{RunError, daemon, limits};
 use crate::launcher::{Lock, LockError, StateDirectory};
 use crate::network::{self, HostNetwork};
 
-/// A node that was killed is gone within this.
-const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
+/// A node that was killed is gone within this, with everything that ran on it.
+const PREDECESSOR_WAIT: Duration = Duration::from_secs(30);
 
 /// What the supervisor decided.
 #[derive(Clone, Debug, Serialize, Deserialize)]

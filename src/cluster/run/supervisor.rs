@@ -13,8 +13,8 @@ use super::requirements::{self, NamespacePlan};
 use super::{NODE, RunError, RunOptions};
 use crate::launcher::{Lock, LockError, StartReport, StateDirectory, process_start_time};
 
-/// Whoever only looks whether the lock is held holds it for an instant.
-const LOCK_PATIENCE: Duration = Duration::from_millis(200);
+/// Whoever only looks whether the lock is held holds it for an instant, or until a busy machine lets him go on.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who is told how the start went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

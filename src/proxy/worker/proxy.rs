@@ -17,6 +17,9 @@ use tokio::sync::watch;
 use super::context::{Drain, Shared, Worker};
 use super::sockets::Sockets;
 
+/// How long a traffic thread may take until it listens; a busy machine makes milliseconds seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
 /// How the traffic threads run.
 #[derive(Debug, Clone)]
 pub struct ProxyOptions {
@@ -81,16 +84,15 @@ impl Proxy {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = if options.workers == 0 { cores() } else { options.workers };
         let mut threads = Vec::with_capacity(count);
-        let (ready, started) = std::sync::mpsc::channel();
         for index in 0..count {
-            let (store, stats, own, shared, ready) =
-                (store.clone(), stats.clone(), own.clone(), shared.clone(), ready.clone());
+            let (ready, started) = std::sync::mpsc::channel();
+            let (store, stats, own, shared) = (store.clone(), stats.clone(), own.clone(), shared.clone());
             let mark = options.socket_mark;
             let run = move || run_worker(index, || Worker::new(store, stats, own, mark, shared), &ready);
             let thread = std::thread::Builder::new().name(format!("wrk:worker_{index}")).spawn(run);
             threads.push(thread.map_err(|source| StartError::Thread { index, source })?);
-            // One after the other, so that all workers share the port that the first one got.
-            let _ = started.recv_timeout(Duration::from_secs(5));
+            // One after the other, so that all workers share the port that the first one got. One that could not start is not waited for.
+            let _ = started.recv_timeout(START_LIMIT);
         }
         Ok(Self { store, stats, shared, own, threads })
     }
