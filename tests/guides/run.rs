@@ -11,6 +11,9 @@ use crate::shell::{Shell, Typed};
 /// Configuration is live within milliseconds; a machine that is busy with everything else needs longer. Only what fails waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Steps that take longer are named in the output.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// Runs guides, so many at once; what went wrong, in words.
 pub(crate) fn all(cluster: &Cluster, guides: &[&Guide], at_once: usize) -> Vec<String> {
     let waiting = Mutex::new(guides.iter());
@@ -47,7 +50,12 @@ fn one(cluster: &Cluster, guide: &Guide) -> Result<(), String> {
     let environment = cluster.environment(folder.path());
     let mut shell = Shell::open(folder.path(), &environment).map_err(|error| format!("bash: {error}"))?;
     for step in &guide.steps {
-        if let Err(failure) = typed(&mut shell, step) {
+        let began = Instant::now();
+        let done = typed(&mut shell, step);
+        if began.elapsed() > SLOW {
+            eprintln!("{}.md:{}: {:.1?}", guide.name, step.line, began.elapsed());
+        }
+        if let Err(failure) = done {
             let failure = format!("docs/guides/{}.md:{failure}\n{}", guide.name, cluster.state());
             // The last step cleans up, for the sake of the others.
             drop(shell);
