@@ -13,7 +13,7 @@ use sagene_cluster::launcher::{self, ClusterStatus, LaunchOptions, RunningCluste
 use serde_json::{Value, json};
 
 /// A slow machine gets this long for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
