@@ -12,6 +12,7 @@ mod environment;
 mod events;
 mod field_value;
 mod image;
+mod listening;
 mod logs;
 mod pod;
 mod pod_spec;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::container_state::StatusBoard;
 use super::events::{EventKind, PodEvents};
+use super::listening;
 use super::pod_spec::Probe;
 use super::probe::{ProbeFailure, ProbeTarget};
 
@@ -64,7 +65,10 @@ impl Context {
         let readiness = async {
             match &container.readiness_probe {
                 Some(probe) => self.readiness(probe).await,
-                None => self.board.update(&self.name, |record| record.ready = true),
+                None => {
+                    listening::wait(&container, self.target.process).await;
+                    self.board.update(&self.name, |record| record.ready = true);
+                }
             }
         };
         let liveness = async {

@@ -59,6 +59,8 @@ impl Container {
 pub(crate) struct ContainerPort {
     pub(crate) name: String,
     pub(crate) container_port: u16,
+    /// `TCP`, `UDP` or `SCTP`; empty means `TCP`.
+    pub(crate) protocol: String,
 }
 
 /// One environment variable.
