@@ -14,6 +14,7 @@ mod load_balancer;
 mod namespace;
 mod node_network;
 mod pod_link;
+mod pod_rules;
 mod service_rules;
 mod services;
 mod sysctl;

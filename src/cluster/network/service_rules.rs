@@ -4,10 +4,9 @@
 //! prerouting, output → services-tcp, services-udp : address . port → chain    (ClusterIP, node ports on the node's address)
 //! service chain      → one rule for each endpoint, chosen at random for each connection, destination translated
 //! prerouting, output → refused-tcp, refused-udp : address . port → reset, port unreachable
-//! postrouting        → hairpin : a pod that reached itself through a Service gets the node as its peer
 //! ```
 //!
-//! Each family has a table of its own with the same names.
+//! Each family has a table of its own with the same names; `pod_rules` has the rules of pods in it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,10 +18,13 @@ use nlink::netlink::nftables::{
     Transaction, Value, Verdict,
 };
 
-use super::Addresses;
-
 pub(super) const TABLE: &str = "sagene";
-const HAIRPIN: &str = "hairpin";
+
+/// Chains that refuse what nothing answers, of pods and of the node itself; destinations are translated by then.
+pub(super) const REFUSING: [(&str, FilterHook); 2] =
+    [("refuse-prerouting", FilterHook::Prerouting), ("refuse-output", FilterHook::Output)];
+/// Chain where the addresses of clients are translated.
+pub(super) const POSTROUTING: &str = "postrouting";
 
 /// Transport protocol of a Service's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,7 +90,6 @@ pub(super) fn base(mut transaction: Transaction, family: Family) -> nlink::Resul
     for transport in [Transport::Tcp, Transport::Udp] {
         transaction = transaction.add_set(services(family, transport)).add_set(refused(family, transport));
     }
-    transaction = transaction.add_set(hairpin(family));
     let nat = [
         ("prerouting", NatHook::Prerouting, Priority::DstNat),
         ("output", NatHook::Output, Priority::DstNat),
@@ -101,8 +102,7 @@ pub(super) fn base(mut transaction: Transaction, family: Family) -> nlink::Resul
             transaction = transaction.add_rule(rule(family, name, RuleSpec::new().then(vmap)));
         }
     }
-    for (name, hook) in [("refuse-prerouting", FilterHook::Prerouting), ("refuse-output", FilterHook::Output)]
-    {
+    for (name, hook) in REFUSING {
         let base = BaseChain::filter(hook, Priority::Filter);
         transaction = transaction.add_chain(Chain::new(TABLE, name)?.family(family).base(base));
         let listed = |transport| Match::eq(key(family, transport), Value::set(refused_name(transport)));
@@ -114,10 +114,7 @@ pub(super) fn base(mut transaction: Transaction, family: Family) -> nlink::Resul
             transaction.add_rule(rule(family, name, reset)).add_rule(rule(family, name, unreachable));
     }
     let base = BaseChain::nat(NatHook::Postrouting, Priority::SrcNat);
-    transaction = transaction.add_chain(Chain::new(TABLE, "postrouting")?.family(family).base(base));
-    let pair = Field::Concat(vec![source(family), destination(family)]);
-    let masquerade = RuleSpec::new().then(Match::eq(pair, Value::set(HAIRPIN))).then(Stmt::Masquerade);
-    Ok(transaction.add_rule(rule(family, "postrouting", masquerade)))
+    Ok(transaction.add_chain(Chain::new(TABLE, POSTROUTING)?.family(family).base(base)))
 }
 
 /// What leaves the cluster's own `ranges`, which are of one family, goes to the egress relay at `relay` of the node.
@@ -230,17 +227,6 @@ fn client_hash(spec: &mut RuleSpec, family: Family, total: u32) -> Expr {
     }
 }
 
-/// A pod that connects to itself by way of a Service: for each of its addresses the set and the element.
-pub(super) fn hairpin_elements(pod: Addresses) -> impl Iterator<Item = (Set, [SetElement; 1])> {
-    pod.all().map(|address| (hairpin(family(address)), [SetElement::concat([ip(address), ip(address)])]))
-}
-
-fn hairpin(family: Family) -> Set {
-    Set::new(TABLE, HAIRPIN)
-        .family(family)
-        .key_type(SetKeyType::Concat(vec![address_type(family), address_type(family)]))
-}
-
 fn services(family: Family, transport: Transport) -> Set {
     Set::new(TABLE, &services_name(transport)).family(family).key_type(address_and_port(family)).vmap()
 }
@@ -257,19 +243,15 @@ fn refused_name(transport: Transport) -> String {
     format!("refused-{}", transport.name())
 }
 
-fn family(address: IpAddr) -> Family {
+pub(super) fn family(address: IpAddr) -> Family {
     if address.is_ipv4() { Family::Ip } else { Family::Ip6 }
 }
 
-fn address_type(family: Family) -> SetKeyType {
+pub(super) fn address_type(family: Family) -> SetKeyType {
     if family == Family::Ip6 { SetKeyType::Ipv6Addr } else { SetKeyType::Ipv4Addr }
 }
 
-fn source(family: Family) -> PacketField {
-    if family == Family::Ip6 { PacketField::Ip6Saddr } else { PacketField::Ip4Saddr }
-}
-
-fn destination(family: Family) -> PacketField {
+pub(super) fn destination(family: Family) -> PacketField {
     if family == Family::Ip6 { PacketField::Ip6Daddr } else { PacketField::Ip4Daddr }
 }
 
@@ -281,7 +263,7 @@ fn key(family: Family, transport: Transport) -> Field {
     Field::Concat(vec![destination(family), transport.port_field()])
 }
 
-fn ip(address: IpAddr) -> SetElement {
+pub(super) fn ip(address: IpAddr) -> SetElement {
     match address {
         IpAddr::V4(address) => SetElement::ipv4(address),
         IpAddr::V6(address) => SetElement::ipv6(address),
@@ -296,6 +278,6 @@ fn chain_name(frontend: &Frontend) -> String {
     format!("{}-{}-{}", frontend.transport.name(), frontend.address, frontend.port)
 }
 
-fn rule(family: Family, chain: &str, spec: RuleSpec) -> Rule {
+pub(super) fn rule(family: Family, chain: &str, spec: RuleSpec) -> Rule {
     Rule::from_spec(TABLE, chain, spec).family(family)
 }

@@ -6,6 +6,7 @@ use nlink::netlink::nftables::Family;
 use nlink::{Connection, Nftables};
 use tokio::sync::Mutex;
 
+use super::pod_rules;
 use super::service_rules::{self, Frontends};
 use super::{
     Addresses, NODE_ADDRESS, NODE_ADDRESS_V6, NetworkError, POD_PREFIX, POD_PREFIX_V6, SERVICE_NETWORK,
@@ -60,23 +61,23 @@ impl ServiceProxy {
         Ok(())
     }
 
-    /// Lets a pod reach itself through Services.
+    /// Lets a pod be reached, by itself through Services too.
     pub(crate) async fn add_pod(&self, pod: Addresses) -> Result<(), NetworkError> {
-        let transaction = service_rules::hairpin_elements(pod)
+        let transaction = pod_rules::elements(pod)
             .fold(self.connection.transaction(), |transaction, (set, elements)| {
                 transaction.add_set_elements(&set, &elements)
             });
-        transaction.commit(&self.connection).await.map_err(NetworkError::netlink("let a pod reach itself"))
+        transaction.commit(&self.connection).await.map_err(NetworkError::netlink("let a pod be reached"))
     }
 
-    /// Undoes [`Self::add_pod`].
+    /// Undoes [`Self::add_pod`]: from now on connections to the pod's addresses are refused.
     pub(crate) async fn remove_pod(&self, pod: Addresses) {
-        let transaction = service_rules::hairpin_elements(pod)
+        let transaction = pod_rules::elements(pod)
             .fold(self.connection.transaction(), |transaction, (set, elements)| {
                 transaction.del_set_elements(&set, &elements)
             });
         if let Err(error) = transaction.commit(&self.connection).await {
-            tracing::debug!(pod = %pod.v4, %error, "the pod's hairpin rule was gone");
+            tracing::debug!(pod = %pod.v4, %error, "the pod's rules were gone");
         }
     }
 
@@ -99,5 +100,6 @@ impl ServiceProxy {
 }
 
 async fn write_base(connection: &Connection<Nftables>, family: Family) -> nlink::Result<()> {
-    service_rules::base(connection.transaction(), family)?.commit(connection).await
+    let transaction = service_rules::base(connection.transaction(), family)?;
+    pod_rules::base(transaction, family).commit(connection).await
 }

@@ -286,6 +286,29 @@ fn pods(user_namespace: bool) {
     claims(&api);
     api.delete(&format!("{PODS}/hello"));
     until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
+    addresses_without_a_pod(&api, &ready["status"]);
+}
+
+/// Where a pod was, and where none ever was, connections are refused: nobody waits for an answer.
+fn addresses_without_a_pod(api: &Api, gone: &Value) {
+    let was = gone["podIPs"].as_array().unwrap().iter().map(|one| one["ip"].as_str().unwrap());
+    let families = was.clone().count();
+    let never = ["10.244.200.200", "fd00:10:244::c8c8"];
+    for (number, address) in was.chain(never.into_iter().take(families)).enumerate() {
+        let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        let name = format!("caller-{number}");
+        api.create(PODS, &json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"restartPolicy": "Never", "containers": [{
+                "name": "caller", "image": "curl", "args": ["-s", "-S", format!("http://{address}:5000/hello")],
+            }]},
+        }));
+        until("a caller that gave up", || {
+            (api.get(&format!("{PODS}/{name}"))?["status"]["phase"] == "Failed").then_some(())
+        });
+        let said = api.text(&format!("{PODS}/{name}/log")).unwrap();
+        assert!(said.contains("Connection refused"), "{address}: {said}");
+    }
 }
 
 /// A time of Kubernetes, which knows whole seconds.

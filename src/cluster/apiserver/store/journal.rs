@@ -41,6 +41,11 @@ pub enum JournalError {
         #[source]
         source: Box<redb::Error>,
     },
+    /// It is there with nothing in it. This program never leaves such a file: a new one gets its name when it is complete.
+    #[error(
+        "the cluster's state file {0} is empty (0 bytes): what the cluster held is not in it any more; put a copy of the file in its place, or move it away to start with an empty cluster"
+    )]
+    Empty(PathBuf),
     /// It holds something else, or a newer format.
     #[error(
         "the cluster's state file {path} has format {found}, this program reads format {FORMAT}; use the program that wrote it, or move the file away"
@@ -96,10 +101,17 @@ impl Journal {
         let path = folder.join(OBJECTS_FILE);
         let failed =
             |source: redb::Error| JournalError::Open { path: path.clone(), source: Box::new(source) };
-        let database = open_database(&path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse(path.clone()),
-            other => failed(other.into()),
-        })?;
+        let refused = |error| match error {
+            redb::Error::DatabaseAlreadyOpen => JournalError::InUse(path.clone()),
+            other => failed(other),
+        };
+        let database = match std::fs::metadata(&path) {
+            Ok(file) if file.len() == 0 => return Err(JournalError::Empty(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_database(&path),
+            // Whatever else is wrong with it, opening it says.
+            _ => settings().open(&path).map_err(Into::into),
+        };
+        let database = database.map_err(refused)?;
         let found = prepare(&database).map_err(failed)?;
         if found != FORMAT {
             return Err(JournalError::Format { path, found });
@@ -132,8 +144,26 @@ impl Journal {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+fn settings() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// A new state file. It is made under another name, so that one which a killed process left half made is never taken for the cluster's.
+fn new_database(path: &Path) -> Result<Database, redb::Error> {
+    let making = path.with_extension("new");
+    match std::fs::remove_file(&making) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let database = settings().create(&making)?;
+    prepare(&database)?;
+    std::fs::rename(&making, path)?;
+    if let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(database)
 }
 
 /// Makes what a new file lacks; a file of another format is left as it is. Returns the format.

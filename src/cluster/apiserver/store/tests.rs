@@ -93,6 +93,12 @@ fn a_file_that_is_damaged_or_from_the_future_is_named_and_left_alone() {
     let refused = Store::open(folder.path()).err().unwrap();
     assert!(matches!(refused, JournalError::Open { .. }), "{refused}");
     assert_eq!(std::fs::read(&file).unwrap(), b"no database");
+
+    std::fs::write(&file, "").unwrap();
+    let refused = Store::open(folder.path()).err().unwrap();
+    assert!(matches!(refused, JournalError::Empty(_)), "{refused}");
+    assert!(refused.to_string().contains("objects.redb is empty (0 bytes)"), "{refused}");
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);
     std::fs::remove_file(&file).unwrap();
 
     let database = redb::Database::create(&file).unwrap();
@@ -103,4 +109,16 @@ fn a_file_that_is_damaged_or_from_the_future_is_named_and_left_alone() {
     drop(database);
     let refused = Store::open(folder.path()).err().unwrap();
     assert!(matches!(refused, JournalError::Format { found: 7, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_complete_when_its_process_was_killed_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("objects.new"), "").unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    write(&store, "first", 10).await.unwrap();
+    drop(store);
+    let store = reopened(folder.path()).await;
+    assert!(store.get("configmaps", &ObjectKey::new("default", "first")).is_some());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

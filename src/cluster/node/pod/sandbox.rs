@@ -34,7 +34,10 @@ impl Sandbox {
         };
         let link = PodLink::attach(&pod.node.network, network).await?;
         let addresses = link.addresses();
-        pod.node.services.add_pod(addresses).await?;
+        if let Err(error) = pod.node.services.add_pod(addresses).await {
+            link.remove().await;
+            return Err(error);
+        }
         Ok(Self { namespaces, link: std::sync::Mutex::new(Some(link)), addresses })
     }
 

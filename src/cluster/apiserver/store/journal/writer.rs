@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::{FACTS, JournalEntry, Message, OBJECTS, open_database};
+use super::{FACTS, JournalEntry, Message, OBJECTS, settings};
 
 /// Most entries of one transaction.
 const BATCH_LIMIT: usize = 1024;
@@ -173,7 +173,7 @@ impl Writer {
         let Some(last) = entries.last() else { return Ok(()) };
         let database = match self.database.take() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => settings().open(&self.path)?,
         };
         let transaction = self.database.insert(database).begin_write()?;
         {
