@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod handler;
+mod pace;
 pub(crate) mod push;
 
 /// A connected client.

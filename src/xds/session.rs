@@ -248,6 +248,11 @@ impl Session {
         !self.needs.is_empty()
     }
 
+    /// Whether everything is said, and the client has taken or rejected all of it.
+    pub fn is_settled(&self) -> bool {
+        self.needs.is_empty() && self.watches.values().all(Watch::is_answered)
+    }
+
     /// The next response, in push order; `None` when nothing is left to say.
     pub fn next_response(&mut self, source: &impl Source) -> Option<Response> {
         while let Some(((_, type_url), need)) = self.needs.pop_first() {

@@ -44,7 +44,7 @@ pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
     pods.retain(|pod| selects(&service, pod) && is_reachable(pod));
     let families = families(&service);
     let wanted: Vec<Value> = families.iter().flat_map(|family| slices(&service, &pods, *family)).collect();
-    write(context, namespace, (name, MANAGER), &wanted).await?;
+    write(context, namespace, (name, MANAGER), owned(context, &service), &wanted).await?;
     write_endpoints(context, namespace, name, &service, &pods, families[0]).await?;
     Ok(None)
 }
@@ -176,14 +176,20 @@ fn slices(service: &Value, pods: &[Arc<Value>], family: Family) -> Vec<Value> {
     wanted
 }
 
-/// Makes the slices of a Service that `manager` has to care for be those that are wanted.
+/// The slices that a Service owns; of all there are in a namespace they would be a few of many.
+fn owned(context: &Context, service: &Value) -> Vec<Arc<Value>> {
+    let dependents = context.api.dependents(text(service, "/metadata/uid")).into_iter();
+    dependents.filter(|(kind, _)| *kind == ResourceRef::ENDPOINT_SLICES).map(|(_, slice)| slice).collect()
+}
+
+/// Makes the slices of a Service that `manager` has to care for, all of them among `known`, be those that are wanted.
 async fn write(
     context: &Context,
     namespace: &str,
     (service, manager): (&str, &str),
+    mut known: Vec<Arc<Value>>,
     wanted: &[Value],
 ) -> Result<(), ApiError> {
-    let mut known = context.list(&ResourceRef::ENDPOINT_SLICES, namespace).await?;
     known.retain(|slice| {
         slice["metadata"]["labels"][SERVICE] == service && slice["metadata"]["labels"][MANAGED_BY] == manager
     });

@@ -25,46 +25,58 @@ pub(super) struct Entry {
     pub(super) targets: Vec<Target>,
 }
 
-/// All names: lower-case, without the last dot.
+/// All names: lower-case, without the last dot. Those of a Service stand together, so that a change of it touches no other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClusterNames {
+    /// By the Service's own name.
+    services: HashMap<String, ServiceNames>,
+}
+
+/// The names of one Service: its own and those below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ServiceNames {
     entries: HashMap<String, Entry>,
 }
 
 impl ClusterNames {
-    /// The names of these objects.
-    pub(crate) fn of<'a>(
-        services: impl Iterator<Item = &'a Value>,
-        slices: impl Iterator<Item = &'a Value>,
-    ) -> Self {
-        let mut by_service: HashMap<(&str, &str), Vec<&Value>> = HashMap::new();
-        for slice in slices.filter(|slice| slice["addressType"] != "FQDN") {
-            let metadata = &slice["metadata"];
-            if let Some(service) = metadata["labels"]["kubernetes.io/service-name"].as_str() {
-                by_service
-                    .entry((metadata["namespace"].as_str().unwrap_or(""), service))
-                    .or_default()
-                    .push(slice);
-            }
-        }
-        let mut names = Self::default();
-        for service in services {
-            let metadata = &service["metadata"];
-            let key = (metadata["namespace"].as_str().unwrap_or(""), metadata["name"].as_str().unwrap_or(""));
-            let slices = by_service.get(&key).map(Vec::as_slice).unwrap_or_default();
-            names.add_service(service, &format!("{}.{}.svc.{DOMAIN}", key.1, key.0), slices);
-        }
-        names
+    /// Makes the names of a Service those of this object and its slices; without an object it has none.
+    pub(crate) fn replace(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        service: Option<&Value>,
+        slices: &[&Value],
+    ) {
+        let full = format!("{name}.{namespace}.svc.{DOMAIN}").to_ascii_lowercase();
+        let Some(service) = service else {
+            self.services.remove(&full);
+            return;
+        };
+        let mut names = ServiceNames::default();
+        let with_addresses = slices.iter().copied().filter(|slice| slice["addressType"] != "FQDN");
+        names.add_service(service, &full, with_addresses);
+        self.services.insert(full, names);
     }
 
     /// The entry of a name in any case, with or without the last dot. Pods' names (`10-244-0-7.NAMESPACE.pod`,
     /// `fd00-10-244--7.NAMESPACE.pod`) are computed.
     pub(super) fn find(&self, name: &str) -> Option<Entry> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        self.entries.get(&name).cloned().or_else(|| pod(&name))
+        let of_service = || self.services.get(service_in(&name)?)?.entries.get(&name).cloned();
+        of_service().or_else(|| pod(&name))
     }
+}
 
-    fn add_service(&mut self, service: &Value, name: &str, slices: &[&Value]) {
+/// The Service's name at the end of a name: `NAME.NAMESPACE.svc.cluster.local`.
+fn service_in(name: &str) -> Option<&str> {
+    let rest = name.strip_suffix(DOMAIN)?.strip_suffix(".svc.")?;
+    let (before, _namespace) = rest.rsplit_once('.')?;
+    let start = before.rfind('.').map_or(0, |dot| dot + 1);
+    Some(&name[start..])
+}
+
+impl ServiceNames {
+    fn add_service<'a>(&mut self, service: &Value, name: &str, slices: impl Iterator<Item = &'a Value>) {
         let spec = &service["spec"];
         if spec["type"] == "ExternalName" {
             let alias = spec["externalName"].as_str().map(|host| host.trim_end_matches('.').to_owned());
@@ -82,7 +94,7 @@ impl ClusterNames {
                     self.add_port(name, port, name.to_owned(), number(&port["port"]));
                 }
             }
-            true => slices.iter().for_each(|slice| self.add_endpoints(name, slice)),
+            true => slices.for_each(|slice| self.add_endpoints(name, slice)),
         }
     }
 
@@ -170,7 +182,12 @@ mod tests {
                 {"addresses": ["10.244.0.8"], "conditions": {"ready": false}},
             ],
         });
-        let names = ClusterNames::of(services.iter(), [&slice, &second].into_iter());
+        let mut names = ClusterNames::default();
+        for service in &services {
+            let name = service["metadata"]["name"].as_str().unwrap();
+            let slices: &[&Value] = if name == "db" { &[&slice, &second] } else { &[] };
+            names.replace("shop", name, Some(service), slices);
+        }
         let addresses = |name: &str| {
             names.find(name).unwrap().addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
@@ -186,5 +203,10 @@ mod tests {
         let port = &targets[0];
         assert_eq!((port.host.as_str(), port.port), ("db-0.db.shop.svc.cluster.local", 5432));
         assert!(names.find("none.shop.svc.cluster.local").is_none());
+        names.replace("shop", "db", None, &[]);
+        for gone in ["db.shop.svc.cluster.local", "db-0.db.shop.svc.cluster.local"] {
+            assert!(names.find(gone).is_none(), "{gone}");
+        }
+        assert!(names.find("web.shop.svc.cluster.local").is_some());
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct DnsServer {
 }
 
 struct Shared {
-    names: watch::Receiver<Arc<ClusterNames>>,
+    names: watch::Receiver<ClusterNames>,
     upstream: Upstream,
     questions: Arc<Semaphore>,
 }
@@ -41,7 +41,7 @@ impl DnsServer {
     /// Binds in the network namespace of the calling thread.
     pub(crate) async fn bind(
         address: SocketAddr,
-        names: watch::Receiver<Arc<ClusterNames>>,
+        names: watch::Receiver<ClusterNames>,
         host: HostNetwork,
     ) -> io::Result<Self> {
         let udp = UdpSocket::bind(address).await?;
@@ -68,8 +68,8 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
         let bytes = buffer[..length].to_vec();
         let Some(question) = answer::parse(&bytes) else { continue };
         // Answered at once when nobody else has to be asked.
-        let names = shared.names.borrow().clone();
-        if let Verdict::Answer(message) = answer::decide(&question, &names) {
+        let verdict = answer::decide(&question, &shared.names.borrow());
+        if let Verdict::Answer(message) = verdict {
             if let Some(bytes) = dns_message::udp_bytes(&message, &question) {
                 let _ = socket.send_to(&bytes, client).await;
             }
@@ -115,9 +115,9 @@ async fn serve_connection(mut stream: TcpStream, shared: &Shared) -> io::Result<
 impl Shared {
     /// The bytes of the answer. A server that does not answer is a failure, never an absent name.
     async fn ask(&self, bytes: &[u8], question: &Message, tcp: bool) -> Option<Vec<u8>> {
-        let names = self.names.borrow().clone();
         let failed = || dns_message::refusal(question, ResponseCode::ServFail).to_vec().ok();
-        match answer::decide(question, &names) {
+        let verdict = answer::decide(question, &self.names.borrow());
+        match verdict {
             Verdict::Ignore => None,
             Verdict::Answer(message) if tcp => message.to_vec().ok(),
             Verdict::Answer(message) => dns_message::udp_bytes(&message, question),

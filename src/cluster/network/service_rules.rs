@@ -130,22 +130,21 @@ pub(super) fn egress(transaction: Transaction, relay: SocketAddr, ranges: [(IpAd
     transaction.add_rule(rule(family(relay.ip()), "prerouting", outside))
 }
 
-/// The changes that turn the rules of `before` into those of `after`; `None` when there is nothing to do.
+/// The changes after which these frontends lead where they should, where `installed` is what there is; `None` when there is nothing to do.
 pub(super) fn difference(
     mut transaction: Transaction,
-    before: &Frontends,
-    after: &Frontends,
+    installed: &Frontends,
+    wanted: &[(Frontend, Option<Backends>)],
 ) -> nlink::Result<Option<Transaction>> {
+    let differs =
+        |(frontend, backends): &&(Frontend, Option<Backends>)| installed.get(frontend) != backends.as_ref();
     let mut changed = false;
-    for (frontend, backends) in before {
-        if after.get(frontend) != Some(backends) {
-            changed = true;
-            transaction = remove(transaction, frontend, backends)?;
+    for (frontend, backends) in wanted.iter().filter(differs) {
+        changed = true;
+        if let Some(before) = installed.get(frontend) {
+            transaction = remove(transaction, frontend, before)?;
         }
-    }
-    for (frontend, backends) in after {
-        if before.get(frontend) != Some(backends) {
-            changed = true;
+        if let Some(backends) = backends {
             transaction = add(transaction, frontend, backends)?;
         }
     }

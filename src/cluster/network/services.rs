@@ -7,7 +7,7 @@ use nlink::{Connection, Nftables};
 use tokio::sync::Mutex;
 
 use super::pod_rules;
-use super::service_rules::{self, Frontends};
+use super::service_rules::{self, Backends, Frontend, Frontends};
 use super::{
     Addresses, NODE_ADDRESS, NODE_ADDRESS_V6, NetworkError, POD_PREFIX, POD_PREFIX_V6, SERVICE_NETWORK,
     SERVICE_NETWORK_V6,
@@ -46,17 +46,25 @@ impl ServiceProxy {
         self.dual_stack
     }
 
-    /// Makes the rules those of `wanted`, in one step. On an error the kernel keeps what it had.
-    pub(crate) async fn apply(&self, mut wanted: Frontends) -> Result<(), NetworkError> {
+    /// Makes these frontends lead where they should; `None` takes one away. All in one step: on an error the kernel keeps what it had.
+    pub(crate) async fn apply(
+        &self,
+        mut wanted: Vec<(Frontend, Option<Backends>)>,
+    ) -> Result<(), NetworkError> {
         // A Service keeps the addresses it got while the machine had IPv6.
-        wanted.retain(|frontend, _| self.dual_stack || frontend.address.is_ipv4());
+        wanted.retain(|(frontend, _)| self.dual_stack || frontend.address.is_ipv4());
         let mut installed = self.installed.lock().await;
         let refused = || NetworkError::netlink("change the Services' rules");
         let changes = service_rules::difference(self.connection.transaction(), &installed, &wanted)
             .map_err(refused())?;
         if let Some(transaction) = changes {
             transaction.commit(&self.connection).await.map_err(refused())?;
-            *installed = wanted;
+            for (frontend, backends) in wanted {
+                match backends {
+                    Some(backends) => drop(installed.insert(frontend, backends)),
+                    None => drop(installed.remove(&frontend)),
+                }
+            }
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(crate) struct NodeAgentConfig {
     pub(crate) services: Arc<ServiceProxy>,
     pub(crate) host: HostNetwork,
     /// Where the names of the cluster go.
-    pub(crate) names: watch::Sender<Arc<ClusterNames>>,
+    pub(crate) names: watch::Sender<ClusterNames>,
     pub(crate) directory: StateDirectory,
     pub(crate) rootless: bool,
 }

@@ -122,7 +122,7 @@ async fn start_agent(
     services: Arc<ServiceProxy>,
 ) -> Result<NodeAgent, RunError> {
     let host = process.host_network.clone();
-    let (names, known) = tokio::sync::watch::channel(Arc::new(ClusterNames::default()));
+    let (names, known) = tokio::sync::watch::channel(ClusterNames::default());
     let address = SocketAddr::from((DNS_ADDRESS, 53));
     let dns = DnsServer::bind(address, known, host.clone())
         .await

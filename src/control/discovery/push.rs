@@ -1,8 +1,8 @@
 //! From a change in the cluster to the proxies it concerns.
 //!
 //! A lone change goes out after a few milliseconds of quiet; changes in a row are collected until they pause, the longer the more a push
-//! costs: pods that start together are known to each other at once in a small mesh, and a large one is not kept busy. Proxies that a
-//! change does not concern are not woken.
+//! costs: pods that start together are known to each other at once in a small mesh, and a large one is not kept busy, since no push
+//! begins before the last one has arrived. Proxies that a change does not concern are not woken.
 
 use std::{
     collections::HashMap,
@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use futures::FutureExt;
 use sagene_model::discovery_selectors::Discovered;
 use sagene_model::{ChangeSet, Kind, Snapshot};
 use sagene_store::Feed;
-use sagene_xds::session::Push;
+use sagene_xds::{server::Connection, session::Push};
 use tracing::{debug, error};
 
-use super::{Discovery, PushRecord};
+use super::{Discovery, Peer, PushRecord, pace::Pace};
 use crate::{
     generate::type_url,
     index::{Affected, Concern, Index},
@@ -39,21 +40,29 @@ pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
     let mut took = Duration::ZERO;
     let mut swept = last;
     let mut number = 0;
+    let mut pace = Pace::new();
     loop {
-        let mut changes = feed.changed().await;
+        let mut changes = tokio::select! {
+            changes = feed.changed() => changes,
+            // Until something changes: the time that the last push takes is taken.
+            () = async { pace.ready().await; std::future::pending().await } => continue,
+        };
         let began = Instant::now();
         let options = &discovery.options;
         let busy = began.duration_since(last) < options.debounce_after;
         let quiet = if busy { pause(took, discovery.connections.len()) } else { LONE_CHANGE };
         let quiet = quiet.min(options.debounce_after);
-        collect(&mut feed, &mut changes, quiet, began + patience(quiet, options)).await;
+        collect(&mut feed, &mut changes, quiet, began + patience(quiet, options), &mut pace).await;
         discovery.metrics.observe("pilot_debounce_time", "", began.elapsed());
         if !changes.has_content() {
             continue;
         }
         number += 1;
         let updating = Instant::now();
-        let proxies = update(&discovery, &changes);
+        let woken = update(&discovery, &changes);
+        let proxies = woken.number;
+        let arrivals = woken.idle.into_iter().map(|one| async move { one.settled().await }.boxed());
+        pace = Pace::after(updating.into(), arrivals, options.debounce_max);
         last = Instant::now();
         took = last.duration_since(updating);
         if last.duration_since(swept) > SWEEP {
@@ -86,19 +95,27 @@ fn patience(quiet: Duration, options: &ControlPlaneOptions) -> Duration {
     options.debounce_max.mul_f64(share.clamp(0.0, 1.0))
 }
 
-/// Takes in what follows within `quiet`, until `latest` at most.
-async fn collect(feed: &mut Feed, changes: &mut ChangeSet, quiet: Duration, latest: Instant) {
+/// Takes in what follows within `quiet`, until `latest` at most, and whatever comes before the next push may begin.
+async fn collect(
+    feed: &mut Feed,
+    changes: &mut ChangeSet,
+    quiet: Duration,
+    latest: Instant,
+    pace: &mut Pace,
+) {
     loop {
         let rest = latest.saturating_duration_since(Instant::now());
-        match tokio::time::timeout(quiet.min(rest), feed.changed()).await {
-            Ok(more) => changes.merge(more),
-            Err(_) => return,
+        let due = futures::future::join(tokio::time::sleep(quiet.min(rest)), pace.ready());
+        tokio::select! {
+            biased;
+            _ = due => return,
+            more = feed.changed() => changes.merge(more),
         }
     }
 }
 
-/// Brings the index up to date and wakes the proxies that are concerned; their number.
-fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
+/// Brings the index up to date and wakes the proxies that are concerned.
+fn update(discovery: &Discovery, changes: &ChangeSet) -> Woken {
     count_triggers(discovery, changes);
     let started = Instant::now();
     let snapshot = discovery.store.snapshot();
@@ -114,7 +131,7 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> usize {
     let (next, affected) = before.next(seen, settings, &changes);
     discovery.index.store(Arc::new(next));
     discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
-    if affected.is_empty() { 0 } else { wake(discovery, &affected) }
+    if affected.is_empty() { Woken::default() } else { wake(discovery, &affected) }
 }
 
 /// The first index, of everything that was read so far.
@@ -184,9 +201,17 @@ pub(crate) async fn granted_secrets(discovery: Arc<Discovery>) {
     }
 }
 
-/// Wakes the proxies that are concerned; their number.
-pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> usize {
-    let mut woken = 0;
+/// Whom a push is for.
+#[derive(Default)]
+pub(crate) struct Woken {
+    number: usize,
+    /// Those that were not busy with an earlier push.
+    idle: Vec<Arc<Connection<Peer>>>,
+}
+
+/// Wakes the proxies that are concerned.
+pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> Woken {
+    let mut woken = Woken::default();
     let mut endpoints = Endpoints::default();
     for connection in discovery.connections.all() {
         let Some(proxy) = &connection.peer.proxy else { continue };
@@ -197,8 +222,7 @@ pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> usize {
                 Concern::Anything => push.add_type(kind),
                 Concern::Hosts(hosts) => {
                     let Some(watched) = connection.watched(kind) else { continue };
-                    let names =
-                        endpoints.of(&watched, |host| hosts.iter().any(|known| known.as_str() == host));
+                    let names = endpoints.of(&watched, |host| hosts.contains(host));
                     if !names.is_empty() {
                         push.add_names(kind, names.iter().cloned());
                     }
@@ -206,8 +230,11 @@ pub(crate) fn wake(discovery: &Discovery, affected: &Affected) -> usize {
             }
         }
         if !push.is_empty() {
+            woken.number += 1;
+            if connection.is_settled() {
+                woken.idle.push(connection.clone());
+            }
             connection.push(&push);
-            woken += 1;
         }
     }
     woken

@@ -10,7 +10,7 @@ use std::{
 };
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::session::{Protocol, Push, WatchStatus};
 
@@ -43,6 +43,7 @@ pub struct Connection<P> {
     types: Mutex<BTreeMap<String, TypeStatus>>,
     pending: Mutex<Push>,
     pending_since: Mutex<Option<std::time::Instant>>,
+    settled: watch::Sender<bool>,
     wake: Notify,
     close: Notify,
 }
@@ -59,6 +60,7 @@ impl<P> Connection<P> {
             types: Mutex::default(),
             pending: Mutex::default(),
             pending_since: Mutex::default(),
+            settled: watch::Sender::new(false),
             wake: Notify::new(),
             close: Notify::new(),
         }
@@ -69,7 +71,11 @@ impl<P> Connection<P> {
         if push.is_empty() {
             return;
         }
-        lock(&self.pending).merge(push);
+        {
+            let mut pending = lock(&self.pending);
+            pending.merge(push);
+            self.settled.send_replace(false);
+        }
         lock(&self.pending_since).get_or_insert_with(std::time::Instant::now);
         self.wake.notify_one();
     }
@@ -92,6 +98,24 @@ impl<P> Connection<P> {
     /// Since when a push waits, if one does.
     pub fn waiting_since(&self) -> Option<std::time::Instant> {
         *lock(&self.pending_since)
+    }
+
+    /// Whether the client has taken or rejected all that it was pushed.
+    pub fn is_settled(&self) -> bool {
+        *self.settled.borrow()
+    }
+
+    /// Resolves when the client has taken or rejected all that it was pushed, or is gone.
+    pub async fn settled(&self) {
+        // The sender lives as long as the connection.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+    }
+
+    /// What [`Self::settled`] says from now on, as far as no push waits.
+    pub(super) fn settle(&self, settled: bool) {
+        let pending = lock(&self.pending);
+        let settled = settled && pending.is_empty();
+        self.settled.send_if_modified(|known| std::mem::replace(known, settled) != settled);
     }
 
     pub(super) async fn woken(&self) -> Push {
@@ -180,7 +204,11 @@ impl<P> Connections<P> {
     }
 
     pub(super) fn remove(&self, id: &str) {
-        self.shared.all.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let gone = self.shared.all.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if let Some(gone) = gone {
+            // Whatever still waits in it reaches nobody.
+            gone.settled.send_replace(true);
+        }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Connection<P>>>> {

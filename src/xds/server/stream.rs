@@ -131,6 +131,7 @@ impl<H: Handler> Worker<H> {
         let end_of_life = tokio::time::sleep(age);
         tokio::pin!(end_of_life);
         loop {
+            connection.settle(session.is_settled());
             tokio::select! {
                 biased;
                 request = requests.message() => match request? {

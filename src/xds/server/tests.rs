@@ -128,11 +128,14 @@ async fn a_client_is_told_of_changes_and_of_nothing_twice_even_over_a_reconnect(
         client.accept(&first);
         handler.version.fetch_add(1, Ordering::SeqCst);
         let connection = connections.all().pop().unwrap();
+        connection.settled().await;
         connection.push(&Push::everything());
         let second = update(&mut events).await;
+        assert!(!connection.is_settled(), "the client has not said anything yet");
         assert_eq!(names(&second), if delta { vec!["c0"] } else { vec!["c0", "c1", "c2"] });
         client.reject(&second, "no", vec!["c0".into()]);
         wait_until(|| handler.nacks.swap(0, Ordering::SeqCst) > 0).await;
+        connection.settled().await;
         connection.disconnect();
         let third = update(&mut events).await;
         // The rejected version is sent again; what was accepted is not.
@@ -167,5 +170,8 @@ async fn a_client_that_never_reads_gets_no_more_than_its_buffers_hold_and_holds_
     assert!(sent["reader"] > 200, "{sent:?}");
     // Its own windows and buffers hold some.
     assert!(sent["stuck"] < 60, "{sent:?}");
+    let left = connections.all().into_iter().find(|one| one.node.id == "stuck").unwrap();
+    assert!(!left.is_settled());
     drop(stuck);
+    left.settled().await;
 }

@@ -271,6 +271,11 @@ impl Watch {
         if self.wildcard { Requested::All } else { Requested::Names(&self.names) }
     }
 
+    /// The client took or rejected the last response; so did it where there was none.
+    pub(super) fn is_answered(&self) -> bool {
+        self.nonce_sent == self.nonce_acked || self.nonce_sent == self.nonce_nacked
+    }
+
     pub(super) fn status(&self) -> WatchStatus {
         WatchStatus {
             nonce_sent: self.nonce_sent.clone(),

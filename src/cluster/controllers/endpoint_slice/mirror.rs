@@ -16,7 +16,9 @@ pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) ->
     let endpoints = context.get(&ResourceRef::ENDPOINTS, namespace, name).await?;
     let meant = endpoints.filter(|endpoints| endpoints["metadata"]["labels"][SKIP] != "true");
     let wanted = meant.map(|endpoints| slices(&endpoints)).unwrap_or_default();
-    write(context, namespace, (name, MANAGER), &wanted).await
+    // Their owner may be gone already.
+    let known = context.list(&ResourceRef::ENDPOINT_SLICES, namespace).await?;
+    write(context, namespace, (name, MANAGER), known, &wanted).await
 }
 
 /// One slice for each subset and family of addresses.

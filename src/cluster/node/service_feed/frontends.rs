@@ -1,6 +1,5 @@
 //! Which addresses and ports lead to which endpoints.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -8,28 +7,9 @@ use serde_json::Value;
 use super::host_ports::{balancer_addresses, host_ports};
 use crate::network::{Backends, Frontend, Frontends, NODE_ADDRESS, NODE_ADDRESS_V6, Transport};
 
-type Slices<'a> = HashMap<(&'a str, &'a str), Vec<&'a Value>>;
-
-/// The frontends of all Services. Headless ones and those of other kinds have none.
-pub(super) fn of<'a>(
-    services: impl Iterator<Item = &'a Value>,
-    slices: impl Iterator<Item = &'a Value>,
-) -> Frontends {
-    let mut by_service: Slices<'a> = HashMap::new();
-    for slice in slices {
-        let namespace = slice["metadata"]["namespace"].as_str().unwrap_or("");
-        if let Some(service) = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str() {
-            by_service.entry((namespace, service)).or_default().push(slice);
-        }
-    }
+/// The frontends of a Service. Headless ones and those of other kinds have none.
+pub(super) fn of(service: &Value, slices: &[&Value]) -> Frontends {
     let mut frontends = Frontends::new();
-    for service in services {
-        add_service(service, &by_service, &mut frontends);
-    }
-    frontends
-}
-
-fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) {
     let spec = &service["spec"];
     let own = cluster_addresses(service);
     let external = spec["externalIPs"].as_array().into_iter().flatten().filter_map(address);
@@ -39,9 +19,6 @@ fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) 
     let addresses: Vec<IpAddr> =
         own.iter().copied().chain(external).chain(balanced.iter().copied()).collect();
     let moved = host_ports(service);
-    let metadata = &service["metadata"];
-    let key = (metadata["namespace"].as_str().unwrap_or(""), metadata["name"].as_str().unwrap_or(""));
-    let slices = slices.get(&key).map(Vec::as_slice).unwrap_or_default();
     let client_affinity = spec["sessionAffinity"] == "ClientIP";
     for port in spec["ports"].as_array().into_iter().flatten() {
         let Some(transport) = Transport::parse(port["protocol"].as_str().unwrap_or("")) else { continue };
@@ -69,6 +46,7 @@ fn add_service(service: &Value, slices: &Slices<'_>, frontends: &mut Frontends) 
             }
         }
     }
+    frontends
 }
 
 /// The Service's own addresses, the primary one first; none for those without.
@@ -133,7 +111,7 @@ mod tests {
             })
         };
         let slices = [slice("IPv4", "10.244.0.5"), slice("IPv6", "fd00::5")];
-        let found = of([&service].into_iter(), slices.iter());
+        let found = of(&service, &slices.each_ref());
         let frontends: Vec<(String, String)> = found
             .iter()
             .map(|(frontend, backends)| (frontend.address.to_string(), backends.endpoints[0].0.to_string()))
@@ -162,11 +140,11 @@ mod tests {
                 {"addresses": ["10.244.0.6"], "conditions": {"ready": false, "serving": true}},
             ],
         });
-        let found = of([&service].into_iter(), [&slice].into_iter());
+        let found = of(&service, &[&slice]);
         let http = Frontend { transport: Transport::Tcp, address: "10.96.0.50".parse().unwrap(), port: 80 };
         assert_eq!(found.len(), 2);
         assert_eq!(found[&http].endpoints, [("10.244.0.5".parse().unwrap(), 8080)]);
-        let none = of([&service].into_iter(), [].into_iter());
+        let none = of(&service, &[]);
         assert!(none[&http].endpoints.is_empty());
     }
 
@@ -177,7 +155,7 @@ mod tests {
             "spec": {"clusterIP": "10.96.0.50", "ports": [{"port": 80}, {"port": 31_400}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "127.96.0.1"}]}},
         });
-        let found = of([&service].into_iter(), [].into_iter());
+        let found = of(&service, &[]);
         let at = |address: &str| {
             let address: IpAddr = address.parse().unwrap();
             let found = found.keys().filter(move |frontend| frontend.address == address);
