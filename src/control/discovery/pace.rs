@@ -1,4 +1,4 @@
-//! How soon a push may follow the one before: not before that one has reached those it was for, and as long again.
+//! How soon a push may follow the one before: not before that one has reached those it was for, and as long again, up to a second.
 //!
 //! What a push costs is mostly paid after it was announced, by the streams that generate and encode and by the proxies that read and
 //! compile. Without this, changes that come one by one would each be pushed to a mesh that is still busy with the last, the slower the more
@@ -10,6 +10,9 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
+
+/// Longest rest after a push that has arrived.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// The last push, as far as the next one has to wait for it.
 pub(super) struct Pace {
@@ -49,7 +52,7 @@ impl Pace {
                 let over = tokio::time::timeout_at(self.began + self.patience, self.arrival()).await.is_ok();
                 let now = Instant::now();
                 // Whoever does not answer gets no more time.
-                let next = if over { now + (now - self.began) } else { now };
+                let next = if over { now + (now - self.began).min(LONGEST_REST) } else { now };
                 self.arriving.clear();
                 *self.next.insert(next)
             }
@@ -89,6 +92,7 @@ mod tests {
         let never = || std::future::pending().boxed();
         assert_eq!(held_up(vec![after(30), never(), after(20), after(40)]).await.as_millis(), 60);
         assert_eq!(held_up(vec![after(300)]).await.as_millis(), 600);
+        assert_eq!(held_up(vec![after(3_000)]).await.as_secs(), 4);
         assert_eq!(held_up(vec![never()]).await.as_secs(), 10);
     }
 

@@ -61,8 +61,10 @@ pub(crate) async fn run(discovery: Arc<Discovery>, mut feed: Feed) {
         let updating = Instant::now();
         let woken = update(&discovery, &changes);
         let proxies = woken.number;
-        let arrivals = woken.idle.into_iter().map(|one| async move { one.settled().await }.boxed());
-        pace = Pace::after(updating.into(), arrivals, options.debounce_max);
+        if !is_urgent(&changes) {
+            let arrivals = woken.idle.into_iter().map(|one| async move { one.settled().await }.boxed());
+            pace = Pace::after(updating.into(), arrivals, options.debounce_max);
+        }
         last = Instant::now();
         took = last.duration_since(updating);
         if last.duration_since(swept) > SWEEP {
@@ -95,7 +97,8 @@ fn patience(quiet: Duration, options: &ControlPlaneOptions) -> Duration {
     options.debounce_max.mul_f64(share.clamp(0.0, 1.0))
 }
 
-/// Takes in what follows within `quiet`, until `latest` at most, and whatever comes before the next push may begin.
+/// Takes in what follows within `quiet`, until `latest` at most, and whatever comes before the next push may begin. Endpoints that come and
+/// go wait for no push: requests would be sent to those that are gone.
 async fn collect(
     feed: &mut Feed,
     changes: &mut ChangeSet,
@@ -105,13 +108,24 @@ async fn collect(
 ) {
     loop {
         let rest = latest.saturating_duration_since(Instant::now());
-        let due = futures::future::join(tokio::time::sleep(quiet.min(rest)), pace.ready());
+        let urgent = is_urgent(changes);
+        let paced = async {
+            if !urgent {
+                pace.ready().await;
+            }
+        };
+        let due = futures::future::join(tokio::time::sleep(quiet.min(rest)), paced);
         tokio::select! {
             biased;
             _ = due => return,
             more = feed.changed() => changes.merge(more),
         }
     }
+}
+
+/// Whether only endpoints come and go.
+fn is_urgent(changes: &ChangeSet) -> bool {
+    changes.contents().all(|change| matches!(change.kind, Kind::EndpointSlice | Kind::Pod))
 }
 
 /// Brings the index up to date and wakes the proxies that are concerned.
