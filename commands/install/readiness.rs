@@ -83,7 +83,8 @@ async fn one(
     for reason in reasons {
         failure = failure.hint(reason);
     }
-    Err(failure.hint(format!("sagene kubectl -n {namespace} describe {label}")))
+    let scope = in_namespace.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    Err(failure.hint(format!("sagene kubectl{scope} describe {label}")))
 }
 
 fn established(crd: &Value) -> bool {

@@ -10,7 +10,7 @@ fn filter(name: &str, patches: &str) -> String {
 
 /// The rate limit of the tutorial, in one of its contexts and as one of its kinds of value.
 fn rate_limit(context: &str, kind: &str) -> String {
-    let fields = "stat_prefix: http_local_rate_limiter, token_bucket: {max_tokens: 4, tokens_per_fill: 4, fill_interval: 60s}, \
+    let fields = "stat_prefix: http_local_rate_limiter, token_bucket: {max_tokens: 4, tokens_per_fill: 4, fill_interval: 600s}, \
         filter_enabled: {runtime_key: local_rate_limit_enabled, default_value: {numerator: 100, denominator: HUNDRED}}, \
         filter_enforced: {runtime_key: local_rate_limit_enforced, default_value: {numerator: 100, denominator: HUNDRED}}, \
         response_headers_to_add: [{append: false, header: {key: x-local-rate-limit, value: 'true'}}]";

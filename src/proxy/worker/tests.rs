@@ -87,6 +87,14 @@ fn echo(mut socket: TcpStream, status: &str) {
     }
 }
 
+/// A server that refuses connections for as long as its socket lives: it does not listen, and nobody else gets its port.
+fn refusing() -> (socket2::Socket, Backend) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
+    let address = socket.local_addr().expect("address").as_socket().expect("an address of IP");
+    (socket, Backend { address })
+}
+
 fn start(setup: Setup) -> (Proxy, SocketAddr) {
     let proxy = Proxy::run_static(ProxyOptions::default(), &setup.bootstrap()).expect("accepted");
     let address = proxy.listening().first().expect("listening").1;
@@ -178,14 +186,14 @@ fn what_could_be_read_in_two_ways_is_refused() {
 
 #[test]
 fn retries_go_to_another_endpoint() {
-    let gone = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address");
-    let backends = [Backend { address: gone }, echo_server("503 Service Unavailable"), echo_server("200 OK")];
+    let (_port, gone) = refusing();
+    let backends = [gone, echo_server("503 Service Unavailable"), echo_server("200 OK")];
     let (proxy, address) = start(Setup::plain(&backends));
     for _ in 0..12 {
         let answer = get(address, "/retry");
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     }
-    let (other, address) = start(Setup::plain(&[Backend { address: gone }]));
+    let (other, address) = start(Setup::plain(&[Backend { address: backends[0].address }]));
     let answer = get(address, "/hello");
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("upstream connect error"), "{answer}");
     proxy.stop();

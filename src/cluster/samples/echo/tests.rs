@@ -71,7 +71,10 @@ async fn every_protocol_tells_what_reached_the_server() {
 async fn what_cannot_be_done_says_why() {
     let error = flags::parse(&words("--xds-grpc-server=17070")).expect_err("refused");
     assert!(error.contains("without a proxy"), "{error}");
-    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    // Bound, so that nobody else gets it, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().expect("a socket");
+    closed.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let nobody = closed.local_addr().expect("an address");
     let error = told(&format!("--count 2 http://{nobody}/")).await.expect_err("refused");
     assert!(error.starts_with("2/2 requests had errors; first error: "), "{error}");
     assert!(told("xds:///echo:7070").await.is_err_and(|error| error.contains("grpc://")));

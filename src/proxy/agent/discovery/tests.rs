@@ -133,7 +133,8 @@ async fn a_restarted_proxy_serves_with_the_control_plane_down_and_catches_up_lat
     tokio::time::timeout(Duration::from_secs(60), first.readiness.ready()).await.unwrap();
     let file = folder.path().join("last-good-configuration.pb");
     let saved = async {
-        while SavedState::new(folder.path().to_owned()).load_configuration().len() < 3 {
+        let kept = || SavedState::new(folder.path().to_owned()).load_configuration();
+        while kept().iter().map(|update| update.upserts.len()).sum::<usize>() < 5 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -143,7 +144,8 @@ async fn a_restarted_proxy_serves_with_the_control_plane_down_and_catches_up_lat
 
     // The control plane is unreachable: everything is there all the same.
     let mut nobody = fake.clone();
-    nobody.address = TcpPort::closed().await;
+    let closed = closed_port();
+    nobody.address = closed.local_addr().unwrap();
     let second = start(&nobody, folder.path());
     tokio::time::timeout(Duration::from_secs(60), second.readiness.ready()).await.unwrap();
     names(&second.store, type_url::CLUSTER, &["a", "b"]).await;
@@ -156,12 +158,9 @@ async fn a_restarted_proxy_serves_with_the_control_plane_down_and_catches_up_lat
     names(&third.store, type_url::ENDPOINT, &["a"]).await;
 }
 
-/// An address where nobody listens.
-struct TcpPort;
-
-impl TcpPort {
-    async fn closed() -> std::net::SocketAddr {
-        let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        listener.local_addr().unwrap()
-    }
+/// A port where nobody listens, and that nobody else gets for as long as this lives.
+fn closed_port() -> tokio::net::TcpSocket {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    socket
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use super::config::{Backend, Setup};
-use super::{PATIENCE, echo_server, get, start, talk};
+use super::{PATIENCE, echo_server, get, refusing, start, talk};
 use crate::config::proto::route;
 use crate::config::proto::{ProtoDuration, UInt32Value};
 use crate::worker::Proxy;
@@ -76,8 +76,8 @@ fn retries_that_are_used_up_are_told() {
     proxy.stop();
 
     let log = Log::new();
-    let gone = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address");
-    let setup = Setup::plain(&[Backend { address: gone }]);
+    let (_port, gone) = refusing();
+    let setup = Setup::plain(&[gone]);
     let (proxy, address) =
         start(log.of(setup.with_action(|a| a.retry_policy = retries("gateway-error", 1, None))));
     let answer = get(address, "/hello");

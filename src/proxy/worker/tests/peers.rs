@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use envoy_types::pb::google::protobuf::BoolValue;
 
 use super::config::{Backend, Setup, any};
-use super::{PATIENCE, echo_server, get, start, talk};
+use super::{PATIENCE, echo_server, get, refusing, start, talk};
 use crate::config::proto::network::http_connection_manager::v3 as hcm;
 use crate::config::proto::{UInt32Value, core, listener, listener_filter, proxy_protocol, route};
 
@@ -82,9 +82,9 @@ fn exchanges_metadata(setup: Setup, fields: [u8; 2]) -> Setup {
 
 #[test]
 fn what_a_sidecar_could_not_deliver_goes_to_another_endpoint() {
-    let gone = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address");
+    let (_port, gone) = refusing();
     let inbound = |backend| start(exchanges_metadata(Setup::plain(&[backend]), [1, 3]));
-    let (leaving, left) = inbound(Backend { address: gone });
+    let (leaving, left) = inbound(gone);
     let (staying, stayed) = inbound(echo_server("200 OK"));
     let ends = [Backend { address: left }, Backend { address: stayed }];
     let setup = Setup::plain(&ends).with_action(|action| {
