@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::istio::telemetry::Telemetry;
 use sagene_api::trace::opentelemetry::{ExportTraceServiceRequest, ExportTraceServiceResponse, SpanKind};
 use serde_json::{Value, json};
@@ -164,4 +165,37 @@ fn a_collector_that_is_gone_costs_nothing_but_its_spans() {
     }
     let counted = || (client.stat("tracing.zipkin.reports_skipped_no_cluster") > 0).then_some(());
     assert!(crate::wait::until(counted).is_some(), "the failure is not counted");
+}
+
+#[test]
+fn what_a_dry_run_says_is_on_the_servers_span() {
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    let collector = zipkin(&mut mesh);
+    mesh.put::<Telemetry>(&telemetry("providers: [{name: zipkin}], randomSamplingPercentage: 100"));
+    mesh.put::<AuthorizationPolicy>(
+        "{metadata: {name: no-secrets, namespace: shop, annotations: {istio.io/dry-run: 'true'}}, \
+          spec: {action: DENY, rules: [{to: [{operation: {paths: [/secret]}}]}]}}",
+    );
+    let server = mesh.sidecar_in(&app).expect("accepted");
+    for path in ["/open", "/secret"] {
+        let seen = server.get(path, "");
+        assert_eq!(status(&seen), 200, "{seen}");
+    }
+    let by_path = collector.wait(|asked| {
+        let found = spans(asked).into_iter().filter(|span| span["kind"] == "SERVER");
+        let by_path: BTreeMap<String, Value> = found
+            .map(|span| {
+                let url = span["tags"]["http.url"].as_str().unwrap_or_default();
+                (url.rsplit('/').next().unwrap_or_default().to_owned(), span["tags"].clone())
+            })
+            .collect();
+        (by_path.len() == 2).then_some(by_path)
+    });
+    let said = |path: &str, what: &str| {
+        by_path[path][format!("istio.authorization.dry_run.deny_policy.{what}")].clone()
+    };
+    assert_eq!([said("secret", "result"), said("open", "result")], ["denied", "allowed"]);
+    assert_eq!(said("secret", "name"), "ns[shop]-policy[no-secrets]-rule[0]");
+    assert_eq!(said("open", "name"), Value::Null);
 }

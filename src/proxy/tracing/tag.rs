@@ -1,9 +1,15 @@
 //! Tags that the operator wants on every span.
 
-use envoy_types::pb::envoy::r#type::tracing::v3::{CustomTag as Declared, custom_tag::Type};
+use envoy_types::pb::envoy::r#type::metadata::v3::{MetadataKind, metadata_kind::Kind};
+use envoy_types::pb::envoy::r#type::tracing::v3::{
+    CustomTag as Declared,
+    custom_tag::{Metadata, Type},
+};
+use serde_json::Value;
 
 use crate::access_log::format::{Facts, Template};
 use crate::config::{FieldError, Within};
+use crate::filter::metadata::MetadataKey;
 use crate::filter::peer_metadata::Peer;
 
 /// A compiled tag.
@@ -20,6 +26,8 @@ enum Source {
     Own(fn(&Peer) -> &str, Box<str>),
     Header(Box<[u8]>, Box<str>),
     Format(Template),
+    /// What filters found out about the request.
+    Metadata(MetadataKey, Box<str>),
 }
 
 impl CustomTag {
@@ -32,7 +40,7 @@ impl CustomTag {
                 header.default_value.as_str().into(),
             ),
             Some(Type::Value(format)) => Source::Format(Template::compile(format).within("value")?),
-            Some(Type::Metadata(_)) => return Err(FieldError::new("metadata", "is not supported")),
+            Some(Type::Metadata(from)) => metadata(from).within("metadata")?,
             None => return Err(FieldError::new("type", "is missing")),
         };
         Ok(Self { name: from.tag.as_str().into(), value })
@@ -54,8 +62,26 @@ impl CustomTag {
                 template.render(facts, true, &mut out);
                 String::from_utf8_lossy(&out).into_owned()
             }
+            Source::Metadata(key, default) => match key.find(facts.info.metadata.as_deref()) {
+                None | Some(Value::Null) => default.to_string(),
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            },
         }
     }
+}
+
+/// A value that a filter notes about the request. What routes, clusters and endpoints say is refused by name.
+fn metadata(from: &Metadata) -> Result<Source, FieldError> {
+    let kind = from.kind.as_ref().and_then(|MetadataKind { kind }| kind.as_ref());
+    if !matches!(kind, Some(Kind::Request(_))) {
+        return Err(FieldError::new("kind", "is not supported; only that of the request is"));
+    }
+    let key = from.metadata_key.as_ref().ok_or_else(|| FieldError::new("metadata_key", "is missing"))?;
+    Ok(Source::Metadata(
+        MetadataKey::compile(key).within("metadata_key")?,
+        from.default_value.as_str().into(),
+    ))
 }
 
 /// A variable of the environment. The canonical names are those of the node where no variable has them.

@@ -23,6 +23,14 @@ const OWN_TAGS: [(&str, &str, &str); 5] = [
     ("istio.namespace", "POD_NAMESPACE", "default"),
 ];
 
+/// Tags that tell what policies in a dry run say, with where the filter notes it.
+const DRY_RUN_TAGS: [(&str, &str); 4] = [
+    ("istio.authorization.dry_run.allow_policy.name", "istio_dry_run_allow_shadow_effective_policy_id"),
+    ("istio.authorization.dry_run.allow_policy.result", "istio_dry_run_allow_shadow_engine_result"),
+    ("istio.authorization.dry_run.deny_policy.name", "istio_dry_run_deny_shadow_effective_policy_id"),
+    ("istio.authorization.dry_run.deny_policy.result", "istio_dry_run_deny_shadow_engine_result"),
+];
+
 /// What all levels come to.
 struct Wanted {
     providers: Vec<String>,
@@ -118,6 +126,10 @@ fn tags(wanted: &Wanted) -> Vec<CustomTag> {
             default_value: (*default).to_owned(),
         })),
     });
+    let dry_run = DRY_RUN_TAGS.iter().filter(|_| wanted.istio_tags).map(|(tag, key)| CustomTag {
+        tag: (*tag).to_owned(),
+        r#type: Some(Type::Metadata(of_authorization(key))),
+    });
     let declared = wanted.tags.iter().filter_map(|(tag, declared)| {
         let kind = if let Some(literal) = &declared.literal {
             Type::Literal(Literal { value: literal.value.clone() })
@@ -136,7 +148,23 @@ fn tags(wanted: &Wanted) -> Vec<CustomTag> {
         };
         Some(CustomTag { tag: tag.clone(), r#type: Some(kind) })
     });
-    own.chain(declared).collect()
+    own.chain(dry_run).chain(declared).collect()
+}
+
+/// What the filter of authorization policies notes about a request under a key.
+fn of_authorization(key: &str) -> custom_tag::Metadata {
+    use envoy_types::pb::envoy::r#type::metadata::v3::{
+        MetadataKey, MetadataKind, metadata_key, metadata_kind,
+    };
+    use metadata_key::{PathSegment, path_segment::Segment};
+    custom_tag::Metadata {
+        kind: Some(MetadataKind { kind: Some(metadata_kind::Kind::Request(metadata_kind::Request {})) }),
+        metadata_key: Some(MetadataKey {
+            key: "envoy.filters.http.rbac".to_owned(),
+            path: vec![PathSegment { segment: Some(Segment::Key(key.to_owned())) }],
+        }),
+        default_value: String::new(),
+    }
 }
 
 /// The tracer, and the longest path it takes in a tag (0 for Envoy's own limit).
