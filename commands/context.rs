@@ -69,6 +69,9 @@ impl Context {
                 "no cluster: no kubeconfig, not in a pod, and no embedded cluster on this machine",
             )
             .hint("sagene install --profile demo   starts an embedded cluster and installs the mesh on it")
+            .hint(
+                "sagene cluster start            starts one without a mesh, for what has to be there before",
+            )
             .hint("--kubeconfig FILE or KUBECONFIG names an existing cluster")),
         }
     }

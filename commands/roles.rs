@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Option<ExitCode> {
         Some(name @ ("pilot-agent" | "pilot-discovery")) => return role(name, &arguments[1..]),
         // Pods of an image with curl find this program by that name; what follows is curl's, `--help` too.
         Some(
-            name @ ("curl" | "fortio" | "gunicorn" | "nc" | "nginx" | "ratelimit" | "redis-cli" | "sleep"),
+            name @ ("curl" | "fortio" | "gunicorn" | "nc" | "nginx" | "ratelimit" | "redis-cli" | "sleep"
+            | "squid"),
         ) => {
             return Some(run_sample(name, text_of(&arguments[1..])));
         }

@@ -1,5 +1,6 @@
 //! `kubectl create`: objects from manifests or from the command line itself, and tokens of service accounts.
 
+mod access;
 mod literal;
 mod making;
 mod token;
@@ -65,6 +66,14 @@ enum What {
     Service(workload::Service),
     /// A token of a service account, printed
     Token(token::Token),
+    /// A role: what may be done in a namespace
+    Role(access::Role),
+    /// A cluster role: what may be done in all namespaces, or with what is in none
+    Clusterrole(access::ClusterRole),
+    /// A role binding: who has the rights of a role in a namespace
+    Rolebinding(access::RoleBinding),
+    /// A cluster role binding: who has the rights of a cluster role everywhere
+    Clusterrolebinding(access::ClusterRoleBinding),
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,6 +174,10 @@ impl What {
                 Ok(Exit::Success)
             }
             Self::Token(token) => token.create(session).await,
+            Self::Role(role) => role.create(session).await,
+            Self::Clusterrole(role) => role.create(session).await,
+            Self::Rolebinding(binding) => binding.create(session).await,
+            Self::Clusterrolebinding(binding) => binding.create(session).await,
         }
     }
 }

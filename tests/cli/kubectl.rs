@@ -141,6 +141,87 @@ fn secrets_and_config_maps_are_made_from_files_and_literals() {
 }
 
 #[test]
+fn roles_and_their_bindings_are_made_from_verbs_types_and_names() {
+    let server = Server::start();
+    let create = |arguments: &str| {
+        let words: Vec<&str> = ["kubectl", "create"].into_iter().chain(arguments.split(' ')).collect();
+        server.run(&words)
+    };
+    let object = |title: &str| -> serde_json::Value {
+        let shown = server.run(&["kubectl", "get", title, "-o", "json"]);
+        serde_json::from_str(&shown.stdout).unwrap_or_else(|_| panic!("{shown:?}"))
+    };
+    let made = create(
+        "role reader --verb=get,list --verb=get --resource=po,deploy.apps/scale --resource-name=a --resource-name=b",
+    );
+    assert_eq!(made.stdout, "role.rbac.authorization.k8s.io/reader created\n", "{made:?}");
+    let rule = |group: &str, resource: &str| {
+        serde_json::json!({"verbs": ["get", "list"], "apiGroups": [group], "resources": [resource],
+            "resourceNames": ["a", "b"]})
+    };
+    assert_eq!(
+        object("role/reader")["rules"],
+        serde_json::json!([rule("", "pods"), rule("apps", "deployments/scale")])
+    );
+    let made = create("clusterrole metrics --verb=get --resource=nodes --non-resource-url=/metrics,/logs/*");
+    assert_eq!(made.stdout, "clusterrole.rbac.authorization.k8s.io/metrics created\n", "{made:?}");
+    assert_eq!(
+        object("clusterrole/metrics")["rules"][1],
+        serde_json::json!({"verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]})
+    );
+    let made = create("rolebinding readers --role=reader --user=eve --group=crew --serviceaccount=shop:cart");
+    assert_eq!(made.stdout, "rolebinding.rbac.authorization.k8s.io/readers created\n", "{made:?}");
+    let binding = object("rolebinding/readers");
+    assert_eq!(binding["roleRef"]["kind"], "Role", "{binding}");
+    assert_eq!(
+        binding["subjects"],
+        serde_json::json!([
+            {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve"},
+            {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "crew"},
+            {"kind": "ServiceAccount", "name": "cart", "namespace": "shop"},
+        ])
+    );
+    let made = create("clusterrolebinding metrics --clusterrole=metrics --serviceaccount=shop:cart");
+    assert_eq!(made.stdout, "clusterrolebinding.rbac.authorization.k8s.io/metrics created\n", "{made:?}");
+    // Whoever is bound may do it, and nothing else.
+    let may = |what: &str| {
+        let answer =
+            server.run(&["kubectl", "auth", "can-i", "get", what, "--as=system:serviceaccount:shop:cart"]);
+        answer.stdout.trim().to_owned()
+    };
+    assert_eq!((may("nodes").as_str(), may("secrets").as_str()), ("yes", "no"));
+    create("clusterrole all --aggregation-rule=part=of-all");
+    create("clusterrolebinding all --clusterrole=all --serviceaccount=shop:cart");
+    create("clusterrole secrets --verb=get --resource=secrets");
+    assert_eq!(may("secrets"), "no");
+    server.run(&["kubectl", "label", "clusterrole", "secrets", "part=of-all"]);
+    assert_eq!((may("secrets").as_str(), may("pods").as_str()), ("yes", "no"));
+
+    let shown = create("role dry --verb=get --resource=*.apps,deploy --dry-run=client -o json");
+    let role: serde_json::Value = serde_json::from_str(&shown.stdout).expect("a role");
+    assert_eq!(role["metadata"], serde_json::json!({"name": "dry"}), "{shown:?}");
+    assert_eq!(
+        (&role["rules"][0]["apiGroups"][0], &role["rules"][0]["resources"]),
+        (&"apps".into(), &serde_json::json!(["*"]))
+    );
+    for (arguments, message) in [
+        ("role x --resource=pods", "error: at least one verb must be specified"),
+        ("role x --verb=get", "error: at least one resource must be specified"),
+        (
+            "role x --verb=get --resource=pod,deplyments",
+            "the server doesn't have a resource type \"deplyments\"",
+        ),
+        ("clusterrole x --verb=list --non-resource-url=/x", "invalid verb: 'list' for nonResourceURL"),
+        ("role x --verb=bind --resource=pods", "error: can not perform 'bind' on 'pods' in group ''"),
+        ("rolebinding x --user=eve", "exactly one of clusterrole or role must be specified"),
+        ("rolebinding x --role=a --serviceaccount=cart", "serviceaccount must be <namespace>:<name>"),
+    ] {
+        let refused = create(arguments);
+        assert!(refused.code != 0 && refused.stderr.contains(message), "{arguments}: {refused:?}");
+    }
+}
+
+#[test]
 fn patches_of_every_kind_change_what_they_say() {
     let server = Server::start();
     server.run_with_input(&["kubectl", "apply", "-f", "-"], CONFIG_MAP);

@@ -28,7 +28,9 @@ impl Making {
         mut object: Value,
         verb: &str,
     ) -> Result<(), Failure> {
-        if let Some(namespace) = session.namespace_for(resource) {
+        // What is only printed names a namespace where one was given, as kubectl has it.
+        let matters = session.namespace_given || self.dry_run != "client";
+        if let Some(namespace) = session.namespace_for(resource).filter(|_| matters) {
             object["metadata"]["namespace"] = json!(namespace);
         }
         self.create_as_it_is(session, resource, object, verb, kubectl_failure).await

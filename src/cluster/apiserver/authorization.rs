@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::actor::Actor;
 use super::error::ApiError;
 use super::operations::Operations;
+use super::selector::LabelSelector;
 
 /// What somebody wants to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +95,21 @@ impl Operations {
         };
         if let Some(role) = role {
             rules.extend(role["rules"].as_array().into_iter().flatten().cloned());
+            self.add_aggregated(&role, rules);
+        }
+    }
+
+    /// The rules of the ClusterRoles that an `aggregationRule` selects.
+    fn add_aggregated(&self, role: &Value, rules: &mut Vec<Value>) {
+        let selectors = role["aggregationRule"]["clusterRoleSelectors"].as_array();
+        let selectors: Vec<_> = selectors.into_iter().flatten().map(LabelSelector::from_object).collect();
+        if selectors.is_empty() {
+            return;
+        }
+        for other in self.store.list("rbac.authorization.k8s.io/clusterroles", "").0 {
+            if selectors.iter().any(|selector| selector.matches(&other["metadata"]["labels"])) {
+                rules.extend(other["rules"].as_array().into_iter().flatten().cloned());
+            }
         }
     }
 }
