@@ -278,17 +278,24 @@ fn spawn_writers(
         leadership.clone(),
     );
     supervisor.spawn("webhook configurations", endless(bundles));
+    let (refused, refused_parameters) = tokio::sync::watch::channel(writers::gateways::Refused::new());
     let statuses = writers::statuses::write(
         client.clone(),
         discovery.clone(),
         discovery.store.subscribe(),
         leadership.clone(),
+        refused_parameters,
     );
     supervisor.spawn("statuses", endless(statuses));
     let classes = writers::gateway_classes::make(client.clone(), leadership.clone());
     supervisor.spawn("gateway classes", endless(classes));
-    let gateways =
-        writers::gateways::deploy(client.clone(), discovery.clone(), discovery.store.subscribe(), leadership);
+    let gateways = writers::gateways::deploy(
+        client.clone(),
+        discovery.clone(),
+        discovery.store.subscribe(),
+        leadership,
+        refused,
+    );
     supervisor.spawn("gateways", endless(gateways));
 }
 

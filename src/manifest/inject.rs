@@ -37,7 +37,7 @@ pub use decision::SkipReason;
 pub use patch::{JsonPatchOp, diff};
 pub use workload::Workload;
 
-pub(crate) use merge::strategic as strategic_merge;
+pub use merge::strategic as strategic_merge;
 pub(crate) use router::{RouterPod, router_pod};
 use scope::Scope;
 

@@ -1,6 +1,6 @@
 //! Gateway and GatewayClass: listeners at the edge, and who serves them.
 
-use super::reference::SecretObjectReference;
+use super::reference::{LocalParametersReference, SecretObjectReference};
 use crate::SortedMap;
 use crate::kubernetes::LabelSelector;
 
@@ -94,6 +94,8 @@ shape! {
         pub labels: SortedMap<String, String>,
         /// Annotations.
         pub annotations: SortedMap<String, String>,
+        /// What else is laid over these objects: a ConfigMap.
+        pub parameters_ref: Option<LocalParametersReference>,
     }
 }
 

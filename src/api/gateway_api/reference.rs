@@ -31,6 +31,17 @@ shape! {
         pub name: String,
     }
 
+    /// Settings in the same namespace.
+    #[derive(Eq)]
+    pub struct LocalParametersReference {
+        /// API group; empty for the core group.
+        pub group: String,
+        /// Kind, such as `ConfigMap`.
+        pub kind: String,
+        /// Name.
+        pub name: String,
+    }
+
     /// A destination.
     #[derive(Eq)]
     pub struct BackendObjectReference {

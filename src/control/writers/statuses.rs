@@ -19,9 +19,10 @@ use sagene_base::{
 use sagene_model::Kind;
 use sagene_store::{Feed, kubernetes::resource_of};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{leader::Leadership, references};
+use super::{gateways::Refused, leader::Leadership, references};
 use crate::{discovery::Discovery, generate::not_yet_effective};
 
 /// Type of the condition that says whether all fields of an object have their effect.
@@ -42,6 +43,7 @@ pub(crate) async fn write(
     discovery: Arc<Discovery>,
     mut feed: Feed,
     mut leadership: Leadership,
+    mut refused_parameters: watch::Receiver<Refused>,
 ) {
     let mut written: BTreeMap<Name, Value> = BTreeMap::new();
     let mut backoff = Backoff::new(BackoffPolicy::default());
@@ -50,10 +52,11 @@ pub(crate) async fn write(
         let mut quiet = QUIET;
         if leadership.is_leader() && discovery.is_synced() {
             let began = Instant::now();
-            let Some(wanted) = looked_at(&discovery).await else {
+            let Some(mut wanted) = looked_at(&discovery).await else {
                 backoff.wait().await;
                 continue;
             };
+            not_accepted(&mut wanted, &refused_parameters.borrow_and_update());
             quiet = quiet.max(began.elapsed() * SHARE);
             for (name, status) in &wanted {
                 if written.get(name) == Some(status) {
@@ -79,9 +82,23 @@ pub(crate) async fn write(
             tokio::select! {
                 _ = feed.changed() => {}
                 () = leadership.changed() => {}
+                Ok(()) = refused_parameters.changed() => {}
             }
         }
         tokio::time::sleep(quiet).await;
+    }
+}
+
+/// Gateways whose parameters cannot be used.
+fn not_accepted(wanted: &mut BTreeMap<Name, Value>, refused: &Refused) {
+    for ((namespace, name), problem) in refused {
+        let status = wanted.get_mut(&(Kind::KubernetesGateway, namespace.clone(), name.clone()));
+        let conditions = status.and_then(|status| status["conditions"].as_array_mut());
+        if let Some(accepted) = conditions.into_iter().flatten().find(|one| one["type"] == "Accepted") {
+            accepted["status"] = json!("False");
+            accepted["reason"] = json!("InvalidParameters");
+            accepted["message"] = json!(problem);
+        }
     }
 }
 
