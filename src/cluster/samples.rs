@@ -23,6 +23,7 @@ mod nginx;
 mod ratelimit;
 mod redis;
 mod serve;
+mod squid;
 mod tcp_echo;
 mod tls;
 mod tornado;
@@ -100,6 +101,7 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "jwt-server" => jwt_server::run(arguments).await?,
         "otel-collector" => collector::run(arguments).await?,
         "nginx" => nginx::run(arguments).await?,
+        "squid" => squid::run(arguments).await?,
         "gunicorn" => httpbin::run_by_gunicorn(arguments).await?,
         "fortio" => return fortio::run(arguments).await,
         "redis-cli" => return Ok(redis::run_cli(arguments).await),

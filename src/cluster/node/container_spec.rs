@@ -43,6 +43,8 @@ pub(crate) struct RootSpec {
     pub(crate) program_file: PathBuf,
     /// Names in `/usr/local/bin` that call this program.
     pub(crate) program_names: Vec<String>,
+    /// Directories of the image that its program writes to; empty and in memory.
+    pub(crate) written_folders: Vec<PathBuf>,
     /// Directories of the machine that no container may see.
     pub(crate) hidden: Vec<PathBuf>,
     /// In the order in which they are mounted: parents before what lies in them.

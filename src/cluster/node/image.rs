@@ -1,6 +1,8 @@
 //! What an image name means where there are no images: a sample built into this program, this program itself, or a command of the
 //! machine.
 
+use std::path::PathBuf;
+
 use crate::samples;
 
 use super::container_spec::PROGRAM_PATH;
@@ -129,11 +131,21 @@ pub(crate) fn program_names(container: &Container) -> Vec<String> {
         Some("httpbin") => &["gunicorn", "go-httpbin"],
         Some("nginx") => &["nginx"],
         Some("ratelimit") => &["ratelimit"],
+        Some("squid") => &["squid"],
         Some("redis") => &["redis-server", "redis-cli"],
         _ => &[],
     };
     names.extend(brought.iter().map(|name| (*name).to_owned()));
     names
+}
+
+/// Folders of an image that its program writes to: containers get them empty and in memory.
+pub(crate) fn written_folders(container: &Container) -> Vec<PathBuf> {
+    let folders: &[&str] = match samples::by_image(&container.image).map(|sample| sample.applet) {
+        Some("squid") => &["/var/log/squid"],
+        _ => &[],
+    };
+    folders.iter().map(PathBuf::from).collect()
 }
 
 fn last_part(image: &str) -> &str {

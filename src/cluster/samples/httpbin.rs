@@ -2,6 +2,7 @@
 //!
 //! The two differ in one thing: go-httpbin writes every header and parameter as a list, httpbin (`--flat`) as one string.
 
+mod base64;
 mod echo;
 mod log;
 mod pretty;
@@ -57,6 +58,9 @@ fn routes(style: Style) -> Router {
         .route("/hostname", get(respond::hostname))
         .route("/status/{codes}", any(respond::status))
         .route("/delay/{seconds}", any(respond::delay))
+        .route("/base64/{value}", get(base64::decode))
+        .route("/base64/decode/{value}", get(base64::decode))
+        .route("/base64/encode/{value}", get(base64::encode))
         .route("/bytes/{count}", get(respond::bytes))
         .route("/stream/{count}", get(respond::stream))
         .route("/redirect/{count}", get(respond::redirect))

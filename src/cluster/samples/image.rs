@@ -28,6 +28,7 @@ pub(super) const APPLETS: &[&str] = &[
     "redis",
     "redis-cli",
     "sleep",
+    "squid",
     "tcp-echo",
     "tornado",
 ];
@@ -99,6 +100,7 @@ pub fn by_image(image: &str) -> Option<Sample> {
         "fortio" => sample("fortio", &["server"], &[]),
         "jwt-server" => sample("jwt-server", &[], &[]),
         "nginx" => sample("nginx", &[], &[]),
+        "squid" => sample("squid", &[], &[]),
         "opentelemetry-collector" | "opentelemetry-collector-contrib" | "opentelemetry-collector-k8s" => {
             sample("otel-collector", &[], &[])
         }

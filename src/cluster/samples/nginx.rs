@@ -17,9 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::SampleError;
-use super::serve::{listen, stopped};
+use super::serve::{is_mounted, listen, stopped};
 use config::{Config, Listener};
 
+const FOLDER: &str = "/etc/nginx";
 const FILE: &str = "/etc/nginx/nginx.conf";
 /// Files that the image's own configuration includes.
 const PARTS: &str = "/etc/nginx/conf.d";
@@ -29,9 +30,9 @@ pub(super) async fn run(arguments: &[String]) -> Result<(), SampleError> {
     let named = arguments.windows(2).find(|pair| pair[0] == "-c").map(|pair| pair[1].as_str());
     let problem = |problem: String| SampleError::Argument { applet: "nginx", problem };
     let file = named.unwrap_or(FILE);
-    let text = if named.is_some() || is_mounted(FILE) {
+    let text = if named.is_some() || is_mounted(FOLDER, FILE) {
         std::fs::read_to_string(file).map_err(|error| problem(format!("{file}: {error}")))?
-    } else if is_mounted(PARTS) {
+    } else if is_mounted(FOLDER, PARTS) {
         config::of_parts(PARTS).map_err(problem)?
     } else {
         config::DEFAULT.to_owned()
@@ -47,18 +48,6 @@ pub(super) async fn run(arguments: &[String]) -> Result<(), SampleError> {
     }
     stopped().await;
     Ok(())
-}
-
-/// Whether a volume of the container brought a file or its folder: what the machine has there is not the image's.
-fn is_mounted(path: &str) -> bool {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let nginx = std::path::Path::new("/etc/nginx");
-    let at = |point: &str| {
-        let point = std::path::Path::new(point);
-        point.starts_with(nginx) && (std::path::Path::new(path).starts_with(point))
-    };
-    points.into_iter().any(at) && std::path::Path::new(path).exists()
 }
 
 async fn accept(socket: TcpListener, listener: Arc<Listener>, acceptor: Option<tokio_rustls::TlsAcceptor>) {

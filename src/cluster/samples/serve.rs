@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -56,6 +57,14 @@ pub(super) fn stopped() -> impl Future<Output = ()> + Send + 'static {
             _ => std::future::pending().await,
         }
     }
+}
+
+/// Whether a volume of the container brought a file of an image's folder, or the folder: what the machine has there is not the image's.
+pub(super) fn is_mounted(folder: &str, path: &str) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mut points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let at = |point: &str| Path::new(point).starts_with(folder) && Path::new(path).starts_with(point);
+    points.any(at) && Path::new(path).exists()
 }
 
 /// An environment variable, or a default where it is unset or empty.

@@ -29,6 +29,10 @@ pub(super) fn enter(spec: &RootSpec) -> Result<(), StartError> {
         hide(root, hidden)?;
     }
     bind_program(root, spec)?;
+    for folder in &spec.written_folders {
+        let inside = mount_point::ensure(root, folder, Kind::Directory)?;
+        devices::tmpfs(&inside, "mode=1777")?;
+    }
     for mount in &spec.mounts {
         bind_volume(root, mount)?;
     }

@@ -50,6 +50,7 @@ pub(super) async fn specification(
             build_directory: node.join("root"),
             program_file: node.join("bin/sagene"),
             program_names: image::program_names(container),
+            written_folders: image::written_folders(container),
             hidden: vec![pod.node.directory.path().to_owned()],
             mounts,
             read_only: container.security_context.read_only_root_filesystem,

@@ -240,8 +240,15 @@ fn failure(error: &reqwest::Error, url: &str) -> Failure {
     } else if chain.contains("connection closed before message completed") {
         (52, "Empty reply from server".to_owned())
     } else {
-        (56, format!("Recv failure{chain}"))
+        (56, format!("Recv failure: {}", reason(&chain)))
     }
+}
+
+/// What the kernel or the other side said, without the steps that led there and without its number.
+fn reason(chain: &str) -> &str {
+    let last = chain.rsplit("): ").next().unwrap_or_default().trim_start_matches(": ");
+    let last = last.strip_prefix("connection error: ").unwrap_or(last);
+    last.split_once(" (os error ").map_or(last, |(text, _)| text)
 }
 
 /// What is wrong with a server's certificate, in OpenSSL's words.
@@ -307,6 +314,25 @@ async fn body(
                 return Err((28, format!("Operation timed out with {size} bytes received")));
             }
             Err(error) => return Err((18, format!("transfer closed: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_told_without_what_led_there() {
+        let sending = ": error sending request for url (http://a:8080/): client error (SendRequest): ";
+        for (said, expected) in [
+            ("connection error: Connection reset by peer (os error 104)", "Connection reset by peer"),
+            (
+                "connection error: received fatal alert: CertificateRequired",
+                "received fatal alert: CertificateRequired",
+            ),
+        ] {
+            assert_eq!(reason(&format!("{sending}{said}")), expected);
         }
     }
 }

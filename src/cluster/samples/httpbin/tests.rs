@@ -5,6 +5,11 @@ use serde_json::Value;
 use super::*;
 
 async fn ask(style: Style, method: reqwest::Method, path: &str, body: &str) -> (u16, Value) {
+    let (status, text) = ask_for_text(style, method, path, body).await;
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+async fn ask_for_text(style: Style, method: reqwest::Method, path: &str, body: &str) -> (u16, String) {
     let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -14,9 +19,18 @@ async fn ask(style: Style, method: reqwest::Method, path: &str, body: &str) -> (
         request.header("x-canary", "true").header("content-type", "application/json").body(body.to_owned());
     let response = request.send().await.expect("an answer");
     let status = response.status().as_u16();
-    let value = response.json().await.unwrap_or(Value::Null);
+    let text = response.text().await.unwrap_or_default();
     server.abort();
-    (status, value)
+    (status, text)
+}
+
+#[tokio::test]
+async fn base64_is_read_in_either_alphabet_and_written() {
+    let get = async |path: &str| ask_for_text(Style::Lists, reqwest::Method::GET, path, "").await;
+    assert_eq!(get("/base64/cm91dGUtYWxsb3c=").await, (200, "route-allow".to_owned()));
+    assert_eq!(get("/base64/decode/Pz8_").await, (200, "???".to_owned()));
+    assert_eq!(get("/base64/encode/route-deny").await, (200, "cm91dGUtZGVueQ==".to_owned()));
+    assert_eq!(get("/base64/!").await.0, 400);
 }
 
 #[tokio::test]
