@@ -196,7 +196,15 @@ fn roles_and_their_bindings_are_made_from_verbs_types_and_names() {
     assert_eq!(may("secrets"), "no");
     server.run(&["kubectl", "label", "clusterrole", "secrets", "part=of-all"]);
     assert_eq!((may("secrets").as_str(), may("pods").as_str()), ("yes", "no"));
+}
 
+#[test]
+fn roles_that_say_too_little_or_name_what_there_is_not_are_refused() {
+    let server = Server::start();
+    let create = |arguments: &str| {
+        let words: Vec<&str> = ["kubectl", "create"].into_iter().chain(arguments.split(' ')).collect();
+        server.run(&words)
+    };
     let shown = create("role dry --verb=get --resource=*.apps,deploy --dry-run=client -o json");
     let role: serde_json::Value = serde_json::from_str(&shown.stdout).expect("a role");
     assert_eq!(role["metadata"], serde_json::json!({"name": "dry"}), "{shown:?}");
