@@ -29,6 +29,7 @@ async fn base64_is_read_in_either_alphabet_and_written() {
     let get = async |path: &str| ask_for_text(Style::Lists, reqwest::Method::GET, path, "").await;
     assert_eq!(get("/base64/cm91dGUtYWxsb3c=").await, (200, "route-allow".to_owned()));
     assert_eq!(get("/base64/decode/Pz8_").await, (200, "???".to_owned()));
+    assert_eq!(get("/base64/cm91dGUtZGVueQ==headers").await, (200, "route-deny".to_owned()));
     assert_eq!(get("/base64/encode/route-deny").await, (200, "cm91dGUtZGVueQ==".to_owned()));
     assert_eq!(get("/base64/!").await.0, 400);
 }
