@@ -138,6 +138,14 @@ pub(crate) struct Outgoing<'r> {
     pub(crate) from: Addresses,
 }
 
+impl Outgoing<'_> {
+    /// Sending it twice does what sending it once does (RFC 9110, 9.2.1), and there is all of it to send.
+    fn is_repeatable(&self) -> bool {
+        let safe = matches!(self.request.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+        safe && self.source.is_none() && self.request.upgrade.is_none()
+    }
+}
+
 /// An upstream that answered.
 pub(crate) struct Answered {
     pub(crate) body: Body,
@@ -161,6 +169,11 @@ pub(crate) struct Failed {
 impl Failed {
     pub(crate) fn new(kind: AttemptFailure, reason: &'static str) -> Self {
         Self { kind, reason, transport: String::new() }
+    }
+
+    /// The server closed a connection that carried others before, and said nothing.
+    fn is_stale(&self, lease: &Lease) -> bool {
+        lease.requests > 1 && self.reason == "connection termination" && lease.wire.input.borrow().is_empty()
     }
 
     /// A circuit breaker is open.
@@ -206,14 +219,55 @@ pub(crate) async fn attempt(
             _active: active,
         });
     }
-    let lease = h1_connection(worker, pool, &host, out).await.inspect_err(|failed| {
-        if failed.kind == AttemptFailure::Overflow {
-            // It waited for a connection in vain: no endpoint has seen it.
-            info.upstream_host = None;
+    let (lease, upload, framing) = send_h1(worker, pool, &host, out, response, info).await?;
+    Ok(Answered {
+        body: Body::h1(lease.wire.clone(), framing),
+        upload,
+        host,
+        lease: Some(lease),
+        _stream: None,
+        _active: active,
+    })
+}
+
+/// An HTTP/1 connection, the upload that goes on, and what follows the head.
+type AnsweredH1 = (Lease, Option<Upload>, super::body::Framing);
+
+/// Sends the request on an HTTP/1 connection. A connection that carried others before may be closed by the server at the moment the request
+/// goes out, for its time is over or the server ends; a request that may be repeated is then sent on another one (RFC 9112, 9.3.1), instead
+/// of being lost.
+async fn send_h1(
+    worker: &Rc<Worker>,
+    pool: &Rc<Pool>,
+    host: &Rc<Host>,
+    out: &Outgoing<'_>,
+    response: &mut Response,
+    info: &mut StreamInfo,
+) -> Result<AnsweredH1, Failed> {
+    loop {
+        let lease = h1_connection(worker, pool, host, out).await.inspect_err(|failed| {
+            if failed.kind == AttemptFailure::Overflow {
+                // It waited for a connection in vain: no endpoint has seen it.
+                info.upstream_host = None;
+            }
+        })?;
+        info.upstream_local = lease.local;
+        match exchange_h1(&lease.wire, pool, out, response).await {
+            Ok((upload, framing)) => return Ok((lease, upload, framing)),
+            // Each turn takes a connection from those that wait, so there is an end.
+            Err(failed) if failed.is_stale(&lease) && out.is_repeatable() => {}
+            Err(failed) => return Err(failed),
         }
-    })?;
-    info.upstream_local = lease.local;
-    let wire = lease.wire.clone();
+    }
+}
+
+/// The request out, the head of the answer in.
+async fn exchange_h1(
+    wire: &Rc<Wire>,
+    pool: &Pool,
+    out: &Outgoing<'_>,
+    response: &mut Response,
+) -> Result<(Option<Upload>, super::body::Framing), Failed> {
     let chunked = out.source.is_some() && !out.request.headers.contains(b"content-length");
     write_request(
         &mut wire.output(),
@@ -233,7 +287,7 @@ pub(crate) async fn attempt(
         Some(source) => Some(Box::pin(source.clone().send(Sink::H1 { wire: wire.clone(), chunked }))),
     };
     let asked = Asked::of(&out.request.method);
-    let framing = race(&mut upload, read_head(&wire, response, asked, pool.cluster.response_head))
+    let framing = race(&mut upload, read_head(wire, response, asked, pool.cluster.response_head))
         .await
         .map_err(|error| match error {
             RaceError::Upload | RaceError::Head(HeadFailure::Closed) => {
@@ -243,14 +297,7 @@ pub(crate) async fn attempt(
                 Failed::new(AttemptFailure::Reset, "protocol error")
             }
         })?;
-    Ok(Answered {
-        body: Body::h1(wire, framing),
-        upload,
-        host,
-        lease: Some(lease),
-        _stream: None,
-        _active: active,
-    })
+    Ok((upload, framing))
 }
 
 enum RaceError<E> {

@@ -89,6 +89,42 @@ fn retries_that_are_used_up_are_told() {
     proxy.stop();
 }
 
+/// A server that answers the first request of each connection and closes it at the second.
+fn forgetful_server() -> Backend {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let backend = Backend { address: listener.local_addr().expect("address") };
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                if matches!(socket.read(&mut buffer), Ok(count) if count > 0) {
+                    let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                    let _ = socket.read(&mut buffer);
+                }
+            });
+        }
+    });
+    backend
+}
+
+#[test]
+fn a_connection_that_the_server_closes_between_requests_loses_none_that_may_be_repeated() {
+    let log = Log::new();
+    let (proxy, address) = start(log.of(Setup::plain(&[forgetful_server()])));
+    // On one connection, so that one worker has them all.
+    let requests = ["GET", "GET", "OPTIONS", "POST"].map(|method| {
+        let (length, end) =
+            if method == "POST" { ("Content-Length: 1\r\nConnection: close\r\n", "x") } else { ("", "") };
+        format!("{method} /hello HTTP/1.1\r\nHost: a\r\n{length}\r\n{end}")
+    });
+    let _ = talk(address, requests.concat().as_bytes(), |_| false);
+    let lines = log.lines(4);
+    let codes: Vec<&str> = lines.iter().map(|line| &line[..line.len().min(8)]).collect();
+    assert_eq!(codes, ["GET 200 ", "GET 200 ", "OPTIONS ", "POST 503"], "{lines:?}");
+    assert!(lines[2].starts_with("OPTIONS 200 ") && lines[3].contains("connection_termination"), "{lines:?}");
+    proxy.stop();
+}
+
 #[test]
 fn a_try_that_takes_too_long_is_a_timeout() {
     let log = Log::new();
