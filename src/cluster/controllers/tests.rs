@@ -40,7 +40,11 @@ impl Cluster {
             folder.path().join("volumes"),
             stop.clone(),
         ));
-        Self { server, stop, _folder: folder }
+        let cluster = Self { server, stop, _folder: folder };
+        // Pods are refused before it is there.
+        let has_default = |accounts: &[Value]| accounts.iter().any(|it| it["metadata"]["name"] == "default");
+        cluster.until(ResourceRef::SERVICE_ACCOUNTS, NAMESPACE, "an account for pods", has_default).await;
+        cluster
     }
 
     fn api(&self) -> &ApiClient {
