@@ -43,7 +43,7 @@ impl Cluster {
         let cluster = Self { server, stop, _folder: folder };
         // Pods are refused before it is there.
         let has_default = |accounts: &[Value]| accounts.iter().any(|it| it["metadata"]["name"] == "default");
-        cluster.until(ResourceRef::SERVICE_ACCOUNTS, NAMESPACE, "an account for pods", has_default).await;
+        cluster.until(ResourceRef::SERVICE_ACCOUNTS, "default", "an account for pods", has_default).await;
         cluster
     }
 
