@@ -222,23 +222,7 @@ fn pods(user_namespace: bool) {
     });
     assert!(api.text(&format!("{PODS}/client/log")).unwrap().contains("Hello version: v1"));
 
-    // A sample that takes its time is not called ready before it listens.
-    let slow = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slow"},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
-            "name": "c", "image": "curl", "command": ["sh", "-c", "sleep 2; exec /.sagene sample nc -l -p 7000"], "ports": [{"containerPort": 7000}],
-        }]},
-    });
-    api.create(PODS, &slow);
-    let (started, ready) = until("a sample that listens", || {
-        let pod = api.get(&format!("{PODS}/slow"))?;
-        let conditions = pod["status"]["conditions"].as_array()?;
-        let ready = conditions.iter().find(|it| it["type"] == "Ready" && it["status"] == "True")?;
-        let started = &pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
-        Some((seconds(started)?, seconds(&ready["lastTransitionTime"])?))
-    });
-    assert!(ready > started, "ready {ready}, started {started}");
-
+    slow_sample(&api);
     let (address, host_port) = until("a port on the machine", || {
         let service = api.get("/api/v1/namespaces/default/services/hello")?;
         let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.to_owned();
@@ -309,6 +293,25 @@ fn addresses_without_a_pod(api: &Api, gone: &Value) {
         let said = api.text(&format!("{PODS}/{name}/log")).unwrap();
         assert!(said.contains("Connection refused"), "{address}: {said}");
     }
+}
+
+/// A sample that takes its time is not called ready before it listens.
+fn slow_sample(api: &Api) {
+    let slow = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "slow"},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
+            "name": "c", "image": "curl", "command": ["sh", "-c", "sleep 2; exec /.sagene sample nc -l -p 7000"], "ports": [{"containerPort": 7000}],
+        }]},
+    });
+    api.create(PODS, &slow);
+    let (started, ready) = until("a sample that listens", || {
+        let pod = api.get(&format!("{PODS}/slow"))?;
+        let conditions = pod["status"]["conditions"].as_array()?;
+        let ready = conditions.iter().find(|it| it["type"] == "Ready" && it["status"] == "True")?;
+        let started = &pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
+        Some((seconds(started)?, seconds(&ready["lastTransitionTime"])?))
+    });
+    assert!(ready > started, "ready {ready}, started {started}");
 }
 
 /// A time of Kubernetes, which knows whole seconds.
