@@ -61,10 +61,9 @@ pub(crate) fn each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     })
 }
 
-/// What one check found in a part of the VirtualServices, or, as part 0, in everything.
+/// What one check found in everything, or in the parts of the VirtualServices that one thread took.
 struct Found {
     check: usize,
-    part: usize,
     messages: Vec<Message>,
 }
 
@@ -75,7 +74,7 @@ struct Work<'w> {
     /// Positions of the checks that look at all at once; those that nobody has begun are the first so many.
     whole: Vec<usize>,
     whole_left: AtomicUsize,
-    /// In the order of output, so that what is found needs no sorting.
+    /// In the order of output, so that what is found needs little sorting.
     services: Vec<&'w Service>,
     parts_begun: AtomicUsize,
 }
@@ -104,22 +103,19 @@ impl<'w> Work<'w> {
             let check = self.whole[left - 1];
             let mut messages = self.checks[check].run(self.input);
             order::sort(&mut messages);
-            found.push(Found { check, part: 0, messages });
+            found.push(Found { check, messages });
         }
-        let mut judges: Vec<(usize, Judge<'_>)> = self.judges().collect();
+        let mut judges: Vec<(Judge<'_>, Found)> =
+            self.judges().map(|(check, judge)| (judge, Found { check, messages: Vec::new() })).collect();
         loop {
             let part = self.parts_begun.fetch_add(1, relaxed);
-            let Some(services) = self.services.chunks(PART).nth(part) else { return found };
-            for (check, judge) in &mut judges {
-                let mut messages = Vec::new();
-                services.iter().for_each(|service| judge(service, &mut messages));
-                if !messages.is_empty() {
-                    order::sort(&mut messages);
-                    messages.shrink_to_fit();
-                    found.push(Found { check: *check, part, messages });
-                }
+            let Some(services) = self.services.chunks(PART).nth(part) else { break };
+            for (judge, found) in &mut judges {
+                services.iter().for_each(|service| judge(service, &mut found.messages));
             }
         }
+        found.extend(judges.into_iter().map(|(_, found)| found));
+        found
     }
 
     fn judges(&self) -> impl Iterator<Item = (usize, Judge<'w>)> {
@@ -131,15 +127,17 @@ impl<'w> Work<'w> {
     }
 
     /// What was found, by check, in the order of output.
-    fn put_together(&self, mut found: Vec<Found>) -> Vec<Vec<Message>> {
-        found.sort_by_key(|it| (it.check, it.part));
+    fn put_together(&self, found: Vec<Found>) -> Vec<Vec<Message>> {
         let mut lists: Vec<Vec<Message>> = self.checks.iter().map(|_| Vec::new()).collect();
-        for part in found.chunk_by_mut(|left, right| left.check == right.check) {
-            let list = &mut lists[part[0].check];
-            list.reserve_exact(part.iter().map(|it| it.messages.len()).sum());
-            part.iter_mut().for_each(|it| list.extend(std::mem::take(&mut it.messages)));
-            order::sort(list);
+        for mut one in found {
+            let list = &mut lists[one.check];
+            if list.is_empty() {
+                *list = one.messages;
+            } else {
+                list.append(&mut one.messages);
+            }
         }
+        lists.iter_mut().for_each(order::sort);
         lists
     }
 }

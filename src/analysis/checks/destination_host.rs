@@ -5,8 +5,6 @@
 //! by a wildcard. A name without a dot is one of a service of the VirtualService's namespace; a service of another namespace has to be
 //! named in full, for nobody completes `cart.shop`. Source: the documentation of the messages, of `exportTo` and of `Destination`.
 
-use std::collections::HashMap;
-
 use sagene_api::Object;
 use sagene_api::istio::networking::VirtualService;
 use sagene_api::istio::networking::common::Destination;
@@ -47,8 +45,6 @@ fn look<'i>(hosts: &Hosts<'i>, host: &str, namespace: &str, input: &Input) -> Fo
 
 fn judge(input: &Input) -> Option<Judge<'_>> {
     let hosts = Hosts::of(input);
-    // Many routes name few hosts: each is looked up once for a namespace.
-    let mut known: HashMap<(&str, &str), Found<'_>> = HashMap::new();
     Some(Box::new(move |object, messages| {
         let namespace = object.metadata.namespace.as_str();
         let mut reference = None;
@@ -59,9 +55,7 @@ fn judge(input: &Input) -> Option<Judge<'_>> {
         {
             let found = match last {
                 Some((host, found)) if host == destination.host => found,
-                _ => *known
-                    .entry((namespace, &destination.host))
-                    .or_insert_with(|| look(&hosts, &destination.host, namespace, input)),
+                _ => look(&hosts, &destination.host, namespace, input),
             };
             last = Some((&destination.host, found));
             match found {
