@@ -27,7 +27,7 @@ use sagene_store::{
 use sagene_xds::server::{Connections, DiscoveryService, Limits};
 use serde_json::json;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tracing::info;
 
 use crate::{
@@ -389,20 +389,31 @@ fn watch_options(options: &ControlPlaneOptions) -> WatchOptions {
 
 impl Listeners {
     async fn bind(options: &ControlPlaneOptions) -> Result<Self, ControlPlaneError> {
-        let bind = async |port: u16| {
+        let bind = |port: u16| {
             let address = SocketAddr::new(options.address, port);
-            TcpListener::bind(address).await.map_err(|source| ControlPlaneError::Listen { address, source })
+            listen(address).map_err(|source| ControlPlaneError::Listen { address, source })
         };
         let ports = options.ports;
         Ok(Self {
-            http: bind(ports.http).await?,
-            grpc: bind(ports.grpc).await?,
-            secure_grpc: bind(ports.secure_grpc).await?,
-            monitoring: bind(ports.monitoring).await?,
-            webhook: bind(ports.webhook).await?,
+            http: bind(ports.http)?,
+            grpc: bind(ports.grpc)?,
+            secure_grpc: bind(ports.secure_grpc)?,
+            monitoring: bind(ports.monitoring)?,
+            webhook: bind(ports.webhook)?,
             scopes: bind_scopes(options).await,
         })
     }
+}
+
+/// Connections that may wait to be accepted; the kernel has its own limit (`net.core.somaxconn`). All sidecars of a mesh connect at once
+/// when their control plane comes back.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A port that serves nobody but who debugs: without it everything else still works.
@@ -414,5 +425,23 @@ async fn bind_scopes(options: &ControlPlaneOptions) -> Option<(TcpListener, Arc<
             tracing::warn!(port = wanted.port, %error, "no ControlZ: the port cannot be had");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn many_sidecars_may_connect_before_the_first_is_accepted() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let patience = Duration::from_secs(60);
+        let waiting: Vec<_> =
+            (0..300).map_while(|_| TcpStream::connect_timeout(&address, patience).ok()).collect();
+        assert_eq!(waiting.len(), 300);
     }
 }
