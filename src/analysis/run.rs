@@ -39,14 +39,6 @@ pub(crate) fn each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     let objects: usize = input.counts.values().sum();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
-    if threads <= 1 {
-        let run = |check: &&Check| {
-            let mut messages = check.run(input);
-            order::sort(&mut messages);
-            messages
-        };
-        return checks.iter().map(run).collect();
-    }
     let work = Work::new(input, checks);
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work.take())).collect();
@@ -137,7 +129,10 @@ impl<'w> Work<'w> {
                 list.append(&mut one.messages);
             }
         }
-        lists.iter_mut().for_each(order::sort);
+        // What a check found in everything was sorted by the thread that ran it.
+        let judged =
+            self.checks.iter().zip(&mut lists).filter(|(check, _)| !matches!(check.how, Run::Whole(_)));
+        judged.for_each(|(_, list)| order::sort(list));
         lists
     }
 }
