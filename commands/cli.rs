@@ -133,7 +133,7 @@ enum Command {
     Dashboard(dashboard::DashboardCommand),
     /// Serve the built-in console of a cluster
     Console(console::ConsoleCommand),
-    /// Commands that may still change: describe, authz, precheck, check-inject, injector, envoy-stats, internal-debug, metrics
+    /// Commands that may still change: describe, authz, precheck, check-inject, injector, envoy-stats, internal-debug, metrics, workload
     #[command(aliases = ["x", "exp"])]
     Experimental(experimental::ExperimentalCommand),
     /// Make a secret that lets another cluster's control plane read this one

@@ -9,6 +9,7 @@ mod internal_debug;
 mod metrics;
 mod precheck;
 mod selector;
+mod workload;
 
 use clap::{Args, Subcommand};
 
@@ -49,6 +50,8 @@ enum Subcommands {
     ProxyStatus(proxy_status::ProxyStatusCommand),
     /// The same as version
     Version(version::VersionCommand),
+    /// Prepare workloads outside the cluster: group create, entry configure
+    Workload(workload::WorkloadCommand),
 }
 
 impl ExperimentalCommand {
@@ -64,6 +67,7 @@ impl ExperimentalCommand {
             Subcommands::Precheck(command) => crate::runtime::block_on(command.run(context)),
             Subcommands::ProxyStatus(command) => command.run(context),
             Subcommands::Version(command) => command.run(context),
+            Subcommands::Workload(command) => command.run(context),
         }
     }
 }

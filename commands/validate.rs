@@ -39,6 +39,13 @@ impl ValidateCommand {
     }
 }
 
+/// Fails with the first rule that `text`, read from `name`, breaks; warnings pass.
+pub(crate) fn refuse_errors(name: &str, text: Vec<u8>) -> Result<(), Failure> {
+    let mut errors = Findings::of(name, text).errors.into_iter();
+    let Some(first) = errors.next() else { return Ok(()) };
+    Err(errors.fold(Failure::new(first), |failure, error| failure.hint(format!("also: {error}"))))
+}
+
 /// What a file breaks, line by line.
 struct Findings {
     errors: Vec<String>,

@@ -13,3 +13,4 @@ mod program;
 mod server;
 #[path = "../support/skip.rs"]
 mod skip;
+mod workload;
