@@ -2,8 +2,8 @@
 
 use clap::Args;
 use sagene_cluster::launcher;
-use sagene_manifest::profile;
-use sagene_manifest::render::{COMPONENT_LABEL, OWNER_LABEL};
+use sagene_manifest::profile::{self, Installation};
+use sagene_manifest::render::{self, COMPONENT_LABEL, OWNER_LABEL};
 use serde_json::{Value, json};
 
 use crate::context::{Cluster, Context, Source};
@@ -47,7 +47,7 @@ impl UninstallCommand {
             return Err(Failure::new("at least one of the --revision (or --set revision=<revision>), --filename or --purge flags must be set")
                 .hint("sagene uninstall --purge   removes everything"));
         }
-        let revision = if named { Some(profile::resolve(&request)?.revision) } else { None };
+        let chosen = if self.purge { None } else { Some(profile::resolve(&request)?) };
         crate::runtime::block_on(async {
             match Source::find(&context.globals)? {
                 Some(source) if self.purge && source.is_embedded() => {
@@ -55,7 +55,7 @@ impl UninstallCommand {
                 }
                 Some(source) => {
                     let cluster = context.connect(&source).await?;
-                    self.remove_from(context, &cluster, revision.as_deref()).await
+                    self.remove_from(context, &cluster, chosen.as_ref()).await
                 }
                 // A half-made state directory counts as something to remove; nothing at all is what was asked for.
                 None if self.purge => purge_state(),
@@ -83,11 +83,20 @@ impl UninstallCommand {
         purge_state()
     }
 
-    async fn remove_from(&self, context: &Context, cluster: &Cluster, revision: Option<&str>) -> Outcome {
+    async fn remove_from(
+        &self,
+        context: &Context,
+        cluster: &Cluster,
+        chosen: Option<&Installation>,
+    ) -> Outcome {
         output::progress(&format!("Uninstalling from {}", cluster.description));
-        let doomed = self.find(cluster, revision).await?;
+        let doomed = find(cluster, &chosen.map_or_else(|| COMPONENT_LABEL.to_owned(), selector)).await?;
         if doomed.is_empty() {
-            let what = revision.map(|it| format!(" of revision {it:?}")).unwrap_or_default();
+            let what = chosen.map(|it| match it.name.as_str() {
+                "" => format!(" of revision {:?}", it.revision_label()),
+                name => format!(" of IstioOperator {name:?}, revision {:?},", it.revision_label()),
+            });
+            let what = what.unwrap_or_default();
             return Err(Failure::new(format!("nothing{what} is installed in {}", cluster.description)));
         }
         warn_about_proxies(cluster, &context.globals.istio_namespace).await;
@@ -115,39 +124,33 @@ impl UninstallCommand {
         output::progress("✔ Uninstall complete");
         Ok(Exit::Success)
     }
+}
 
-    /// Without `--purge` the base and the CRDs stay: other revisions need them.
-    async fn find(&self, cluster: &Cluster, revision: Option<&str>) -> Result<Vec<Doomed>, Failure> {
-        let discovery = Discovery::load(&cluster.client).await.map_err(server_failure)?;
-        let objects = Objects::new(cluster.client.clone());
-        let labels = match revision {
-            _ if self.purge => COMPONENT_LABEL.to_owned(),
-            Some("") | None => {
-                format!("{COMPONENT_LABEL},{COMPONENT_LABEL}!=Base,{OWNER_LABEL}=installed-state")
-            }
-            Some(revision) => {
-                format!("{COMPONENT_LABEL},{COMPONENT_LABEL}!=Base,{OWNER_LABEL}=installed-state-{revision}")
-            }
-        };
-        let mut types: Vec<Resource> = installed_types(&discovery).into_iter().cloned().collect();
-        if self.purge {
-            let group = "apiextensions.k8s.io";
-            types.push(Resource::known(
-                group,
-                "v1",
-                "CustomResourceDefinition",
-                "customresourcedefinitions",
-                false,
-            ));
-        }
-        let mut doomed = Vec::new();
-        for resource in types {
-            for object in objects.list(&resource, None, &labels).await.map_err(server_failure)? {
-                doomed.push(Doomed { resource: resource.clone(), object });
-            }
-        }
-        Ok(doomed)
+/// What goes without `--purge`: of a file that names itself what was made from it, else everything of the revision. The base and the
+/// CRDs stay, other revisions need them.
+fn selector(chosen: &Installation) -> String {
+    let parts = format!("{COMPONENT_LABEL},{COMPONENT_LABEL}!=Base");
+    if chosen.name.is_empty() {
+        format!("{parts},{OWNER_LABEL},istio.io/rev={}", chosen.revision_label())
+    } else {
+        format!("{parts},{OWNER_LABEL}={}", render::owner(chosen))
     }
+}
+
+/// Everything with the labels. Definitions are part of the base.
+async fn find(cluster: &Cluster, labels: &str) -> Result<Vec<Doomed>, Failure> {
+    let discovery = Discovery::load(&cluster.client).await.map_err(server_failure)?;
+    let objects = Objects::new(cluster.client.clone());
+    let mut types: Vec<Resource> = installed_types(&discovery).into_iter().cloned().collect();
+    let group = "apiextensions.k8s.io";
+    types.push(Resource::known(group, "v1", "CustomResourceDefinition", "customresourcedefinitions", false));
+    let mut doomed = Vec::new();
+    for resource in types {
+        for object in objects.list(&resource, None, labels).await.map_err(server_failure)? {
+            doomed.push(Doomed { resource: resource.clone(), object });
+        }
+    }
+    Ok(doomed)
 }
 
 /// Stops the cluster and removes its state; nothing there is fine.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sagene_manifest::profile::Installation;
-use sagene_manifest::render::{COMPONENT_LABEL, OWNER_LABEL, RenderedComponent};
+use sagene_manifest::render::{self, COMPONENT_LABEL, OWNER_LABEL, RenderedComponent};
 use serde_json::{Value, json};
 
 use super::progress::{Progress, Step};
@@ -126,7 +126,7 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Deletes objects that an earlier installation of this revision made and this one does not have. Never CRDs.
+    /// Deletes objects that an earlier installation of this name and revision made and this one does not have. Never CRDs.
     pub(crate) async fn prune(&self, kept: &[Value], progress: &Progress) -> Result<(), Failure> {
         let key = |kind: &str, object: &Value| {
             (
@@ -136,11 +136,7 @@ impl<'a> Applier<'a> {
             )
         };
         let kept: BTreeSet<_> = kept.iter().map(|object| key(text(object, "/kind"), object)).collect();
-        let owner = match self.installation.revision.as_str() {
-            "" => "installed-state".to_owned(),
-            revision => format!("installed-state-{revision}"),
-        };
-        let labels = format!("{OWNER_LABEL}={owner},{COMPONENT_LABEL}");
+        let labels = format!("{OWNER_LABEL}={},{COMPONENT_LABEL}", render::owner(self.installation));
         let listed: Vec<(&Resource, Vec<Value>)> = stream::iter(self.types())
             .map(|resource| (resource, labels.clone()))
             .map(|(resource, labels)| async move {

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::profile::Installation;
 
 pub use base::reader;
-pub use labels::{COMPONENT_LABEL, MANAGED_LABEL, OWNER_LABEL, OWNER_NAMESPACE_LABEL, VERSION_LABEL};
+pub use labels::{COMPONENT_LABEL, MANAGED_LABEL, OWNER_LABEL, OWNER_NAMESPACE_LABEL, VERSION_LABEL, owner};
 pub use order::sort;
 pub use webhook::{deactivated, default_validator, injector, is_deactivated, revision_tag, tag_service};
 

@@ -63,3 +63,20 @@ fn a_mistyped_setting_stops_before_anything_is_done() {
     assert_eq!(output.code, 1);
     assert!(output.stderr.contains("did you mean \"values.pilot.traceSampling\""), "{output:?}");
 }
+
+/// As the script for east-west gateways writes it, and with nothing to wait for.
+const NAMED: &str = "kind: IstioOperator\nmetadata: {name: eastwest}\nspec: {profile: empty}\n";
+
+#[test]
+fn an_operator_with_a_name_of_its_own_leaves_what_others_made() {
+    let server = Server::start();
+    install(&server);
+    let file = server.file("eastwest.yaml", NAMED).to_string_lossy().into_owned();
+    let deployments = || server.run(&["kubectl", "-n", "istio-system", "get", "deploy", "-o", "name"]).stdout;
+    let output = server.run(&["install", "-y", "-f", &file]);
+    assert_eq!((output.code, deployments().as_str()), (0, "deployment.apps/istiod\n"), "{output:?}");
+    let output = server.run(&["uninstall", "-y", "-f", &file]);
+    assert!(output.code == 1 && output.stderr.contains("nothing of IstioOperator"), "{output:?}");
+    let output = server.run(&["uninstall", "-y", "--revision", "default"]);
+    assert_eq!((output.code, deployments().as_str()), (0, ""), "{output:?}");
+}

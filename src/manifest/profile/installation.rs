@@ -17,6 +17,8 @@ const NO_ZTUNNEL: &str = "ambient mode is not part of this version; pods get sid
 pub struct Installation {
     /// Name of the profile it started from.
     pub profile: String,
+    /// `metadata.name` of the last IstioOperator that has one: several with names of their own live side by side in one revision.
+    pub name: String,
     /// Revision, empty for the default one.
     pub revision: String,
     /// Namespace of the control plane.
@@ -42,6 +44,14 @@ impl Installation {
     #[must_use]
     pub fn revision_label(&self) -> &str {
         if self.revision.is_empty() { "default" } else { &self.revision }
+    }
+
+    /// What an installation's objects are labeled with, by which later ones find what to remove: `installed-state`, the name and the
+    /// revision, as istioctl has it.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        let parts = ["installed-state", &self.name, &self.revision];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
     }
 
     /// The tag of the images.
@@ -93,7 +103,7 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
         Err(wrong) if request.force => warnings.push(wrong.to_string()),
         checked => checked?,
     }
-    Ok(Installation { profile, revision, namespace, spec, values, mesh, warnings })
+    Ok(Installation { profile, name: name(request)?, revision, namespace, spec, values, mesh, warnings })
 }
 
 /// The mesh's settings are refused here, where somebody reads it: a control plane that cannot read them keeps the last ones.
@@ -111,7 +121,7 @@ fn check_mesh(mesh: &Value) -> Result<(), ProfileError> {
 fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
     let mut user = json!({});
     for file in &request.files {
-        merge(&mut user, file_spec(file)?);
+        merge(&mut user, document(file)?["spec"].take());
     }
     if let Some(revision) = request.revision.as_deref().filter(|revision| !revision.is_empty()) {
         user["revision"] = json!(revision);
@@ -158,7 +168,19 @@ fn seed_list(user: &mut Value, base: &Value, assignment: &str) {
     }
 }
 
-fn file_spec(file: &SourceFile) -> Result<Value, ProfileError> {
+/// The name that the files give to the installation; empty for none. It becomes part of a label.
+fn name(request: &InstallRequest) -> Result<String, ProfileError> {
+    let mut name = String::new();
+    for file in &request.files {
+        let document = document(file)?;
+        if let Some(given) = document.pointer("/metadata/name").and_then(Value::as_str) {
+            given.clone_into(&mut name);
+        }
+    }
+    Ok(name)
+}
+
+fn document(file: &SourceFile) -> Result<Value, ProfileError> {
     let wrong = |reason: String| ProfileError::NotAnOperator { file: file.name.clone(), reason };
     let mut documents = Vec::new();
     let read = sagene_api::yaml::documents(&file.text)
@@ -168,7 +190,7 @@ fn file_spec(file: &SourceFile) -> Result<Value, ProfileError> {
         return Err(wrong(format!("expected one IstioOperator, found {} documents", documents.len())));
     };
     match document.get("kind").and_then(Value::as_str) {
-        Some("IstioOperator") => Ok(document["spec"].take()),
+        Some("IstioOperator") => Ok(document.take()),
         Some(kind) => Err(wrong(format!("expected kind IstioOperator, found {kind}"))),
         None => Err(wrong("expected kind IstioOperator, found no kind".to_owned())),
     }

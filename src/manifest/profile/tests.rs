@@ -149,3 +149,18 @@ fn what_has_no_effect_or_cannot_work_is_said() {
         resolve(&request(&["components.ingressGateways[0].k8s.service.ports[0].port=80"])).expect_err("low");
     assert!(error.to_string().contains("below 1024"), "{error}");
 }
+
+#[test]
+fn an_operator_with_a_name_owns_what_is_made_from_it() {
+    let owner = |texts: &[&str], sets: &[&str]| {
+        let file = |text: &&str| SourceFile { name: "f.yaml".into(), text: (*text).into() };
+        let request = InstallRequest { files: texts.iter().map(file).collect(), ..request(sets) };
+        resolve(&request).expect("resolvable").owner()
+    };
+    let (named, nameless) =
+        ("kind: IstioOperator\nmetadata: {name: eastwest}\nspec: {}", "kind: IstioOperator\nspec: {}");
+    assert_eq!(owner(&[], &[]), "installed-state");
+    assert_eq!(owner(&[nameless], &["revision=canary"]), "installed-state-canary");
+    assert_eq!(owner(&[named, nameless], &[]), "installed-state-eastwest");
+    assert_eq!(owner(&[named], &["revision=canary"]), "installed-state-eastwest-canary");
+}

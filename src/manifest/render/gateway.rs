@@ -172,18 +172,13 @@ impl<'a> Gateway<'a> {
 
     fn template(&self, account: &str) -> Value {
         let installation = self.installation;
-        let mut values = installation.values.clone();
-        values["global"]["proxy"]["resources"] = self.values["resources"].clone();
-        let mut container_ports: Vec<Value> = Vec::new();
-        for port in self.values["ports"].as_array().into_iter().flatten() {
-            let number = port.get("targetPort").or_else(|| port.get("port")).cloned().unwrap_or_default();
-            container_ports.push(json!({"containerPort": number, "protocol": "TCP"}));
-        }
+        let injection = self.values.get("injectionTemplate").and_then(Value::as_str).unwrap_or_default();
+        let injected = if injection.is_empty() { "false" } else { "true" };
         let mut labels: Map<String, Value> =
             self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         for (key, value) in [
             ("istio.io/rev", installation.revision_label()),
-            ("sidecar.istio.io/inject", "false"),
+            ("sidecar.istio.io/inject", injected),
             ("istio.io/dataplane-mode", "none"),
             ("service.istio.io/canonical-name", &self.name),
             ("service.istio.io/canonical-revision", "latest"),
@@ -192,21 +187,56 @@ impl<'a> Gateway<'a> {
         }
         let mut annotations = json!({
             "prometheus.io/port": "15020", "prometheus.io/path": "/stats/prometheus", "prometheus.io/scrape": "true",
-            "sidecar.istio.io/inject": "false", "istio.io/rev": installation.revision_label(),
+            "sidecar.istio.io/inject": injected, "istio.io/rev": installation.revision_label(),
         });
+        if !injection.is_empty() {
+            annotations["inject.istio.io/templates"] = json!(injection);
+        }
         workload::extend(&mut annotations, &self.values["podAnnotations"]);
-        let mut pod = router_pod(&RouterPod {
+        let mut pod = if injection.is_empty() { self.router(account) } else { self.to_inject(account) };
+        workload::placement(&mut pod, &self.values, &installation.values);
+        json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": pod})
+    }
+
+    fn container_ports(&self) -> Vec<Value> {
+        let ports = self.values["ports"].as_array().into_iter().flatten();
+        let target = |port: &Value| {
+            let number = port.get("targetPort").or_else(|| port.get("port")).cloned().unwrap_or_default();
+            json!({"containerPort": number, "protocol": "TCP"})
+        };
+        ports.map(target).collect()
+    }
+
+    /// A pod that is complete.
+    fn router(&self, account: &str) -> Value {
+        let installation = self.installation;
+        let mut values = installation.values.clone();
+        values["global"]["proxy"]["resources"] = self.values["resources"].clone();
+        router_pod(&RouterPod {
             values: &values,
             mesh: &installation.mesh,
             revision: installation.revision_label(),
             name: &self.name,
             namespace: &self.namespace,
             service_account: account,
-            container_ports,
+            container_ports: self.container_ports(),
             environment: string_map(&self.values["env"]),
-        });
-        workload::placement(&mut pod, &self.values, &installation.values);
-        json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": pod})
+        })
+    }
+
+    /// A pod that the webhook makes a gateway of, by the template of `injectionTemplate`: what the cluster's control plane says counts,
+    /// not what this installation would.
+    fn to_inject(&self, account: &str) -> Value {
+        let environment = string_map(&self.values["env"]);
+        let variables: Vec<Value> =
+            environment.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        json!({
+            "serviceAccountName": account,
+            "containers": [{
+                "name": "istio-proxy", "image": "auto", "ports": self.container_ports(), "env": variables,
+                "resources": self.values["resources"],
+            }],
+        })
     }
 }
 

@@ -18,18 +18,13 @@ pub const OWNER_NAMESPACE_LABEL: &str = "install.operator.istio.io/owning-resour
 
 /// Puts the labels on one object.
 pub(super) fn own(object: &mut Value, component: Component, installation: &Installation) {
-    let owner = if installation.revision.is_empty() {
-        "installed-state".to_owned()
-    } else {
-        format!("installed-state-{}", installation.revision)
-    };
     add(
         object,
         [
             (MANAGED_LABEL, json!("Reconcile")),
             (VERSION_LABEL, json!(label_value(installation.tag()))),
             (COMPONENT_LABEL, json!(component.label())),
-            (OWNER_LABEL, json!(owner)),
+            (OWNER_LABEL, json!(owner(installation))),
             (OWNER_NAMESPACE_LABEL, json!(installation.namespace)),
         ],
     );
@@ -37,6 +32,12 @@ pub(super) fn own(object: &mut Value, component: Component, installation: &Insta
     if component != Component::Base {
         add(object, [("istio.io/rev", json!(installation.revision_label()))]);
     }
+}
+
+/// Value of [`OWNER_LABEL`].
+#[must_use]
+pub fn owner(installation: &Installation) -> String {
+    label_value(&installation.owner())
 }
 
 /// Adds labels that the object does not set itself.
@@ -52,7 +53,7 @@ pub(super) fn add<const N: usize>(object: &mut Value, labels: [(&str, Value); N]
     }
 }
 
-/// A tag may hold characters that a label may not.
+/// A tag or a name may hold characters that a label may not.
 fn label_value(tag: &str) -> String {
     let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     let mut value: String =

@@ -159,3 +159,21 @@ spec:
     let other = resolve(&InstallRequest { files, ..InstallRequest::default() }).expect("resolvable");
     assert!(render(&other).expect_err("no such object").to_string().contains("no Deployment \"other\""));
 }
+
+#[test]
+fn a_gateway_may_be_left_to_the_webhook() {
+    let objects = rendered(&[
+        "profile=demo",
+        "values.gateways.istio-ingressgateway.injectionTemplate=gateway",
+        "values.gateways.istio-ingressgateway.env.ISTIO_META_REQUESTED_NETWORK_VIEW=one",
+    ]);
+    let template =
+        &find(&objects, "Deployment", "istio-ingressgateway").expect("gateway")["spec"]["template"];
+    assert_eq!(template["metadata"]["annotations"]["inject.istio.io/templates"], "gateway");
+    assert_eq!(template["metadata"]["labels"]["sidecar.istio.io/inject"], "true");
+    let container = &template["spec"]["containers"][0];
+    assert_eq!((&container["name"], &container["image"]), (&json!("istio-proxy"), &json!("auto")));
+    assert_eq!(container["env"], json!([{"name": "ISTIO_META_REQUESTED_NETWORK_VIEW", "value": "one"}]));
+    let other = &find(&objects, "Deployment", "istio-egressgateway").expect("gateway")["spec"]["template"];
+    assert_eq!(other["metadata"]["labels"]["sidecar.istio.io/inject"], "false");
+}
