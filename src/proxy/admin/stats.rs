@@ -5,10 +5,11 @@ use std::fmt::Write;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::{AdminServer, memory};
+use super::AdminServer;
 use crate::agent::health::ServerState;
 use crate::agent::http_server::Request;
 use crate::stats::{Sample, SampleValue};
+use crate::sys::memory::resident;
 
 /// Why the question cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +103,7 @@ pub(super) fn samples(admin: &AdminServer) -> Vec<Sample> {
     let own = [
         gauge("server.concurrency", admin.concurrency as u64),
         gauge("server.live", u64::from(state == 0)),
-        gauge("server.memory_physical_size", memory::resident()),
+        gauge("server.memory_physical_size", resident()),
         gauge("server.state", state),
         gauge("server.total_connections", admin.proxy.active_connections() as u64),
         gauge("server.uptime", admin.metrics.uptime().as_secs()),

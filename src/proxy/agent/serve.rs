@@ -26,7 +26,7 @@ use super::proxy_config::{ProxyConfig, parse_duration};
 use super::saved_state::SavedState;
 use super::status::{AgentMetrics, Probes, ScrapeTarget, StatusServer};
 use super::termination::Termination;
-use super::{AgentArguments, AgentError, NodeType};
+use super::{AgentArguments, AgentError, NodeType, rest};
 use crate::admin::AdminServer;
 use crate::capture::PROXY_MARK;
 use crate::config::ConfigStore;
@@ -186,6 +186,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
         readiness.ready().await;
         tracing::info!(after = ?metrics.ready(), "ready");
         crate::sys::memory::give_back();
+        rest::give_back_at_rest().await;
     });
     end(&settings, orders, &health, &proxy).await
 }
@@ -329,6 +330,7 @@ pub(super) async fn run_static(
     }
     metrics.ready();
     crate::sys::memory::give_back();
+    spawn("memory at rest", rest::give_back_at_rest());
     let termination = Termination::after(super::STATIC_DRAIN);
     termination.run(orders, &health, &proxy).await.map_err(AgentError::Signals)
 }
