@@ -4,10 +4,12 @@
 //! server's state machine without any I/O.
 
 pub mod client;
+mod request;
 pub mod resource;
 pub mod server;
 pub mod session;
 pub mod type_url;
 mod wire;
 
+pub use request::DiscoveryRequest;
 pub use resource::{Resource, ResourceSet};

@@ -52,8 +52,8 @@ fn content_hash(bytes: &[u8]) -> u64 {
 }
 
 /// Hash of texts in the order they come.
-pub(crate) fn hash_of<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
-    texts.fold(0, |hash, text| mix(hash, content_hash(text.as_bytes())))
+pub(crate) fn hash_of<'a>(texts: impl Iterator<Item = &'a [u8]>) -> u64 {
+    texts.fold(0, |hash, text| mix(hash, content_hash(text)))
 }
 
 fn mix(hash: u64, word: u64) -> u64 {
@@ -97,7 +97,7 @@ impl ResourceSet {
     pub(crate) fn patched_shared(self: &Arc<Self>, names: &[Arc<str>], newer: &Self) -> Arc<Self> {
         type Table = HashMap<(usize, u64, u64), (Weak<ResourceSet>, Weak<ResourceSet>)>;
         static TABLE: OnceLock<Mutex<Table>> = OnceLock::new();
-        let wanted = hash_of(names.iter().map(|name| &**name));
+        let wanted = hash_of(names.iter().map(|name| name.as_bytes()));
         let key = (Arc::as_ptr(self) as usize, newer.version, wanted);
         let table = || TABLE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((before, after)) = table().get(&key)

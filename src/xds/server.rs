@@ -14,16 +14,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use envoy_types::pb::envoy::{
-    config::core::v3::Node,
-    service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
-};
+use envoy_types::pb::envoy::{config::core::v3::Node, service::discovery::v3::DeltaDiscoveryRequest};
 use futures::future::BoxFuture;
 use http::{Request, request::Parts};
 use tonic::{Status, body::Body};
 
 use crate::{
-    ResourceSet,
+    DiscoveryRequest, ResourceSet,
     session::{Protocol, Requested, Response, TypeRules, Verdict},
 };
 

@@ -10,9 +10,9 @@ use std::{
     sync::Arc,
 };
 
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 
-use crate::{Resource, ResourceSet, resource::hash_of, type_url};
+use crate::{DiscoveryRequest, Resource, ResourceSet, resource::hash_of, type_url};
 
 mod need;
 mod watch;
@@ -111,7 +111,7 @@ impl Session {
         if let Some(error) = &request.error_detail {
             return self.on_nack(type_url, &request.response_nonce, &error.message);
         }
-        let listed = hash_of(request.resource_names.iter().map(String::as_str));
+        let listed = hash_of(request.names_as_bytes());
         if let Some(watch) = self.watches.get_mut(type_url)
             && !request.response_nonce.is_empty()
             && request.response_nonce == watch.nonce_sent
@@ -121,7 +121,7 @@ impl Session {
             watch.nonce_acked.clone_from(&watch.nonce_sent);
             return Verdict::Ack;
         }
-        let names = watch::intern(request.resource_names.iter().map(String::as_str));
+        let names = watch::intern(request.names());
         let wildcard = rules.wildcard && names.is_empty();
         if !rules.wildcard && names.is_empty() {
             self.drop_watch(type_url);

@@ -12,16 +12,17 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Of the processor, the share below which a proxy is at rest: the few hundred pages that come back afterwards then
 /// delay nobody who would notice.
 const REST: f64 = 0.01;
-/// So many bytes more than the last time are worth the while.
-const WORTH: u64 = 1 << 20;
+/// So much work since the last time, and so many bytes more than then, are worth the while.
+const WORTH: Reading = Reading { processor: Duration::from_millis(100), resident: 1 << 20 };
 
 /// Gives memory back whenever the proxy comes to rest, for as long as it runs.
 pub(super) async fn give_back_at_rest() {
-    let mut watch = Watch::new(Reading::now());
+    let mut watch = Watch { last: Reading::now(), given_back: None };
     loop {
         tokio::time::sleep(INTERVAL).await;
         if watch.is_time(Reading::now(), INTERVAL) {
             memory::give_back();
+            watch.given_back = Some(Reading::now());
         }
     }
 }
@@ -50,26 +51,21 @@ impl Reading {
 #[derive(Debug)]
 struct Watch {
     last: Reading,
-    /// Resident memory soon after memory was given back; `None` until it was.
-    settled: Option<u64>,
-    just_gave: bool,
+    /// Right after memory was given back the last time.
+    given_back: Option<Reading>,
 }
 
 impl Watch {
-    fn new(start: Reading) -> Self {
-        Self { last: start, settled: None, just_gave: false }
-    }
-
     /// Whether memory should be given back now, `passed` after the last reading.
     fn is_time(&mut self, now: Reading, passed: Duration) -> bool {
         let busy = now.processor.saturating_sub(self.last.processor);
         self.last = now;
-        if std::mem::take(&mut self.just_gave) {
-            self.settled = Some(now.resident);
-        }
-        let grown = self.settled.is_none_or(|settled| now.resident >= settled.saturating_add(WORTH));
-        self.just_gave = grown && busy.as_secs_f64() < passed.as_secs_f64() * REST;
-        self.just_gave
+        let at_rest = busy.as_secs_f64() < passed.as_secs_f64() * REST;
+        at_rest
+            && self.given_back.is_none_or(|then| {
+                now.processor.saturating_sub(then.processor) >= WORTH.processor
+                    && now.resident.saturating_sub(then.resident) >= WORTH.resident
+            })
     }
 }
 
@@ -85,21 +81,24 @@ mod tests {
 
     #[test]
     fn a_proxy_that_works_keeps_its_memory_until_it_rests() {
-        let mut watch = Watch::new(reading(80, 20));
+        let mut watch = Watch { last: reading(80, 20), given_back: None };
         assert!(!watch.is_time(reading(5_000, 30), PASSED), "half a processor");
         assert!(!watch.is_time(reading(5_100, 30), PASSED), "just a hundredth");
         assert!(watch.is_time(reading(5_150, 30), PASSED), "at rest");
     }
 
     #[test]
-    fn what_stays_resident_is_not_given_back_again() {
-        let mut watch = Watch::new(reading(80, 20));
-        assert!(watch.is_time(reading(90, 20), PASSED));
-        assert!(!watch.is_time(reading(100, 8), PASSED), "what came back is needed");
-        assert!(!watch.is_time(reading(110, 8), PASSED));
-        assert!(watch.is_time(reading(120, 9), PASSED), "a megabyte more");
-        assert!(!watch.is_time(reading(130, 9), PASSED), "which came back at once");
-        assert!(!watch.is_time(reading(140, 9), PASSED));
+    fn memory_is_given_back_again_after_work_that_took_some() {
+        let mut watch = Watch { last: reading(100, 20), given_back: Some(reading(100, 5)) };
+        assert!(!watch.is_time(reading(110, 8), PASSED), "what comes back to a proxy at rest is needed");
+        assert!(!watch.is_time(reading(900, 12), PASSED), "at work");
+        assert!(watch.is_time(reading(950, 12), PASSED), "at rest again");
+        watch.given_back = Some(reading(950, 5));
+        assert!(!watch.is_time(reading(1_040, 12), PASSED), "little work");
+        assert!(watch.is_time(reading(1_050, 12), PASSED));
+        watch.given_back = Some(reading(1_050, 12));
+        assert!(!watch.is_time(reading(1_149, 12), PASSED));
+        assert!(!watch.is_time(reading(1_200, 12), PASSED), "no memory to give");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
 use tonic::Status;
 
+use super::stream::AnyRequest;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a request, however it came here.
@@ -16,6 +18,10 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody 
 
 /// gRPC's frame: one byte for compression, four of length.
 const PREFIX: usize = 5;
+
+/// Room for so many bytes is made before they came: enough for the names of a thousand clusters, and no more than a client that
+/// promises much and sends nothing should cost.
+const AT_ONCE: usize = 64 << 10;
 
 /// The messages that a client sends.
 pub(super) struct Requests<M, B> {
@@ -27,7 +33,7 @@ pub(super) struct Requests<M, B> {
     message: PhantomData<fn() -> M>,
 }
 
-impl<M: prost::Message + Default, B: RequestBody> Requests<M, B> {
+impl<M: AnyRequest, B: RequestBody> Requests<M, B> {
     pub(super) fn new(body: B, limit: usize) -> Self {
         Self { body: Box::pin(body), pending: BytesMut::new(), limit, message: PhantomData }
     }
@@ -67,11 +73,12 @@ impl<M: prost::Message + Default, B: RequestBody> Requests<M, B> {
                 "a request of {length} bytes is over the limit of {limit}"
             )));
         }
-        if rest.len() < length {
+        if let Some(missing) = length.checked_sub(rest.len()).filter(|&missing| missing > 0) {
+            self.pending.reserve(missing.min(AT_ONCE));
             return Ok(None);
         }
-        let message = M::decode(&rest[..length]);
-        self.pending.advance(PREFIX + length);
+        self.pending.advance(PREFIX);
+        let message = M::read(self.pending.split_to(length).freeze());
         if self.pending.is_empty() {
             self.pending = BytesMut::new();
         }
@@ -86,12 +93,12 @@ mod tests {
         task::{Context, Poll},
     };
 
-    use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
     use http_body::Frame;
     use prost::Message;
     use tonic::Code;
 
     use super::*;
+    use crate::DiscoveryRequest;
 
     struct Frames(VecDeque<Bytes>);
 
@@ -121,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_come_out_however_they_were_cut() {
-        let one = DiscoveryRequest { type_url: "one".into(), ..Default::default() };
+        let one = DiscoveryRequest::new("one", [], "");
         let empty = DiscoveryRequest::default();
         let bytes = [encoded(&one), encoded(&empty), encoded(&one)].concat();
         for piece in 1..=bytes.len() {
@@ -136,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_message_ends_the_stream() {
-        let bytes = encoded(&DiscoveryRequest { type_url: "x".repeat(50), ..Default::default() });
+        let bytes = encoded(&DiscoveryRequest::new(&"x".repeat(50), [], ""));
         let code = async |bytes: &[u8]| requests(bytes, 7, 51).message().await.unwrap_err().code();
         assert_eq!(code(&bytes).await, Code::OutOfRange);
         assert_eq!(code(&bytes[..3]).await, Code::Internal, "cut off");

@@ -5,11 +5,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use envoy_types::pb::envoy::{
-    config::core::v3::Node,
-    service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
-};
+use bytes::Bytes;
+use envoy_types::pb::envoy::{config::core::v3::Node, service::discovery::v3::DeltaDiscoveryRequest};
 use http::request::Parts;
+use prost::{DecodeError, Message};
 use sagene_base::backoff::random_fraction;
 use tonic::Status;
 use tracing::debug;
@@ -20,7 +19,7 @@ use super::{
     requests::{RequestBody, Requests},
 };
 use crate::{
-    ResourceSet,
+    DiscoveryRequest, ResourceSet,
     session::{Protocol, Requested, Session, Source, TypeRules, Verdict},
 };
 
@@ -37,23 +36,27 @@ pub(super) struct Worker<H: Handler> {
 }
 
 /// A request of either protocol.
-pub(super) trait AnyRequest: prost::Message + Default + 'static {
+pub(super) trait AnyRequest: Sized + Send + Sync + 'static {
+    fn read(encoded: Bytes) -> Result<Self, DecodeError>;
     fn node(&mut self) -> Option<Node>;
     fn type_url(&self) -> &str;
-    fn names(&self) -> &[String];
+    fn names(&self) -> Vec<String>;
     fn nonce(&self) -> &str;
     fn apply(&self, session: &mut Session, rules: TypeRules) -> Verdict;
 }
 
 impl AnyRequest for DiscoveryRequest {
+    fn read(encoded: Bytes) -> Result<Self, DecodeError> {
+        Self::read(encoded)
+    }
     fn node(&mut self) -> Option<Node> {
         self.node.take()
     }
     fn type_url(&self) -> &str {
         &self.type_url
     }
-    fn names(&self) -> &[String] {
-        &self.resource_names
+    fn names(&self) -> Vec<String> {
+        self.names().map(str::to_owned).collect()
     }
     fn nonce(&self) -> &str {
         &self.response_nonce
@@ -64,14 +67,17 @@ impl AnyRequest for DiscoveryRequest {
 }
 
 impl AnyRequest for DeltaDiscoveryRequest {
+    fn read(encoded: Bytes) -> Result<Self, DecodeError> {
+        Self::decode(encoded)
+    }
     fn node(&mut self) -> Option<Node> {
         self.node.take()
     }
     fn type_url(&self) -> &str {
         &self.type_url
     }
-    fn names(&self) -> &[String] {
-        &self.resource_names_subscribe
+    fn names(&self) -> Vec<String> {
+        self.resource_names_subscribe.clone()
     }
     fn nonce(&self) -> &str {
         &self.response_nonce
@@ -194,7 +200,7 @@ impl<H: Handler> Worker<H> {
             return Ok(());
         }
         let type_url = request.type_url();
-        let Some(resources) = self.handler.answer(connection, type_url, request.names()).await? else {
+        let Some(resources) = self.handler.answer(connection, type_url, &request.names()).await? else {
             return Ok(());
         };
         let nonce = format!("{:x}", fresh_tag());

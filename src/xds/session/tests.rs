@@ -59,12 +59,7 @@ fn delta(type_url: &str, subscribe: &[&str]) -> DeltaDiscoveryRequest {
 }
 
 fn whole(type_url: &str, names: &[&str], nonce: &str) -> DiscoveryRequest {
-    DiscoveryRequest {
-        type_url: type_url.to_owned(),
-        resource_names: names.iter().map(|name| (*name).to_owned()).collect(),
-        response_nonce: nonce.to_owned(),
-        ..Default::default()
-    }
+    DiscoveryRequest::new(type_url, names.iter().copied(), nonce)
 }
 
 /// `names+removed` of the next response, e.g. `a,b-c`; empty for none.
