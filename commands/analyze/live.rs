@@ -135,7 +135,8 @@ fn is_referred_to(kind: Kind, input: &Input) -> bool {
         Kind::Secret => {
             let servers = input.snapshot.gateways.iter().flat_map(|gateway| &gateway.spec.servers);
             let mut settings = servers.filter_map(|server| server.tls.as_ref());
-            settings.any(|tls| !tls.credential_name.is_empty()) || input.mesh_networks.is_some()
+            settings.any(|tls| !tls.credential_name.is_empty() || !tls.credential_names.is_empty())
+                || input.mesh_networks.is_some()
         }
         Kind::Node => {
             let mut subsets = input.snapshot.destination_rules.iter().flat_map(|rule| &rule.spec.subsets);

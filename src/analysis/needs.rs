@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sagene_model::Kind;
+use serde_json::Value;
 
 use crate::checks::Check;
 
@@ -16,6 +17,9 @@ const READ_AS_WRITTEN: &[&str] = &[
     "ReplicaSet",
     "Job",
     "CronJob",
+    "Certificate",
+    "ExternalSecret",
+    "SealedSecret",
 ];
 
 /// Istio's kinds, whose status says whether they were taken.
@@ -245,6 +249,16 @@ pub fn of_all(checks: &[&Check]) -> BTreeSet<Kind> {
 /// Whether pods are made from objects of a kind.
 pub(crate) fn makes_pods(kind: &str) -> bool {
     matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "CronJob")
+}
+
+/// Whether pods are made from an object: by its kind or, of kinds that others define (Rollouts, CloneSets), by the template it holds.
+pub(crate) fn makes_pods_as_written(kind: &str, value: &Value) -> bool {
+    makes_pods(kind) || value.pointer("/spec/template/spec/containers").is_some_and(Value::is_array)
+}
+
+/// Whether Secrets are made from objects of a kind: by cert-manager, the External Secrets Operator and Sealed Secrets.
+pub(crate) fn makes_secrets(kind: &str) -> bool {
+    matches!(kind, "Certificate" | "ExternalSecret" | "SealedSecret")
 }
 
 /// The kinds of `kinds` whose objects some of the analyzers read.

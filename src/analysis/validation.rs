@@ -3,6 +3,7 @@
 //! Source of the rules: Istio's CustomResourceDefinitions ([`shape`]), its API documentation and what its webhook rejects (one file per
 //! kind).
 
+mod annotations;
 mod authorization_policy;
 mod common;
 mod destination_rule;
@@ -19,7 +20,7 @@ mod object;
 mod peer_authentication;
 mod place;
 mod request_authentication;
-mod service_entry;
+pub(crate) mod service_entry;
 pub(crate) mod shape;
 mod sidecar;
 mod telemetry;
@@ -122,6 +123,13 @@ impl Report {
     pub(crate) fn require<'p>(&mut self, holds: bool, place: impl Into<Place<'p>>, message: impl Display) {
         if !holds {
             self.error(place, message.to_string());
+        }
+    }
+
+    /// A warning where `holds` is false; only then the words are put together.
+    pub(crate) fn advise<'p>(&mut self, holds: bool, place: impl Into<Place<'p>>, message: impl Display) {
+        if !holds {
+            self.warning(place, message.to_string());
         }
     }
 

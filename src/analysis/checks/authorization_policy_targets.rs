@@ -178,6 +178,11 @@ mod tests {
             assert!(findings(&CHECK, &format!("{bogus}{other}")).is_empty(), "{other}");
             let elsewhere = other.replace("namespace: shop", "namespace: plain");
             assert_eq!(findings(&CHECK, &format!("{bogus}{elsewhere}")).len(), 1, "{elsewhere}");
+            // Whoever writes no namespace means the same one everywhere.
+            let nowhere = format!("{bogus}{other}")
+                .replace("a, namespace: shop}", "a}")
+                .replace("w, namespace: shop}", "w}");
+            assert!(findings(&CHECK, &nowhere).is_empty(), "{nowhere}");
         }
     }
 

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use sagene_api::Object;
 use sagene_api::istio::networking::Gateway;
 use sagene_api::kubernetes::Secret;
+use serde_json::Value;
 
 use super::support::gateways::{missing, workloads};
 use super::support::pods::Pods;
@@ -20,6 +21,7 @@ use super::{Check, Run};
 use crate::code::Code;
 use crate::input::{Input, at};
 use crate::message::Message;
+use crate::needs::makes_secrets;
 
 pub(super) const CHECK: Check = Check {
     name: "gateway.SecretAnalyzer",
@@ -69,12 +71,13 @@ fn of_credential(
     if of_cluster.contains("://") {
         return None;
     }
-    let secret = match of_cluster.split_once('/') {
-        Some((place, name)) => input.snapshot.get::<Secret>(place, name),
-        None => places.iter().find_map(|place| input.snapshot.get::<Secret>(place, of_cluster)),
+    let (places, own) = match of_cluster.split_once('/') {
+        Some((place, own)) => (&BTreeSet::from([place]), own),
+        None => (places, of_cluster),
     };
-    let Some(secret) = secret else {
-        return Some(not_found(gateway, "credentialName", name, at(path)));
+    let Some(secret) = places.iter().find_map(|place| input.snapshot.get::<Secret>(place, own)) else {
+        let is_missing = !places.iter().any(|place| will_be_made(input, place, own));
+        return is_missing.then(|| not_found(gateway, "credentialName", name, at(path)));
     };
     if is_usable(secret) {
         return None;
@@ -84,6 +87,19 @@ fn of_credential(
         gateway.metadata.name, gateway.metadata.namespace
     );
     Some(Message::new(Code::InvalidGatewayCredential, refer(gateway), text).at(at(path)))
+}
+
+/// True where something in the files makes a Secret of this name: a Certificate of cert-manager, an ExternalSecret or a SealedSecret.
+fn will_be_made(input: &Input, place: &str, name: &str) -> bool {
+    let in_files = input.untyped.iter().filter(|(object, _)| object.namespace == place);
+    in_files.filter(|(object, _)| makes_secrets(&object.kind)).any(|(object, value)| {
+        let path = match &*object.kind {
+            "Certificate" => "/spec/secretName",
+            "ExternalSecret" => "/spec/target/name",
+            _ => "/spec/template/metadata/name",
+        };
+        value.pointer(path).and_then(Value::as_str).unwrap_or(&object.name) == name
+    })
 }
 
 /// True where a Secret holds a certificate that can be read and has not expired, and the key that belongs to it, both in PEM.
@@ -162,5 +178,27 @@ mod tests {
         let of_other = HEAD.replace("credentialName: c", "credentialName: shop/c");
         assert!(findings(&CHECK, &(of_other.clone() + &secret("shop", &certificate, &key))).is_empty());
         assert_eq!(findings(&CHECK, &(of_other + &secret("infra", &certificate, &key))).len(), 1);
+    }
+
+    #[test]
+    fn what_makes_the_secret_stands_for_it() {
+        let (certificate, key) = pair(24);
+        let other = secret("infra", &certificate, &key).replace("name: c,", "name: other,");
+        let with = |maker: &str| findings(&CHECK, &format!("{HEAD}{other}---\n{maker}\n"));
+        let of_cert_manager = "apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: x, namespace: infra}\nspec: {secretName: c}";
+        for maker in [
+            of_cert_manager,
+            "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: c, namespace: infra}\nspec: {}",
+            "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: x, namespace: infra}\nspec: {target: {name: c}}",
+            "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: c, namespace: infra}\nspec: {encryptedData: {}}",
+        ] {
+            assert!(with(maker).is_empty(), "{maker}");
+        }
+        for other in [
+            of_cert_manager.replace("infra", "shop"),
+            of_cert_manager.replace("secretName: c", "secretName: d"),
+        ] {
+            assert_eq!(with(&other), ["IST0101 Gateway shop/g@15"], "{other}");
+        }
     }
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use sagene_api::Object;
 use sagene_api::istio::networking::ServiceEntry;
-use sagene_api::istio::networking::service_entry::ServicePort;
-use sagene_model::Protocol;
 use sagene_model::address_allocation::{self, ALLOCATE_LABEL};
 
-use super::{Check, Run};
+use super::{Check, Run, schema};
 use crate::code::Code;
-use crate::input::{Input, at, reference};
+use crate::input::{Input, reference};
 use crate::message::Message;
+use crate::validation::service_entry::without_address;
 
 pub(super) const CHECK: Check = Check {
     name: "serviceentry.Analyzer",
@@ -43,18 +42,7 @@ fn of_entry(entry: &Arc<Object<ServiceEntry>>) -> Vec<Message> {
     if has_address {
         return Vec::new();
     }
-    let ports = entry.spec.ports.iter().enumerate();
-    let message = |(index, port): (usize, &ServicePort)| {
-        let is_unset = port.protocol.is_empty();
-        if !is_unset && Protocol::parse(&port.protocol) != Protocol::Tcp {
-            return None;
-        }
-        let field = if is_unset { "number" } else { "protocol" };
-        let text = "ServiceEntry addresses are required for this protocol.".to_owned();
-        let path = at(&format!("spec.ports[{index}].{field}"));
-        Some(Message::new(Code::ServiceEntryAddressesRequired, reference(entry), text).at(path))
-    };
-    ports.filter_map(message).collect()
+    without_address(&entry.spec).map(|problem| schema::message(reference(entry), problem)).collect()
 }
 
 #[cfg(test)]

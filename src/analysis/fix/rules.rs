@@ -57,9 +57,9 @@ pub(super) fn answer_to(input: &Input, message: &Message, site: &Site<'_>) -> Op
 
 /// A name with exactly one near match.
 fn rename(input: &Input, message: &Message, site: &Site<'_>) -> Option<Answer> {
-    let written = site.scalar(&message.path)?;
+    let written = site.word(&message.path)?;
     let beside = message.path.parent()?.key("host");
-    let meant = names::meant(input, message, written, site.scalar(&beside))?;
+    let meant = names::meant(input, message, written, site.word(&beside))?;
     answer(format!("{written:?} → {meant:?}"), site.replace(&message.path, &meant))
 }
 
@@ -75,8 +75,13 @@ fn define_subset(input: &Input, message: &Message, site: &Site<'_>) -> Option<An
     let arena = Arena::new();
     let of_rule = Site::of(document, &arena)?;
     let lines = [format!("- name: {subset}"), "  labels:".to_owned(), format!("    {label}: {subset}")];
-    let flow = format!("{{name: {subset}, labels: {{{label}: {subset}}}}}");
-    let edit = of_rule.append(&FieldPath::parse("spec.subsets"), &lines, &flow)?;
+    // Names of subsets, as labels of DNS, need no escapes.
+    let flow = |mark: &str| {
+        let of = |word: &str| format!("{mark}{word}{mark}");
+        let (name, labels, own, key) = (of("name"), of("labels"), of(subset), of(label));
+        format!("{{{name}: {own}, {labels}: {{{key}: {own}}}}}")
+    };
+    let edit = of_rule.append(&FieldPath::parse("spec.subsets"), &lines, flow)?;
     let description = format!("subset {subset} in DestinationRule {}", rule.name);
     Some(Answer { description, edits: vec![edit], file: Some(document.file.name.clone()) })
 }

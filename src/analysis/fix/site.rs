@@ -13,6 +13,23 @@ pub(super) struct Site<'d> {
     root: Node<'d>,
 }
 
+/// A block scalar of one line.
+struct Block {
+    /// Where its header begins.
+    start: usize,
+    /// Its text.
+    line: std::ops::Range<usize>,
+    end: End,
+}
+
+/// What becomes of the end of a block's last line.
+enum End {
+    /// It is no part of the text.
+    Stripped,
+    /// It ends the text.
+    Line,
+}
+
 /// Characters that a plain scalar may have anywhere, and that mean nothing else.
 fn is_plain(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
@@ -57,8 +74,54 @@ impl<'d> Site<'d> {
         node.text()
     }
 
-    /// Another text for a scalar, quoted as it was.
+    /// The same of a block of one line, too: `>-`, and the text below.
+    pub(super) fn word(&self, path: &FieldPath) -> Option<&str> {
+        self.scalar(path).or_else(|| Some(&self.text[self.block(path)?.line]))
+    }
+
+    /// A block scalar of one line.
+    fn block(&self, path: &FieldPath) -> Option<Block> {
+        let node = self.node(path)?;
+        let start = self.block_start(node.span.start)?;
+        let (header, below) = self.text[start..self.document.range.end].split_once('\n')?;
+        let indentation = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let mut lines = below.lines().filter(|line| !line.trim().is_empty());
+        let line = lines.next()?;
+        let content = line.trim();
+        // A line that goes further in, or stands as far in, is of the block, too.
+        let is_alone = lines.next().is_none_or(|next| indentation(next) < indentation(line));
+        if !is_alone || node.text()?.trim_end_matches('\n') != content {
+            return None;
+        }
+        let at = start + header.len() + 1 + below.find(content)?;
+        let end = match header.trim_end() {
+            "|-" | ">-" => End::Stripped,
+            "|" | ">" => End::Line,
+            _ => return None,
+        };
+        Some(Block { start, line: at..at + content.len(), end })
+    }
+
+    /// Where the header of a block scalar stands: one reader begins a block there, the other on the line below.
+    fn block_start(&self, begin: usize) -> Option<usize> {
+        if self.text[begin..].starts_with('|') {
+            return Some(begin);
+        }
+        let above = self.text[..self.line_start(begin)].trim_end();
+        let header =
+            ["|-", ">-", "|", ">"].into_iter().find(|header| above.ends_with(&format!(" {header}")))?;
+        Some(above.len() - header.len())
+    }
+
+    /// Another text for a scalar, quoted as it was. A block that ends its text with the end of a line, which no name has, becomes a plain
+    /// scalar.
     pub(super) fn replace(&self, path: &FieldPath, new: &str) -> Option<Edit> {
+        if let Some(block) = self.block(path).filter(|_| is_plain(new)) {
+            return Some(match block.end {
+                End::Stripped => Edit::new(block.line, new),
+                End::Line => Edit::new(block.start..block.line.end, new),
+            });
+        }
         self.scalar(path)?;
         let span = self.node(path)?.span.clone();
         Some(Edit::new(span.clone(), self.quoted_like(&self.text[span], new)?))
@@ -223,15 +286,21 @@ impl<'d> Site<'d> {
         self.whole_lines(part, "")
     }
 
-    /// One more element behind the last of a list: of several lines in block style, else as `flow` says. Not in JSON.
-    pub(super) fn append(&self, path: &FieldPath, lines: &[String], flow: &str) -> Option<Edit> {
+    /// One more element behind the last of a list: of several lines in block style, else as `flow` says of the mark around words.
+    pub(super) fn append(
+        &self,
+        path: &FieldPath,
+        lines: &[String],
+        flow: impl Fn(&str) -> String,
+    ) -> Option<Edit> {
         let list = self.node(path)?;
         let Content::List(items) = &list.content else { return None };
         let last = items.last()?;
         if self.is_flow(list) {
             let is_json =
                 self.text[list.span.clone()].contains('"') || self.document.file.name.ends_with(".json");
-            return (!is_json).then(|| Edit::new(last.span.end..last.span.end, format!(", {flow}")));
+            let flow = flow(if is_json { "\"" } else { "" });
+            return Some(Edit::new(last.span.end..last.span.end, format!(", {flow}")));
         }
         let start = self.line_start(items.first()?.span.start);
         let indentation = &self.text[start..start + self.text[start..].find('-')?];

@@ -52,6 +52,39 @@ fn names_with_one_near_match() {
 }
 
 #[test]
+fn names_in_blocks() {
+    let of = |value: &str| {
+        format!(
+            "{SERVICE}apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: r}}\nspec:\n  hosts: [a.com]\n  http:\n  - route:\n    - destination:\n        host: {value}\n      weight: 1\n"
+        )
+    };
+    for (wrong, right) in [
+        (">-\n          reveiws", ">-\n          reviews"),
+        ("|-\n          reveiws\n", "|-\n          reviews\n"),
+        ("|\n          reveiws", "reviews"),
+    ] {
+        assert_eq!(fixed(&of(wrong)), of(right));
+    }
+    for left_alone in [">-\n          reveiws\n          now", "|+\n          reveiws\n\n"] {
+        assert_eq!(fixed(&of(left_alone)), of(left_alone));
+    }
+}
+
+#[test]
+fn subsets_of_json() {
+    let list = |rule: &str| {
+        format!(
+            "{SERVICE}{{\"apiVersion\": \"networking.istio.io/v1\", \"kind\": \"VirtualService\", \"metadata\": {{\"name\": \"r\"}}, \"spec\": {{\"hosts\": [\"reviews\"], \"http\": [\
+             {{\"route\": [{{\"destination\": {{\"host\": \"reviews\", \"subset\": \"v2\"}}}}]}}]}}}}\n---\n{{\"apiVersion\": \"networking.istio.io/v1\", \"kind\": \"DestinationRule\", \
+             \"metadata\": {{\"name\": \"r\"}}, \"spec\": {{\"host\": \"reviews\", \"subsets\": [{rule}]}}}}\n"
+        )
+    };
+    let (one, other) =
+        (r#"{"name": "v1", "labels": {"version": "v1"}}"#, r#"{"name": "v2", "labels": {"version": "v2"}}"#);
+    assert_eq!(fixed(&list(one)), list(&format!("{one}, {other}")));
+}
+
+#[test]
 fn a_route_keeps_one_of_its_conditions() {
     let of = |conditions: &str| {
         format!(

@@ -14,8 +14,9 @@ use super::overlaid::Overlaid;
 use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
+use crate::needs::{makes_pods, makes_pods_as_written, makes_secrets};
 use crate::path::FieldPath;
-use crate::validation::gateway_api;
+use crate::validation::{gateway_api, shape};
 use crate::yaml::Arena;
 
 macro_rules! kinds {
@@ -98,9 +99,9 @@ macro_rules! kinds {
                     mesh_networks: self.mesh_networks.clone(),
                     unknown_kinds: self.unknown_kinds.clone(),
                     files_alone: self.files_alone,
-                    // Pods that files will make count as there.
-                    sources: of_makers(&self.sources),
-                    untyped: of_makers(&self.untyped),
+                    // Pods and Secrets that files will make count as there.
+                    sources: self.documents_of_makers(),
+                    untyped: self.makers(),
                     ..Self::default()
                 };
                 let none = BTreeSet::new();
@@ -160,9 +161,21 @@ fn discount(counts: &mut BTreeMap<String, usize>, kind: &str, number: usize) {
     }
 }
 
-fn of_makers<T: Clone>(objects: &BTreeMap<ObjectRef, T>) -> BTreeMap<ObjectRef, T> {
-    let makers = objects.iter().filter(|(object, _)| crate::needs::makes_pods(&object.kind));
-    makers.map(|(object, value)| (object.clone(), value.clone())).collect()
+impl Input {
+    /// What pods and Secrets will be made from, of kinds without a shape.
+    fn makers(&self) -> BTreeMap<ObjectRef, Arc<Value>> {
+        let is_maker = |object: &ObjectRef, value: &Value| {
+            makes_pods_as_written(&object.kind, value) || makes_secrets(&object.kind)
+        };
+        let makers = self.untyped.iter().filter(|(object, value)| is_maker(object, value));
+        makers.map(|(object, value)| (object.clone(), value.clone())).collect()
+    }
+
+    /// Where those with a shape stand.
+    fn documents_of_makers(&self) -> BTreeMap<ObjectRef, Document> {
+        let makers = self.sources.iter().filter(|(object, _)| makes_pods(&object.kind));
+        makers.map(|(object, document)| (object.clone(), document.clone())).collect()
+    }
 }
 
 fn narrow<S: Collected>(whole: &Input, part: &mut Input, changed: &BTreeSet<ObjectRef>) {
@@ -332,10 +345,10 @@ fn typed<S: Collected>(
     };
     let reference = ObjectRef::new(S::KIND, &place, name);
     let nameless = name.is_empty();
-    let shape = crate::validation::shape::problems_of_tree(tree);
-    let told = !shape.is_empty();
+    let problems = shape::problems_of_tree(tree);
+    let told = !problems.is_empty();
     let mut found: Vec<Message> =
-        shape.into_iter().map(|problem| schema::message(reference.clone(), problem)).collect();
+        problems.into_iter().map(|problem| schema::message(reference.clone(), problem)).collect();
     let object = match Object::<S>::from_tree(tree) {
         Ok(mut object) => {
             object.metadata.namespace = place;
@@ -379,9 +392,8 @@ fn typed<S: Collected>(
 
 fn untyped(input: &mut Input, document: Option<Document>, tree: &Tree<'_>, namespace: &str) -> ObjectRef {
     let metadata = |key: &str| tree.get("metadata").map_or("", |metadata| metadata.text(key));
-    // Of kinds that are not known, nobody knows whether they live in namespaces.
     let own = metadata("namespace");
-    let place = if own.is_empty() && crate::validation::shape::is_known(tree) { namespace } else { own };
+    let place = if own.is_empty() && lives_in_namespace(tree) { namespace } else { own };
     let reference = ObjectRef::new(tree.text("kind").to_owned(), place, metadata("name"));
     let is_new = reference.name.is_empty() || !input.untyped.contains_key(&reference);
     count(input, &reference.kind, is_new);
@@ -393,6 +405,13 @@ fn untyped(input: &mut Input, document: Option<Document>, tree: &Tree<'_>, names
     }
     input.untyped.insert(reference.clone(), Arc::new(tree.to_value()));
     reference
+}
+
+/// True for kinds of Istio's, and for what pods and Secrets are made from. Of others nobody knows whether they live in namespaces.
+fn lives_in_namespace(tree: &Tree<'_>) -> bool {
+    let kind = tree.text("kind");
+    let template = || tree.get("spec")?.get("template")?.get("spec")?.get("containers");
+    makes_pods(kind) || makes_secrets(kind) || shape::is_known(tree) || template().is_some()
 }
 
 fn shape_problem(reference: ObjectRef, error: &ParseError) -> Message {

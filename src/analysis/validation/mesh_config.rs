@@ -1,11 +1,12 @@
 //! Rules of MeshConfig and MeshNetworks.
 
 mod provider;
+mod proxy;
 mod tracing;
 
 use std::net::IpAddr;
 
-use sagene_api::istio::mesh_config::{ExtensionProvider, MeshConfig, MeshNetworks, ProxyConfig, TlsConfig};
+use sagene_api::istio::mesh_config::{ExtensionProvider, MeshConfig, MeshNetworks, TlsConfig};
 use sagene_api::kubernetes::LabelSelector;
 use sagene_api::object::read_at;
 use sagene_api::schema::strict::{PathSegment, field_names, unknown_fields_of};
@@ -22,7 +23,7 @@ use super::{Place, Problem, Report};
 use crate::path::FieldPath;
 
 /// Longest time to connect.
-const LONGEST_CONNECT: Duration = Duration::from_secs(30);
+const LONGEST_CONNECT: Duration = Duration::from_secs(3600);
 
 /// The broken rules of a MeshConfig in YAML, as key `mesh` of ConfigMap `istio` holds it.
 pub fn problems_in_text(yaml: &str) -> Vec<Problem> {
@@ -35,14 +36,16 @@ pub fn network_problems_in_text(yaml: &str) -> Vec<Problem> {
 }
 
 fn in_text(yaml: &str, problems: fn(&Value) -> Vec<Problem>) -> Vec<Problem> {
+    let whole = |words: String| {
+        let mut report = Report::new();
+        report.error(&FieldPath::default(), words);
+        report.finish()
+    };
     match sagene_api::yaml::value(yaml) {
         Ok(Value::Null) => Vec::new(),
-        Ok(value) => problems(&value),
-        Err(error) => {
-            let mut report = Report::new();
-            report.error(&FieldPath::default(), format!("is not valid YAML: {error}"));
-            report.finish()
-        }
+        Ok(value) if value.is_object() => problems(&value),
+        Ok(_) => whole("must be a mapping of settings, such as accessLogFile: /dev/stdout".to_owned()),
+        Err(error) => whole(format!("is not valid YAML: {error}")),
     }
 }
 
@@ -87,7 +90,7 @@ fn settings(report: &mut Report, config: &MeshConfig, written: &Value) {
     report.require(
         config.connect_timeout <= LONGEST_CONNECT,
         &at("connectTimeout"),
-        "connect timeout must be in the range 1ms to 30s",
+        "connect timeout must be in the range 1ms to 1h",
     );
     let detection = config.protocol_detection_timeout;
     report.require(
@@ -151,12 +154,18 @@ fn settings(report: &mut Report, config: &MeshConfig, written: &Value) {
             tls_words(report, &at(field), tls);
         }
     }
+    let curves = config.mesh_mtls.as_ref().is_some_and(|tls| !tls.ecdh_curves.is_empty());
+    report.require(
+        !curves,
+        &at("meshMTLS.ecdhCurves"),
+        "mesh TLS does not support ECDH curves configuration; set them in tlsDefaults",
+    );
     // Those that are there by default are among the settings, but not where the reader looks.
     let providers = written.get("extensionProviders").cloned().unwrap_or_default();
     if let Ok(providers) = read_at::<Vec<ExtensionProvider>>(providers, "extensionProviders") {
         provider::rules(report, &providers);
     }
-    proxy(report, &at("defaultConfig"), &config.default_config);
+    proxy::rules(report, &at("defaultConfig"), &config.default_config);
     if let Some(tracing) = written.pointer("/defaultConfig/tracing") {
         tracing::rules(report, &at("defaultConfig.tracing"), tracing);
     }
@@ -218,67 +227,6 @@ fn label_expressions(report: &mut Report, path: &FieldPath, selector: &LabelSele
             ),
         }
     }
-}
-
-fn proxy(report: &mut Report, path: &FieldPath, proxy: &ProxyConfig) {
-    for (field, value, words) in [
-        ("configPath", &proxy.config_path, "config path must be set"),
-        ("binaryPath", &proxy.binary_path, "binary path must be set"),
-        ("serviceCluster", &proxy.service_cluster, "service cluster must be set"),
-    ] {
-        report.require(!value.is_empty(), &path.key(field), words);
-    }
-    for (field, value) in [
-        ("discoveryAddress", &proxy.discovery_address),
-        ("zipkinAddress", &proxy.zipkin_address),
-        ("statsdUdpAddress", &proxy.statsd_udp_address),
-    ] {
-        if !value.is_empty() {
-            address(report, &path.key(field), value);
-        }
-    }
-    for (field, value) in [
-        ("drainDuration", proxy.drain_duration),
-        ("terminationDrainDuration", proxy.termination_drain_duration),
-    ] {
-        report.require(
-            value > Duration::ZERO && value.subsec_nanos() == 0,
-            &path.key(field),
-            "drain durations must be positive and in whole seconds",
-        );
-    }
-    port(report, &path.key("proxyAdminPort"), proxy.proxy_admin_port);
-    if proxy.status_port != 0 {
-        port(report, &path.key("statusPort"), proxy.status_port);
-    }
-    report.require(
-        proxy.stat_name_length > 0,
-        &path.key("statNameLength"),
-        "stat name length must be positive",
-    );
-    report.require(
-        proxy.concurrency.is_none_or(|threads| threads >= 0),
-        &path.key("concurrency"),
-        "concurrency must be greater than or equal to 0",
-    );
-    let sampling = proxy.tracing.as_ref().and_then(|tracing| tracing.sampling).unwrap_or(0.0);
-    report.require(
-        (0.0..=100.0).contains(&sampling),
-        &path.key("tracing").key("sampling"),
-        format_args!("sampling {sampling} is not in range 0..100"),
-    );
-}
-
-/// `host:port`, as proxies are told where to go.
-pub(super) fn address(report: &mut Report, path: &FieldPath, text: &str) {
-    let parts = text.rsplit_once(':');
-    let fits = parts.is_some_and(|(host, number)| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let named =
-            host.parse::<IpAddr>().is_ok() || host_problem(host, false).is_none() || host.starts_with("$(");
-        named && number.parse::<u16>().is_ok_and(|number| number != 0)
-    });
-    report.require(fits, path, format_args!("{text:?} is no address; want HOST:PORT"));
 }
 
 /// The broken rules of MeshNetworks as they were written.
@@ -350,7 +298,9 @@ mod tests {
     fn every_setting_names_its_field() {
         for (bad, path) in [
             ("proxyListenPort: 70000", "proxyListenPort"),
-            ("connectTimeout: 31s", "connectTimeout"),
+            ("connectTimeout: 61m", "connectTimeout"),
+            ("- a", ""),
+            ("meshMTLS: {ecdhCurves: [P-256]}", "meshMTLS.ecdhCurves"),
             ("tlsDefaults: {ecdhCurves: [P-256, P256]}", "tlsDefaults.ecdhCurves[1]"),
             ("meshMTLS: {cipherSuites: [AES128-SHA, AES128-SHA]}", "meshMTLS.cipherSuites[1]"),
             ("trustDomian: a", "trustDomian"),
@@ -393,7 +343,29 @@ mod tests {
             ("defaultConfig: {discoveryAddress: istiod}", "defaultConfig.discoveryAddress"),
             ("defaultConfig: {drainDuration: 1.5s}", "defaultConfig.drainDuration"),
             ("defaultConfig: {proxyAdminPort: 0}", "defaultConfig.proxyAdminPort"),
+            ("defaultConfig: {statusPort: 0}", "defaultConfig.statusPort"),
+            (
+                "defaultConfig: {envoyAccessLogService: {address: als}}",
+                "defaultConfig.envoyAccessLogService.address",
+            ),
+            (
+                "defaultConfig: {envoyMetricsService: {address: 'a:x'}}",
+                "defaultConfig.envoyMetricsService.address",
+            ),
+            ("defaultConfig: {privateKeyProvider: {}}", "defaultConfig.privateKeyProvider"),
+            (
+                "defaultConfig: {privateKeyProvider: {qat: {}}}",
+                "defaultConfig.privateKeyProvider.qat.pollDelay",
+            ),
+            (
+                "defaultConfig: {privateKeyProvider: {cryptomb: {pollDelay: 0s}}}",
+                "defaultConfig.privateKeyProvider.cryptomb.pollDelay",
+            ),
             ("defaultConfig: {tracing: {sampling: 101}}", "defaultConfig.tracing.sampling"),
+            (
+                "defaultConfig: {tracing: {lightstep: {address: 'a:1'}}}",
+                "defaultConfig.tracing.lightstep.accessToken",
+            ),
             ("defaultConfig: {tracing: {zipkin: {}}}", "defaultConfig.tracing.zipkin.address"),
             ("defaultConfig: {tracing: {datadog: {address: here}}}", "defaultConfig.tracing.datadog.address"),
             (
@@ -412,6 +384,10 @@ mod tests {
             "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: ext-authz.foo.svc.cluster.local, port: 8000, includeRequestHeadersInCheck: [x-a]}}, {name: otel, opentelemetry: {service: a.b, port: 4317}}]",
             "defaultConfig: {tracing: {datadog: {address: '$(HOST_IP):8126'}, sampling: 10}}",
             "defaultConfig: {tracing: {}}",
+            "defaultConfig: {tracing: {lightstep: {address: 'a:1', accessToken: b}}}",
+            "defaultConfig: {privateKeyProvider: {cryptomb: {pollDelay: 10ms, fallback: true}}}",
+            "defaultConfig: {envoyAccessLogService: {address: 'als.shop:9000'}}",
+            "connectTimeout: 40s",
             "discoverySelectors: [{matchLabels: {a: b}}, {matchExpressions: [{key: a, operator: Exists}]}]",
         ] {
             assert!(mesh(good).is_empty(), "{good} → {:?}", problems_in_text(good));

@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use sagene_api::Object;
 use sagene_api::istio::networking::service_entry::Resolution;
 use sagene_api::istio::networking::{ServiceEntry, WorkloadEntry};
+use sagene_model::Protocol;
+use sagene_model::address_allocation::is_wanted;
 
 use super::common::{PROTOCOLS, export_to, is_subnet, label_selector, labels, port, unix_socket};
 use super::host::{host, host_problem, is_label, partial_wildcard};
-use super::{Problem, Report, Validate};
+use super::{Problem, Report, Severity, Validate};
+use crate::code::Code;
 use crate::path::FieldPath;
 
 impl Validate for ServiceEntry {
@@ -41,8 +44,30 @@ impl Validate for ServiceEntry {
             dynamic_dns(&mut report, spec, &path);
         }
         export_to(&mut report, &spec.export_to, &object.metadata.namespace, true);
-        report.finish()
+        let mut problems = report.finish();
+        if spec.addresses.is_empty() && !is_wanted(object) {
+            problems.extend(without_address(spec));
+        }
+        problems
     }
+}
+
+/// IST0134: the ports of an entry without addresses at which every connection is taken for one to it.
+pub(crate) fn without_address(spec: &ServiceEntry) -> impl Iterator<Item = Problem> {
+    let ports = spec.ports.iter().enumerate();
+    ports.filter_map(|(index, port)| {
+        let is_unset = port.protocol.is_empty();
+        if !is_unset && Protocol::parse(&port.protocol) != Protocol::Tcp {
+            return None;
+        }
+        let field = if is_unset { "number" } else { "protocol" };
+        Some(Problem {
+            path: FieldPath::parse("spec.ports").index(index).key(field),
+            message: "ServiceEntry addresses are required for this protocol.".to_owned(),
+            severity: Severity::Warning,
+            code: Code::ServiceEntryAddressesRequired,
+        })
+    })
 }
 
 fn addresses(report: &mut Report, spec: &ServiceEntry, path: &FieldPath) {
@@ -284,6 +309,11 @@ mod tests {
             ("{hosts: ['*.a.com'], resolution: DNS}", "spec.hosts"),
             ("{hosts: ['*.a.com'], resolution: DNS, workloadSelector: {labels: {a: b}}}", "spec.hosts"),
             ("{hosts: [a.com], workloadSelector: {labels: {a: b}}}", "warning spec.workloadSelector"),
+            (
+                "{hosts: [a.com], ports: [{number: 80, name: a, protocol: TCP}]}",
+                "warning spec.ports[0].protocol",
+            ),
+            ("{hosts: [a.com], ports: [{number: 80, name: a}]}", "warning spec.ports[0].number"),
             ("{hosts: [a.com], resolution: DYNAMIC_DNS}", "spec.hosts[0]"),
             ("{hosts: ['*a.com']}", "warning spec.hosts[0]"),
             ("{hosts: [a.com], ports: [{number: 80, name: a_b}]}", "spec.ports[0].name"),
@@ -325,13 +355,14 @@ mod tests {
             "{hosts: ['*.a.com'], ports: [{number: 443, name: tls, protocol: TLS}], location: MESH_EXTERNAL}",
             "{hosts: [a.com], resolution: DNS, ports: [{number: 80, name: http}], endpoints: [{address: us.a.com, ports: {http: 8080}}]}",
             "{hosts: ['*.a.com'], resolution: DNS, endpoints: [{address: b.com}]}",
-            "{hosts: [a.com, b.com], ports: [{number: 80, name: a, protocol: TCP}]}",
+            "{hosts: [a.com, b.com], addresses: [10.0.0.1], ports: [{number: 80, name: a, protocol: TCP}]}",
             "{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 443, name: a, protocol: https}, {number: 80, name: b, protocol: GRPC-Web, targetPort: 81}]}",
             "{hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: Http-1}], exportTo: ['~']}",
             "{hosts: [a], exportTo: [., other]}",
             "{hosts: [a.com], resolution: STATIC, ports: [{number: 80, name: http}], endpoints: [{address: 'unix:///var/a'}]}",
             "{hosts: [a.com], resolution: STATIC, endpoints: [{network: 'n'}], addresses: [10.0.0.0/8]}",
             "{hosts: [a.com], resolution: STATIC, workloadSelector: {labels: {a: b}}, exportTo: [.]}",
+            "{hosts: [a.com], resolution: DNS, ports: [{number: 80, name: a, protocol: TCP}]}",
         ] {
             assert!(problems(good).is_empty(), "{good} → {:?}", problems(good));
         }

@@ -11,9 +11,9 @@ use sagene_api::istio::crd::{self, DefinedKind};
 use sagene_cel::Binding;
 use serde_json::Value;
 
-use super::metadata;
 use super::nearest::{hint, nearest};
 use super::{Problem, Report};
+use super::{annotations, metadata};
 use crate::needs::REMOVED_GROUPS;
 use crate::path::{FieldPath, Step};
 use crate::yaml::Arena;
@@ -135,6 +135,15 @@ pub(crate) fn is_known(object: &Tree<'_>) -> bool {
     GROUPS.contains(&group) && DEFINITIONS.contains_key(&(group, object.text("kind")))
 }
 
+/// True for bytes as protobuf's JSON has them: base64 of either alphabet, with its padding or without.
+fn is_in_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    let is_whole =
+        if digits.len() == text.len() { digits.len() % 4 != 1 } else { text.len().is_multiple_of(4) };
+    is_whole && text.len() - digits.len() < 3 && digits.bytes().all(fits)
+}
+
 struct Walk<'v> {
     report: Report,
     place: Vec<Step<'v>>,
@@ -171,6 +180,9 @@ impl<'v> Walk<'v> {
             self.within(Step::Key("metadata"), |walk| walk.known(fields, metadata::FIELDS));
         }
         metadata::rules(&mut self.report, metadata);
+        if GROUPS.contains(group) {
+            annotations::rules(&mut self.report, object, kind);
+        }
         match object.get("spec") {
             Some(spec) if !spec.is_null() => {
                 self.within(Step::Key("spec"), |walk| walk.node(expected.node, spec));
@@ -218,7 +230,13 @@ impl<'v> Walk<'v> {
                 self.list(item, *least, *most, keys, items);
                 true
             }
-            (Kind::Text { least, most }, Tree::Text(text)) => self.text(node, text, *least, *most),
+            (Kind::Text { least, most, is_base64 }, Tree::Text(text)) => {
+                self.text(node, text, *least, *most);
+                if *is_base64 && !is_in_base64(text) {
+                    self.error("is not base64, as in aGVsbG8=");
+                }
+                true
+            }
             (Kind::Integer { least, most }, Tree::Number(number)) => {
                 let is_whole = number.as_f64().is_some_and(|number| number.fract() == 0.0);
                 if is_whole && number.as_f64().is_some_and(|number| number.abs() >= TOO_LARGE) {
@@ -315,7 +333,7 @@ impl<'v> Walk<'v> {
         }
     }
 
-    fn text(&mut self, node: &Node, text: &str, least: Option<u64>, most: Option<u64>) -> bool {
+    fn text(&mut self, node: &Node, text: &str, least: Option<u64>, most: Option<u64>) {
         let bounded = least.is_some() || most.is_some();
         let length = if bounded { text.chars().count() as u64 } else { 0 };
         if !node.words.is_empty() && !node.words.iter().any(|word| word == text) {
@@ -331,7 +349,6 @@ impl<'v> Walk<'v> {
                 None => format!("{text:?} does not match {}", pattern.as_str()),
             });
         }
-        true
     }
 
     fn bounds(&mut self, number: Option<f64>, least: Option<f64>, most: Option<f64>) {

@@ -179,10 +179,10 @@ fn egress(report: &mut Report, path: &FieldPath, listeners: &[IstioEgressListene
                 path,
                 "sidecar: the egress listener with empty port should be the last listener in the list",
             );
-            report.require(
+            report.advise(
                 listener.bind.is_empty(),
                 &path.key("bind"),
-                "sidecar: bind is only allowed with a port",
+                "sidecar: bind has no effect without a port",
             );
         }
     }
@@ -297,7 +297,7 @@ mod tests {
             ("{egress: [{hosts: [A_b/*]}]}", "spec.egress[0].hosts[0]"),
             ("{egress: [{hosts: ['*/a.*.com']}]}", "spec.egress[0].hosts[0]"),
             ("{egress: [{hosts: [./*]}, {hosts: [./*]}]}", "spec.egress[0]"),
-            ("{egress: [{bind: 1.1.1.1, hosts: [./*]}]}", "spec.egress[0].bind"),
+            ("{egress: [{bind: 1.1.1.1, hosts: [./*]}]}", "warning spec.egress[0].bind"),
             (
                 "{egress: [{port: {number: 0, protocol: HTTP, name: a}, hosts: [./*]}]}",
                 "spec.egress[0].port.number",

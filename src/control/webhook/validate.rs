@@ -1,10 +1,8 @@
-//! What the validation webhook refuses: Istio objects that break a rule of their kind, and annotations that are reserved.
+//! What the validation webhook refuses: Istio objects that break a rule of their kind.
 
 use sagene_analysis::validation::{Problem, Severity, problems_of};
 use serde_json::Value;
 
-/// Annotations only the control plane itself may set.
-const INTERNAL: &str = "internal.istio.io/";
 /// Longest warning that is shown whole; API servers cut what goes beyond.
 const LONGEST_WARNING: usize = 240;
 
@@ -16,12 +14,6 @@ pub(super) fn check(request: &Value) -> Result<Vec<String>, String> {
     let Some(object) = request.get("object").filter(|object| object.is_object()) else {
         return Err("the admission request carries no object".to_owned());
     };
-    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
-    if let Some(key) =
-        annotations.into_iter().flat_map(|map| map.keys()).find(|key| key.starts_with(INTERNAL))
-    {
-        return Err(format!("metadata.annotations: {key} is reserved for the control plane"));
-    }
     let (errors, warnings): (Vec<Problem>, Vec<Problem>) =
         problems_of(object).into_iter().partition(|problem| problem.severity == Severity::Error);
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();

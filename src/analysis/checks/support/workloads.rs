@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::pods::Pods;
 use crate::input::{Input, reference};
-use crate::needs::makes_pods;
+use crate::needs::makes_pods_as_written;
 
 /// Where the labels of the pods stand that an object makes.
 const OF_PODS: &str = "/spec/template/metadata/labels";
@@ -44,12 +44,14 @@ impl<'i> Others<'i> {
             let labels = &deployment.spec.template.metadata.labels;
             (deployment.metadata.namespace.as_str(), Cow::Borrowed(labels))
         }));
-        all.extend(input.untyped.iter().filter(|(object, value)| is_maker(&object.kind, value)).map(
-            |(object, value)| {
-                let place = if object.kind == "CronJob" { OF_PODS_OF_JOBS } else { OF_PODS };
-                (object.namespace.as_str(), Cow::Owned(labels_at(value, place)))
-            },
-        ));
+        all.extend(
+            input.untyped.iter().filter(|(object, value)| makes_pods_as_written(&object.kind, value)).map(
+                |(object, value)| {
+                    let place = if object.kind == "CronJob" { OF_PODS_OF_JOBS } else { OF_PODS };
+                    (object.namespace.as_str(), Cow::Owned(labels_at(value, place)))
+                },
+            ),
+        );
         Self { all }
     }
 
@@ -58,11 +60,6 @@ impl<'i> Others<'i> {
         let mut all = self.all.iter();
         all.any(|(place, labels)| namespace.is_none_or(|namespace| *place == namespace) && matches(labels))
     }
-}
-
-/// True for what makes pods: by its kind or, of kinds that others define (Rollouts, CloneSets), by the template it holds.
-fn is_maker(kind: &str, value: &Value) -> bool {
-    makes_pods(kind) || value.pointer("/spec/template/spec/containers").is_some_and(Value::is_array)
 }
 
 fn labels_at(value: &Value, place: &str) -> Labels {

@@ -1,30 +1,29 @@
-//! Rules of extension providers.
+//! Rules of extension providers. What is wrong with one hurts nobody until a policy or Telemetry names it: settings with such a provider
+//! are taken, so that most of it is told as a warning.
 
 use sagene_api::istio::mesh_config::ExtensionProvider;
 
 use super::super::Report;
-use super::super::common::port;
 use super::super::host::{host_problem, is_dns_label};
 use crate::path::FieldPath;
 
 pub(super) fn rules(report: &mut Report, providers: &[ExtensionProvider]) {
     for (index, provider) in providers.iter().enumerate() {
         let path = FieldPath::parse("extensionProviders").index(index);
-        report.require(!provider.name.is_empty(), &path.key("name"), "empty extension provider name");
+        report.advise(!provider.name.is_empty(), &path.key("name"), "empty extension provider name");
         let repeated = providers[..index].iter().any(|other| other.name == provider.name);
-        report.require(
+        report.advise(
             !repeated,
             &path.key("name"),
             format_args!("duplicate extension provider name {}", provider.name),
         );
-        report.require(
-            kinds(provider) == 1,
-            &path,
-            format_args!(
-                "extension provider {:?} must have exactly one kind, such as envoyExtAuthzGrpc or zipkin",
-                provider.name
-            ),
+        let words = format_args!(
+            "extension provider {:?} must have exactly one kind, such as envoyExtAuthzGrpc or zipkin",
+            provider.name
         );
+        let count = kinds(provider);
+        report.advise(count > 0, &path, words);
+        report.require(count < 2, &path, words);
         services(report, &path, provider);
         authorization(report, &path, provider);
     }
@@ -77,19 +76,21 @@ fn services(report: &mut Report, path: &FieldPath, provider: &ExtensionProvider)
         let (namespace, host) =
             service.split_once('/').map_or((None, service), |(namespace, host)| (Some(namespace), host));
         let fits = namespace.is_none_or(is_dns_label) && host_problem(host, false).is_none();
-        report.require(
+        report.advise(
             fits,
             &path.key("service"),
             format_args!("{service:?} is no service; want a host name, or NAMESPACE/HOST"),
         );
-        port(report, &path.key("port"), number);
+        let is_port = (1..=65535).contains(&number);
+        let words = format_args!("port number {number} must be in the range 1..65535");
+        report.advise(is_port, &path.key("port"), words);
     }
 }
 
 fn authorization(report: &mut Report, path: &FieldPath, provider: &ExtensionProvider) {
     if let Some(http) = &provider.envoy_ext_authz_http {
         let path = path.key("envoyExtAuthzHttp");
-        report.require(
+        report.advise(
             http.path_prefix.is_empty() || http.path_prefix.starts_with('/'),
             &path.key("pathPrefix"),
             "pathPrefix must begin with \"/\"",
@@ -103,5 +104,5 @@ fn authorization(report: &mut Report, path: &FieldPath, provider: &ExtensionProv
 
 fn status(report: &mut Report, path: &FieldPath, text: &str) {
     let fits = text.is_empty() || text.parse::<u16>().is_ok_and(|status| (100..600).contains(&status));
-    report.require(fits, path, format_args!("{text:?} is no HTTP status code"));
+    report.advise(fits, path, format_args!("{text:?} is no HTTP status code"));
 }

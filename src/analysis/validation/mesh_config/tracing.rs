@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Report, address};
+use super::Report;
+use super::proxy::address;
 use crate::path::FieldPath;
 
 /// The collectors, of which one may be named.
@@ -27,4 +28,10 @@ pub(super) fn rules(report: &mut Report, path: &FieldPath, tracing: &Value) {
             _ => {}
         }
     }
+    let token = &tracing["lightstep"]["accessToken"];
+    report.require(
+        !tracing["lightstep"].is_object() || token.as_str().is_some_and(|token| !token.is_empty()),
+        &path.key("lightstep").key("accessToken"),
+        "access token is required",
+    );
 }

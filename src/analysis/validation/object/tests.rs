@@ -53,7 +53,7 @@ fn what_definition_and_rules_both_refuse_is_told_of_the_field() {
         (
             "networking.istio.io/v1",
             "ServiceEntry",
-            json!({"hosts": ["a.b"], "ports": [{"number": 80, "name": "a"}, {"number": 80, "name": "b"}]}),
+            json!({"hosts": ["a.b"], "ports": [{"number": 80, "name": "a", "protocol": "HTTP"}, {"number": 80, "name": "b", "protocol": "HTTP"}]}),
             "spec.ports[1].number",
         ),
         (

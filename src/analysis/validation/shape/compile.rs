@@ -44,6 +44,8 @@ pub(super) enum Kind {
     Text {
         least: Option<u64>,
         most: Option<u64>,
+        /// Whether it stands for bytes, in base64.
+        is_base64: bool,
     },
     Integer {
         least: Option<f64>,
@@ -123,7 +125,11 @@ fn kind(schema: &Value, texts: &dyn Fn(&Value) -> Vec<String>) -> Kind {
             most: count("maxItems"),
             keys: texts(&schema["x-kubernetes-list-map-keys"]),
         },
-        Some("string") => Kind::Text { least: count("minLength"), most: count("maxLength") },
+        Some("string") => Kind::Text {
+            least: count("minLength"),
+            most: count("maxLength"),
+            is_base64: schema["format"] == "byte",
+        },
         Some("integer") => {
             let (least, most) = if schema["format"] == "int32" {
                 (Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX)))

@@ -45,6 +45,12 @@ fn every_rule_of_the_definition_counts() {
         (
             "VirtualService",
             "networking",
+            "{http: [{directResponse: {status: 200, body: {bytes: 'a*'}}}]}",
+            "spec.http[0].directResponse.body.bytes: is not base64, as in aGVsbG8=",
+        ),
+        (
+            "VirtualService",
+            "networking",
             "{http: [{route: [{weight: 1}]}]}",
             "spec.http[0].route[0].destination: destination is required",
         ),
