@@ -175,8 +175,7 @@ impl Operations {
                 return Err(ApiError::forbidden(resource, &review.target.name, &reason));
             }
         }
-        let answer = tokio::time::timeout(webhook.timeout(), self.webhooks.post(self, webhook, &body)).await;
-        let answer = answer.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()));
+        let answer = self.webhooks.post(self, webhook, &body).await;
         match answer.and_then(|answer| read_verdict(&answer, &uid)) {
             Ok(verdict) => Ok(Some(Verdict { version: matched.version, ..verdict })),
             Err(reason) if webhook.ignores_failure() => {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::TestServer;
-use crate::api_client::{DeleteOptions, ResourceRef};
+use crate::api_client::{ApiClient, DeleteOptions, ResourceRef};
 
 async fn review(Json(review): Json<Value>) -> Json<Value> {
     let request = &review["request"];
@@ -57,6 +57,29 @@ async fn serve() -> (SocketAddr, String, tokio::task::JoinHandle<()>) {
         }
     });
     (address, STANDARD.encode(certificate.pem()), task)
+}
+
+/// A webhook that takes connections and never answers holds a request up for as long as it may, and no longer; the `failurePolicy` says what
+/// becomes of the request then.
+async fn a_webhook_that_hangs(client: &ApiClient, configurations: &ResourceRef, bundle: &str) {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let change = |policy: &str| {
+        json!({"webhooks": [{"name": "inject.example.com", "failurePolicy": policy, "timeoutSeconds": 1,
+            "clientConfig": {"url": format!("https://{address}/silent"), "caBundle": bundle},
+            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}],
+            "sideEffects": "None", "admissionReviewVersions": ["v1"]}]})
+    };
+    let before = client.get(configurations, "", "hook").await.unwrap();
+    client.merge_patch(configurations, "", "hook", "", change("Fail")).await.unwrap();
+    let map = json!({"metadata": {"name": "held-up"}});
+    let failed = client.create(&ResourceRef::CONFIG_MAPS, "default", map.clone()).await.unwrap_err();
+    let expected = format!("Post \"https://{address}/silent?timeout=1s\": context deadline exceeded");
+    assert!(failed.message.ends_with(&expected), "{failed}");
+    client.merge_patch(configurations, "", "hook", "", change("Ignore")).await.unwrap();
+    client.create(&ResourceRef::CONFIG_MAPS, "default", map).await.unwrap();
+    let webhooks = json!({"webhooks": before["webhooks"]});
+    client.merge_patch(configurations, "", "hook", "", webhooks).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +126,12 @@ async fn a_webhook_injects_denies_and_fails_closed() {
     task.abort();
     let _ = task.await;
     let failed = client.create(&ResourceRef::CONFIG_MAPS, "default", map("b")).await.unwrap_err();
-    assert!(failed.message.contains("failed calling webhook \"inject.example.com\""), "{failed}");
+    let expected = format!(
+        "Internal error occurred: failed calling webhook \"inject.example.com\": failed to call webhook: \
+         Post \"https://hook.default.svc:443/inject?timeout=10s\": dial tcp {address}: connect: connection refused"
+    );
+    assert_eq!(failed.message, expected);
+    a_webhook_that_hangs(client, &configurations, &bundle).await;
     let skipping = json!({"metadata": {"name": "c", "labels": {"skip": "me"}}});
     client.create(&ResourceRef::CONFIG_MAPS, "default", skipping).await.unwrap();
     client.merge_patch(&configurations, "", "hook", "", json!({"webhooks": null})).await.unwrap();

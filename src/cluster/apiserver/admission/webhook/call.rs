@@ -1,6 +1,7 @@
 //! One HTTPS request to a webhook, over a connection that is kept for the next one.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Webhook;
-use super::address::{self, Address};
+use super::address::Address;
 use crate::apiserver::operations::Operations;
 
 /// Most bytes of a webhook's answer.
@@ -37,31 +38,45 @@ pub(crate) struct WebhookClients {
 }
 
 impl WebhookClients {
-    /// Posts the review and returns the answer. The error is a reason for people.
+    /// Posts the review and returns the answer. The error is a reason for people, in Kubernetes' words.
     pub(super) async fn post(
         &self,
         operations: &Operations,
         webhook: &Webhook,
         review: &Value,
     ) -> Result<Value, String> {
-        let config = &webhook.value()["clientConfig"];
-        let address = address::resolve(operations, config)?;
+        let (config, timeout) = (&webhook.value()["clientConfig"], webhook.timeout());
+        let address = Address::of(config, timeout)?;
+        let answer = tokio::time::timeout(timeout, self.exchange(operations, &address, config, review));
+        match answer.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(reason)) => Err(described(&address, &reason)),
+            Err(_) => Err(described(&address, "context deadline exceeded")),
+        }
+    }
+
+    /// The outer error is one of the way to the webhook, the inner one of its answer.
+    async fn exchange(
+        &self,
+        operations: &Operations,
+        address: &Address,
+        config: &Value,
+        review: &Value,
+    ) -> Result<Result<Value, String>, String> {
+        let socket = address.socket(operations)?;
         let bundle = config["caBundle"].as_str().unwrap_or("").to_owned();
-        let key = (address.socket, address.server_name.clone(), bundle);
+        let key = (socket, address.server_name.clone(), bundle);
         let body = review.to_string();
-        let shown = format!("Post \"https://{}{}\"", address.server_name, address.path);
-        let described = |reason: String| format!("{shown}: {reason}");
         if let Some(mut connection) = self.take(&key).filter(|connection| !connection.is_closed())
-            && let Ok(answer) = send(&mut connection, &address, &body).await
+            && let Ok(answer) = send(&mut connection, address, &body).await
         {
             self.keep(key, connection);
-            return answer.map_err(described);
+            return Ok(answer);
         }
-        let mut connection = connect(&address, &key.2).await.map_err(described)?;
-        let answer =
-            send(&mut connection, &address, &body).await.map_err(|error| described(error.to_string()))?;
+        let mut connection = connect(socket, &address.server_name, &key.2).await?;
+        let answer = send(&mut connection, address, &body).await.map_err(|error| error.to_string())?;
         self.keep(key, connection);
-        answer.map_err(described)
+        Ok(answer)
     }
 
     fn take(&self, key: &ConnectionKey) -> Option<SendRequest<Body>> {
@@ -77,7 +92,23 @@ impl WebhookClients {
     }
 }
 
-async fn connect(address: &Address, bundle: &str) -> Result<SendRequest<Body>, String> {
+fn described(address: &Address, reason: &str) -> String {
+    format!("Post \"https://{}{}\": {reason}", address.authority(), address.path)
+}
+
+/// Why there is no connection, as Go says it.
+fn refused(socket: SocketAddr, error: &std::io::Error) -> String {
+    let reason = match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        ErrorKind::NetworkUnreachable => "network is unreachable".to_owned(),
+        ErrorKind::TimedOut => "connection timed out".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("dial tcp {socket}: connect: {reason}")
+}
+
+async fn connect(socket: SocketAddr, server_name: &str, bundle: &str) -> Result<SendRequest<Body>, String> {
     let mut roots = RootCertStore::empty();
     let pem = STANDARD.decode(bundle).map_err(|error| format!("the caBundle is not base64: {error}"))?;
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
@@ -94,10 +125,8 @@ async fn connect(address: &Address, bundle: &str) -> Result<SendRequest<Body>, S
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from(address.server_name.clone()).map_err(|error| error.to_string())?;
-    let stream = TcpStream::connect(address.socket)
-        .await
-        .map_err(|error| format!("dial tcp {}: {error}", address.socket))?;
+    let name = ServerName::try_from(server_name.to_owned()).map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect(socket).await.map_err(|error| refused(socket, &error))?;
     let _ = stream.set_nodelay(true);
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
@@ -123,7 +152,7 @@ async fn send(
     let request = Request::builder()
         .method(Method::POST)
         .uri(&address.path)
-        .header(header::HOST, &address.server_name)
+        .header(header::HOST, address.authority())
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "application/json")
         .header(header::USER_AGENT, "kube-apiserver-admission")
