@@ -4,6 +4,7 @@ mod command;
 mod container_runner;
 mod context;
 mod identity_files;
+mod leave;
 mod sandbox;
 mod status;
 mod status_writer;

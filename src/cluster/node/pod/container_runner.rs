@@ -39,7 +39,7 @@ pub(super) struct ContainerRunner {
     pub(super) container: Container,
     pub(super) restart_policy: RestartPolicy,
     pub(super) identity: Arc<[MountSpec]>,
-    /// Asks this container to end. Separate from the pod's: sidecars end after the others.
+    /// Asks this container to end. Separate from the pod's: sidecars end after the others, but hear of the pod's end with them.
     pub(super) stop: watch::Receiver<Option<Stop>>,
     /// Told, or dropped, when the hook after the first start is over: the pod's next container starts only then.
     pub(super) first_started: Option<oneshot::Sender<()>>,
@@ -94,12 +94,17 @@ impl ContainerRunner {
         &self.container.name
     }
 
+    /// Nothing is started in a pod that ends.
+    fn is_asked_to_end(&self) -> bool {
+        self.stop.borrow().is_some() || self.pod.is_stopping()
+    }
+
     /// Returns the exit code of the last run; `None` when it was never started.
     pub(super) async fn run(mut self) -> Option<i32> {
         let mut last_code = None;
         let mut pause = Duration::ZERO;
         loop {
-            if self.stop.borrow().is_some() {
+            if self.is_asked_to_end() {
                 break;
             }
             let began = Instant::now();
@@ -112,7 +117,7 @@ impl ContainerRunner {
                         RestartPolicy::OnFailure => code != 0,
                         RestartPolicy::Never => false,
                     };
-                    if !again || self.stop.borrow().is_some() {
+                    if !again || self.is_asked_to_end() {
                         break;
                     }
                     if began.elapsed() >= BACKOFF_RESET {
@@ -324,7 +329,7 @@ impl ContainerRunner {
                 None => std::future::pending().await,
             }
         };
-        let mut asked = self.stop.clone();
+        let (mut asked, mut ending) = (self.stop.clone(), self.pod.stop.clone());
         let stop = tokio::select! {
             exit = &mut running.exit => return exit.unwrap_or(UNKNOWN_EXIT),
             unhealthy = unhealthy => {
@@ -332,13 +337,23 @@ impl ContainerRunner {
                 let grace = self.pod.spec.termination_grace_period_seconds.map(Duration::from_secs);
                 Stop::within(unhealthy.grace.or(grace).unwrap_or(Duration::from_secs(30)))
             }
-            stop = asked.wait_for(Option::is_some) => {
-                let message = format!("Stopping container {}", self.container.name);
-                self.pod.events.container(EventKind::Normal, "Killing", &message, &self.container.name);
-                stop.ok().and_then(|stop| *stop).unwrap_or_else(|| Stop::within(Duration::ZERO))
+            stop = asked.wait_for(Option::is_some) => self.asked_to_end(stop.ok().and_then(|stop| *stop)),
+            stop = ending.wait_for(Option::is_some) => self.asked_to_end(stop.ok().and_then(|stop| *stop)),
+        };
+        // One that is ill ends at once; the others when it is their turn, and nobody sends the pod requests any more.
+        let turn = async {
+            if self.pod.is_stopping() {
+                let _ = asked.wait_for(Option::is_some).await;
+                self.pod.left_services().await;
             }
         };
-        termination::end(&running.target, &mut running.exit, stop, &self.pod.events, &self.stop).await
+        termination::end(&running.target, &mut running.exit, stop, &self.pod.events, &self.stop, turn).await
+    }
+
+    fn asked_to_end(&self, stop: Option<Stop>) -> Stop {
+        let message = format!("Stopping container {}", self.container.name);
+        self.pod.events.container(EventKind::Normal, "Killing", &message, &self.container.name);
+        stop.unwrap_or_else(|| Stop::within(Duration::ZERO))
     }
 
     fn record_end(&self, exit: ProcessExit, started_at: Timestamp, specification: &ContainerSpec) -> i32 {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::leave;
 use super::sandbox::Sandbox;
 use crate::api_client::ApiClient;
 use crate::api_client::resource::uid_of;
@@ -162,6 +163,14 @@ impl PodContext {
     /// Whether the pod has to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.borrow().is_some()
+    }
+
+    /// Completes when nobody sends the pod requests any more because it was deleted; at once where the node ends, and not the pod.
+    pub(crate) async fn left_services(&self) {
+        let deleted = self.object.borrow()["metadata"]["deletionTimestamp"].is_string();
+        if deleted {
+            leave::services(&self.node.api, &self.namespace, &self.uid).await;
+        }
     }
 
     /// Completes when the pod has to end.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Stop;
 use crate::node::events::{EventKind, PodEvents};
@@ -22,28 +22,23 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 const MAX_MESSAGE_BYTES: usize = 4096;
 const MAX_LOG_MESSAGE_BYTES: u64 = 2048;
 
-/// Ends the container's process; returns when it has ended. A shorter deadline that comes later counts.
+/// Ends the container's process; returns when it has ended. The hook runs at once, the process hears of it when the hook is over and its
+/// `turn` has come, or the time is up. A shorter deadline that comes later counts.
 pub(super) async fn end(
     target: &ProbeTarget,
     exit: &mut oneshot::Receiver<ProcessExit>,
     stop: Stop,
     events: &PodEvents,
     stops: &watch::Receiver<Option<Stop>>,
+    turn: impl Future<Output = ()>,
 ) -> ProcessExit {
     let unknown = ProcessExit { code: 255, signal: None };
-    let name = &target.container.name;
     let mut deadline = stop.deadline;
-    let now = Instant::now();
-    if deadline > now
-        && let Some(hook) = &target.container.lifecycle.pre_stop
-    {
+    if deadline > Instant::now() {
+        let prepared = async { tokio::join!(pre_stop(target, deadline, events), timeout_at(deadline, turn)) };
         tokio::select! {
             ended = &mut *exit => return ended.unwrap_or(unknown),
-            result = target.hook(hook, deadline - now) => {
-                if let Err(failure) = result {
-                    events.container(EventKind::Warning, "FailedPreStopHook", &format!("PreStopHook failed: {failure}"), name);
-                }
-            }
+            _ = prepared => {}
         }
         deadline = deadline.max(Instant::now() + LEAST_GRACE);
     }
@@ -64,6 +59,14 @@ pub(super) async fn end(
     }
     process::send_signal(target.process, Signal::SIGKILL);
     exit.await.unwrap_or(unknown)
+}
+
+async fn pre_stop(target: &ProbeTarget, deadline: Instant, events: &PodEvents) {
+    let Some(hook) = &target.container.lifecycle.pre_stop else { return };
+    if let Err(failure) = target.hook(hook, deadline - Instant::now()).await {
+        let message = format!("PreStopHook failed: {failure}");
+        events.container(EventKind::Warning, "FailedPreStopHook", &message, &target.container.name);
+    }
 }
 
 /// The termination message file; when it is empty and `log` is given, the end of the log.
