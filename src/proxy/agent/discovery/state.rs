@@ -136,17 +136,25 @@ impl DiscoveryState {
     }
 
     /// Whether everything needed to serve is there: clusters, listeners, and the endpoints and routes they name.
-    /// Certificates of gateways may come later; until then only their handshakes fail.
+    /// Certificates of gateways may come later; until then only their handshakes fail. A cluster or listener that was refused and has no
+    /// earlier version is missing, as in Istio: a rollout must not replace a pod that serves by one that cannot.
     pub(crate) fn is_complete(&self) -> bool {
         let wanted = self.store.wanted();
         let has = |type_url: &str, names: &BTreeSet<String>| {
             names.is_empty()
                 || self.received.get(type_url).is_some_and(|received| received.is_superset(names))
         };
-        self.received.contains_key(type_url::CLUSTER)
-            && self.received.contains_key(type_url::LISTENER)
+        [type_url::CLUSTER, type_url::LISTENER].into_iter().all(|type_url| self.is_in_force(type_url))
             && has(type_url::ENDPOINT, &wanted.endpoints)
             && has(type_url::ROUTE, &wanted.routes)
+    }
+
+    /// Whether resources of a type came, and each of them has a version in force.
+    fn is_in_force(&self, type_url: &str) -> bool {
+        self.received.get(type_url).is_some_and(|received| {
+            let known = self.store.resources(type_url);
+            !known.iter().any(|raw| raw.resource.is_none() && received.contains(&raw.name))
+        })
     }
 
     /// Names received of a type.

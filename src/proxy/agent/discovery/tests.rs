@@ -116,6 +116,21 @@ async fn a_refused_resource_is_named_and_the_others_are_in_force() {
     assert!(refusal.contains("envoy.config.cluster.v3.Cluster") && refusal.contains("\"bad\""), "{refusal}");
     let good = running.store.resources(type_url::CLUSTER).into_iter().find(|raw| raw.name == "good").unwrap();
     assert!(good.resource.is_some());
+
+    // One that never had all of its configuration is not ready; it is as soon as it has.
+    fake.set(type_url::ENDPOINT, "good", Some(&assignment("good")));
+    let listener = crate::agent::bootstrap::test_listener();
+    fake.set(type_url::LISTENER, &listener.name, Some(&listener));
+    names(&running.store, type_url::ENDPOINT, &["good"]).await;
+    names(&running.store, type_url::LISTENER, &[&listener.name]).await;
+    assert!(!running.readiness.is_ready());
+    fake.set(type_url::CLUSTER, "bad", None::<&Cluster>);
+    tokio::time::timeout(Duration::from_secs(60), running.readiness.ready()).await.unwrap();
+
+    // What is refused later changes nothing of that.
+    fake.set(type_url::CLUSTER, "bad", Some(&unusable));
+    names(&running.store, type_url::CLUSTER, &["bad", "good"]).await;
+    assert!(running.readiness.is_ready());
 }
 
 #[tokio::test]
