@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{Address, HealthStatus, Locality};
@@ -16,6 +17,9 @@ use serde_json::{Value, json};
 use super::AdminServer;
 use crate::config::{Origin, RawResource, type_url};
 use crate::stats::EndpointStats;
+
+const EDS: i32 = DiscoveryType::Eds as i32;
+const STATIC: i32 = DiscoveryType::Static as i32;
 
 /// A cluster with everything that is known of its endpoints.
 struct View {
@@ -52,7 +56,8 @@ fn views(admin: &AdminServer) -> Vec<View> {
             let cluster: Cluster = decode(raw)?;
             let eds_name = eds_name(&cluster);
             let assignment = cluster.load_assignment.as_ref().or_else(|| assignments.get(&eds_name));
-            let hosts = hosts(assignment, proxy.stats().endpoints(&cluster.name));
+            let stats = proxy.stats().endpoints(&cluster.name);
+            let hosts = hosts(assignment, stats, finds_endpoints(&cluster));
             Some(View { dynamic: raw.origin == Origin::Dynamic, cluster, hosts })
         })
         .collect()
@@ -68,8 +73,14 @@ fn eds_name(cluster: &Cluster) -> String {
     if configured.is_empty() { cluster.name.clone() } else { configured.to_owned() }
 }
 
-/// Configured endpoints with their counters, then those that only traffic found (DNS, original destination).
-fn hosts(assignment: Option<&ClusterLoadAssignment>, stats: Vec<EndpointStats>) -> Vec<Host> {
+/// Whether a cluster has endpoints that no configuration names (DNS, original destination). The counters of the others are kept for a while
+/// after their endpoints are gone, which nobody should be told of.
+fn finds_endpoints(cluster: &Cluster) -> bool {
+    !matches!(cluster.cluster_discovery_type, None | Some(ClusterDiscoveryType::Type(EDS | STATIC)))
+}
+
+/// Configured endpoints with their counters, then those that only traffic `found`.
+fn hosts(assignment: Option<&ClusterLoadAssignment>, stats: Vec<EndpointStats>, found: bool) -> Vec<Host> {
     let mut by_address: BTreeMap<SocketAddr, EndpointStats> =
         stats.into_iter().map(|stats| (stats.address, stats)).collect();
     let mut hosts = Vec::new();
@@ -84,16 +95,19 @@ fn hosts(assignment: Option<&ClusterLoadAssignment>, stats: Vec<EndpointStats>) 
             hosts.push(host);
         }
     }
+    if !found {
+        return hosts;
+    }
     // A name stands for itself only as long as none of its addresses is known.
     let is_name = |host: &mut Host| host.socket.is_some() && host.address.parse::<SocketAddr>().is_err();
     let names: Vec<Host> =
         if by_address.is_empty() { Vec::new() } else { hosts.extract_if(.., is_name).collect() };
-    hosts.extend(by_address.into_values().map(|stats| found(stats, &names)));
+    hosts.extend(by_address.into_values().map(|stats| found_by_traffic(stats, &names)));
     hosts
 }
 
 /// An endpoint that only traffic found: at its address, and as the name it was found by where there is but one.
-fn found(stats: EndpointStats, names: &[Host]) -> Host {
+fn found_by_traffic(stats: EndpointStats, names: &[Host]) -> Host {
     let name = if let [only] = names { Some(only) } else { None };
     Host {
         address: stats.address.to_string(),
@@ -344,12 +358,20 @@ mod tests {
             LbEndpoint { host_identifier: Some(HostIdentifier::Endpoint(endpoint)), ..LbEndpoint::default() };
         let group = LocalityLbEndpoints { lb_endpoints: vec![endpoint], ..LocalityLbEndpoints::default() };
         let assignment = ClusterLoadAssignment { endpoints: vec![group], ..ClusterLoadAssignment::default() };
-        let told = |stats: Vec<EndpointStats>| -> Vec<(String, String)> {
-            hosts(Some(&assignment), stats).into_iter().map(|host| (host.address, host.hostname)).collect()
+        let told = |kind: DiscoveryType, stats: Vec<EndpointStats>| -> Vec<(String, String)> {
+            let cluster = Cluster {
+                cluster_discovery_type: Some(ClusterDiscoveryType::Type(kind as i32)),
+                ..Cluster::default()
+            };
+            let told = hosts(Some(&assignment), stats, finds_endpoints(&cluster));
+            told.into_iter().map(|host| (host.address, host.hostname)).collect()
         };
         let pair = |address: &str, name: &str| (address.to_owned(), name.to_owned());
-        assert_eq!(told(Vec::new()), [pair("news.example.com:443", "")]);
+        assert_eq!(told(DiscoveryType::StrictDns, Vec::new()), [pair("news.example.com:443", "")]);
         let found = EndpointStats { address: "192.0.2.1:443".parse().unwrap(), ..NO_STATS };
-        assert_eq!(told(vec![found]), [pair("192.0.2.1:443", "news.example.com")]);
+        let counted = || vec![found];
+        assert_eq!(told(DiscoveryType::StrictDns, counted()), [pair("192.0.2.1:443", "news.example.com")]);
+        // What endpoint discovery does not name any more is gone, though its counters are kept for a while.
+        assert_eq!(told(DiscoveryType::Eds, counted()), [pair("news.example.com:443", "")]);
     }
 }
