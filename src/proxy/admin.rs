@@ -176,7 +176,7 @@ impl AdminServer {
         text(StatusCode::OK, "OK\n")
     }
 
-    /// `graceful` lets inbound clients go elsewhere while the proxy serves on; without it nothing more is accepted from now on, and
+    /// `graceful` lets clients go elsewhere while the proxy serves on; without it nothing more is accepted from now on, and
     /// the pod is not ready any more. The process stays.
     fn drain(&self, request: &Request) -> Reply {
         let asked = |name: &str| request.query.iter().any(|(key, _)| key == name);
@@ -186,9 +186,7 @@ impl AdminServer {
             self.health.set_failed(true);
             return text(StatusCode::OK, "OK\n");
         }
-        if inbound_only {
-            self.proxy.drain_inbound();
-        }
+        self.proxy.send_away(inbound_only);
         self.lifecycle.drain();
         text(StatusCode::OK, "OK\n")
     }

@@ -38,6 +38,7 @@ const DNS_PORT: u16 = 15053;
 
 /// Everything that is known before anything runs.
 pub(super) struct Settings {
+    node_type: NodeType,
     identity: Identity,
     config: ProxyConfig,
     environment: Environment,
@@ -65,6 +66,7 @@ impl Settings {
         Ok(Self {
             concurrency: concurrency(arguments, &config, &environment),
             resolv_conf: ResolvConf::parse(&resolv_conf),
+            node_type,
             identity,
             config,
             environment,
@@ -192,7 +194,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
 }
 
 async fn end(settings: &Settings, orders: Orders, health: &Health, proxy: &Proxy) -> Result<(), AgentError> {
-    let termination = Termination::new(&settings.environment, &settings.config);
+    let termination = Termination::new(&settings.environment, &settings.config, settings.node_type);
     termination.run(orders, health, proxy).await.map_err(AgentError::Signals)
 }
 

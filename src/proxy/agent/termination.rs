@@ -2,15 +2,17 @@
 //!
 //! The first signal starts an orderly end. A sidecar's application may itself just be ending and still need the
 //! network, and clients may still send here until they hear that the pod is gone; so the proxy first serves on for
-//! `terminationDrainDuration`, then takes nothing new and waits for what is open. Where the pod announced its end
-//! (`/drain`, the `preStop` hook of a native sidecar) the application is gone already, and the first part is left
-//! out. A second signal ends the process at once.
+//! `terminationDrainDuration`, telling clients with each answer to go elsewhere, then takes nothing new and waits for
+//! what is open. Where the pod announced its end (`/drain`, the `preStop` hook of a native sidecar) clients are told
+//! so from then on, and the signal comes when the application is gone: the first part is left out. A second signal
+//! ends the process at once.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
+use super::NodeType;
 use super::environment::Environment;
 use super::health::Health;
 use super::lifecycle::{Order, Orders};
@@ -28,11 +30,13 @@ pub(crate) struct Termination {
     drain_duration: Duration,
     /// Wait for open connections however long it takes, but this long at least.
     until_no_connections: Option<Duration>,
+    /// Only clients of the workload are told to go elsewhere: the workload has nowhere else to go.
+    inbound_only: bool,
 }
 
 impl Termination {
     /// From `terminationDrainDuration` and Istio's variables.
-    pub(crate) fn new(environment: &Environment, config: &ProxyConfig) -> Self {
+    pub(crate) fn new(environment: &Environment, config: &ProxyConfig, node: NodeType) -> Self {
         let until_zero = environment.flag("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
             || environment.flag("ISTIO_META_EXIT_ON_ZERO_ACTIVE_CONNECTIONS");
         let minimum =
@@ -40,12 +44,13 @@ impl Termination {
         Self {
             drain_duration: config.termination_drain_duration,
             until_no_connections: until_zero.then_some(minimum),
+            inbound_only: node == NodeType::Sidecar,
         }
     }
 
     /// Without an environment: connections get `drain_duration`.
     pub(crate) fn after(drain_duration: Duration) -> Self {
-        Self { drain_duration, until_no_connections: None }
+        Self { drain_duration, until_no_connections: None, inbound_only: false }
     }
 
     /// Returns when the process may end.
@@ -62,6 +67,7 @@ impl Termination {
                 order = orders.recv() => match order {
                     Some(Order::Drain) => {
                         tracing::info!("the pod announced its end");
+                        proxy.send_away(self.inbound_only);
                         announced = true;
                     }
                     Some(Order::Quit) | None => {
@@ -76,6 +82,7 @@ impl Termination {
             }
         }
         health.set_draining();
+        proxy.send_away(self.inbound_only);
         tokio::select! {
             () = self.drain(announced, proxy) => {}
             name = signals.next() => tracing::warn!(signal = name, "second signal: ending at once"),

@@ -18,13 +18,13 @@ pub(crate) async fn serve(wire: Wire, mut current: impl FnMut() -> Option<Scene>
     let Some(mut scene) = current() else { return };
     let worker = scene.worker.clone();
     let direction = scene.connection.direction;
-    let mut draining = pin!(worker.drain_started(direction));
+    let mut ending = pin!(worker.end_started());
     let opened = Instant::now();
     let mut memory = Memory::default();
     let mut served = 0_u32;
     loop {
         let ends = scene.manager.max_connection.map(|most| opened + most);
-        let waiting = head(&wire, &mut memory, &scene, ends, draining.as_mut());
+        let waiting = head(&wire, &mut memory, &scene, ends, ending.as_mut());
         let framing = match waiting.await {
             Ok(Some(framing)) => framing,
             Ok(None) => break,
@@ -66,7 +66,7 @@ async fn head(
     memory: &mut Memory,
     scene: &Scene,
     ends: Option<Instant>,
-    mut draining: Pin<&mut impl Future<Output = ()>>,
+    mut ending: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Framing>, HeadError> {
     let manager = &scene.manager;
     let limits = HeadLimits {
@@ -101,7 +101,8 @@ async fn head(
         let filled = tokio::select! {
             biased;
             filled = memory.alarm.limit(|| due, wire.fill()) => filled,
-            () = &mut draining => return Ok(None),
+            // While it only drains, an idle connection ends with its next answer: closed now, it would cut off a request that is on its way.
+            () = &mut ending => return Ok(None),
         };
         match filled {
             Some(Ok(count)) if count > 0 => started = true,

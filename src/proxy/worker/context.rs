@@ -24,6 +24,8 @@ pub(crate) enum Drain {
     Nothing,
     /// Those to the workload; sockets stay open.
     Inbound,
+    /// All; sockets stay open.
+    Both,
     /// All, and nothing more is accepted.
     All,
 }
@@ -33,7 +35,7 @@ impl Drain {
         match self {
             Self::Nothing => false,
             Self::Inbound => direction == Direction::Inbound,
-            Self::All => true,
+            Self::Both | Self::All => true,
         }
     }
 }
@@ -194,6 +196,14 @@ impl Worker {
     pub(crate) async fn drain_started(&self, direction: Direction) {
         let mut draining = self.shared.draining.subscribe();
         if draining.wait_for(|drain| drain.concerns(direction)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns when the process starts to end, which all connections have to follow.
+    pub(crate) async fn end_started(&self) {
+        let mut draining = self.shared.draining.subscribe();
+        if draining.wait_for(|drain| *drain == Drain::All).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -132,9 +132,10 @@ impl Proxy {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Asks the peers of inbound connections to go elsewhere (`connection: close`, GOAWAY), and serves on.
-    pub fn drain_inbound(&self) {
-        self.shared.draining.send_modify(|drain| *drain = (*drain).max(Drain::Inbound));
+    /// Asks the peers of all or of inbound connections to go elsewhere (`connection: close`, GOAWAY), and serves on.
+    pub fn send_away(&self, inbound_only: bool) {
+        let which = if inbound_only { Drain::Inbound } else { Drain::Both };
+        self.shared.draining.send_modify(|drain| *drain = (*drain).max(which));
     }
 
     /// Closes listening sockets at once, all or those of inbound connections; what is open goes on.

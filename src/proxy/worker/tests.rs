@@ -242,6 +242,32 @@ fn a_server_must_prove_the_name_it_is_called_by() {
 }
 
 #[test]
+fn who_is_sent_away_hears_it_with_an_answer() {
+    const INBOUND: i32 = 1;
+    const OUTBOUND: i32 = 2;
+    for (direction, inbound_only, expected) in
+        [(INBOUND, true, true), (OUTBOUND, true, false), (OUTBOUND, false, true)]
+    {
+        let setup = Setup::plain(&[echo_server("200 OK")]);
+        let (proxy, address) = start(setup.with_listener(|listener| listener.traffic_direction = direction));
+        let mut open = TcpStream::connect(address).expect("connect");
+        let mut ask = || {
+            open.write_all(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").expect("write");
+            let mut piece = [0; 4096];
+            let count = open.read(&mut piece).expect("an answer");
+            let answer = String::from_utf8_lossy(&piece[..count]).to_lowercase();
+            assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+            answer.contains("connection: close")
+        };
+        assert!(!ask());
+        proxy.send_away(inbound_only);
+        assert_eq!(ask(), expected, "direction {direction}, inbound only {inbound_only}");
+        assert!(get(address, "/hello").starts_with("HTTP/1.1 200 "), "new connections are served on");
+        proxy.stop();
+    }
+}
+
+#[test]
 fn the_proxy_drains() {
     let (proxy, address) = start(Setup::plain(&[echo_server("200 OK")]));
     let mut idle = TcpStream::connect(address).expect("connect");
