@@ -83,6 +83,26 @@ fn client_and_server_join_in_one_trace() {
 }
 
 #[test]
+fn the_access_log_names_the_trace() {
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    let _collector = zipkin(&mut mesh);
+    let (_folder, log) = mesh.log_to_file();
+    mesh.configure(json!({"accessLogFormat":
+        "%TRACE_ID% %SPAN_ID% %REQ(X-B3-SPANID)% %RESPONSE_DURATION% %UPSTREAM_REMOTE_PORT% %REQUEST_HEADERS_BYTES%\n"}));
+    mesh.put::<Telemetry>(&telemetry("providers: [{name: zipkin}], randomSamplingPercentage: 100"));
+    let client = mesh.sidecar_out(&app).expect("accepted");
+    let seen = client.get("/", "");
+    let line = log.wait_for_line();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words.len(), 6, "{line}");
+    assert_eq!(words[0], header(body(&seen), "x-b3-traceid"), "{line}");
+    assert_eq!([words[1], words[1]], [words[2], header(body(&seen), "x-b3-spanid")], "{line}");
+    assert!(words[3].parse::<u32>().is_ok() && words[5].parse::<u32>().is_ok(), "{line}");
+    assert_eq!(words[4], app.address.port().to_string(), "{line}");
+}
+
+#[test]
 fn a_caller_that_decided_is_followed() {
     let app = App::start();
     let mut mesh = Mesh::new(&app);

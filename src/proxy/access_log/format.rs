@@ -67,6 +67,19 @@ enum Plain {
     AttemptCount,
     GrpcStatus,
     GrpcStatusNumber,
+    TraceId,
+    SpanId,
+    ResponseDuration,
+    ResponseTxDuration,
+    RequestHeadersBytes,
+    ResponseHeadersBytes,
+    UpstreamHostIp,
+    UpstreamHostPort,
+    UpstreamLocalIp,
+    UpstreamLocalPort,
+    DirectRemotePort,
+    PeerFingerprint,
+    PeerDns,
 }
 
 const PLAIN: &[(&str, Plain)] = &[
@@ -101,6 +114,19 @@ const PLAIN: &[(&str, Plain)] = &[
     ("UPSTREAM_REQUEST_ATTEMPT_COUNT", Plain::AttemptCount),
     ("GRPC_STATUS_NUMBER", Plain::GrpcStatusNumber),
     ("GRPC_STATUS", Plain::GrpcStatus),
+    ("TRACE_ID", Plain::TraceId),
+    ("SPAN_ID", Plain::SpanId),
+    ("RESPONSE_DURATION", Plain::ResponseDuration),
+    ("RESPONSE_TX_DURATION", Plain::ResponseTxDuration),
+    ("REQUEST_HEADERS_BYTES", Plain::RequestHeadersBytes),
+    ("RESPONSE_HEADERS_BYTES", Plain::ResponseHeadersBytes),
+    ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Plain::UpstreamHostIp),
+    ("UPSTREAM_REMOTE_PORT", Plain::UpstreamHostPort),
+    ("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Plain::UpstreamLocalIp),
+    ("UPSTREAM_LOCAL_PORT", Plain::UpstreamLocalPort),
+    ("DOWNSTREAM_DIRECT_REMOTE_PORT", Plain::DirectRemotePort),
+    ("DOWNSTREAM_PEER_FINGERPRINT_256", Plain::PeerFingerprint),
+    ("DOWNSTREAM_PEER_DNS_SAN", Plain::PeerDns),
 ];
 
 impl Template {
@@ -165,8 +191,9 @@ impl Template {
     /// Whether the template is one numeric operator (written without quotes in JSON).
     pub(crate) fn is_number(&self) -> bool {
         use Plain::{
-            AttemptCount, BytesReceived, BytesSent, DownstreamLocalPort, DownstreamRemotePort, Duration,
-            GrpcStatusNumber, ResponseCode,
+            AttemptCount, BytesReceived, BytesSent, DirectRemotePort, DownstreamLocalPort,
+            DownstreamRemotePort, Duration, GrpcStatusNumber, RequestHeadersBytes, ResponseCode,
+            ResponseDuration, ResponseHeadersBytes, ResponseTxDuration, UpstreamHostPort, UpstreamLocalPort,
         };
         matches!(
             self.0.as_slice(),
@@ -180,6 +207,13 @@ impl Template {
                         | DownstreamLocalPort
                         | DownstreamRemotePort
                         | GrpcStatusNumber
+                        | ResponseDuration
+                        | ResponseTxDuration
+                        | RequestHeadersBytes
+                        | ResponseHeadersBytes
+                        | UpstreamHostPort
+                        | UpstreamLocalPort
+                        | DirectRemotePort
                 ),
                 None
             )]
@@ -353,6 +387,27 @@ impl Plain {
                     None => write!(out, "{code}"),
                 })
             }
+            Self::TraceId => match info.trace {
+                Some(ids) if ids.wide => write!(out, "{:032x}", ids.trace),
+                Some(ids) => write!(out, "{:016x}", ids.trace),
+                None => Ok(()),
+            },
+            Self::SpanId => info.trace.map_or(Ok(()), |ids| write!(out, "{:016x}", ids.span)),
+            Self::ResponseDuration => {
+                info.response_began.map_or(Ok(()), |began| write!(out, "{}", began.as_millis()))
+            }
+            Self::ResponseTxDuration => info
+                .response_began
+                .map_or(Ok(()), |began| write!(out, "{}", info.duration.saturating_sub(began).as_millis())),
+            Self::RequestHeadersBytes => write!(out, "{}", facts.request.byte_size()),
+            Self::ResponseHeadersBytes => write!(out, "{}", facts.response.byte_size()),
+            Self::UpstreamHostIp => info.upstream_host.map_or(Ok(()), |a| write!(out, "{}", a.ip())),
+            Self::UpstreamHostPort => info.upstream_host.map_or(Ok(()), |a| write!(out, "{}", a.port())),
+            Self::UpstreamLocalIp => info.upstream_local.map_or(Ok(()), |a| write!(out, "{}", a.ip())),
+            Self::UpstreamLocalPort => info.upstream_local.map_or(Ok(()), |a| write!(out, "{}", a.port())),
+            Self::DirectRemotePort => write!(out, "{}", connection.direct_remote.port()),
+            Self::PeerFingerprint => out.write_all(peer.map_or("", |p| p.hash.as_str()).as_bytes()),
+            Self::PeerDns => out.write_all(peer.map(|p| p.dns.join(",")).unwrap_or_default().as_bytes()),
         };
     }
 }

@@ -45,6 +45,8 @@ impl RecordFormat {
             time_unix_nano: nanos(facts.info.start_time),
             body: self.body.as_ref().map(|body| body.render(facts)),
             attributes: pairs(&self.attributes, facts),
+            trace_id: facts.info.trace.map(|ids| ids.trace.to_be_bytes().to_vec()).unwrap_or_default(),
+            span_id: facts.info.trace.map(|ids| ids.span.to_be_bytes().to_vec()).unwrap_or_default(),
             ..LogRecord::default()
         }
     }

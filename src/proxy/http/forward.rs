@@ -101,6 +101,7 @@ pub(crate) async fn forward(
             exchange.answer(replier).await;
         }
         Some(answered) => {
+            exchange.info.response_began = Some(exchange.info.start.elapsed());
             let millis = u64::try_from(plan.clock.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             if !exchange.scene.manager.is_discreet() && exchange.response.status != 101 {
                 let name = b"x-envoy-upstream-service-time";

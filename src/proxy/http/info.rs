@@ -138,6 +138,15 @@ impl Flags {
     }
 }
 
+/// By which a trace and a span in it are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceIds {
+    pub(crate) trace: u128,
+    /// Whether the trace has 128 bits, or 64.
+    pub(crate) wide: bool,
+    pub(crate) span: u64,
+}
+
 /// Facts of one request, or of one TCP connection through the TCP proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamInfo {
@@ -160,6 +169,10 @@ pub(crate) struct StreamInfo {
     pub(crate) attempts: u32,
     pub(crate) grpc_status: Option<u32>,
     pub(crate) duration: Duration,
+    /// From the start until the upstream's answer began; none where it never did.
+    pub(crate) response_began: Option<Duration>,
+    /// Where the request is traced, sampled or not.
+    pub(crate) trace: Option<TraceIds>,
     /// What filters found out about the request.
     pub(crate) metadata: Option<Box<DynamicMetadata>>,
 }
@@ -184,6 +197,8 @@ impl StreamInfo {
             attempts: 0,
             grpc_status: None,
             duration: Duration::ZERO,
+            response_began: None,
+            trace: None,
             metadata: None,
         }
     }

@@ -9,6 +9,7 @@ use super::report::Reporter;
 use super::span::Span;
 use crate::config::Direction;
 use crate::http::exchange::Exchange;
+use crate::http::info::TraceIds;
 
 const OPERATION: &[u8] = b"x-envoy-decorator-operation";
 
@@ -23,6 +24,7 @@ impl Exchange {
         let worker = self.scene.worker.clone();
         let mut span = Span::start(tracer, &self.request.headers, decided, client, || worker.random());
         span.operation = self.operation(client);
+        self.info.trace = Some(TraceIds { trace: span.trace, wide: span.wide, span: span.id });
         self.span = Some(Box::new(span));
     }
 
