@@ -2,8 +2,8 @@
 //!
 //! The order is Istio's: decide whether the pod takes part ([`decision`]), undo what an earlier injection left so that a
 //! second pass changes nothing ([`reinjection`]), add what the chosen templates bring ([`sidecar`], [`gateway`]), lay the user's own
-//! `istio-proxy` container on top ([`overrides`]), then rewrite probes and merge metrics. Templates are code on JSON values,
-//! never text with holes.
+//! `istio-proxy` container on top ([`overrides`]), then rewrite probes and merge metrics. Templates are code on JSON values, or the
+//! operator's plain YAML ([`template`]), never text with holes.
 
 mod capture;
 mod config;
@@ -22,6 +22,7 @@ mod router;
 mod scope;
 mod sidecar;
 mod status;
+mod template;
 mod volumes;
 mod workload;
 
@@ -35,6 +36,8 @@ use serde_json::Value;
 pub use config::{ConfigError, InjectConfig, Policy};
 pub use decision::SkipReason;
 pub use patch::{JsonPatchOp, diff};
+pub use template::Templates;
+pub(crate) use template::problem as template_problem;
 pub use workload::Workload;
 
 pub use merge::strategic as strategic_merge;
@@ -124,10 +127,20 @@ pub enum InjectError {
         reason: String,
     },
     /// `inject.istio.io/templates` names a template that does not exist.
-    #[error("injection template {name:?} does not exist; use one of {known}", known = crate::inject::KNOWN_TEMPLATES.join(", "))]
+    #[error("injection template {name:?} does not exist; use one of {known}")]
     UnknownTemplate {
         /// The name as written.
         name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A template of the operator's that cannot be used.
+    #[error("injection template {name:?} (values.sidecarInjectorWebhook.templates): {reason}")]
+    BadTemplate {
+        /// The name as written.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Interception mode that the init container would refuse, which a user would learn from a pod that never starts.
     #[error(
@@ -145,7 +158,7 @@ pub enum InjectError {
     },
 }
 
-/// Templates that `inject.istio.io/templates` can name.
+/// Templates that `inject.istio.io/templates` can name besides the operator's own.
 pub const KNOWN_TEMPLATES: [&str; 2] = ["sidecar", "gateway"];
 const UNSUPPORTED_TEMPLATES: [&str; 4] = ["grpc-simple", "grpc-agent", "waypoint", "kube-gateway"];
 
@@ -182,6 +195,7 @@ pub fn injected_pod(request: &PodRequest<'_>, config: &InjectConfig) -> Result<V
         match template {
             Template::Sidecar => sidecar::apply(&mut pod, &scope),
             Template::Gateway => gateway::apply(&mut pod, &scope),
+            Template::Own(overlay) => template::apply(&mut pod, overlay),
         }
     }
     overrides::apply(&mut pod, &own);
@@ -195,12 +209,13 @@ pub fn injected_pod(request: &PodRequest<'_>, config: &InjectConfig) -> Result<V
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Template {
+enum Template<'t> {
     Sidecar,
     Gateway,
+    Own(&'t Value),
 }
 
-fn templates(scope: &Scope<'_>, config: &InjectConfig) -> Result<Vec<Template>, InjectError> {
+fn templates<'t>(scope: &Scope<'_>, config: &'t InjectConfig) -> Result<Vec<Template<'t>>, InjectError> {
     let named: Vec<String> = match scope.annotation("inject.istio.io/templates") {
         Some(list) => {
             list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
@@ -213,7 +228,15 @@ fn templates(scope: &Scope<'_>, config: &InjectConfig) -> Result<Vec<Template>, 
             "sidecar" => Ok(Template::Sidecar),
             "gateway" => Ok(Template::Gateway),
             other if UNSUPPORTED_TEMPLATES.contains(&other) => Err(InjectError::UnsupportedTemplate { name }),
-            _ => Err(InjectError::UnknownTemplate { name }),
+            other => match config.templates.get(other) {
+                Some(Ok(overlay)) => Ok(Template::Own(overlay)),
+                Some(Err(reason)) => Err(InjectError::BadTemplate { name, reason: reason.clone() }),
+                None => {
+                    let own = config.templates.keys().map(String::as_str);
+                    let known: Vec<&str> = KNOWN_TEMPLATES.into_iter().chain(own).collect();
+                    Err(InjectError::UnknownTemplate { known: known.join(", "), name })
+                }
+            },
         })
         .collect()
 }

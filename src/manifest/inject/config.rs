@@ -6,6 +6,8 @@ use sagene_api::Object;
 use sagene_api::istio::networking::ProxyConfig;
 use serde_json::{Map, Value, json};
 
+use super::template::{self, Templates};
+
 /// Whether pods take part when neither label nor selector says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -29,6 +31,8 @@ pub struct InjectConfig {
     pub injected_annotations: Map<String, Value>,
     /// Templates used when the pod names none, key `defaultTemplates`; `["sidecar"]` by default.
     pub default_templates: Vec<String>,
+    /// The operator's own templates, key `templates`.
+    pub templates: Templates,
     /// The installation's values (`global`, `pilot`, `sidecarInjectorWebhook`, …).
     pub values: Value,
     /// Mesh config as written, camelCase.
@@ -71,6 +75,7 @@ impl Default for InjectConfig {
             always_inject: Vec::new(),
             injected_annotations: Map::new(),
             default_templates: vec!["sidecar".to_owned()],
+            templates: Templates::new(),
             values: json!({}),
             mesh: json!({}),
             proxy_configs: Vec::new(),
@@ -82,7 +87,7 @@ impl Default for InjectConfig {
 
 impl InjectConfig {
     /// Reads the keys `config` and `values` of ConfigMap `istio-sidecar-injector` and the key `mesh` of ConfigMap `istio`.
-    /// There are no ProxyConfigs; they are the caller's to add. `values` may be JSON or YAML. Go templates under `templates` are not read: the templates are part of the program.
+    /// There are no ProxyConfigs; they are the caller's to add. `values` may be JSON or YAML. Of `templates` those are read that are not Istio's own: these are part of the program.
     ///
     /// # Errors
     /// When a key is not YAML or not of the expected shape.
@@ -114,6 +119,7 @@ impl InjectConfig {
                 names if names.is_empty() => defaults.default_templates,
                 names => names,
             },
+            templates: template::read(config.get("templates").and_then(Value::as_object)),
             values: parse("values", values)?,
             mesh: parse("mesh", mesh)?,
             proxy_configs: Vec::new(),

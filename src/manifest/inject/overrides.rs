@@ -78,7 +78,8 @@ pub(super) fn apply(pod: &mut Value, own: &Own) {
     pod["metadata"]["annotations"][ANNOTATION] = json!(Value::Object(remembered).to_string());
 }
 
-fn find<'a>(pod: &'a mut Value, container: &Value) -> Option<&'a mut Value> {
+/// The pod's container of the same name, in either list.
+pub(super) fn find<'a>(pod: &'a mut Value, container: &Value) -> Option<&'a mut Value> {
     let spec = pod.get_mut("spec")?.as_object_mut()?;
     let lists = spec.iter_mut().filter(|(key, _)| *key == "containers" || *key == "initContainers");
     lists

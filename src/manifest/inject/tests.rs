@@ -243,3 +243,52 @@ fn proxy_configs_are_merged_from_the_mesh_to_the_workload_under_the_annotation()
     assert!(variable(&proxy, "PROXY_CONFIG").is_some_and(|merged| merged.contains("\"concurrency\":1")));
     assert_eq!((variable(&proxy, "A"), variable(&proxy, "MESH")), (Some("pod"), Some("1")));
 }
+
+/// The configuration with one template of the operator's, as the ConfigMap has it.
+fn with_template(text: &str) -> InjectConfig {
+    let map = json!({"templates": {"custom": text, "sidecar": "{{ .Istio }}"}}).to_string();
+    let read = InjectConfig::from_config_maps(&map, "{}", "{}", "").expect("readable");
+    InjectConfig { templates: read.templates, ..config() }
+}
+
+#[test]
+fn templates_of_the_operator_are_laid_over_the_sidecar_wherever_it_is() {
+    let mut config = with_template(
+        "metadata: {labels: {team: blue}}\nspec:\n  containers:\n  - name: istio-proxy\n    env: [{name: GREETING, value: hello-world}]\n  - name: more\n",
+    );
+    let mut asking = pod();
+    asking["metadata"]["annotations"]["inject.istio.io/templates"] = json!("sidecar,custom");
+    for native in [true, false] {
+        config.native_sidecars = native;
+        let made = injected(&asking, &config);
+        let list = if native { "/spec/initContainers" } else { "/spec/containers" };
+        let proxy = made.pointer(list).and_then(Value::as_array).expect(list);
+        let proxy = proxy.iter().find(|one| one["name"] == "istio-proxy").expect("the proxy");
+        assert_eq!(
+            (variable(proxy, "GREETING"), &proxy["image"]),
+            (Some("hello-world"), &json!("example.org/mesh/sagene:1.0"))
+        );
+        assert!(names(&made, "/spec/containers").contains(&"more".to_owned()));
+        assert_eq!(made["metadata"]["labels"]["team"], "blue");
+        assert_eq!(injected(&made, &config), made, "a second pass changes nothing");
+    }
+    assert!(!names(&injected(&pod(), &config), "/spec/containers").contains(&"more".to_owned()));
+    config.default_templates = vec!["sidecar".to_owned(), "custom".to_owned()];
+    assert!(names(&injected(&pod(), &config), "/spec/containers").contains(&"more".to_owned()));
+}
+
+#[test]
+fn a_template_that_cannot_be_used_is_refused_by_name() {
+    let mut asking = pod();
+    for (text, name, said) in [
+        ("spec: {priority: {{ .Values.x }}}", "custom", "actions of Go templates"),
+        ("a: [", "custom", "template \"custom\""),
+        ("spec: {}", "other", "use one of sidecar, gateway, custom"),
+    ] {
+        asking["metadata"]["annotations"]["inject.istio.io/templates"] = json!(name);
+        let request =
+            PodRequest { pod: &asking, namespace: "default", parameters: &WebhookParameters::default() };
+        let error = injected_pod(&request, &with_template(text)).expect_err(name).to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}

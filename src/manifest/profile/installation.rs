@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::overlay::merge;
 use super::{InstallRequest, ProfileError, SourceFile, builtin, path, schema, types};
+use crate::inject::template_problem;
 
 const NO_CNI: &str =
     "the CNI node agent is not part of this version; the init container captures the traffic";
@@ -213,6 +214,7 @@ fn check(spec: &Value) -> Result<(), ProfileError> {
         });
     }
     check_ports(spec)?;
+    check_templates(spec)?;
     for kind in ["ingressGateways", "egressGateways"] {
         let gateways = spec.pointer(&format!("/components/{kind}")).and_then(Value::as_array);
         for (index, gateway) in gateways.into_iter().flatten().enumerate() {
@@ -223,6 +225,19 @@ fn check(spec: &Value) -> Result<(), ProfileError> {
         }
     }
     Ok(())
+}
+
+/// Injection templates of the operator's are refused here, where somebody reads it, and not first when a pod names one.
+fn check_templates(spec: &Value) -> Result<(), ProfileError> {
+    let templates = spec.pointer("/values/sidecarInjectorWebhook/templates").and_then(Value::as_object);
+    let problem = |(name, text): (&String, &Value)| Some((name.clone(), template_problem(name, text)?));
+    match templates.into_iter().flatten().find_map(problem) {
+        None => Ok(()),
+        Some((name, reason)) => Err(ProfileError::Invalid {
+            path: format!("values.sidecarInjectorWebhook.templates.{name}"),
+            reason,
+        }),
+    }
 }
 
 /// Gateways run without the right to bind the ports below 1024.

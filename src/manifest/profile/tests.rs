@@ -164,3 +164,17 @@ fn an_operator_with_a_name_owns_what_is_made_from_it() {
     assert_eq!(owner(&[named, nameless], &[]), "installed-state-eastwest");
     assert_eq!(owner(&[named], &["revision=canary"]), "installed-state-eastwest-canary");
 }
+
+#[test]
+fn injection_templates_are_checked_before_they_are_installed() {
+    let refused = |name: &str, text: &str| {
+        let text = serde_json::json!({"kind": "IstioOperator", "spec":
+            {"values": {"sidecarInjectorWebhook": {"templates": {name: text}}}}});
+        let file = SourceFile { name: "f.yaml".into(), text: text.to_string() };
+        resolve(&InstallRequest { files: vec![file], ..request(&[]) }).err().map(|error| error.to_string())
+    };
+    assert_eq!(refused("custom", "spec: {priority: 1}"), None);
+    let said = refused("custom", "spec: {{ x }}").expect("actions");
+    assert!(said.starts_with("values.sidecarInjectorWebhook.templates.custom: actions"), "{said}");
+    assert!(refused("sidecar", "spec: {}").is_some_and(|said| said.contains("cannot be replaced")));
+}

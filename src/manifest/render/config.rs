@@ -13,19 +13,24 @@ pub(super) fn mesh(installation: &Installation) -> Value {
     config_map(installation, "istio", data, json!({"app.kubernetes.io/name": "istiod", "release": "istio"}))
 }
 
-/// ConfigMap `istio-sidecar-injector[-rev]` (keys `config`, `values`). The templates are part of the program, so `config` has none.
+/// ConfigMap `istio-sidecar-injector[-rev]` (keys `config`, `values`). Istio's templates are part of the program, so
+/// `config` has the operator's alone.
 pub(super) fn injector(installation: &Installation) -> Value {
     let values = &installation.values;
     let webhook =
         |key: &str| values.pointer(&format!("/sidecarInjectorWebhook/{key}")).cloned().unwrap_or_default();
     let disabled = values.pointer("/global/proxy/autoInject").and_then(Value::as_str) == Some("disabled");
-    let config = json!({
+    let mut config = json!({
         "defaultTemplates": webhook("defaultTemplates"),
         "policy": if disabled { "disabled" } else { "enabled" },
         "alwaysInjectSelector": webhook("alwaysInjectSelector"),
         "neverInjectSelector": webhook("neverInjectSelector"),
         "injectedAnnotations": webhook("injectedAnnotations"),
     });
+    let templates = webhook("templates");
+    if templates.as_object().is_some_and(|templates| !templates.is_empty()) {
+        config["templates"] = templates;
+    }
     let read: Map<String, Value> = ["global", "pilot", "sidecarInjectorWebhook", "revision", "gateways"]
         .into_iter()
         .filter_map(|key| values.get(key).map(|value| (key.to_owned(), value.clone())))
