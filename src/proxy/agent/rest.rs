@@ -12,8 +12,9 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Of the processor, the share below which a proxy is at rest: the few hundred pages that come back afterwards then
 /// delay nobody who would notice.
 const REST: f64 = 0.01;
-/// So much work since the last time, and so many bytes more than then, are worth the while.
-const WORTH: Reading = Reading { processor: Duration::from_millis(100), resident: 1 << 20 };
+/// So much work since the last time, which a proxy without traffic does in minutes, and so many bytes more than then
+/// are worth the while.
+const WORTH: Reading = Reading { processor: Duration::from_millis(10), resident: 1 << 20 };
 
 /// Gives memory back whenever the proxy comes to rest, for as long as it runs.
 pub(super) async fn give_back_at_rest() {
@@ -90,15 +91,14 @@ mod tests {
     #[test]
     fn memory_is_given_back_again_after_work_that_took_some() {
         let mut watch = Watch { last: reading(100, 20), given_back: Some(reading(100, 5)) };
-        assert!(!watch.is_time(reading(110, 8), PASSED), "what comes back to a proxy at rest is needed");
+        assert!(!watch.is_time(reading(109, 8), PASSED), "what comes back to a proxy at rest is needed");
         assert!(!watch.is_time(reading(900, 12), PASSED), "at work");
         assert!(watch.is_time(reading(950, 12), PASSED), "at rest again");
         watch.given_back = Some(reading(950, 5));
-        assert!(!watch.is_time(reading(1_040, 12), PASSED), "little work");
-        assert!(watch.is_time(reading(1_050, 12), PASSED));
-        watch.given_back = Some(reading(1_050, 12));
-        assert!(!watch.is_time(reading(1_149, 12), PASSED));
-        assert!(!watch.is_time(reading(1_200, 12), PASSED), "no memory to give");
+        assert!(!watch.is_time(reading(959, 12), PASSED), "little work");
+        assert!(watch.is_time(reading(960, 12), PASSED));
+        watch.given_back = Some(reading(960, 12));
+        assert!(!watch.is_time(reading(1_000, 12), PASSED), "no memory to give");
     }
 
     #[test]
