@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sagene_model::Kind;
+use sagene_model::{Kind, Snapshot};
 use serde_json::{Value, json};
 
 use crate::checks::{Check, schema};
@@ -83,12 +83,22 @@ impl Analysis {
                 }
             }
         }
+        self.judge_again(&changes)
+    }
+
+    /// Takes another state of the mesh, and says what it did to the findings. What both states share is not looked at.
+    pub fn advance(&mut self, snapshot: Snapshot) -> Difference {
+        let changes = self.input.advance(snapshot);
+        self.judge_again(&changes)
+    }
+
+    fn judge_again(&mut self, changes: &Changes) -> Difference {
         let mut difference = Difference::default();
         if changes.is_empty() {
             return difference;
         }
         for (check, found) in self.checks.iter().zip(&mut self.found) {
-            if let Some(now) = again(&self.input, check, &changes, found) {
+            if let Some(now) = again(&self.input, check, changes, found) {
                 difference.add(found, &now);
                 *found = now;
             }

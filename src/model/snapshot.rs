@@ -87,6 +87,23 @@ impl<S: Resource> Collection<S> {
         }
     }
 
+    /// The objects that are not the same one here and in another state of the collection, each as it is here and there. What both share
+    /// costs nothing: namespaces in which nothing changed are passed over.
+    pub fn differences<'c>(&'c self, other: &'c Self) -> Vec<Difference<'c, S>> {
+        let mut found = Vec::new();
+        if Arc::ptr_eq(&self.namespaces, &other.namespaces) {
+            return found;
+        }
+        let names: BTreeSet<&Arc<str>> = self.namespaces.keys().chain(other.namespaces.keys()).collect();
+        for name in names {
+            let (here, there) = (self.namespaces.get(name), other.namespaces.get(name));
+            if !matches!((here, there), (Some(here), Some(there)) if Arc::ptr_eq(here, there)) {
+                differences_of(here, there, &mut found);
+            }
+        }
+        found
+    }
+
     /// Takes out all namespaces but some; cluster-scoped objects stay.
     fn retain_namespaces(&mut self, keep: &impl Fn(&str) -> bool) {
         let stays = |namespace: &str| namespace.is_empty() || keep(namespace);
@@ -106,6 +123,27 @@ impl<S: Resource> Collection<S> {
             namespaces.remove(namespace);
         }
         removed
+    }
+}
+
+/// An object as it is in one state of a collection and in another; `None` where it is not.
+pub type Difference<'c, S> = (Option<&'c Arc<Object<S>>>, Option<&'c Arc<Object<S>>>);
+
+fn differences_of<'c, S: Resource>(
+    here: Option<&'c ByName<S>>,
+    there: Option<&'c ByName<S>>,
+    found: &mut Vec<Difference<'c, S>>,
+) {
+    for (name, object) in here.into_iter().flat_map(|objects| objects.iter()) {
+        let other = there.and_then(|objects| objects.get(name));
+        if !other.is_some_and(|other| Arc::ptr_eq(object, other)) {
+            found.push((Some(object), other));
+        }
+    }
+    for (name, object) in there.into_iter().flat_map(|objects| objects.iter()) {
+        if here.is_none_or(|objects| !objects.contains_key(name)) {
+            found.push((None, Some(object)));
+        }
     }
 }
 

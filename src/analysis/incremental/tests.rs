@@ -120,6 +120,31 @@ fn a_new_list_tells_what_is_gone() {
 }
 
 #[test]
+fn a_later_state_of_the_mesh_as_a_whole() {
+    let of = |objects: &[&Value]| {
+        let mut input = Input::default();
+        objects.iter().for_each(|object| input.insert_live((*object).clone()));
+        input
+    };
+    let states = states();
+    // What no shape can be made of is in no state of the mesh.
+    let whole: Vec<&Value> = states.iter().filter(|state| of(&[state]).problems.is_empty()).collect();
+    let mut analysis = Analysis::new(Input::default(), checks());
+    for end in 0..whole.len() {
+        let input = of(&whole[end.saturating_sub(8)..=end]);
+        let (before, now) = (analysis.findings(), crate::analyze(&input));
+        let difference = analysis.advance(input.snapshot);
+        assert_eq!(analysis.findings(), now, "after {}", whole[end]);
+        let stays = before.into_iter().filter(|message| !difference.resolved.contains(message));
+        let mut told: Vec<Message> = stays.chain(difference.found).collect();
+        crate::order::sort(&mut told);
+        assert_eq!(told, now, "as told, after {}", whole[end]);
+    }
+    let same = analysis.input().snapshot.clone();
+    assert_eq!(analysis.advance(same), Difference::default());
+}
+
+#[test]
 fn nothing_changes_where_nothing_is_read() {
     let mut analysis = Analysis::new(Input::default(), checks());
     let service = &states()[6];

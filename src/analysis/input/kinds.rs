@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sagene_api::{Object, ObjectMeta, ParseError, Resource, Tree};
-use sagene_model::Kind;
 use sagene_model::snapshot::{Collected, Collection};
+use sagene_model::{Kind, Snapshot};
 use serde_json::Value;
 
-use super::Input;
 use super::document::Document;
 use super::overlaid::Overlaid;
+use super::{Input, reference};
 use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
@@ -75,6 +75,26 @@ macro_rules! kinds {
                     return change::<$type>(self, value, is_there);
                 })+
                 None
+            }
+
+            /// Takes another state of all objects in place of this one. Answers those that are not as they were, by kind.
+            pub(crate) fn advance(&mut self, snapshot: Snapshot) -> BTreeMap<Kind, BTreeSet<ObjectRef>> {
+                let mut changes: BTreeMap<Kind, BTreeSet<ObjectRef>> = BTreeMap::new();
+                $(
+                    let before = <$type as Collected>::collection(&self.snapshot);
+                    let found = before.differences(<$type as Collected>::collection(&snapshot));
+                    let changed = found.into_iter().filter(|(before, now)| match (before, now) {
+                        (Some(before), Some(now)) => !looks_like(before, now),
+                        _ => true,
+                    });
+                    let names: BTreeSet<ObjectRef> =
+                        changed.filter_map(|(before, now)| before.or(now).map(reference)).collect();
+                    if !names.is_empty() {
+                        changes.insert(<$type as Collected>::COLLECTED, names);
+                    }
+                )+
+                self.snapshot = snapshot;
+                changes
             }
 
             /// Namespaces and names of the objects of a kind.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use sagene_analysis::{Code, Input, Message, analyze_with, checks};
-use sagene_model::{Kind, Snapshot};
+use sagene_analysis::incremental::Analysis;
+use sagene_analysis::{Code, Input, Message, checks};
+use sagene_model::{Kind, Mesh, Snapshot};
 use serde_json::{Value, json};
 
 use crate::discovery::Discovery;
@@ -27,32 +28,53 @@ pub(super) struct Unresolved {
     pub(super) validation: Vec<Value>,
 }
 
-/// Every object with a reference to nothing, in the mesh as it is now.
-pub(super) fn unresolved(discovery: &Discovery) -> BTreeMap<(Kind, String, String), Unresolved> {
-    let snapshot = discovery.snapshot();
-    let mesh = sagene_model::Mesh::of(
-        &discovery.mesh_config.load(),
-        &discovery.options.domain,
-        &discovery.options.cluster_id,
-    );
-    of(&Input { snapshot, mesh, ..Input::default() })
+/// Looks behind the references, again and again: a change of the mesh costs what it concerns.
+#[derive(Default)]
+pub(super) struct Finder {
+    /// Of the last look; none before the first.
+    analysis: Option<Analysis>,
 }
 
-fn of(input: &Input) -> BTreeMap<(Kind, String, String), Unresolved> {
-    let finders: Vec<_> = checks::ALL.iter().filter(|check| CHECKS.contains(&check.name)).collect();
-    let mut found: BTreeMap<_, Unresolved> = BTreeMap::new();
-    for message in analyze_with(input, &finders) {
-        if message.code != Code::ReferencedResourceNotFound {
-            continue;
-        }
-        let Some((kind, generation)) = object(&input.snapshot, &message) else { continue };
-        let name = (kind, message.object.namespace.clone(), message.object.name.clone());
-        let unresolved = found.entry(name).or_default();
-        unresolved.generation = generation;
-        unresolved.messages.push(format!("{}: {}", message.path, message.text));
-        unresolved.validation.push(validation(&message));
+impl Finder {
+    /// Every object with a reference to nothing, in the mesh as it is now.
+    pub(super) fn unresolved(
+        &mut self,
+        discovery: &Discovery,
+    ) -> BTreeMap<(Kind, String, String), Unresolved> {
+        let options = &discovery.options;
+        let mesh = Mesh::of(&discovery.mesh_config.load(), &options.domain, &options.cluster_id);
+        self.of(discovery.snapshot(), mesh)
     }
-    found
+
+    fn of(&mut self, snapshot: Snapshot, mesh: Mesh) -> BTreeMap<(Kind, String, String), Unresolved> {
+        let mut found: BTreeMap<_, Unresolved> = BTreeMap::new();
+        let analysis = self.brought_up(snapshot, mesh);
+        let missing = analysis.findings().into_iter();
+        for message in missing.filter(|message| message.code == Code::ReferencedResourceNotFound) {
+            let Some((kind, generation)) = object(&analysis.input().snapshot, &message) else { continue };
+            let name = (kind, message.object.namespace.clone(), message.object.name.clone());
+            let unresolved = found.entry(name).or_default();
+            unresolved.generation = generation;
+            unresolved.messages.push(format!("{}: {}", message.path, message.text));
+            unresolved.validation.push(validation(&message));
+        }
+        found
+    }
+
+    /// The analysis, brought up to this state. Other settings of the mesh ask for a new one.
+    fn brought_up(&mut self, snapshot: Snapshot, mesh: Mesh) -> &Analysis {
+        let last = self.analysis.take().filter(|analysis| analysis.input().mesh == mesh);
+        self.analysis.insert(match last {
+            Some(mut analysis) => {
+                analysis.advance(snapshot);
+                analysis
+            }
+            None => {
+                let finders = checks::ALL.iter().filter(|check| CHECKS.contains(&check.name)).collect();
+                Analysis::new(Input { snapshot, mesh, ..Input::default() }, finders)
+            }
+        })
+    }
 }
 
 fn object(snapshot: &Snapshot, message: &Message) -> Option<(Kind, i64)> {
@@ -101,9 +123,9 @@ mod tests {
         memory.apply(service).expect("a kind");
         memory.apply(route("v2")).expect("a kind");
         memory.publish();
-        let input =
-            |store: &Store| Input { snapshot: Snapshot::clone(&store.snapshot()), ..Input::default() };
-        let found = of(&input(&store));
+        let mut finder = Finder::default();
+        let mut look = |store: &Store| finder.of(Snapshot::clone(&store.snapshot()), Mesh::default());
+        let found = look(&store);
         let name = (Kind::VirtualService, "shop".to_owned(), "cart".to_owned());
         let unresolved = found.get(&name).expect("found");
         assert_eq!(unresolved.generation, 3);
@@ -116,6 +138,9 @@ mod tests {
         assert_eq!(unresolved.validation[0]["type"]["code"], "IST0101");
         memory.apply(route("")).expect("a kind");
         memory.publish();
-        assert!(of(&input(&store)).is_empty());
+        assert!(look(&store).is_empty());
+        memory.apply(route("v3")).expect("a kind");
+        memory.publish();
+        assert!(look(&store)[&name].messages[0].ends_with("not found: \"cart+v3\""));
     }
 }

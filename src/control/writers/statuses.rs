@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{gateways::Refused, leader::Leadership, references};
+use super::{gateways::Refused, leader::Leadership, references::Finder};
 use crate::{discovery::Discovery, generate::not_yet_effective};
 
 /// Type of the condition that says whether all fields of an object have their effect.
@@ -46,13 +46,16 @@ pub(crate) async fn write(
     mut refused_parameters: watch::Receiver<Refused>,
 ) {
     let mut written: BTreeMap<Name, Value> = BTreeMap::new();
+    let mut finder = Finder::default();
     let mut backoff = Backoff::new(BackoffPolicy::default());
     loop {
         let mut failed = false;
         let mut quiet = QUIET;
         if leadership.is_leader() && discovery.is_synced() {
             let began = Instant::now();
-            let Some(mut wanted) = looked_at(&discovery).await else {
+            let looked;
+            (finder, looked) = looked_at(&discovery, finder).await;
+            let Some(mut wanted) = looked else {
                 backoff.wait().await;
                 continue;
             };
@@ -136,13 +139,20 @@ fn effective() -> Value {
 }
 
 /// What all statuses have to say; looking may take a while in a large mesh.
-async fn looked_at(discovery: &Arc<Discovery>) -> Option<BTreeMap<Name, Value>> {
+async fn looked_at(
+    discovery: &Arc<Discovery>,
+    mut finder: Finder,
+) -> (Finder, Option<BTreeMap<Name, Value>>) {
     let discovery = discovery.clone();
-    let looked = tokio::task::spawn_blocking(move || wanted(&discovery)).await;
-    looked.inspect_err(|error| warn!(%error, "statuses not looked at")).ok()
+    let look = move || {
+        let wanted = wanted(&discovery, &mut finder);
+        (finder, Some(wanted))
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    looked.inspect_err(|error| warn!(%error, "statuses not looked at")).unwrap_or_default()
 }
 
-fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
+fn wanted(discovery: &Discovery, finder: &mut Finder) -> BTreeMap<Name, Value> {
     let index = discovery.index.load_full();
     let mut wanted: BTreeMap<Name, Value> = BTreeMap::new();
     for report in index.statuses() {
@@ -161,7 +171,7 @@ fn wanted(discovery: &Discovery) -> BTreeMap<Name, Value> {
         let status = istio_status(generation, &condition(RECONCILED, "True", "", ""), &effect);
         wanted.entry(name).or_insert(status);
     }
-    for (name, unresolved) in references::unresolved(discovery) {
+    for (name, unresolved) in finder.unresolved(discovery) {
         let effect =
             condition(EFFECTIVE, "False", "ReferencedResourceNotFound", &unresolved.messages.join("; "));
         let reconciled = condition(RECONCILED, "True", "", "");
@@ -187,7 +197,7 @@ pub(crate) fn ineffective(discovery: &Discovery) -> Value {
         let message = effect["message"].clone();
         Some(json!({"kind": kind.name(), "namespace": namespace, "name": name, "message": message}))
     };
-    wanted(discovery).into_iter().filter_map(entry).collect()
+    wanted(discovery, &mut Finder::default()).into_iter().filter_map(entry).collect()
 }
 
 async fn patch(client: &Client, (kind, namespace, name): &Name, wanted: &Value) -> Result<(), kube::Error> {
