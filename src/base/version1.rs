@@ -10,14 +10,14 @@ use rustls::crypto::{
     verify_tls13_signature_with_raw_key,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore};
 use webpki::RawPublicKeyEntity;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 use x509_parser::x509::AlgorithmIdentifier;
+
+use crate::peer_verifier::{JudgeClient, Shown};
 
 /// Reads a certificate if it is one of version 1.
 fn read<'c>(certificate: &'c CertificateDer<'_>) -> Option<X509Certificate<'c>> {
@@ -205,62 +205,16 @@ pub fn certified(
     Ok(Arc::new(SingleCertAndKey::from(made)))
 }
 
-/// The library's verifier of clients, and ours for what it cannot read.
+/// Takes clients that the library's verifier takes, and leaves of version 1 that one of these roots signed.
 #[derive(Debug)]
-pub struct ClientVerifier {
-    /// For all but leaves of version 1.
-    pub inner: Arc<dyn ClientCertVerifier>,
-    /// Who may have signed such a leaf.
-    pub roots: Arc<RootCertStore>,
-    /// Algorithms of signatures that count.
-    pub algorithms: WebPkiSupportedAlgorithms,
-}
+pub struct Clients(pub Arc<RootCertStore>);
 
-impl ClientCertVerifier for ClientVerifier {
-    fn offer_client_auth(&self) -> bool {
-        self.inner.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        match verify(end_entity, &self.roots, now, &self.algorithms) {
-            Some(verified) => verified.map(|()| ClientCertVerified::assertion()),
-            None => self.inner.verify_client_cert(end_entity, intermediates, now),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12(message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13(message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+impl JudgeClient for Clients {
+    fn judge(&self, shown: Shown<'_>, library: &dyn ClientCertVerifier) -> Result<(), Error> {
+        let verified = verify(shown.leaf, &self.0, shown.now, shown.algorithms);
+        verified.unwrap_or_else(|| {
+            library.verify_client_cert(shown.leaf, shown.intermediates, shown.now).map(|_| ())
+        })
     }
 }
 

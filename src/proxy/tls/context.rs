@@ -8,13 +8,14 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
-use sagene_base::version1::{ClientVerifier, certified};
+use sagene_base::peer_verifier::{ClientVerifier, ServerVerifier};
+use sagene_base::version1::{Clients, certified};
 
 use super::names;
 use super::parameters;
-use super::revocation::RevocationVerifier;
+use super::revocation::NotRevoked;
 use super::secret::{Identity, Trust};
-use super::verify::UpstreamVerifier;
+use super::verify::Upstream;
 use crate::config::proto::tls;
 use crate::config::{FieldError, Within, refuse_fields};
 
@@ -312,11 +313,13 @@ impl DownstreamTls {
                 let verifier = if self.require_client { verifier } else { verifier.allow_unauthenticated() };
                 let inner = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
                 let algorithms = PROVIDER.signature_verification_algorithms;
-                let verifier = Arc::new(ClientVerifier { inner, roots: roots.clone(), algorithms });
+                let judge = Clients(roots.clone());
+                let verifier = Arc::new(ClientVerifier { judge, inner, algorithms });
                 if trust.revocations.is_some() {
-                    builder.with_client_cert_verifier(Arc::new(RevocationVerifier {
+                    let judge = NotRevoked(trust.clone());
+                    builder.with_client_cert_verifier(Arc::new(ClientVerifier {
+                        judge,
                         inner: verifier,
-                        trust: trust.clone(),
                         algorithms,
                     }))
                 } else {
@@ -413,7 +416,8 @@ impl UpstreamTls {
 
     fn build(&self, identity: Option<&Identity>, trust: Arc<Trust>) -> Result<ClientState, rustls::Error> {
         let provider = self.common.provider.clone();
-        let verifier = UpstreamVerifier { trust, provider: provider.clone(), by_name: self.by_name };
+        let judge = Upstream { trust, by_name: self.by_name };
+        let verifier = ServerVerifier { judge, algorithms: provider.signature_verification_algorithms };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.common.versions)?
             .dangerous()

@@ -4,14 +4,12 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, Error, RootCertStore};
+use sagene_base::peer_verifier::{JudgeClient, Shown};
 use sagene_base::version1::Signed;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
@@ -110,60 +108,18 @@ fn is_genuine(
     signed.by_root(issuer, roots, algorithms) || intermediates.iter().any(by_intermediate)
 }
 
-/// A verifier of clients that asks the lists when all else is well.
+/// Takes clients of which, all else being well, no list says that they are revoked.
 #[derive(Debug)]
-pub(super) struct RevocationVerifier {
-    pub(super) inner: Arc<dyn ClientCertVerifier>,
-    pub(super) trust: Arc<Trust>,
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
-}
+pub(super) struct NotRevoked(pub(super) Arc<Trust>);
 
-impl ClientCertVerifier for RevocationVerifier {
-    fn offer_client_auth(&self) -> bool {
-        self.inner.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        if let (Some(revocations), Some(roots)) = (&self.trust.revocations, &self.trust.roots) {
-            revocations.check(end_entity, intermediates, roots, now, &self.algorithms)?;
+impl JudgeClient for NotRevoked {
+    fn judge(&self, shown: Shown<'_>, inner: &dyn ClientCertVerifier) -> Result<(), Error> {
+        let Shown { leaf, intermediates, now, algorithms } = shown;
+        inner.verify_client_cert(leaf, intermediates, now)?;
+        if let (Some(revocations), Some(roots)) = (&self.0.revocations, &self.0.roots) {
+            revocations.check(leaf, intermediates, roots, now, algorithms)?;
         }
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        Ok(())
     }
 }
 

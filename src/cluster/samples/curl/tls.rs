@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use sagene_base::peer_verifier::{JudgeServer, ServerVerifier, Shown};
 use sagene_base::version1;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -29,7 +28,8 @@ pub(super) fn config(request: &Request) -> Result<ClientConfig, Failure> {
             PUBLIC_AUTHORITIES.iter().find_map(|file| roots(file).ok()).unwrap_or_else(RootCertStore::empty)
         }
     };
-    let verifier = Verifier { roots, provider: provider.clone(), insecure: request.insecure };
+    let judge = Servers { roots, insecure: request.insecure };
+    let verifier = ServerVerifier { judge, algorithms: provider.signature_verification_algorithms };
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| (35, error.to_string()))?
@@ -64,59 +64,31 @@ fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     read.map_err(|error| format!("{file}: {error}"))
 }
 
+/// Which servers curl takes.
 #[derive(Debug)]
-struct Verifier {
+struct Servers {
     roots: RootCertStore,
-    provider: Arc<CryptoProvider>,
+    /// `--insecure`: all.
     insecure: bool,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+impl JudgeServer for Servers {
+    fn judge(&self, shown: Shown<'_>, server_name: &ServerName<'_>) -> Result<(), Error> {
         if self.insecure {
-            return Ok(ServerCertVerified::assertion());
+            return Ok(());
         }
-        let algorithms = &self.provider.signature_verification_algorithms;
-        if let Some(verified) = version1::verify(end_entity, &self.roots, now, algorithms) {
+        let Shown { leaf, intermediates, now, algorithms } = shown;
+        if let Some(verified) = version1::verify(leaf, &self.roots, now, algorithms) {
             verified?;
-            return by_subject(end_entity, server_name);
+            return by_subject(leaf, server_name);
         }
-        let parsed = ParsedCertificate::try_from(end_entity)?;
+        let parsed = ParsedCertificate::try_from(leaf)?;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms.all)?;
-        if has_alternative_names(end_entity) {
+        if has_alternative_names(leaf) {
             verify_server_name(&parsed, server_name)?;
-            return Ok(ServerCertVerified::assertion());
+            return Ok(());
         }
-        by_subject(end_entity, server_name)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        version1::verify_tls12(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        version1::verify_tls13(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        by_subject(leaf, server_name)
     }
 }
 
@@ -126,10 +98,7 @@ fn has_alternative_names(certificate: &CertificateDer<'_>) -> bool {
 }
 
 /// Whether the subject's common name is the server's, a `*` in place of its first label allowed.
-fn by_subject(
-    certificate: &CertificateDer<'_>,
-    server: &ServerName<'_>,
-) -> Result<ServerCertVerified, Error> {
+fn by_subject(certificate: &CertificateDer<'_>, server: &ServerName<'_>) -> Result<(), Error> {
     let (_, read) =
         X509Certificate::from_der(certificate).map_err(|_| Error::from(CertificateError::BadEncoding))?;
     let server = server.to_str().to_ascii_lowercase();
@@ -138,12 +107,13 @@ fn by_subject(
         let name = name.to_ascii_lowercase();
         name == server || name.strip_prefix("*.").is_some_and(|wild| Some(wild) == parent)
     });
-    if proven { Ok(ServerCertVerified::assertion()) } else { Err(CertificateError::NotValidForName.into()) }
+    if proven { Ok(()) } else { Err(CertificateError::NotValidForName.into()) }
 }
 
 #[cfg(test)]
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+    use rustls::pki_types::UnixTime;
 
     use super::*;
 
@@ -156,7 +126,8 @@ mod tests {
         let issuer = Issuer::new(params, root_key);
         let mut roots = RootCertStore::empty();
         roots.add(root.der().clone()).expect("a root");
-        let verifier = Verifier { roots, provider: sagene_base::crypto::provider(), insecure: false };
+        let judge = Servers { roots, insecure: false };
+        let algorithms = sagene_base::crypto::provider().signature_verification_algorithms;
         let leaf = |common: &str, other: Option<&str>| {
             let mut params = CertificateParams::new(Vec::new()).expect("names");
             params.distinguished_name.push(DnType::CommonName, common);
@@ -166,7 +137,8 @@ mod tests {
         };
         let accepted = |leaf: &CertificateDer<'_>, name: &str| {
             let name = ServerName::try_from(name.to_owned()).expect("a name");
-            verifier.verify_server_cert(leaf, &[], &name, &[], UnixTime::now()).is_ok()
+            let (now, algorithms) = (UnixTime::now(), &algorithms);
+            judge.judge(Shown { leaf, intermediates: &[], now, algorithms }, &name).is_ok()
         };
         assert!(accepted(&leaf("httpbin.example.com", None), "httpbin.example.com"));
         assert!(accepted(&leaf("*.example.com", None), "httpbin.example.com"));

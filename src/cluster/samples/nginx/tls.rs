@@ -7,7 +7,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
-use sagene_base::version1::ClientVerifier;
+use sagene_base::peer_verifier::ClientVerifier;
+use sagene_base::version1::Clients;
 use tokio_rustls::TlsAcceptor;
 
 use super::config::{Listener, Server};
@@ -47,7 +48,11 @@ pub(super) fn acceptor(listener: &Listener) -> Result<TlsAcceptor, String> {
             .build()
             .map_err(|error| error.to_string())?;
         let algorithms = provider.signature_verification_algorithms;
-        builder.with_client_cert_verifier(Arc::new(ClientVerifier { inner, roots, algorithms }))
+        builder.with_client_cert_verifier(Arc::new(ClientVerifier {
+            judge: Clients(roots),
+            inner,
+            algorithms,
+        }))
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
