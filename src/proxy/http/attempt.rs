@@ -171,14 +171,37 @@ impl Failed {
         Self { kind, reason, transport: String::new() }
     }
 
-    /// The server closed a connection that carried others before, and said nothing.
-    fn is_stale(&self, lease: &Lease) -> bool {
-        lease.requests > 1 && self.reason == "connection termination" && lease.wire.input.borrow().is_empty()
+    fn terminated(kind: AttemptFailure) -> Self {
+        Self::new(kind, "connection termination")
     }
 
     /// A circuit breaker is open.
     fn overflow() -> Self {
         Self::new(AttemptFailure::Overflow, "overflow")
+    }
+}
+
+/// Why there is no answer on an HTTP/1 connection.
+enum Broken {
+    /// The server closed it.
+    Closed(AttemptFailure),
+    /// What came is no answer.
+    Malformed,
+}
+
+impl Broken {
+    /// The server closed a connection that carried others before, and said nothing.
+    fn is_stale(&self, lease: &Lease) -> bool {
+        matches!(self, Self::Closed(_)) && lease.requests > 1 && lease.wire.input.borrow().is_empty()
+    }
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Closed(kind) => Self::terminated(kind),
+            Broken::Malformed => Self::new(AttemptFailure::Reset, "protocol error"),
+        }
     }
 }
 
@@ -202,7 +225,7 @@ pub(crate) async fn attempt(
                 Failed::new(AttemptFailure::Refused, "remote refused stream reset")
             }
             RaceError::Head(error) if error.is_io() || error.is_go_away() => {
-                Failed::new(AttemptFailure::Reset, "connection termination")
+                Failed::terminated(AttemptFailure::Reset)
             }
             RaceError::Head(_) => Failed::new(AttemptFailure::Reset, "remote reset"),
         })?;
@@ -255,8 +278,8 @@ async fn send_h1(
         match exchange_h1(&lease.wire, pool, out, response).await {
             Ok((upload, framing)) => return Ok((lease, upload, framing)),
             // Each turn takes a connection from those that wait, so there is an end.
-            Err(failed) if failed.is_stale(&lease) && out.is_repeatable() => {}
-            Err(failed) => return Err(failed),
+            Err(broken) if broken.is_stale(&lease) && out.is_repeatable() => {}
+            Err(broken) => return Err(broken.into()),
         }
     }
 }
@@ -267,7 +290,7 @@ async fn exchange_h1(
     pool: &Pool,
     out: &Outgoing<'_>,
     response: &mut Response,
-) -> Result<(Option<Upload>, super::body::Framing), Failed> {
+) -> Result<(Option<Upload>, super::body::Framing), Broken> {
     let chunked = out.source.is_some() && !out.request.headers.contains(b"content-length");
     write_request(
         &mut wire.output(),
@@ -279,9 +302,7 @@ async fn exchange_h1(
     );
     let mut upload: Option<Upload> = match out.source {
         None => {
-            wire.flush()
-                .await
-                .map_err(|_| Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination"))?;
+            wire.flush().await.map_err(|_| Broken::Closed(AttemptFailure::ResetBeforeRequest))?;
             None
         }
         Some(source) => Some(Box::pin(source.clone().send(Sink::H1 { wire: wire.clone(), chunked }))),
@@ -290,12 +311,8 @@ async fn exchange_h1(
     let framing = race(&mut upload, read_head(wire, response, asked, pool.cluster.response_head))
         .await
         .map_err(|error| match error {
-            RaceError::Upload | RaceError::Head(HeadFailure::Closed) => {
-                Failed::new(AttemptFailure::Reset, "connection termination")
-            }
-            RaceError::Head(HeadFailure::Malformed(_)) => {
-                Failed::new(AttemptFailure::Reset, "protocol error")
-            }
+            RaceError::Upload | RaceError::Head(HeadFailure::Closed) => Broken::Closed(AttemptFailure::Reset),
+            RaceError::Head(HeadFailure::Malformed(_)) => Broken::Malformed,
         })?;
     Ok((upload, framing))
 }
@@ -422,7 +439,7 @@ async fn send_h2(
             shared = Some(connect_h2(worker, pool, host, out).await?);
         }
     }
-    let terminated = || Failed::new(AttemptFailure::ResetBeforeRequest, "connection termination");
+    let terminated = || Failed::terminated(AttemptFailure::ResetBeforeRequest);
     let H2Place { mut sender, local, stream: place } = shared.ok_or_else(terminated)?;
     info.upstream_local = local;
     let head = h2_request(out).ok_or_else(|| Failed::new(AttemptFailure::Reset, "protocol error"))?;
