@@ -59,6 +59,10 @@ fn protocols(deployment: &Object<Deployment>, ports: &[Declared<'_>]) -> Vec<Mes
     let mut by_port: BTreeMap<u16, BTreeMap<Protocol, BTreeSet<&str>>> = BTreeMap::new();
     for (service, port) in ports {
         let protocol = Protocol::of_service_port(&port.protocol, &port.app_protocol, &port.name, port.port);
+        // What says nothing contradicts nothing: the proxy finds out.
+        if protocol.is_unspecified() {
+            continue;
+        }
         let names = by_port.entry(port.port).or_default().entry(protocol).or_default();
         names.insert(service.metadata.name.as_str());
     }
@@ -159,6 +163,7 @@ mod tests {
         for quiet in [
             yaml("{name: http, port: 80}", "{name: http-x, port: 80}", "enabled"),
             yaml("{name: http, port: 80}", "{name: tcp, port: 90}", "enabled"),
+            yaml("{name: http, port: 80}", "{name: web, port: 80}", "enabled"),
             yaml("{name: http, port: 80}", "{name: tcp, port: 80}", "disabled"),
             protocols.replace("version: v1}}", "version: v1}}, spec: {hostNetwork: true}"),
         ] {

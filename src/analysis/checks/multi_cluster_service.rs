@@ -70,10 +70,15 @@ fn differences(clusters: &BTreeMap<&str, &Object<Service>>) -> Vec<String> {
         if service.r#type.is_empty() { "ClusterIP".to_owned() } else { service.r#type.clone() }
     });
     let ports = group(&ports);
-    [("service is", headless), ("service type is", kind), ("service ports are", ports)]
-        .into_iter()
-        .filter_map(|(what, words)| Some(format!("{what} {}", words?)))
-        .collect()
+    // Istio's words, and what differs.
+    [
+        ("service has mixed mode like headless and clusterIP", headless),
+        ("service type is inconsistent", kind),
+        ("service ports are inconsistent", ports),
+    ]
+    .into_iter()
+    .filter_map(|(what, words)| Some(format!("{what} ({})", words?)))
+    .collect()
 }
 
 fn is_headless(service: &Service) -> bool {
@@ -116,18 +121,16 @@ mod tests {
         assert_eq!(
             ports[0].text,
             "The service s in namespace \"n\" is inconsistent across clusters [\"c1\" \"c2\"], which can lead to undefined behaviors. The \
-             inconsistent behaviors are: service ports are [80/http/TCP] in c1, [81/http/TCP] in c2."
+             inconsistent behaviors are: service ports are inconsistent ([80/http/TCP] in c1, [81/http/TCP] in c2)."
         );
         assert_eq!(ports[0].object.origin(), "Service n/s");
-        assert!(
-            found("{clusterIP: None}", "{clusterIP: 10.0.0.1}")[0]
-                .text
-                .contains("service is headless in c1, not headless in c2")
-        );
+        assert!(found("{clusterIP: None}", "{clusterIP: 10.0.0.1}")[0].text.contains(
+            "service has mixed mode like headless and clusterIP (headless in c1, not headless in c2)"
+        ));
         assert!(
             found("{type: NodePort}", "{}")[0]
                 .text
-                .contains("service type is ClusterIP in c2, NodePort in c1")
+                .contains("service type is inconsistent (ClusterIP in c2, NodePort in c1)")
         );
         assert!(
             found(
