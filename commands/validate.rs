@@ -127,7 +127,7 @@ mod tests {
             "{:#?}",
             found.errors
         );
-        let operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: o}\nspec:\n  meshConfig:\n    connectTimeout: 40s\n  values:\n    globl: {}\n";
+        let operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: o}\nspec:\n  meshConfig:\n    connectTimeout: 40h\n  values:\n    globl: {}\n";
         assert_eq!(
             Findings::of("o.yaml", operator.into())
                 .errors
@@ -149,6 +149,11 @@ mod tests {
                 && found[1].starts_with("t.yaml:8:23: IstioOperator: components.pilot.k8s.replicaCount: "),
             "{found:#?}"
         );
+        let several = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  profile: demoo\n  values:\n    globl: {}\n  components:\n    pilot:\n      enabled: \"true\"\n";
+        let mut found = Findings::of("s.yaml", several.into()).errors;
+        found.sort();
+        let places: Vec<&str> = found.iter().filter_map(|it| it.split(": ").next()).collect();
+        assert_eq!(places, ["s.yaml:4:12", "s.yaml:6:5", "s.yaml:9:16"], "{found:#?}");
         let fine = Findings::of(
             "f.yaml",
             "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, name: http}]}\n"

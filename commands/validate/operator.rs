@@ -3,7 +3,7 @@
 use sagene_analysis::input::{Document, locate};
 use sagene_analysis::validation::{Severity, mesh_config};
 use sagene_analysis::{FieldPath, Input, ObjectRef};
-use sagene_manifest::profile::{InstallRequest, SourceFile, resolve};
+use sagene_manifest::profile::{self, InstallRequest, ProfileError, SourceFile};
 
 use super::named;
 
@@ -57,10 +57,13 @@ fn refusals(document: &Document) -> Vec<(FieldPath, String)> {
     let source = SourceFile { name: document.file.name.to_string(), text: document.text().to_owned() };
     let request =
         InstallRequest { files: vec![source], default_tag: "0".to_owned(), ..InstallRequest::default() };
-    let Some(error) = resolve(&request).err() else { return Vec::new() };
+    profile::refusals(&request).iter().flat_map(|error| of_error(document, error)).collect()
+}
+
+fn of_error(document: &Document, error: &ProfileError) -> Vec<(FieldPath, String)> {
     let settings = error.settings();
     if settings.is_empty() {
-        let words = sagene_base::task::error_chain(&error);
+        let words = sagene_base::task::error_chain(error);
         let words = words.strip_prefix(&format!("{}: ", document.file.name)).unwrap_or(&words).to_owned();
         return vec![(FieldPath::default(), words)];
     }

@@ -16,7 +16,7 @@ mod tests;
 
 pub use builtin::{UNSUPPORTED_PROFILES, names, profile};
 pub use error::ProfileError;
-pub use installation::{Installation, resolve};
+pub use installation::{Installation, refusals, resolve};
 pub(crate) use overlay::merge;
 pub(crate) use path::assign;
 pub use path::{PathError, set};

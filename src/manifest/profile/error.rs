@@ -85,6 +85,9 @@ impl ProfileError {
                     (path, format!("unknown setting {told}"))
                 })
                 .collect(),
+            Self::UnknownProfile { .. } | Self::UnsupportedProfile { .. } => {
+                vec![("profile".to_owned(), self.to_string())]
+            }
             Self::Invalid { path, reason } => vec![(path.clone(), format!("{path}: {reason}"))],
             Self::Types(mistakes) => {
                 mistakes.iter().map(|it| (it.path.clone(), format!("{}: {}", it.path, it.reason))).collect()

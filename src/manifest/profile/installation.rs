@@ -72,20 +72,13 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
     let mut spec = builtin::profile(&profile)?;
     let mut warnings = Vec::new();
     let defaults = builtin::profile("default")?;
-    let unknown = schema::unknown(&user, &defaults);
-    if !unknown.is_empty() {
-        if !request.force {
-            return Err(ProfileError::UnknownSettings { paths: unknown });
-        }
-        warnings.extend(unknown.iter().map(|path| format!("unknown setting {path} has no effect")));
-    }
-    let mistakes = types::mistakes(&user, &defaults);
-    if !mistakes.is_empty() {
-        let wrong = ProfileError::Types(mistakes);
+    for wrong in mistaken(&user, &defaults) {
         if !request.force {
             return Err(wrong);
         }
-        warnings.extend(wrong.settings().into_iter().map(|(_, told)| told));
+        let is_unknown = matches!(wrong, ProfileError::UnknownSettings { .. });
+        let end = if is_unknown { " has no effect" } else { "" };
+        warnings.extend(wrong.settings().into_iter().map(|(_, told)| format!("{told}{end}")));
     }
     merge(&mut spec, user);
     spec["profile"] = json!(profile);
@@ -105,6 +98,30 @@ pub fn resolve(request: &InstallRequest) -> Result<Installation, ProfileError> {
         checked => checked?,
     }
     Ok(Installation { profile, name: name(request)?, revision, namespace, spec, values, mesh, warnings })
+}
+
+/// Why [`resolve`] would refuse a request: every reason, as far as none hides another.
+#[must_use]
+pub fn refusals(request: &InstallRequest) -> Vec<ProfileError> {
+    let (user, defaults) = match (user_spec(request), builtin::profile("default")) {
+        (Ok(user), Ok(defaults)) => (user, defaults),
+        (Err(wrong), _) | (_, Err(wrong)) => return vec![wrong],
+    };
+    let profile = user.get("profile").and_then(Value::as_str).map(builtin::profile);
+    let mut refusals: Vec<ProfileError> = profile.and_then(Result::err).into_iter().collect();
+    refusals.extend(mistaken(&user, &defaults));
+    if refusals.is_empty() {
+        refusals.extend(resolve(request).err());
+    }
+    refusals
+}
+
+/// Settings that nothing reads, and such with values that they cannot have.
+fn mistaken(user: &Value, defaults: &Value) -> Vec<ProfileError> {
+    let (paths, types) = (schema::unknown(user, defaults), types::mistakes(user, defaults));
+    let unknown = (!paths.is_empty()).then_some(ProfileError::UnknownSettings { paths });
+    let types = (!types.is_empty()).then_some(ProfileError::Types(types));
+    unknown.into_iter().chain(types).collect()
 }
 
 /// The mesh's settings are refused here, where somebody reads it: a control plane that cannot read them keeps the last ones.
@@ -127,16 +144,8 @@ fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
     if let Some(revision) = request.revision.as_deref().filter(|revision| !revision.is_empty()) {
         user["revision"] = json!(revision);
     }
-    // Assignments such as list[0] address what the profile has, so they see the profile below them.
-    let named = |user: &Value| user.get("profile").and_then(Value::as_str).unwrap_or("default").to_owned();
-    let mut probe = user.clone();
-    for assignment in request.sets.iter().filter(|assignment| assignment.starts_with("profile=")) {
-        set(&mut probe, assignment)?;
-    }
-    let base = builtin::profile(&named(&probe))?;
-    for assignment in &request.sets {
-        seed_list(&mut user, &base, assignment);
-        set(&mut user, assignment)?;
+    if !request.sets.is_empty() {
+        assign(&mut user, &request.sets)?;
     }
     for mesh in ["/meshConfig", "/values/meshConfig"] {
         if let Some(mesh) = user.pointer_mut(mesh) {
@@ -144,6 +153,21 @@ fn user_spec(request: &InstallRequest) -> Result<Value, ProfileError> {
         }
     }
     Ok(user)
+}
+
+/// Assignments such as list[0] address what the profile has, so they see the profile below them.
+fn assign(user: &mut Value, assignments: &[String]) -> Result<(), ProfileError> {
+    let named = |user: &Value| user.get("profile").and_then(Value::as_str).unwrap_or("default").to_owned();
+    let mut probe = user.clone();
+    for assignment in assignments.iter().filter(|assignment| assignment.starts_with("profile=")) {
+        set(&mut probe, assignment)?;
+    }
+    let base = builtin::profile(&named(&probe))?;
+    for assignment in assignments {
+        seed_list(user, &base, assignment);
+        set(user, assignment)?;
+    }
+    Ok(())
 }
 
 fn set(user: &mut Value, assignment: &str) -> Result<(), ProfileError> {
