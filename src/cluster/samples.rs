@@ -20,6 +20,7 @@ mod image;
 mod jwt_server;
 mod netcat;
 mod nginx;
+mod prometheus;
 mod ratelimit;
 mod redis;
 mod serve;
@@ -101,6 +102,7 @@ pub async fn run(name: &str, arguments: &[String]) -> Result<i32, SampleError> {
         "jwt-server" => jwt_server::run(arguments).await?,
         "otel-collector" => collector::run(arguments).await?,
         "nginx" => nginx::run(arguments).await?,
+        "prometheus" => return prometheus::run(arguments).await,
         "squid" => squid::run(arguments).await?,
         "gunicorn" => httpbin::run_by_gunicorn(arguments).await?,
         "fortio" => return fortio::run(arguments).await,

@@ -30,16 +30,8 @@ const SHELL_IMAGES: [&str; 14] = [
 ];
 const SHELL: &str = "sh";
 /// Images that stand for a program of this machine: name, entry point, and the arguments that a container's `args` replace.
-const PROGRAM_IMAGES: [(&str, &str, &[&str]); 4] = [
-    ("kubectl", "kubectl", &[]),
-    ("openssl", "openssl", &[]),
-    (
-        "prometheus",
-        "prometheus",
-        &["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"],
-    ),
-    ("socat", "socat", &[]),
-];
+const PROGRAM_IMAGES: [(&str, &str, &[&str]); 3] =
+    [("kubectl", "kubectl", &[]), ("openssl", "openssl", &[]), ("socat", "socat", &[])];
 
 /// The addon that the built-in console stands in for, the folder of its own programs, and what runs instead.
 const CONSOLE_IMAGE: &str = "kiali";
@@ -191,7 +183,7 @@ mod tests {
         );
         assert_eq!(
             arguments(container("docker.io/prom/prometheus:v3.5.0", &[], &["--config.file=/a"])),
-            ["prometheus", "--config.file=/a"]
+            ["/.sagene", "sample", "prometheus", "--config.file=/a"]
         );
         assert_eq!(
             arguments(container("otel/opentelemetry-collector:0.132.0", &["/otelcol"], &["--config=/a"])),
