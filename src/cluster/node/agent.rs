@@ -47,7 +47,6 @@ pub(crate) struct NodeAgent {
     node: Arc<NodeServices>,
     workers: Arc<Mutex<HashMap<String, Worker>>>,
     idle: Arc<Notify>,
-    shutting_down: watch::Sender<bool>,
 }
 
 impl NodeAgent {
@@ -62,14 +61,10 @@ impl NodeAgent {
             reaper: Reaper::start()?,
             directory: config.directory,
             rootless: config.rootless,
+            shutting_down: watch::Sender::new(false),
         });
         let addresses = node.network.node_addresses();
-        let agent = Self {
-            node,
-            workers: Arc::default(),
-            idle: Arc::default(),
-            shutting_down: watch::Sender::new(false),
-        };
+        let agent = Self { node, workers: Arc::default(), idle: Arc::default() };
         sagene_base::task::spawn("node-registration", registration::run(api.clone(), addresses));
         let scheduling = config.api.acting_as("system:kube-scheduler");
         sagene_base::task::spawn("scheduler", scheduler::run(scheduling));
@@ -113,7 +108,7 @@ impl NodeAgent {
             }
             return;
         }
-        if gone || *self.shutting_down.borrow() {
+        if gone || *self.node.shutting_down.borrow() {
             return;
         }
         if let Some(worker) = self.start_worker(&event.object) {
@@ -154,7 +149,7 @@ impl NodeAgent {
 
     /// Ends every container, keeping the pods' objects; returns when all have ended.
     pub(crate) async fn shut_down(&self) {
-        self.shutting_down.send_replace(true);
+        self.node.shutting_down.send_replace(true);
         for worker in self.workers.lock().unwrap_or_else(PoisonError::into_inner).values() {
             let own = worker
                 .context

@@ -268,6 +268,7 @@ fn pods(user_namespace: bool) {
     assert!(waiting["message"].as_str().unwrap().contains("Set `command`"), "{waiting}");
 
     claims(&api);
+    ends(&api, &running);
     api.delete(&format!("{PODS}/hello"));
     until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
     addresses_without_a_pod(&api, &ready["status"]);
@@ -317,6 +318,48 @@ fn slow_sample(api: &Api) {
 /// A time of Kubernetes, which knows whole seconds.
 fn seconds(time: &Value) -> Option<i64> {
     Some(time.as_str()?.parse::<jiff::Timestamp>().ok()?.as_second())
+}
+
+/// A sidecar hears of the pod's end when it begins, and the pod's object goes as soon as it may, also where that failed at first.
+fn ends(api: &Api, running: &RunningCluster) {
+    const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let folder = tempfile::tempdir().unwrap();
+    let mounts = json!([{"name": "shared", "mountPath": "/shared"}]);
+    let idles = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    let waits = "trap 'until [ -e /shared/go ]; do sleep 0.1; done; exit 0' TERM; touch /shared/started; while :; do sleep 0.1; done";
+    api.create(PODS, &json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ends"},
+        "spec": {
+            "terminationGracePeriodSeconds": 3600,
+            "volumes": [{"name": "shared", "hostPath": {"path": folder.path()}}],
+            "initContainers": [{
+                "name": "sidecar", "image": "any", "command": ["sh", "-c", idles], "restartPolicy": "Always", "volumeMounts": mounts,
+                "lifecycle": {"preStop": {"exec": {"command": ["touch", "/shared/announced"]}}},
+            }],
+            "containers": [{"name": "c", "image": "any", "command": ["sh", "-c", waits], "volumeMounts": mounts}],
+        },
+    }));
+    let is_there = |name: &str| folder.path().join(name).exists().then_some(());
+    until("a container that runs", || is_there("started"));
+    api.delete(&format!("{PODS}/ends"));
+    until("the hook of a sidecar whose application runs on", || is_there("announced"));
+    // Nobody answers there.
+    api.create(WEBHOOKS, &json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "keeps"},
+        "webhooks": [{
+            "name": "keeps.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+            "clientConfig": {"service": {"name": "nobody", "namespace": "default"}},
+            "rules": [{"operations": ["DELETE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
+        }],
+    }));
+    std::fs::write(folder.path().join("go"), []).unwrap();
+    until("an attempt to remove the pod", || {
+        let log = std::fs::read_to_string(&running.log_path).ok()?;
+        log.contains("cannot remove the pod's object").then_some(())
+    });
+    assert!(api.get(&format!("{PODS}/ends")).is_some());
+    api.delete(&format!("{WEBHOOKS}/keeps"));
+    until("the end of the pod's object", || api.get(&format!("{PODS}/ends")).is_none().then_some(()));
 }
 
 /// What one pod writes into a claim's volume, another reads.

@@ -35,6 +35,8 @@ pub(crate) struct NodeServices {
     pub(crate) events: EventRecorder,
     /// One user id only: `runAsUser` cannot be honored.
     pub(crate) rootless: bool,
+    /// Becomes `true` when the node ends.
+    pub(crate) shutting_down: watch::Sender<bool>,
 }
 
 /// A pod that has to end.

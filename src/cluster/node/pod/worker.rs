@@ -18,6 +18,8 @@ use crate::node::pod_spec::{Container, RestartPolicy};
 /// Between attempts to make a sandbox or a volume.
 const RETRY_START: Duration = Duration::from_millis(100);
 const RETRY_LIMIT: Duration = Duration::from_secs(5);
+/// Between attempts to remove the object of a pod that has ended.
+const REMOVAL_RETRY: Duration = Duration::from_secs(1);
 /// How soon a changed ConfigMap, Secret or label reaches a volume.
 const VOLUME_REFRESH: Duration = Duration::from_secs(5);
 
@@ -256,9 +258,17 @@ async fn remove(pod: &PodContext) {
         tracing::warn!(pod = pod.name, %error, "cannot remove the pod's folder");
     }
     let options = DeleteOptions { precondition_uid: Some(pod.uid.clone()), ..DeleteOptions::immediate() };
-    match pod.node.api.delete(&ResourceRef::PODS, &pod.namespace, &pod.name, &options).await {
-        Ok(_) => {}
-        Err(error) if error.is_not_found() || error.is_conflict() => {}
-        Err(error) => tracing::warn!(pod = pod.name, %error, "cannot remove the pod's object"),
+    let mut node_ends = pod.node.shutting_down.subscribe();
+    loop {
+        match pod.node.api.delete(&ResourceRef::PODS, &pod.namespace, &pod.name, &options).await {
+            Ok(_) => return,
+            Err(error) if error.is_not_found() || error.is_conflict() => return,
+            // A full disk, or a webhook that fails. Nobody else would remove it later.
+            Err(error) => tracing::warn!(pod = pod.name, %error, "cannot remove the pod's object"),
+        }
+        tokio::select! {
+            _ = node_ends.wait_for(|ends| *ends) => return,
+            () = tokio::time::sleep(REMOVAL_RETRY) => {}
+        }
     }
 }
