@@ -7,6 +7,7 @@ mod dashboard;
 mod flow;
 mod mesh;
 mod mutual_tls;
+mod skew;
 mod survival;
 
 #[path = "../support/http.rs"]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,6 +14,8 @@ use crate::skip::skip;
 
 /// Long enough for a machine that is busy with other cases; nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+const INSTALL: [&str; 4] = ["install", "--profile", "demo", "-y"];
 
 /// Whose rights the cluster runs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,11 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// Installs the demo profile; `None` where this machine does not allow it, which is noted.
     pub(crate) fn install(case: &str, rights: Rights) -> Option<Self> {
+        Self::install_by(env!("CARGO_BIN_EXE_sagene").as_ref(), case, rights)
+    }
+
+    /// The same by another program, whose mesh it then is.
+    pub(crate) fn install_by(program: &Path, case: &str, rights: Rights) -> Option<Self> {
         let root = nix::unistd::geteuid().is_root();
         if rights == Rights::Root && !root {
             skip(case, "needs root");
@@ -40,12 +48,8 @@ impl Mesh {
         }
         let directory =
             tempfile::Builder::new().prefix("sagene-e2e-").tempdir().expect("temporary directory");
-        let program = directory.path().join("sagene");
-        let built = env!("CARGO_BIN_EXE_sagene");
-        std::fs::hard_link(built, &program)
-            .or_else(|_| std::fs::copy(built, &program).map(drop))
-            .expect("a program of this mesh's own");
         let mut mesh = Self { directory, ingress: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        mesh.put_program(program);
         if rights == Rights::User && root {
             let started = mesh.run(&["cluster", "start", "--user-namespace"]);
             if started.code != 0 {
@@ -53,7 +57,7 @@ impl Mesh {
                 return None;
             }
         }
-        let installed = mesh.run(&["install", "--profile", "demo", "-y"]);
+        let installed = mesh.run(&INSTALL);
         if !root && installed.code != 0 && installed.stderr.contains("user namespace") {
             skip(case, installed.stderr.lines().next().unwrap_or("no user namespaces"));
             return None;
@@ -64,6 +68,11 @@ impl Mesh {
         Some(mesh)
     }
 
+    /// Installs once more, over what is there.
+    pub(crate) fn reinstall(&mut self) {
+        self.ingress = ingress(&self.succeed(&INSTALL));
+    }
+
     /// Makes the bookshop run with sidecars and reachable through the gateway.
     pub(crate) fn open_shop(&self) {
         self.succeed(&["kubectl", "label", "namespace", "default", "istio-injection=enabled"]);
@@ -72,8 +81,7 @@ impl Mesh {
         self.apply("gateway.yaml");
         // The page itself is served before its sidecar knows of the services that its parts come from.
         self.until("the page is served with all of its parts", || {
-            let parts = ["Book Details", "Reviews served by"];
-            self.get("/productpage").is_ok_and(|answer| parts.iter().all(|part| answer.body.contains(part)))
+            self.get("/productpage").is_ok_and(|page| is_whole(&page))
         });
     }
 
@@ -85,6 +93,14 @@ impl Mesh {
     /// The file that this mesh's commands run.
     pub(crate) fn program(&self) -> PathBuf {
         self.directory.path().join("sagene")
+    }
+
+    /// Replaces that file. What runs already goes on with the one before.
+    pub(crate) fn put_program(&self, program: &Path) {
+        let _absent = std::fs::remove_file(self.program());
+        std::fs::hard_link(program, self.program())
+            .or_else(|_| std::fs::copy(program, self.program()).map(drop))
+            .expect("a program of this mesh's own");
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
@@ -120,6 +136,34 @@ impl Mesh {
         });
     }
 
+    /// Restarts a deployment of the default namespace, and waits until its new pods serve.
+    pub(crate) fn restart(&self, deployment: &str) {
+        self.succeed(&["kubectl", "rollout", "restart", deployment]);
+        self.succeed(&["kubectl", "rollout", "status", deployment, "--timeout=180s"]);
+    }
+
+    /// Asks for the page, again and again while `change` happens: it has to be whole every time.
+    pub(crate) fn served_throughout(&self, what: &str, change: impl FnOnce()) {
+        let over = AtomicBool::new(false);
+        let lost = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut lost = Vec::new();
+                while !over.load(Ordering::Relaxed) {
+                    match self.get("/productpage") {
+                        Ok(page) if is_whole(&page) => {}
+                        failed => lost.push(failed),
+                    }
+                }
+                lost
+            });
+            let told = Told(&over);
+            change();
+            drop(told);
+            asking.join().expect("the client ends")
+        });
+        assert!(lost.is_empty(), "{what}: {} requests were lost, the first: {:?}", lost.len(), lost[0]);
+    }
+
     /// Asks the ingress gateway.
     pub(crate) fn get(&self, path: &str) -> std::io::Result<Answer> {
         http::get(self.ingress, "shop.example.com", path, &[])
@@ -140,6 +184,20 @@ impl Mesh {
         let log = std::fs::read_to_string(self.home().join("daemon.log")).unwrap_or_default();
         format!("{pods}\n{events}\n{log}")
     }
+}
+
+/// Sets a flag when it goes, also when the test fails meanwhile.
+struct Told<'f>(&'f AtomicBool);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// True where the page has the parts that come from other services.
+pub(crate) fn is_whole(page: &Answer) -> bool {
+    page.status == 200 && ["Book Details", "Reviews served by"].iter().all(|part| page.body.contains(part))
 }
 
 impl Drop for Mesh {

@@ -80,14 +80,27 @@ fn containers_start_after_the_program_was_replaced() {
         return;
     };
     mesh.open_shop();
-    let program = mesh.program();
-    std::fs::remove_file(&program).expect("the program's file goes");
-    std::fs::hard_link(env!("CARGO_BIN_EXE_sagene"), &program)
-        .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_sagene"), &program).map(drop))
-        .expect("another takes its name");
+    mesh.put_program(env!("CARGO_BIN_EXE_sagene").as_ref());
     mesh.succeed(&["kubectl", "delete", "pod", "-l", "app=details"]);
     mesh.until("a new pod serves", || {
         let pods = mesh.succeed(&["kubectl", "get", "pods", "-l", "app=details"]);
         pods.contains("2/2") && mesh.get("/productpage").is_ok_and(|answer| answer.status == 200)
+    });
+}
+
+/// The samples end as soon as they are told to, and there is one pod of each: requests are lost unless their clients know of the next pod
+/// before the last one ends.
+#[test]
+fn rolling_restarts_lose_no_request() {
+    let Some(mesh) = Mesh::install("survival::rolling_restarts_lose_no_request", Rights::Root) else {
+        return;
+    };
+    mesh.open_shop();
+    mesh.served_throughout("while every deployment is restarted", || {
+        for deployment in
+            ["details-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3", "productpage-v1"]
+        {
+            mesh.restart(&format!("deployment/{deployment}"));
+        }
     });
 }

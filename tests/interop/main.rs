@@ -7,7 +7,6 @@ mod envoy_pod;
 mod secret_server;
 mod sidecar;
 
-#[expect(dead_code, reason = "what other suites read of an answer")]
 #[path = "../support/http.rs"]
 mod http;
 #[expect(dead_code, reason = "what other suites ask of a mesh")]
