@@ -9,13 +9,14 @@ mod summary;
 mod watch;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use sagene_analysis::checks::{self, Check};
 use sagene_analysis::filter::{Filter, Suppression, reaches};
 use sagene_analysis::incremental::Analysis;
-use sagene_analysis::input::LoadError;
+use sagene_analysis::input::{Document, LoadError, SourceFile};
 use sagene_analysis::{Code, Input, Level, Message};
 use sagene_model::Kind;
 
@@ -314,8 +315,10 @@ impl AnalyzeCommand {
         let (networks, mut mesh, mut origin) =
             (data("meshNetworks"), data("mesh"), format!("ConfigMap {name}"));
         if let Some(path) = &self.mesh_config_file {
-            mesh = files::read(path, false)?.pop().map(|file| file.text);
-            input.mesh_config_is_of_file = true;
+            let text = files::read(path, false)?.pop().map(|file| file.text).unwrap_or_default();
+            let file = SourceFile { name: path.as_str().into(), text: text.clone() };
+            input.mesh_config_file = Some(Arc::new(Document::whole(Arc::new(file))));
+            mesh = Some(text);
             origin.clone_from(path);
         }
         if let Some(mesh) = mesh {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::checks::schema::MESH;
 use crate::code::Level;
 use crate::input::Input;
 use crate::message::Message;
@@ -145,7 +146,12 @@ impl Filter {
 /// A Namespace counts as its own.
 fn namespace_of(message: &Message) -> &str {
     let object = &message.object;
-    if object.kind == "Namespace" { &object.name } else { &object.namespace }
+    match &*object.kind {
+        "Namespace" => &object.name,
+        // The settings of the mesh concern everybody.
+        MESH => "",
+        _ => &object.namespace,
+    }
 }
 
 /// True where something at or above `threshold` was found.
@@ -158,6 +164,16 @@ mod tests {
     use super::*;
     use crate::code::Code;
     use crate::message::ObjectRef;
+
+    #[test]
+    fn the_settings_of_the_mesh_concern_every_namespace() {
+        let filter = Filter { namespace: Some("shop".to_owned()), ..Filter::default() };
+        let of = |kind: &'static str| {
+            let object = ObjectRef::new(kind, "istio-system", "meshconfig");
+            filter.keep(&Input::default(), vec![Message::new(Code::SchemaWarning, object, String::new())])
+        };
+        assert_eq!((of(MESH).len(), of("ConfigMap").len()), (1, 0));
+    }
 
     #[test]
     fn every_spelling_of_a_suppression() {

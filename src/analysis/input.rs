@@ -46,8 +46,8 @@ pub struct Input {
     pub mesh_config: MeshConfig,
     /// The MeshConfig as it was written; `None` where none was read.
     pub mesh_config_written: Option<Value>,
-    /// Whether a file gives it, instead of the ConfigMap.
-    pub mesh_config_is_of_file: bool,
+    /// The file that gives it; `None` where the ConfigMap does.
+    pub mesh_config_file: Option<Arc<Document>>,
     /// Networks of the mesh; `None` where none were read.
     pub mesh_networks: Option<MeshNetworks>,
     /// Where objects were read; objects of a cluster have no place.

@@ -24,6 +24,9 @@ use crate::validation::{Problem, Severity, Validate, mesh_config, problems_of, v
 /// Beginning of the analyzers' names; the kind follows.
 pub(crate) const NAME: &str = "schema.ValidationAnalyzer.";
 
+/// How messages call the settings of the mesh that a file gives.
+pub(crate) const MESH: &str = "MeshConfig";
+
 const CODES: &[Code] = &[Code::SchemaValidationError, Code::SchemaWarning];
 
 macro_rules! analyzers {
@@ -112,10 +115,10 @@ fn as_written(input: &Input) -> Vec<Message> {
 /// The settings of the mesh: those of ConfigMaps, and those that a file gives instead.
 fn mesh(input: &Input) -> Vec<Message> {
     let mut messages = in_maps(input, "mesh", mesh_config::problems_in_text);
-    if let Some(written) = input.mesh_config_written.as_ref().filter(|_| input.mesh_config_is_of_file) {
-        let object = ObjectRef::new("MeshConfig", &input.mesh.root_namespace, "meshconfig");
+    if let (Some(written), Some(file)) = (&input.mesh_config_written, &input.mesh_config_file) {
+        let object = ObjectRef::new(MESH, &input.mesh.root_namespace, "meshconfig");
         let problems = mesh_config::problems(written).into_iter();
-        messages.extend(problems.map(|problem| message(object.clone(), problem)));
+        messages.extend(problems.map(|problem| message(object.clone(), problem).in_document(file)));
     }
     messages
 }
@@ -163,7 +166,7 @@ pub(crate) fn message(object: ObjectRef, problem: Problem) -> Message {
 mod tests {
     use super::super::testing::{findings, texts};
     use super::*;
-    use crate::input::load;
+    use crate::input::{Document, SourceFile, load};
 
     fn all(read: fn(&Check, &str) -> Vec<String>, yaml: &str) -> Vec<String> {
         ALL.iter().flat_map(|check| read(check, yaml)).collect()
@@ -204,5 +207,17 @@ mod tests {
             all(findings, yaml),
             ["IST0106 ConfigMap istio-system/istio@11", "IST0106 TrafficExtension default/t@4"]
         );
+    }
+
+    #[test]
+    fn settings_of_a_file_are_told_where_they_stand() {
+        let text = "# settings\naccessLogFile: /dev/stdout\ndefaultConfig:\n  statusPort: 99999\n".to_owned();
+        let mut input = Input::default();
+        input.set_mesh_config(&text).expect("settings");
+        let file = Arc::new(SourceFile { name: "mesh.yaml".into(), text });
+        input.mesh_config_file = Some(Arc::new(Document::whole(file)));
+        let found = MESH_CONFIG.run(&input);
+        let place = input.location(&found[0]).expect("a place");
+        assert_eq!((&*place.file, place.line, place.column), ("mesh.yaml", 4, 15));
     }
 }

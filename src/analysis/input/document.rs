@@ -65,6 +65,12 @@ impl Ord for Document {
 }
 
 impl Document {
+    /// All of a file that is one document.
+    pub fn whole(file: Arc<SourceFile>) -> Self {
+        let range = 0..file.text.len();
+        Self { file, range, prefix: FieldPath::default(), line: 1, is_ordinary: false }
+    }
+
     /// The document's text.
     pub fn text(&self) -> &str {
         &self.file.text[self.range.clone()]
