@@ -19,6 +19,7 @@ mod http_manager;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 mod listener;
 mod load_balancing;
+mod local_reply;
 mod matcher;
 mod network_filter;
 pub(crate) mod proto;

@@ -1,10 +1,12 @@
 //! The filters that judge or change a request on its way.
 
+pub(crate) mod buffer;
 pub(crate) mod cel;
 #[allow(deprecated, reason = "older field forms are still sent by control planes and must be read")]
 pub(crate) mod cors;
 pub(crate) mod ext_authz;
 pub(crate) mod fault;
+mod gather;
 pub(crate) mod grpc_service;
 pub(crate) mod jwt_authn;
 pub(crate) mod local_ratelimit;

@@ -13,6 +13,7 @@ pub(crate) mod h2_map;
 pub(crate) mod h2_server;
 pub(crate) mod headers;
 pub(crate) mod info;
+mod local_reply;
 pub(crate) mod number;
 pub(crate) mod prepare;
 pub(crate) mod reply;

@@ -142,3 +142,80 @@ fn priority_version_and_labels_decide_what_applies() {
     let order: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("x-order: ")).collect();
     assert_eq!(order, ["early", "new", "late"], "{answer}");
 }
+
+/// A patch that puts a filter in front of the gateway's router.
+fn in_front_of_the_router(name: &str, config: &str) -> String {
+    filter(
+        name,
+        &format!(
+            "{{applyTo: HTTP_FILTER, match: {{context: GATEWAY, listener: {{filterChain: {{filter: {{name: \
+             envoy.filters.network.http_connection_manager, subFilter: {{name: envoy.filters.http.router}}}}}}}}}}, patch: \
+             {{operation: INSERT_BEFORE, value: {{name: envoy.filters.http.{name}, typed_config: {config}}}}}}}"
+        ),
+    )
+}
+
+#[test]
+fn a_buffer_waits_for_the_body_and_refuses_a_long_one() {
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    gateway(&mut mesh, &app);
+    mesh.put::<EnvoyFilter>(&in_front_of_the_router(
+        "buffer",
+        "{'@type': type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, max_request_bytes: 10}",
+    ));
+    let proxy = mesh.gateway(8080).expect("accepted");
+    let fits = proxy.send(
+        "POST / HTTP/1.1\r\nHost: web.shop\r\nConnection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n",
+    );
+    assert_eq!(status(&fits), 200, "{fits}");
+    assert!(body(&fits).contains("content-length: 10\r\n") && !body(&fits).contains("chunked"), "{fits}");
+    assert_eq!(status(&proxy.get("/", "")), 200);
+    let served = app.served();
+    let long = proxy.post("/", "", "hello world");
+    assert_eq!((status(&long), body(&long), app.served()), (413, "Payload Too Large", served), "{long}");
+}
+
+#[test]
+fn answers_of_the_proxys_own_look_as_they_are_wanted() {
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    gateway(&mut mesh, &app);
+    mesh.put::<VirtualService>(&format!(
+        "{{metadata: {{name: web, namespace: shop}}, spec: {{hosts: ['*'], gateways: [front], http: [{{match: [{{uri: {{exact: /ok}}}}], \
+         route: [{{destination: {{host: web, port: {{number: {}}}}}}}]}}, {{match: [{{uri: {{exact: /teapot}}}}], directResponse: \
+         {{status: 418, body: {{string: short}}}}}}]}}}}",
+        app.address.port()
+    ));
+    let status_is = |code: u16| {
+        format!(
+            "filter: {{status_code_filter: {{comparison: {{op: EQ, value: {{default_value: {code}, runtime_key: any}}}}}}}}"
+        )
+    };
+    mesh.put::<EnvoyFilter>(&filter(
+        "answers",
+        &format!(
+            "{{applyTo: NETWORK_FILTER, match: {{context: GATEWAY, listener: {{filterChain: {{filter: {{name: \
+             envoy.filters.network.http_connection_manager}}}}}}}}, patch: {{operation: MERGE, value: {{typed_config: {{'@type': \
+             type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, local_reply_config: \
+             {{mappers: [{{{}, status_code: 410, body: {{inline_string: gone}}, headers_to_add: [{{header: {{key: x-local, value: 'yes'}}}}], \
+             body_format_override: {{json_format: {{code: '%RESPONSE_CODE%', path: '%REQ(:path)%', said: '%LOCAL_REPLY_BODY%'}}}}}}], \
+             body_format: {{text_format: '<p>%LOCAL_REPLY_BODY%</p>', content_type: text/html}}}}}}}}}}}}",
+            status_is(404)
+        ),
+    ));
+    let proxy = mesh.gateway(8080).expect("accepted");
+    let lost = proxy.get("/lost", "");
+    assert_eq!(status(&lost), 410, "{lost}");
+    assert!(
+        lost.contains("\r\nx-local: yes\r\n") && lost.contains("\r\ncontent-type: application/json\r\n"),
+        "{lost}"
+    );
+    let said: serde_json::Value = serde_json::from_str(body(&lost)).expect("JSON");
+    assert_eq!(said, serde_json::json!({"code": 410, "path": "/lost", "said": "gone"}), "{lost}");
+    let teapot = proxy.get("/teapot", "");
+    assert_eq!((status(&teapot), body(&teapot)), (418, "<p>short</p>"), "{teapot}");
+    assert!(teapot.contains("\r\ncontent-type: text/html\r\n"), "{teapot}");
+    let served = proxy.get("/ok", "");
+    assert!(status(&served) == 200 && !body(&served).starts_with("<p>"), "answers of others stay: {served}");
+}

@@ -252,7 +252,8 @@ impl Running {
         self.send(&format!("POST {path} HTTP/1.1\r\nHost: web.shop\r\n{headers}content-length: {length}\r\nConnection: close\r\n\r\n{body}"))
     }
 
-    fn send(&self, request: &str) -> String {
+    /// A request word by word; the whole answer.
+    pub(crate) fn send(&self, request: &str) -> String {
         let mut socket = TcpStream::connect(self.address).expect("connect");
         socket.set_read_timeout(Some(wait::PATIENCE)).expect("timeout");
         socket.write_all(request.as_bytes()).expect("write");

@@ -5,7 +5,8 @@ use sagene_api::istio::networking::envoy_filter::{ApplyTo, EnvoyConfigObjectPatc
 use serde_json::Value;
 
 /// Messages of the HTTP filters that the proxies have.
-pub const HTTP_FILTERS: [&str; 13] = [
+pub const HTTP_FILTERS: [&str; 14] = [
+    "envoy.extensions.filters.http.buffer.v3.Buffer",
     "envoy.extensions.filters.http.cors.v3.Cors",
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
     "envoy.extensions.filters.http.fault.v3.HTTPFault",

@@ -80,6 +80,7 @@ enum Plain {
     DirectRemotePort,
     PeerFingerprint,
     PeerDns,
+    LocalReplyBody,
 }
 
 const PLAIN: &[(&str, Plain)] = &[
@@ -127,6 +128,7 @@ const PLAIN: &[(&str, Plain)] = &[
     ("DOWNSTREAM_DIRECT_REMOTE_PORT", Plain::DirectRemotePort),
     ("DOWNSTREAM_PEER_FINGERPRINT_256", Plain::PeerFingerprint),
     ("DOWNSTREAM_PEER_DNS_SAN", Plain::PeerDns),
+    ("LOCAL_REPLY_BODY", Plain::LocalReplyBody),
 ];
 
 impl Template {
@@ -407,6 +409,7 @@ impl Plain {
             Self::UpstreamLocalPort => info.upstream_local.map_or(Ok(()), |a| write!(out, "{}", a.port())),
             Self::DirectRemotePort => write!(out, "{}", connection.direct_remote.port()),
             Self::PeerFingerprint => out.write_all(peer.map_or("", |p| p.hash.as_str()).as_bytes()),
+            Self::LocalReplyBody => out.write_all(&info.local_reply),
             Self::PeerDns => out.write_all(peer.map(|p| p.dns.join(",")).unwrap_or_default().as_bytes()),
         };
     }

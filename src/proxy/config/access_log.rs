@@ -29,14 +29,16 @@ enum Sink {
     Service(SentLog),
 }
 
+/// How a line or a body is made.
 #[derive(Debug)]
-enum Format {
+pub(super) enum Format {
     Text { template: Template, omit_empty: bool },
     Json { fields: JsonValue, omit_empty: bool },
 }
 
+/// Which requests are meant.
 #[derive(Debug)]
-enum Filter {
+pub(super) enum Filter {
     Flags(Vec<String>),
     Status(i32, u32),
     Duration(i32, u32),
@@ -144,7 +146,7 @@ fn json(from: &envoy_types::pb::google::protobuf::Struct, omit_empty: bool) -> R
     Ok(Format::Json { fields: JsonValue::compile(from)?, omit_empty })
 }
 
-fn substitution(from: &core::SubstitutionFormatString) -> Result<Format, FieldError> {
+pub(super) fn substitution(from: &core::SubstitutionFormatString) -> Result<Format, FieldError> {
     use core::substitution_format_string::Format as From;
     let omit_empty = from.omit_empty_values;
     match &from.format {
@@ -181,7 +183,7 @@ fn expression(from: &accesslog::ExtensionFilter) -> Result<Cel, FieldError> {
 }
 
 impl Filter {
-    fn compile(from: &accesslog::AccessLogFilter) -> Result<Self, FieldError> {
+    pub(super) fn compile(from: &accesslog::AccessLogFilter) -> Result<Self, FieldError> {
         use accesslog::access_log_filter::FilterSpecifier;
         let comparison = |c: Option<&accesslog::ComparisonFilter>| {
             let c = c.ok_or_else(|| FieldError::new("comparison", "is missing"))?;
@@ -210,7 +212,7 @@ impl Filter {
         })
     }
 
-    fn passes(&self, facts: &CelFacts<'_>) -> bool {
+    pub(super) fn passes(&self, facts: &CelFacts<'_>) -> bool {
         let info = facts.facts.info;
         let compare = |op: i32, left: u64, right: u32| match op {
             0 => left == u64::from(right),

@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::access_log::{self, AccessLog};
 use super::field::{FieldError, Within, refuse_fields, refuse_if};
 use super::listener::Direction;
+use super::local_reply::LocalReply;
 use super::matcher::Cidr;
 use super::proto::{self, http, network, types};
 use super::route_table::RouteTable;
 use super::typed_struct;
 use super::upstream_limits::Keepalive;
+use crate::filter::buffer;
 use crate::filter::ext_authz::ExtAuthz;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
@@ -63,12 +65,16 @@ pub(crate) enum Codec {
 /// A compiled HTTP filter.
 #[derive(Debug)]
 pub(crate) enum HttpFilter {
-    Router { suppress_envoy_headers: bool },
+    Router {
+        suppress_envoy_headers: bool,
+    },
     Rbac(Arc<Rbac>),
     JwtAuthn(Arc<JwtAuthn>),
     LocalRateLimit(Arc<LocalRateLimit>),
     RateLimit(Arc<RateLimit>),
     ExtAuthz(Arc<ExtAuthz>),
+    /// Most bytes of a body that is waited for.
+    Buffer(usize),
     Fault(Arc<Fault>),
     Cors,
     PeerMetadata(PeerMetadataOptions),
@@ -134,6 +140,7 @@ pub(crate) struct HttpManager {
     pub(crate) h2_keepalive: Option<Keepalive>,
     pub(crate) access_logs: Vec<Arc<AccessLog>>,
     pub(crate) tracing: Option<TracingConfig>,
+    pub(crate) local_reply: Option<LocalReply>,
 }
 
 impl HttpManager {
@@ -196,6 +203,12 @@ impl HttpManager {
             h2_keepalive: Keepalive::compile(h2.connection_keepalive.as_ref()),
             access_logs: access_log::compile_all(&from.access_log)?,
             tracing: from.tracing.as_ref().map(TracingConfig::compile).transpose().within("tracing")?,
+            local_reply: from
+                .local_reply_config
+                .as_ref()
+                .map(LocalReply::compile)
+                .transpose()
+                .within("local_reply_config")?,
         })
     }
 
@@ -215,7 +228,6 @@ impl HttpManager {
 
 fn refuse_unsupported(from: &hcm::HttpConnectionManager) -> Result<(), FieldError> {
     refuse_if(from.codec_type == 3, "codec_type", "HTTP3 is not supported yet")?;
-    refuse_if(from.local_reply_config.is_some(), "local_reply_config", "is not supported yet")?;
     refuse_if(
         !from.early_header_mutation_extensions.is_empty(),
         "early_header_mutation_extensions",
@@ -352,6 +364,9 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz" => {
             HttpFilter::ExtAuthz(Arc::new(ExtAuthz::compile(&proto::decode(any)?).within("typed_config")?))
         }
+        "envoy.extensions.filters.http.buffer.v3.Buffer" => {
+            HttpFilter::Buffer(buffer::compile(&proto::decode(any)?).within("typed_config")?)
+        }
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
             HttpFilter::Fault(Arc::new(Fault::compile(&proto::decode(any)?).within("typed_config")?))
         }
@@ -363,7 +378,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, ext_authz, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, buffer, ext_authz, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::field::FieldError;
 use super::proto::{self, Any, http};
 use super::typed_struct;
+use crate::filter::buffer::BufferOverride;
 use crate::filter::cors::CorsPolicy;
 use crate::filter::ext_authz::ExtAuthzOverride;
 use crate::filter::fault::Fault;
@@ -24,6 +25,7 @@ pub(crate) struct Overrides {
     pub(crate) local_ratelimit: Option<Arc<LocalRateLimit>>,
     pub(crate) ratelimit: Option<Arc<RateLimitOverride>>,
     pub(crate) ext_authz: Option<ExtAuthzOverride>,
+    pub(crate) buffer: Option<BufferOverride>,
 }
 
 impl Overrides {
@@ -62,8 +64,11 @@ impl Overrides {
             "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute" => {
                 self.ext_authz = Some(ExtAuthzOverride::compile(&proto::decode(any)?)?);
             }
+            "envoy.extensions.filters.http.buffer.v3.BufferPerRoute" => {
+                self.buffer = Some(BufferOverride::compile(&proto::decode(any)?)?);
+            }
             other => {
-                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ratelimit, ext_authz";
+                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ratelimit, ext_authz, buffer";
                 let reason = format!("{other} is not supported; known per route: {known}");
                 return Err(FieldError::new("", reason));
             }

@@ -141,6 +141,16 @@ impl Body {
         }
     }
 
+    /// Whether trailers have come; known once the body has ended.
+    pub(crate) fn has_trailers(&self) -> bool {
+        match self {
+            Self::H1(body) => body.trailers.is_some(),
+            Self::Ended(trailers) => trailers.is_some(),
+            Self::Resumed { rest, .. } => rest.has_trailers(),
+            Self::Empty | Self::Full(_) | Self::H2 { .. } => false,
+        }
+    }
+
     /// The trailers, once the body has ended.
     pub(crate) fn trailers(&mut self) -> Option<HeaderList> {
         match self {

@@ -175,6 +175,10 @@ impl Exchange {
                     let overrides = self.special(|overrides| &overrides.ext_authz);
                     self.authorize(check, overrides.as_ref(), body, replier).await
                 }
+                HttpFilter::Buffer(most) => {
+                    let special = self.special(|overrides| &overrides.buffer);
+                    self.buffer(*most, special, body, replier).await
+                }
                 HttpFilter::RateLimit(limit) => {
                     let special = self.special(|overrides| &overrides.ratelimit);
                     self.limit_rate_globally(limit, special.as_deref()).await
@@ -435,6 +439,7 @@ impl Exchange {
         let mut body = self.own_body.take().unwrap_or(Body::Empty);
         if !self.gone {
             self.info.response_code = self.response.status;
+            body = self.map_local_reply(body);
         }
         if self.grpc {
             let code = self.response.headers.get_text(b"grpc-status");

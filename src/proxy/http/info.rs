@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+
 use crate::config::Direction;
 use crate::filter::metadata::DynamicMetadata;
 use crate::upstream::original::Caller;
@@ -173,6 +175,8 @@ pub(crate) struct StreamInfo {
     pub(crate) response_began: Option<Duration>,
     /// Where the request is traced, sampled or not.
     pub(crate) trace: Option<TraceIds>,
+    /// The body of the proxy's own answer, while another is made of it.
+    pub(crate) local_reply: Bytes,
     /// What filters found out about the request.
     pub(crate) metadata: Option<Box<DynamicMetadata>>,
 }
@@ -199,6 +203,7 @@ impl StreamInfo {
             duration: Duration::ZERO,
             response_began: None,
             trace: None,
+            local_reply: Bytes::new(),
             metadata: None,
         }
     }

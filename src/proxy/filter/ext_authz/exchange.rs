@@ -1,9 +1,9 @@
 //! The filter at work on a request: body gathered, service asked, its word carried out.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::grpc::{self, SentBody};
-use super::{BodyLimit, Changes, Counters, Decision, ExtAuthz, ExtAuthzOverride, Refusal, Service};
+use super::{Changes, Counters, Decision, ExtAuthz, ExtAuthzOverride, Refusal, Service};
 use crate::http::body::Body;
 use crate::http::call::call;
 use crate::http::exchange::Exchange;
@@ -12,15 +12,6 @@ use crate::http::reply::Replier;
 
 /// Namespace of what the service wants noted.
 const NAMESPACE: &str = "envoy.filters.http.ext_authz";
-
-/// What was gathered of a body.
-enum Gathered {
-    /// All of it, or the part that goes along and the rest behind it.
-    Part(Bytes, bool),
-    TooLarge,
-    /// The client went away.
-    Gone,
-}
 
 impl Exchange {
     /// Asks the service. `false` = an answer of our own is ready.
@@ -45,20 +36,11 @@ impl Exchange {
             _ => (&[][..], false),
         };
         let limit = filter.body.filter(|_| !no_body && self.request.upgrade.is_none());
-        let (part, partial) = match self.gather(limit, body, replier).await {
-            Gathered::Part(part, partial) => (part, partial),
-            Gathered::TooLarge => {
-                self.info.details = "request_payload_too_large".into();
-                self.own(413, b"Payload Too Large", Flags::default());
-                return false;
-            }
-            Gathered::Gone => {
-                self.info.details = "downstream_remote_disconnect".into();
-                self.own(400, b"", Flags::DOWNSTREAM_TERMINATION);
-                self.gone = true;
-                return false;
-            }
+        let gathered = match limit {
+            Some(limit) => self.gather(limit.most, limit.partial, body, replier).await,
+            None => Some((Bytes::new(), false)),
         };
+        let Some((part, partial)) = gathered else { return false };
         let sent = SentBody {
             bytes: &part,
             as_bytes: limit.is_some_and(|limit| limit.as_bytes),
@@ -124,34 +106,6 @@ impl Exchange {
                 false
             }
         }
-    }
-
-    /// Gathers as much of the body as goes along; what was read stays in front of the rest.
-    async fn gather(&mut self, limit: Option<BodyLimit>, body: &mut Body, replier: &mut Replier) -> Gathered {
-        let Some(limit) = limit.filter(|_| !body.is_done()) else {
-            return Gathered::Part(Bytes::new(), false);
-        };
-        if std::mem::take(&mut self.request.expect_continue) && replier.send_continue().await.is_err() {
-            return Gathered::Gone;
-        }
-        let mut read = BytesMut::new();
-        let ended = loop {
-            if read.len() > limit.most || (limit.partial && read.len() >= limit.most) {
-                break false;
-            }
-            match body.next().await {
-                Ok(Some(piece)) => read.extend_from_slice(&piece),
-                Ok(None) => break true,
-                Err(_) => return Gathered::Gone,
-            }
-        };
-        if !ended && !limit.partial {
-            return Gathered::TooLarge;
-        }
-        let read = read.freeze();
-        let part = read.slice(..read.len().min(limit.most));
-        body.put_back(read);
-        Gathered::Part(part, !ended)
     }
 
     fn change(&mut self, changes: Changes) {
