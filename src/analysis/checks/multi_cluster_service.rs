@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sagene_api::Object;
 use sagene_api::kubernetes::Service;
+use sagene_api::kubernetes::service::ServicePort;
 
 use super::support::words::{list, refer};
 use super::{Check, Run};
@@ -85,16 +86,15 @@ fn is_headless(service: &Service) -> bool {
     service.cluster_ip == "None"
 }
 
-/// `80/http/TCP 90/grpc/TCP`, by number.
+/// `80/http/TCP 90/web/TCP/kubernetes.io/h2c`, by number: what clients go by.
 fn ports(service: &Service) -> String {
-    let ports: BTreeSet<(u16, &str, &str)> = service
-        .ports
-        .iter()
-        .map(|port| {
-            (port.port, port.name.as_str(), if port.protocol.is_empty() { "TCP" } else { &port.protocol })
-        })
-        .collect();
-    list(ports.into_iter().map(|(number, name, transport)| format!("{number}/{name}/{transport}")))
+    let word = |port: &ServicePort| {
+        let transport = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
+        let application = if port.app_protocol.is_empty() { "" } else { "/" };
+        format!("{}/{}/{transport}{application}{}", port.port, port.name, port.app_protocol)
+    };
+    let ports: BTreeSet<(u16, String)> = service.ports.iter().map(|port| (port.port, word(port))).collect();
+    list(ports.into_iter().map(|(_, word)| word))
 }
 
 #[cfg(test)]
@@ -124,6 +124,14 @@ mod tests {
              inconsistent behaviors are: service ports are inconsistent ([80/http/TCP] in c1, [81/http/TCP] in c2)."
         );
         assert_eq!(ports[0].object.origin(), "Service n/s");
+        let protocols = found(
+            "{ports: [{name: web, port: 80, appProtocol: http}]}",
+            "{ports: [{name: web, port: 80, appProtocol: tcp}]}",
+        );
+        assert!(
+            protocols[0].text.contains("[80/web/TCP/http] in c1, [80/web/TCP/tcp] in c2"),
+            "{protocols:?}"
+        );
         assert!(found("{clusterIP: None}", "{clusterIP: 10.0.0.1}")[0].text.contains(
             "service has mixed mode like headless and clusterIP (headless in c1, not headless in c2)"
         ));
