@@ -26,7 +26,9 @@ impl PodNamespaces {
     ) -> Result<Self, NetworkError> {
         // A thread of its own: namespaces belong to threads, and this one ends with the function.
         std::thread::scope(|scope| {
-            let made = scope.spawn(|| Self::create_here(host_name, own_network, sysctls));
+            let made = std::thread::Builder::new()
+                .spawn_scoped(scope, || Self::create_here(host_name, own_network, sysctls))
+                .map_err(NetworkError::system("start a thread for the pod's namespaces"))?;
             made.join().unwrap_or_else(|_| {
                 let source = std::io::Error::other("the thread ended early");
                 Err(NetworkError::System { action: "make the pod's namespaces".to_owned(), source })

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 
 /// Changes kept per resource; a watch that lags further gets 410 and lists again.
 const HISTORY_LIMIT: usize = 4096;
+/// And what their objects take of memory, roughly, in bytes: large ones that change often would take gigabytes.
+const HISTORY_BYTES: usize = 64 << 20;
 
 /// Namespace (`""` for cluster-scoped) and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,9 +42,17 @@ pub(crate) struct Change {
     pub(crate) previous: Option<Arc<Value>>,
 }
 
+/// A change in the history, with the size of its object.
+struct Kept {
+    change: Change,
+    bytes: usize,
+}
+
 pub(crate) struct Table {
     pub(crate) objects: BTreeMap<ObjectKey, Arc<Value>>,
-    history: VecDeque<Change>,
+    history: VecDeque<Kept>,
+    /// The objects of `history` together.
+    history_bytes: usize,
     /// Changes after this revision are all in `history`.
     complete_after: u64,
     /// Tells watches that there is something new.
@@ -54,6 +64,7 @@ impl Table {
         Self {
             objects: BTreeMap::new(),
             history: VecDeque::new(),
+            history_bytes: 0,
             complete_after,
             changed: watch::Sender::new(complete_after),
         }
@@ -82,20 +93,65 @@ impl Table {
             (false, None) => ChangeType::Added,
             (false, Some(_)) => ChangeType::Modified,
         };
-        self.history.push_back(Change { revision, change_type, object, previous });
-        if self.history.len() > HISTORY_LIMIT
-            && let Some(dropped) = self.history.pop_front()
-        {
-            self.complete_after = dropped.revision;
-        }
+        let bytes = size(&object);
+        self.history_bytes += bytes;
+        self.history.push_back(Kept { change: Change { revision, change_type, object, previous }, bytes });
+        self.forget();
         self.changed.send_replace(revision);
+    }
+
+    /// Drops the oldest changes; the latest one always stays.
+    fn forget(&mut self) {
+        while self.history.len() > HISTORY_LIMIT
+            || (self.history_bytes > HISTORY_BYTES && self.history.len() > 1)
+        {
+            let Some(dropped) = self.history.pop_front() else { return };
+            self.history_bytes -= dropped.bytes;
+            self.complete_after = dropped.change.revision;
+        }
     }
 
     pub(crate) fn changes_after(&self, revision: u64, limit: usize) -> Option<Vec<Change>> {
         if revision < self.complete_after {
             return None;
         }
-        let first = self.history.partition_point(|change| change.revision <= revision);
-        Some(self.history.range(first..).take(limit).cloned().collect())
+        let first = self.history.partition_point(|kept| kept.change.revision <= revision);
+        Some(self.history.range(first..).take(limit).map(|kept| kept.change.clone()).collect())
+    }
+}
+
+/// What a value takes of memory, roughly, in bytes.
+fn size(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| size_of::<String>() + name.len() + size(value)).sum()
+        }
+    };
+    size_of::<Value>() + inner
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn history_is_limited_by_what_it_takes_of_memory() {
+        let mut table = Table::new(0);
+        for revision in 1..=100 {
+            let object = json!({"metadata": {"name": "a"}, "data": {"text": "x".repeat(1 << 20)}});
+            table.apply(ObjectKey::new("n", "a"), Arc::new(object), false, revision);
+        }
+        assert!(table.changes_after(30, 1000).is_none(), "forgotten");
+        assert_eq!(table.changes_after(50, 1000).map(|changes| changes.len()), Some(50));
+        // One that is larger than all that is kept is told of all the same.
+        let object = json!({"data": "x".repeat(HISTORY_BYTES + 1)});
+        table.apply(ObjectKey::new("n", "b"), Arc::new(object), false, 101);
+        assert_eq!(table.changes_after(100, 1000).map(|changes| changes.len()), Some(1));
+        assert!(table.changes_after(99, 1000).is_none(), "forgotten");
     }
 }
