@@ -17,6 +17,7 @@ pub mod needs;
 mod order;
 pub mod path;
 mod run;
+mod threads;
 pub mod validation;
 mod yaml;
 

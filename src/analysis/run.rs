@@ -13,6 +13,7 @@ use crate::checks::{Check, Judge, Run};
 use crate::input::Input;
 use crate::message::Message;
 use crate::order;
+use crate::threads;
 
 /// Fewer objects are not worth a thread.
 const OBJECTS_A_THREAD: usize = 256;
@@ -38,10 +39,10 @@ pub(crate) fn together(input: &Input, checks: &[&Check]) -> Vec<Message> {
 pub(crate) fn each(input: &Input, checks: &[&Check]) -> Vec<Vec<Message>> {
     let objects: usize = input.counts.values().sum();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
+    let wanted = available.min(MOST_THREADS).min(objects / OBJECTS_A_THREAD);
     let work = Work::new(input, checks);
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work.take())).collect();
+        let others: Vec<_> = (1..wanted).map_while(|_| threads::start(scope, || work.take())).collect();
         let mut taken = work.take();
         for other in others {
             match other.join() {

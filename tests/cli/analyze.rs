@@ -30,11 +30,28 @@ fn analyze(path: &Path, arguments: &[&str]) -> Output {
 }
 
 fn run(command: &[&str], arguments: &[&str], input: &str) -> Output {
+    run_with(command, arguments, input, &[])
+}
+
+fn run_with(command: &[&str], arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
     let home = tempfile::tempdir().expect("temporary directory");
     let mut program = sagene();
     program.env("HOME", home.path()).env("SAGENE_HOME", home.path().join("sagene"));
-    program.args(command).args(arguments);
+    program.envs(environment.iter().copied()).args(command).args(arguments);
     finish(program, input)
+}
+
+#[test]
+fn a_large_file_is_analyzed_where_no_thread_can_be_started() {
+    let objects: Vec<String> =
+        (0..2_000).map(|number| GATEWAY.replace("name: a\n", &format!("name: a{number}\n"))).collect();
+    let large = objects.join("---\n");
+    // A stack that no memory has room for: every thread is refused, as with a full process table.
+    let refused = [("RUST_MIN_STACK", "100000000000000")];
+    let command = ["analyze", "--use-kube=false", "-"];
+    let (alone, usual) = (run_with(&command, &[], &large, &refused), run(&command, &[], &large));
+    assert!(usual.stdout.contains("a1999"), "{}", usual.stderr);
+    assert_eq!((alone.code, alone.stdout), (usual.code, usual.stdout), "{}", alone.stderr);
 }
 
 #[test]

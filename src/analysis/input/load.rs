@@ -1,10 +1,12 @@
 //! Text in, objects out. Large inputs are read on several threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use super::Input;
 use super::document::{Document, SourceFile, lines, split};
 use super::{kinds, list, overlaid, parse};
+use crate::threads;
 use crate::yaml::Arena;
 
 /// A document that is no object.
@@ -36,29 +38,28 @@ pub fn load(input: &mut Input, name: &str, text: String, namespace: &str) -> Vec
     let documents: Vec<Document> =
         split(&file).into_iter().flat_map(|document| apart(document, &mut errors)).collect();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = available.min(MOST_THREADS).min(documents.len() / DOCUMENTS_A_THREAD).max(1);
-    if threads == 1 {
+    let wanted = available.min(MOST_THREADS).min(documents.len() / DOCUMENTS_A_THREAD).max(1);
+    if wanted == 1 {
         let mut part = Input::default();
         errors.extend(read_all(&mut part, documents, namespace));
         kinds::merge(input, part);
         overlaid::judge(input);
         return errors;
     }
-    let share = documents.len().div_ceil(threads);
+    let size = documents.len().div_ceil(wanted);
     let mut documents = documents.into_iter();
+    let share = || Mutex::new(documents.by_ref().take(size).collect());
+    let shares: Vec<Mutex<Vec<Document>>> = std::iter::repeat_with(share).take(wanted).collect();
+    let read = |share: &Mutex<Vec<Document>>| {
+        let documents = std::mem::take(&mut *share.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut part = Input::default();
+        let errors = read_all(&mut part, documents, namespace);
+        (part, errors)
+    };
     std::thread::scope(|scope| {
-        let parts: Vec<_> = (0..threads)
-            .map(|_| {
-                let share: Vec<Document> = documents.by_ref().take(share).collect();
-                scope.spawn(move || {
-                    let mut part = Input::default();
-                    let errors = read_all(&mut part, share, namespace);
-                    (part, errors)
-                })
-            })
-            .collect();
-        for part in parts {
-            match part.join() {
+        let started: Vec<_> = shares.iter().map(|share| threads::start(scope, move || read(share))).collect();
+        for (share, thread) in shares.iter().zip(started) {
+            match thread.map_or_else(|| Ok(read(share)), ScopedJoinHandle::join) {
                 Ok((part, found)) => {
                     kinds::merge(input, part);
                     errors.extend(found);

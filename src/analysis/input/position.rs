@@ -8,6 +8,7 @@ use super::Input;
 use super::document::Document;
 use crate::message::{Message, ObjectRef};
 use crate::path::FieldPath;
+use crate::threads;
 use crate::yaml::{self, Arena, Content, Found, Node};
 
 /// A place in a file.
@@ -148,18 +149,19 @@ pub(super) fn locations(input: &Input, messages: &[&Message]) -> Vec<Option<Loca
     }
     by_document.sort_by_key(|(_, _, document)| (Arc::as_ptr(&document.file), document.range.start));
     let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = available.min(MOST_THREADS).min(messages.len() / MESSAGES_A_THREAD).max(1);
+    let wanted = available.min(MOST_THREADS).min(messages.len() / MESSAGES_A_THREAD).max(1);
     let mut found = vec![None; messages.len()];
-    if threads == 1 {
+    if wanted == 1 {
         of_sorted(&by_document, |index, location| found[index] = Some(location));
         return found;
     }
-    let share = by_document.len().div_ceil(threads).max(1);
+    let share = by_document.len().div_ceil(wanted).max(1);
     std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(threads);
+        let (sender, receiver) = mpsc::sync_channel(wanted);
+        let mut left = Vec::new();
         for part in by_document.chunks(share) {
             let sender = sender.clone();
-            scope.spawn(move || {
+            let started = threads::start(scope, move || {
                 // All of a part at once would take as much room as all places.
                 let mut batch = Vec::with_capacity(PLACES_AT_ONCE);
                 of_sorted(part, |index, location| {
@@ -172,10 +174,16 @@ pub(super) fn locations(input: &Input, messages: &[&Message]) -> Vec<Option<Loca
                 });
                 let _ = sender.send(batch);
             });
+            if started.is_none() {
+                left.push(part);
+            }
         }
         drop(sender);
         for (index, location) in receiver.into_iter().flatten() {
             found[index] = Some(location);
+        }
+        for part in left {
+            of_sorted(part, |index, location| found[index] = Some(location));
         }
     });
     found
