@@ -81,3 +81,17 @@ fn a_state_directory_that_cannot_be_used_is_named() {
     assert!(output.stderr.contains(file.to_str().expect("path")), "{output:?}");
     assert_eq!(std::fs::read_to_string(&file).expect("file"), "in the way");
 }
+
+#[test]
+fn a_cluster_is_not_started_where_too_few_files_may_be_open() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let mut command = std::process::Command::new("sh");
+    command.env_clear().env("SAGENE_HOME", directory.path().join("home"));
+    command.args(["-c", "ulimit -n 64; exec \"$0\" cluster start", env!("CARGO_BIN_EXE_sagene")]);
+    let output = finish(command, "");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("64 are allowed and 256 needed; raise the limit with `ulimit -n`"),
+        "{output:?}"
+    );
+}

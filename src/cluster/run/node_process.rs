@@ -68,7 +68,7 @@ fn prepare(options: NodeOptions, reporting: Reporting) -> Result<NodeProcess, Ru
     SigSet::all().thread_unblock().map_err(RunError::system("unblock signals"))?;
     end_with_supervisor()?;
     initialize_logging();
-    limits::raise_open_files();
+    limits::raise_open_files()?;
     let directory = StateDirectory::resolve(Some(options.state_directory.clone()))?;
     let lock =
         Lock::take_within(&directory.node_lock_file(), PREDECESSOR_WAIT).map_err(|error| match error {
