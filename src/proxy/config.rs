@@ -48,7 +48,7 @@ pub use cluster::{Cluster, Discovery};
 pub(crate) use cluster_transport::Transport;
 pub(crate) use field::{FieldError, Within, is_said, refuse_fields, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
-pub(crate) use header_mutation::{Mutation, apply as apply_mutations, compile_added};
+pub(crate) use header_mutation::{Mutation, Mutations, apply as apply_mutations, compile_added};
 pub(crate) use http_manager::{
     ClientCertDetails, Codec, HttpFilter, HttpManager, RouteSource, fraction_or_none,
 };

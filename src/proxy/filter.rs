@@ -8,6 +8,7 @@ pub(crate) mod ext_authz;
 pub(crate) mod fault;
 mod gather;
 pub(crate) mod grpc_service;
+mod header_mutation;
 pub(crate) mod jwt_authn;
 pub(crate) mod local_ratelimit;
 pub(crate) mod metadata;

@@ -177,6 +177,23 @@ fn a_buffer_waits_for_the_body_and_refuses_a_long_one() {
 }
 
 #[test]
+fn a_filter_changes_headers_both_ways() {
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    gateway(&mut mesh, &app);
+    mesh.put::<EnvoyFilter>(&in_front_of_the_router(
+        "header_mutation",
+        "{'@type': type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation, mutations: {\
+         request_mutations: [{remove: x-secret}, {append: {header: {key: x-path, value: '%REQ(:path)%'}}}], \
+         response_mutations: [{append: {header: {key: x-frame-options, value: DENY}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}}]}}",
+    ));
+    let proxy = mesh.gateway(8080).expect("accepted");
+    let answer = proxy.get("/here", "x-secret: 1\r\n");
+    assert!(answer.contains("\r\nx-frame-options: DENY\r\n"), "{answer}");
+    assert!(body(&answer).contains("x-path: /here\r\n") && !body(&answer).contains("x-secret"), "{answer}");
+}
+
+#[test]
 fn answers_of_the_proxys_own_look_as_they_are_wanted() {
     let app = App::start();
     let mut mesh = Mesh::new(&app);

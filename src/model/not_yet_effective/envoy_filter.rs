@@ -5,13 +5,14 @@ use sagene_api::istio::networking::envoy_filter::{ApplyTo, EnvoyConfigObjectPatc
 use serde_json::Value;
 
 /// Messages of the HTTP filters that the proxies have.
-pub const HTTP_FILTERS: [&str; 14] = [
+pub const HTTP_FILTERS: [&str; 15] = [
     "envoy.extensions.filters.http.buffer.v3.Buffer",
     "envoy.extensions.filters.http.cors.v3.Cors",
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
     "envoy.extensions.filters.http.fault.v3.HTTPFault",
     "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
     "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
     "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
     "envoy.extensions.filters.http.ratelimit.v3.RateLimit",

@@ -3,8 +3,10 @@
 use crate::access_log::format::Template;
 use crate::http::headers::HeaderList;
 
-use super::field::{FieldError, Within};
+use super::field::{FieldError, Within, refuse_if};
 use super::proto::core;
+use super::proto::http::header_mutation::v3 as filter;
+use super::proto::mutation_rules as rules;
 
 /// Changes of request and response headers of one level (route, host, table, weighted cluster).
 #[derive(Debug, Clone, Default)]
@@ -39,6 +41,46 @@ impl Mutations {
             response: compile(response_add, response_remove, "response_headers_to_add")?,
         })
     }
+}
+
+impl Mutations {
+    /// Those of the filter of this name.
+    pub(crate) fn of_filter(from: &filter::HeaderMutation) -> Result<Self, FieldError> {
+        let from = from.mutations.as_ref().ok_or_else(|| FieldError::new("mutations", "is missing"))?;
+        let unsupported = "is not supported";
+        refuse_if(
+            !from.query_parameter_mutations.is_empty(),
+            "mutations.query_parameter_mutations",
+            unsupported,
+        )?;
+        refuse_if(
+            !from.request_trailers_mutations.is_empty(),
+            "mutations.request_trailers_mutations",
+            unsupported,
+        )?;
+        refuse_if(
+            !from.response_trailers_mutations.is_empty(),
+            "mutations.response_trailers_mutations",
+            unsupported,
+        )?;
+        Ok(Self {
+            request: in_order(&from.request_mutations).within("mutations.request_mutations")?,
+            response: in_order(&from.response_mutations).within("mutations.response_mutations")?,
+        })
+    }
+}
+
+fn in_order(from: &[rules::HeaderMutation]) -> Result<Vec<Mutation>, FieldError> {
+    use rules::header_mutation::Action;
+    let one = |mutation: &rules::HeaderMutation| match &mutation.action {
+        Some(Action::Remove(name)) => Ok(Mutation::Remove(name.to_ascii_lowercase().into_bytes().into())),
+        Some(Action::Append(option)) => compile_one(option).within("append"),
+        Some(Action::RemoveOnMatch(_)) => {
+            Err(FieldError::new("remove_on_match", "is not supported; use remove"))
+        }
+        None => Err(FieldError::new("action", "is missing; give remove or append")),
+    };
+    from.iter().enumerate().map(|(index, mutation)| one(mutation).within_item("", index)).collect()
 }
 
 fn compile(

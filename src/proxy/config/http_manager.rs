@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::access_log::{self, AccessLog};
 use super::field::{FieldError, Within, refuse_fields, refuse_if};
+use super::header_mutation::Mutations;
 use super::listener::Direction;
 use super::local_reply::LocalReply;
 use super::matcher::Cidr;
@@ -73,6 +74,7 @@ pub(crate) enum HttpFilter {
     LocalRateLimit(Arc<LocalRateLimit>),
     RateLimit(Arc<RateLimit>),
     ExtAuthz(Arc<ExtAuthz>),
+    HeaderMutation(Arc<Mutations>),
     /// Most bytes of a body that is waited for.
     Buffer(usize),
     Fault(Arc<Fault>),
@@ -367,6 +369,10 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.buffer.v3.Buffer" => {
             HttpFilter::Buffer(buffer::compile(&proto::decode(any)?).within("typed_config")?)
         }
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation" => {
+            let changes = Mutations::of_filter(&proto::decode(any)?).within("typed_config")?;
+            HttpFilter::HeaderMutation(Arc::new(changes))
+        }
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
             HttpFilter::Fault(Arc::new(Fault::compile(&proto::decode(any)?).within("typed_config")?))
         }
@@ -378,7 +384,7 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, buffer, ext_authz, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, buffer, ext_authz, header_mutation, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

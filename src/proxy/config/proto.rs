@@ -1,5 +1,6 @@
 //! Short names for Envoy's messages and the conversions every compiler here needs.
 
+pub(crate) use envoy_types::pb::envoy::config::common::mutation_rules::v3 as mutation_rules;
 pub(crate) use envoy_types::pb::envoy::config::{
     accesslog::v3 as accesslog, bootstrap::v3 as bootstrap, cluster::v3 as cluster, core::v3 as core,
     endpoint::v3 as endpoint, listener::v3 as listener, rbac::v3 as rbac, route::v3 as route,

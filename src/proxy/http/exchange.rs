@@ -303,6 +303,10 @@ impl Exchange {
                     None => self.judge(rbac),
                 }
             }
+            HttpFilter::HeaderMutation(changes) => {
+                self.mutate_request(&changes.request);
+                true
+            }
             HttpFilter::Fault(fault) => {
                 let special = self.special(|overrides| &overrides.fault);
                 self.fault(special.as_deref().unwrap_or(fault)).await
@@ -494,6 +498,7 @@ impl Exchange {
                 }
             }
         }
+        self.mutate_response_by_filters();
         let tells_peer = manager.peer_metadata().is_some_and(|options| options.propagate_downstream);
         if tells_peer && self.downstream_peer.is_some() {
             if self.info.flags.has("UF") {
