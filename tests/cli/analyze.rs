@@ -63,7 +63,8 @@ fn every_format_tells_the_same_and_fails_alike() {
     assert_eq!(
         log.stdout,
         format!(
-            "Error [IST0101] (VirtualService default/a {name}:8) Referenced gateway not found: \"nope\"\n"
+            "Error [IST0101] (VirtualService default/a {name}:8) Referenced gateway not found: \"nope\"\n\
+             Warning [IST0132] (VirtualService default/a {name}:8) one or more host [a.com] defined in VirtualService default/a not found in Gateway default/nope.\n"
         )
     );
     assert!(log.stderr.contains("Looked at 1 object: 1 VirtualService."), "{log:?}");
@@ -105,10 +106,10 @@ fn thresholds_suppressions_and_mistakes_of_the_command_line() {
         "{elsewhere:?}"
     );
     for suppression in [
-        "IST0101=VirtualService default/a",
-        "IST0101=VirtualService a.default",
+        "IST0101=VirtualService default/a,IST0132=VirtualService default/a",
+        "IST0132=VirtualService a.default,IST0101=VirtualService a.default",
         "*=*",
-        "IST0102=x,IST0101=* default/*",
+        "IST0102=x,IST01*=* default/*",
     ] {
         let output = analyze(&broken, &["--suppress", suppression]);
         assert_eq!((output.code, output.stdout.as_str()), (0, "\n"), "{suppression}");
