@@ -4,10 +4,7 @@ use std::{
     collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use arc_swap::ArcSwap;
@@ -305,7 +302,6 @@ async fn first_push(discovery: Arc<Discovery>, mut synced: Synced, mut feed: Fee
     // Everything so far is in the first index.
     feed.take();
     push::begin(&discovery);
-    discovery.synced.store(true, Ordering::Release);
     info!("configuration read, serving");
     gate.ready();
     push::run(discovery, feed).await;
@@ -350,6 +346,7 @@ fn discovery(
     Ok(Arc::new(Discovery {
         options: options.clone(),
         index: ArcSwap::from_pointee(Index::build(Arc::unwrap_or_clone(snapshot), settings)),
+        indexed: tokio::sync::watch::Sender::new(()),
         keys: Arc::default(),
         store,
         mesh_config: ArcSwap::from_pointee(mesh),

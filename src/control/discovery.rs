@@ -14,6 +14,7 @@ use sagene_model::discovery_selectors::Discovered;
 use sagene_model::{Identity, Snapshot};
 use sagene_store::Store;
 use sagene_xds::server::Connections;
+use tokio::sync::watch;
 
 use crate::{
     generate::Proxy,
@@ -43,6 +44,8 @@ pub(crate) struct Discovery {
     pub(crate) options: Arc<ControlPlaneOptions>,
     pub(crate) store: Store,
     pub(crate) index: ArcSwap<Index>,
+    /// Told of every other index. It comes a while after the change in the store that it is made of.
+    pub(crate) indexed: watch::Sender<()>,
     pub(crate) keys: Arc<KeySets>,
     pub(crate) mesh_config: ArcSwap<MeshConfig>,
     /// The namespaces that the index was made of.
@@ -71,6 +74,12 @@ impl Discovery {
     /// Whether the first complete state of the cluster is in the index.
     pub(crate) fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Puts another index in the place of the one before, and tells those who wait for it.
+    pub(crate) fn publish(&self, index: Index) {
+        self.index.store(Arc::new(index));
+        self.indexed.send_replace(());
     }
 
     /// What there is in the namespaces that the mesh sees.

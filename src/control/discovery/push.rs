@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -143,18 +143,20 @@ fn update(discovery: &Discovery, changes: &ChangeSet) -> Woken {
     let discovered = discovery.discovered.load();
     let changes = discovered.changes(&saw, &snapshot, changes);
     let (next, affected) = before.next(seen, settings, &changes);
-    discovery.index.store(Arc::new(next));
+    discovery.publish(next);
     discovery.metrics.observe("pilot_pushcontext_init_seconds", "", started.elapsed());
     if affected.is_empty() { Woken::default() } else { wake(discovery, &affected) }
 }
 
-/// The first index, of everything that was read so far.
+/// The first index, of everything that was read so far: from now on it is served.
 pub(crate) fn begin(discovery: &Discovery) {
     let snapshot = discovery.store.snapshot();
     read_settings(discovery, &snapshot, "the defaults are in force");
     let settings = Arc::new(mesh_settings::settings(&discovery.mesh_config.load(), &discovery.options));
     let seen = see(discovery, &snapshot);
     discovery.index.store(Arc::new(Index::build_with(seen, settings, discovery.keys.clone())));
+    discovery.synced.store(true, Ordering::Release);
+    discovery.indexed.send_replace(());
 }
 
 /// What is left of a snapshot in the namespaces that the mesh sees by the settings in force; from now on it sees these.

@@ -45,6 +45,7 @@ pub(crate) async fn write(
     mut leadership: Leadership,
     mut refused_parameters: watch::Receiver<Refused>,
 ) {
+    let mut indexed = discovery.indexed.subscribe();
     let mut written: BTreeMap<Name, Value> = BTreeMap::new();
     let mut finder = Finder::default();
     let mut backoff = Backoff::new(BackoffPolicy::default());
@@ -84,6 +85,8 @@ pub(crate) async fn write(
             backoff.reset();
             tokio::select! {
                 _ = feed.changed() => {}
+                // The index follows the store, and may follow it late: only then is what it says of the change known.
+                Ok(()) = indexed.changed() => {}
                 () = leadership.changed() => {}
                 Ok(()) = refused_parameters.changed() => {}
             }
