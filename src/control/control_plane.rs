@@ -325,7 +325,7 @@ fn grpc_router(discovery: &Arc<Discovery>) -> Router {
         .route_service(&under(certificate_service::PREFIX), certificates)
 }
 
-fn discovery(
+pub(crate) fn discovery(
     options: &Arc<ControlPlaneOptions>,
     client: &Client,
     store: Store,

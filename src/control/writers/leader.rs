@@ -50,6 +50,12 @@ pub(crate) struct Leadership {
 }
 
 impl Leadership {
+    /// For good, without an election.
+    #[cfg(test)]
+    pub(crate) fn held() -> Self {
+        Self { holds: watch::Sender::new(true).subscribe() }
+    }
+
     /// Whether it is now.
     pub(crate) fn is_leader(&self) -> bool {
         *self.holds.borrow()

@@ -3,7 +3,7 @@
 //! Only what differs from what was written last is looked at; a condition keeps the time at which its status last changed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -47,6 +47,8 @@ pub(crate) async fn write(
 ) {
     let mut indexed = discovery.indexed.subscribe();
     let mut written: BTreeMap<Name, Value> = BTreeMap::new();
+    // Objects that may be others than those that were written, with the same names and nothing written.
+    let mut other: BTreeSet<Name> = BTreeSet::new();
     let mut finder = Finder::default();
     let mut backoff = Backoff::new(BackoffPolicy::default());
     loop {
@@ -63,11 +65,14 @@ pub(crate) async fn write(
             not_accepted(&mut wanted, &refused_parameters.borrow_and_update());
             quiet = quiet.max(began.elapsed() * SHARE);
             for (name, status) in &wanted {
-                if written.get(name) == Some(status) {
+                if written.get(name) == Some(status) && !other.contains(name) {
                     continue;
                 }
                 match patch(&client, name, status).await {
-                    Ok(()) => drop(written.insert(name.clone(), status.clone())),
+                    Ok(()) => {
+                        other.remove(name);
+                        written.insert(name.clone(), status.clone());
+                    }
                     Err(error) => {
                         let (kind, namespace, object) = name;
                         debug!(kind = kind.name(), namespace, object, error = %error_chain(&error), "status not written");
@@ -76,6 +81,7 @@ pub(crate) async fn write(
                 }
             }
             failed |= !clear(&client, &mut written, &wanted).await;
+            other.retain(|name| wanted.contains_key(name));
         } else {
             written.clear();
         }
@@ -84,7 +90,10 @@ pub(crate) async fn write(
         } else {
             backoff.reset();
             tokio::select! {
-                _ = feed.changed() => {}
+                changes = feed.changed() => {
+                    let names = changes.contents().map(|it| (it.kind, it.namespace.clone(), it.name.clone()));
+                    other.extend(names.filter(|name| written.contains_key(name)));
+                }
                 // The index follows the store, and may follow it late: only then is what it says of the change known.
                 Ok(()) = indexed.changed() => {}
                 () = leadership.changed() => {}
@@ -283,3 +292,6 @@ fn stamp(status: &mut Value, before: &Value, now: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
