@@ -194,16 +194,17 @@ impl Worker {
 
     /// Returns when connections of this direction start to drain.
     pub(crate) async fn drain_started(&self, direction: Direction) {
-        let mut draining = self.shared.draining.subscribe();
-        if draining.wait_for(|drain| drain.concerns(direction)).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.drains_until(|drain| drain.concerns(direction)).await;
     }
 
     /// Returns when the process starts to end, which all connections have to follow.
     pub(crate) async fn end_started(&self) {
+        self.drains_until(|drain| *drain == Drain::All).await;
+    }
+
+    async fn drains_until(&self, holds: impl FnMut(&Drain) -> bool) {
         let mut draining = self.shared.draining.subscribe();
-        if draining.wait_for(|drain| *drain == Drain::All).await.is_err() {
+        if draining.wait_for(holds).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
