@@ -1,5 +1,5 @@
 //! Runtime kit that every server role shares: logging set-up, drain, readiness, supervised tasks, backoff, hints, words of gRPC,
-//! verifiers of certificates, also of an old form.
+//! verifiers of certificates, also of an old form, memory.
 //!
 //! This room knows nothing of meshes, Kubernetes or Envoy.
 
@@ -11,6 +11,7 @@ pub mod drain;
 pub mod grpc_status;
 pub mod hint;
 pub mod logging;
+pub mod memory;
 pub mod peer_verifier;
 pub mod readiness;
 pub mod resolve;

@@ -13,6 +13,7 @@ use kube::Client;
 use sagene_base::{
     drain,
     logging::LogHandle,
+    memory,
     readiness::{Readiness, ReadinessGate},
     task::Supervisor,
 };
@@ -221,6 +222,7 @@ impl ControlPlane {
         supervisor.spawn("trust bundles", endless(push::trust_bundles(discovery.clone())));
         supervisor.spawn("access to secrets", endless(push::granted_secrets(discovery.clone())));
         spawn_writers(supervisor, &client, &self.options, &discovery, self.synced.clone(), drain);
+        supervisor.spawn("memory at rest", endless(memory::give_back_at_rest()));
         let pusher = first_push(discovery, self.synced, self.feed, self.gate);
         supervisor.spawn("push", endless(pusher));
     }

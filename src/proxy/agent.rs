@@ -18,7 +18,6 @@ mod node;
 mod ports;
 mod prometheus;
 pub(crate) mod proxy_config;
-mod rest;
 mod saved_state;
 pub(crate) mod secrets;
 mod serve;

@@ -1,7 +1,5 @@
 //! System calls that the standard library and socket2 do not wrap.
 
-pub(crate) mod memory;
-
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;

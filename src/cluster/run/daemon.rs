@@ -61,6 +61,7 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     );
     sagene_base::task::spawn("controllers", controllers);
     pod_runtime.bind(Arc::new(agent.clone()));
+    sagene_base::task::spawn("memory at rest", sagene_base::memory::give_back_at_rest());
     publish(process, &server, api_address)?;
     tracing::info!(%api_address, state = %process.directory.path().display(), "the cluster runs");
     terminate.recv().await;

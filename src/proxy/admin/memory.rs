@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::sys::memory::{field_bytes, status};
+use sagene_base::memory::{field_bytes, status};
 
 /// `envoy.admin.v3.Memory`, from the kernel's view of this process: `allocated` is what is in memory and our own,
 /// `heap_size` the data segment. The allocator's inner figures are not kept, so they are 0.

@@ -9,7 +9,7 @@ use super::AdminServer;
 use crate::agent::health::ServerState;
 use crate::agent::http_server::Request;
 use crate::stats::{Sample, SampleValue};
-use crate::sys::memory::resident;
+use sagene_base::memory::resident;
 
 /// Why the question cannot be answered.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sagene_base::logging::LogHandle;
+use sagene_base::memory;
 use sagene_base::readiness::Readiness;
 use sagene_base::task::spawn;
 
@@ -26,7 +27,7 @@ use super::proxy_config::{ProxyConfig, parse_duration};
 use super::saved_state::SavedState;
 use super::status::{AgentMetrics, Probes, ScrapeTarget, StatusServer};
 use super::termination::Termination;
-use super::{AgentArguments, AgentError, NodeType, rest};
+use super::{AgentArguments, AgentError, NodeType};
 use crate::admin::AdminServer;
 use crate::capture::PROXY_MARK;
 use crate::config::ConfigStore;
@@ -187,8 +188,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), AgentError> {
     spawn("readiness", async move {
         readiness.ready().await;
         tracing::info!(after = ?metrics.ready(), "ready");
-        crate::sys::memory::give_back();
-        rest::give_back_at_rest().await;
+        memory::give_back_at_rest().await;
     });
     end(&settings, orders, &health, &proxy).await
 }
@@ -331,8 +331,7 @@ pub(super) async fn run_static(
         spawn("admin server", serve(listener, Arc::new(admin)));
     }
     metrics.ready();
-    crate::sys::memory::give_back();
-    spawn("memory at rest", rest::give_back_at_rest());
+    spawn("memory at rest", memory::give_back_at_rest());
     let termination = Termination::after(super::STATIC_DRAIN);
     termination.run(orders, &health, &proxy).await.map_err(AgentError::Signals)
 }

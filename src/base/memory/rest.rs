@@ -1,34 +1,35 @@
-//! A proxy at rest holds what it needs: memory that starting or a burst of work took goes back to the system once the
-//! work is over. Knows when, not how ([`crate::sys::memory`]).
+//! A process at rest holds what it needs: memory that starting or a burst of work took goes back to the system once the
+//! work is over. Knows when, not how ([`super::give_back`]).
 
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::sys::memory;
+use super::{give_back, resident};
 
-/// How often the proxy is looked at.
+/// How often the process is looked at.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Of the processor, the share below which a proxy is at rest: the few hundred pages that come back afterwards then
+/// Of the processor, the share below which a process is at rest: the few hundred pages that come back afterwards then
 /// delay nobody who would notice.
 const REST: f64 = 0.01;
 /// So much work since the last time, which a proxy without traffic does in minutes, and so many bytes more than then
 /// are worth the while.
 const WORTH: Reading = Reading { processor: Duration::from_millis(10), resident: 1 << 20 };
 
-/// Gives memory back whenever the proxy comes to rest, for as long as it runs.
-pub(super) async fn give_back_at_rest() {
+/// Gives memory back now, when the process has started, and whenever it comes to rest, for as long as it runs.
+pub async fn give_back_at_rest() {
+    give_back();
     let mut watch = Watch { last: Reading::now(), given_back: None };
     loop {
         tokio::time::sleep(INTERVAL).await;
         if watch.is_time(Reading::now(), INTERVAL) {
-            memory::give_back();
+            give_back();
             watch.given_back = Some(Reading::now());
         }
     }
 }
 
-/// What a proxy has used.
+/// What the process has used.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     /// Of processors, since it started.
@@ -44,7 +45,7 @@ impl Reading {
                 .map(|time| time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_usec()));
             Duration::from_micros(microseconds.iter().map(|&time| u64::try_from(time).unwrap_or(0)).sum())
         });
-        Self { processor, resident: memory::resident() }
+        Self { processor, resident: resident() }
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_works_keeps_its_memory_until_it_rests() {
+    fn a_process_that_works_keeps_its_memory_until_it_rests() {
         let mut watch = Watch { last: reading(80, 20), given_back: None };
         assert!(!watch.is_time(reading(5_000, 30), PASSED), "half a processor");
         assert!(!watch.is_time(reading(5_100, 30), PASSED), "just a hundredth");
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn memory_is_given_back_again_after_work_that_took_some() {
         let mut watch = Watch { last: reading(100, 20), given_back: Some(reading(100, 5)) };
-        assert!(!watch.is_time(reading(109, 8), PASSED), "what comes back to a proxy at rest is needed");
+        assert!(!watch.is_time(reading(109, 8), PASSED), "what comes back to a process at rest is needed");
         assert!(!watch.is_time(reading(900, 12), PASSED), "at work");
         assert!(watch.is_time(reading(950, 12), PASSED), "at rest again");
         watch.given_back = Some(reading(950, 5));

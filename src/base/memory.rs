@@ -3,27 +3,31 @@
 
 #![allow(unsafe_code, reason = "the C library and the kernel are asked directly")]
 
+mod rest;
+
 use std::ops::Range;
+
+pub use rest::give_back_at_rest;
 
 /// Gives back free memory of the allocator, and the pages of the program file (code, constants, unwinding tables) that
 /// are mapped but may not be needed again. Those that are come back from the page cache when they are touched.
-pub(crate) fn give_back() {
+pub fn give_back() {
     trim_heap();
     unwritable_segments().into_iter().filter_map(whole_pages).for_each(forget_pages);
 }
 
 /// Resident memory in bytes; 0 where the kernel does not tell.
-pub(crate) fn resident() -> u64 {
+pub fn resident() -> u64 {
     field_bytes(&status(), "VmRSS:")
 }
 
 /// What the kernel says of this process; empty where it does not.
-pub(crate) fn status() -> String {
+pub fn status() -> String {
     std::fs::read_to_string("/proc/self/status").unwrap_or_default()
 }
 
 /// A `Name:  123 kB` line of [`status`] in bytes; 0 when there is none.
-pub(crate) fn field_bytes(status: &str, field: &str) -> u64 {
+pub fn field_bytes(status: &str, field: &str) -> u64 {
     status
         .lines()
         .find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse::<u64>().ok())
