@@ -24,6 +24,7 @@ pub(crate) mod telemetry;
 pub mod topology;
 pub(crate) mod transport;
 pub mod type_url;
+pub mod version_skew;
 
 pub mod not_yet_effective;
 

@@ -25,6 +25,7 @@ pub use sagene_xds::session::Requested;
 
 use crate::generate::envoy_filter::{EnvoyFilters, Selection};
 use crate::generate::telemetry::OwnTraces;
+use crate::generate::version_skew::{Adapted, Older};
 use crate::generate::{self, Proxy, ProxyType, Resource, ResourceSet, Settings, type_url};
 use crate::key_sets::KeySets;
 use inbound::{Inbound, InboundKey};
@@ -54,13 +55,15 @@ pub struct Index {
     views: Mutex<HashMap<ViewKey, Arc<View>>>,
     inbounds: Mutex<HashMap<InboundKey, Arc<Inbound>>>,
     sets: Mutex<HashMap<SetKey, SharedSet>>,
+    /// What proxies of earlier versions get.
+    adapted: Arc<Adapted>,
 }
 
 /// Names from which on a set of load assignments is shared.
 const MANY: usize = 16;
 
-/// What the whole set of a wildcard type depends on, by address of the shared parts.
-type SetKey = (&'static str, usize, usize, usize);
+/// What the whole set of a wildcard type depends on: the class of older proxies, and by address the shared parts.
+type SetKey = (&'static str, Option<Older>, usize, usize, usize);
 /// The set with what it was made of, whose addresses are taken as long as the set is.
 type SharedSet = (Arc<View>, Arc<Inbound>, Option<Arc<Selection>>, Arc<ResourceSet>);
 
@@ -112,6 +115,7 @@ impl Index {
             views: Mutex::default(),
             inbounds: Mutex::default(),
             sets: Mutex::default(),
+            adapted: Arc::default(),
         };
         index.relevant_labels = view::relevant_labels(&index);
         index.nearness_labels = view::nearness_labels(&index);
@@ -155,6 +159,7 @@ impl Index {
             false => self.envoy_filters.clone(),
         };
         next.converted = converted;
+        next.adapted = self.adapted.clone();
         if let Some(keep) = keep(&kinds, &service_changes, next.relevant_labels == self.relevant_labels) {
             let views = lock(&self.views);
             *lock(&next.views) =
@@ -258,7 +263,8 @@ impl Index {
             (_, Requested::All) => Vec::new(),
             (type_url::ENDPOINT, Requested::Names(names)) => {
                 let view = self.view(proxy);
-                names.iter().map(|name| generate::endpoint::assignment(self, &view, name)).collect()
+                let made = names.iter().map(|name| generate::endpoint::assignment(self, &view, name));
+                self.adapted.all(proxy.older, made.collect())
             }
             (type_url::ROUTE, Requested::Names(names)) => {
                 let view = self.view(proxy);
@@ -266,10 +272,10 @@ impl Index {
                     ProxyType::Sidecar => generate::route::of_sidecar(self, &view, name),
                     ProxyType::Router => generate::route::of_router(self, &view, proxy, name),
                 };
-                let made = names.iter().filter_map(route);
+                let made = self.adapted.all(proxy.older, names.iter().filter_map(route).collect());
                 match self.patches(proxy) {
-                    None => made.collect(),
-                    Some(patches) => made.filter_map(|made| patches.route(&made)).collect(),
+                    None => made,
+                    Some(patches) => made.iter().filter_map(|made| patches.route(made)).collect(),
                 }
             }
             (type_url::SECRET, Requested::Names(names)) => {
@@ -295,7 +301,7 @@ impl Index {
     /// Load assignments of so many clusters that finding them is work: proxies with the same view that ask for the same get the same set.
     fn assignments(&self, proxy: &Proxy, names: &[Arc<str>]) -> Arc<ResourceSet> {
         let view = self.view(proxy);
-        let key = ("endpoints", Arc::as_ptr(&view) as usize, names.as_ptr() as usize, 0);
+        let key = ("endpoints", proxy.older, Arc::as_ptr(&view) as usize, names.as_ptr() as usize, 0);
         // The address may be that of other names by now, so the names are compared: there is an assignment for each.
         let same = |set: &ResourceSet| set.resources.iter().map(|resource| &resource.name).eq(names);
         if let Some((.., set)) = lock(&self.sets).get(&key)
@@ -304,7 +310,7 @@ impl Index {
             return set.clone();
         }
         let made = names.iter().map(|name| generate::endpoint::assignment(self, &view, name));
-        let set = ResourceSet::new(made.collect());
+        let set = ResourceSet::new(self.adapted.all(proxy.older, made.collect()));
         let inbound = self.inbound(proxy);
         lock(&self.sets).insert(key, (view, inbound, None, set.clone()));
         set
@@ -325,7 +331,8 @@ impl Index {
             _ => return Arc::default(),
         };
         let patches = self.patches(proxy);
-        let key = (kind, at.0, at.1, patches.as_ref().map_or(0, |patches| Arc::as_ptr(patches) as usize));
+        let of_patches = patches.as_ref().map_or(0, |patches| Arc::as_ptr(patches) as usize);
+        let key = (kind, proxy.older, at.0, at.1, of_patches);
         if let Some(known) = lock(&self.sets).get(&key) {
             return known.3.clone();
         }
@@ -335,6 +342,7 @@ impl Index {
             (_, ProxyType::Sidecar) => generate::listener::of_sidecar(self, &view, &inbound),
             (_, ProxyType::Router) => generate::listener::of_router(self, &view, &inbound, proxy),
         };
+        let resources = self.adapted.all(proxy.older, resources);
         let resources = match &patches {
             None => resources,
             Some(patches) if kind == "clusters" => patches.clusters(resources),
@@ -403,6 +411,7 @@ impl Index {
         }
         lock(&self.sets).clear();
         self.envoy_filters.forget_unused();
+        self.adapted.forget_unused();
         lock(&self.views).retain(|key, _| views.contains(key));
         lock(&self.inbounds).retain(|key, _| inbounds.contains(key));
     }

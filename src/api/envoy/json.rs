@@ -6,12 +6,15 @@
 mod decode;
 mod encode;
 mod merge;
+mod without;
 
 #[cfg(test)]
 mod tests;
 
 pub use merge::Lists;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+pub use without::{Removal, Rest, Unwanted};
 
 use envoy_types::pb::google::protobuf::Any;
 use prost_reflect::DescriptorPool;
@@ -104,6 +107,22 @@ impl Codec {
         lists: Lists,
     ) -> Result<Vec<u8>, JsonError> {
         merge::merge(&self.pool, type_url, base, patch, lists)
+    }
+
+    /// Takes the fields that `unwanted` names out of an encoded message, wherever they stand in it.
+    ///
+    /// # Errors
+    /// [`JsonError::UnknownType`], [`JsonError::Bytes`].
+    pub fn without(&self, type_url: &str, bytes: &[u8], unwanted: Unwanted<'_>) -> Result<Rest, JsonError> {
+        without::without(&self.pool, type_url, bytes, unwanted)
+    }
+
+    /// The fields that are set in an encoded message and in those inside it, as `full.name.of.Message.field`.
+    ///
+    /// # Errors
+    /// [`JsonError::UnknownType`], [`JsonError::Bytes`].
+    pub fn fields(&self, type_url: &str, bytes: &[u8]) -> Result<BTreeSet<String>, JsonError> {
+        without::fields(&self.pool, type_url, bytes)
     }
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::proto::{Kind, Struct, Value, core};
 use super::topology::Topology;
+use super::version_skew::Older;
 
 /// What a proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +47,8 @@ pub struct Proxy {
     pub locality: String,
     /// Version of its program.
     pub istio_version: String,
+    /// Its class, if it is a proxy of an earlier version that does not implement all that is generated.
+    pub older: Option<Older>,
     /// `REDIRECT`, `TPROXY` or `NONE`.
     pub interception_mode: String,
     /// Whether it answers the DNS questions of its workload (`ISTIO_META_DNS_CAPTURE`).
@@ -125,6 +128,7 @@ impl Proxy {
             network: text("NETWORK"),
             locality: node.locality.as_ref().map(locality_text).unwrap_or_default(),
             istio_version: text("ISTIO_VERSION"),
+            older: Older::of(&metadata),
             interception_mode: text("INTERCEPTION_MODE"),
             dns_capture: is_on(&metadata, "DNS_CAPTURE"),
             http10: is_on(&metadata, "HTTP10"),

@@ -1,0 +1,103 @@
+//! Resources as proxies of a class get them, each made once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use prost::Message;
+use sagene_api::envoy::json::{Codec, Removal, Rest, codec};
+use tracing::warn;
+
+use super::table::TABLE;
+use super::{Older, Version};
+use crate::generate::content_hash;
+use crate::generate::proto::Any;
+use crate::generate::resource::Resource;
+use crate::index::services::lock;
+
+/// What older proxies got. Nothing is kept while there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Adapted(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Read when needed first: its descriptors take some megabytes.
+    codec: Option<Arc<Codec>>,
+    /// By class and address of what was adapted, which is kept so that the address stays its own.
+    resources: HashMap<(Older, usize), (Arc<Resource>, Fit)>,
+}
+
+/// What older proxies get in the place of a resource.
+#[derive(Debug)]
+enum Fit {
+    Same,
+    Other(Arc<Resource>),
+    Nothing,
+}
+
+impl Fit {
+    fn of(&self, resource: &Arc<Resource>) -> Option<Arc<Resource>> {
+        match self {
+            Self::Same => Some(resource.clone()),
+            Self::Other(other) => Some(other.clone()),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl Adapted {
+    /// Resources for proxies of a class.
+    pub(crate) fn all(&self, older: Option<Older>, resources: Vec<Arc<Resource>>) -> Vec<Arc<Resource>> {
+        let Some(older) = older else { return resources };
+        resources.iter().filter_map(|resource| self.one(older, resource)).collect()
+    }
+
+    fn one(&self, older: Older, resource: &Arc<Resource>) -> Option<Arc<Resource>> {
+        let key = (older, Arc::as_ptr(resource) as usize);
+        let codec = {
+            let mut kept = lock(&self.0);
+            if let Some((_, fit)) = kept.resources.get(&key) {
+                return fit.of(resource);
+            }
+            match kept.codec.clone() {
+                Some(codec) => codec,
+                None => match codec() {
+                    Ok(codec) => kept.codec.insert(codec).clone(),
+                    Err(error) => {
+                        warn!(%error, "proxies of earlier versions are sent what they may refuse");
+                        return Some(resource.clone());
+                    }
+                },
+            }
+        };
+        let fit = adapted(&codec, older.lacks, resource);
+        lock(&self.0).resources.entry(key).or_insert_with(|| (resource.clone(), fit)).1.of(resource)
+    }
+
+    /// Forgets what is not served any more.
+    pub(crate) fn forget_unused(&self) {
+        let mut kept = lock(&self.0);
+        kept.resources.retain(|_, (before, _)| Arc::strong_count(before) > 1);
+        if kept.resources.is_empty() {
+            *kept = Kept::default();
+        }
+    }
+}
+
+/// A resource without what came with a version or later.
+fn adapted(codec: &Codec, lacks: Version, resource: &Resource) -> Fit {
+    let unwanted = |message: &str, field: &str| -> Option<Removal> {
+        let mut lines = TABLE.iter().filter(|line| line.since >= lacks);
+        lines.find(|line| line.message == message && line.field == field).map(|line| line.instead)
+    };
+    let Ok(any) = Any::decode(resource.any.clone()) else { return Fit::Same };
+    match codec.without(&any.type_url, &any.value, &unwanted) {
+        Ok(Rest::Some(value)) => {
+            let version = content_hash::of(&any.type_url, &value);
+            let any = Any { value, ..any }.encode_to_vec().into();
+            Fit::Other(Arc::new(Resource { name: resource.name.clone(), version, any }))
+        }
+        Ok(Rest::Nothing) => Fit::Nothing,
+        // A type without descriptors here, such as the table of names, has no line in the table either.
+        Ok(Rest::Everything) | Err(_) => Fit::Same,
+    }
+}
