@@ -83,6 +83,10 @@ impl Subcommands {
                 let begin = if cluster.started { "Started" } else { "Already running:" };
                 output::line(&format!("{begin} the embedded cluster at https://{}", cluster.api_address));
                 output::line(&format!("export KUBECONFIG={}", cluster.kubeconfig_path.display()));
+                if cluster.version != env!("CARGO_PKG_VERSION") {
+                    let hint = "`sagene install` has this one run it; its pods restart, its objects stay";
+                    output::progress(&format!("warning: {} runs it: {hint}", version_of(&cluster)));
+                }
             }
             Self::Stop { purge, state_directory } => {
                 let stopped =
@@ -97,6 +101,14 @@ impl Subcommands {
             Self::Status { state_directory, output } => return status(state_directory, output),
         }
         Ok(Exit::Success)
+    }
+}
+
+/// Which program runs a cluster.
+pub(crate) fn version_of(cluster: &RunningCluster) -> String {
+    match cluster.version.as_str() {
+        "" => "an earlier version of this program".to_owned(),
+        version => format!("version {version} of this program"),
     }
 }
 
@@ -117,6 +129,7 @@ fn status(state_directory: Option<PathBuf>, view: View) -> Outcome {
         process_id,
         state_directory,
         log_path,
+        version,
         ..
     }) = running
     {
@@ -126,6 +139,9 @@ fn status(state_directory: Option<PathBuf>, view: View) -> Outcome {
         report["process"] = json!(process_id);
         report["state"] = json!(state_directory);
         report["log"] = json!(log_path);
+        if !version.is_empty() {
+            report["version"] = json!(version);
+        }
     }
     match view {
         View::Json => output::data(&output::to_json(&report)?),

@@ -11,6 +11,7 @@ use crate::cli::Globals;
 use crate::exit::Failure;
 use crate::kubernetes::{TellWarnings, resolve_host};
 
+pub(crate) use embedded::{RunningCluster, of_another_version};
 pub(crate) use source::Source;
 
 /// Built once, passed first.
@@ -108,6 +109,16 @@ impl Context {
     /// Starts the embedded cluster, or finds it running, and connects to it.
     pub(crate) async fn start_embedded(&self) -> Result<Cluster, Failure> {
         embedded::start().await?;
+        self.connect_embedded().await
+    }
+
+    /// Has this program run the embedded cluster in the place of another version.
+    pub(crate) async fn renew_embedded(&self, running: RunningCluster) -> Result<Cluster, Failure> {
+        embedded::renew(running).await?;
+        self.connect_embedded().await
+    }
+
+    async fn connect_embedded(&self) -> Result<Cluster, Failure> {
         let source =
             Source::embedded().ok_or_else(|| Failure::new("the embedded cluster wrote no kubeconfig"))?;
         self.connect(&source).await

@@ -17,7 +17,8 @@ use sagene_manifest::profile::Installation;
 use sagene_manifest::render::{self, RenderedComponent};
 
 use crate::cli;
-use crate::context::{Cluster, Context, Source};
+use crate::cluster::version_of;
+use crate::context::{Cluster, Context, RunningCluster, Source, of_another_version};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use apply::Applier;
@@ -57,10 +58,13 @@ impl InstallCommand {
 
     async fn install(&self, context: &Context, installation: Installation) -> Outcome {
         let source = Source::find(&context.globals)?;
-        let (target, embedded) = match &source {
+        let (mut target, embedded) = match &source {
             Some(source) => (source.name(), source.is_embedded()),
             None => ("an embedded cluster on this machine".to_owned(), true),
         };
+        if let Some(other) = of_another_version().filter(|_| embedded) {
+            target = format!("{target}, which {} runs and whose pods restart for it", version_of(&other));
+        }
         if !self.dry_run && !self.skip_confirmation && !self.agreed(&installation, &target)? {
             return Ok(Exit::Failure);
         }
@@ -151,8 +155,13 @@ impl InstallCommand {
 /// Starts the embedded cluster unless it runs, and says so.
 async fn start_embedded(context: &Context, progress: &Progress, dry_run: bool) -> Result<Cluster, Failure> {
     if let Some(cluster) = running(context).await {
-        output::progress(&format!("Using {}", cluster.description));
-        return Ok(cluster);
+        return match of_another_version() {
+            Some(other) => renewed(context, progress, other, cluster, dry_run).await,
+            None => {
+                output::progress(&format!("Using {}", cluster.description));
+                Ok(cluster)
+            }
+        };
     }
     if dry_run {
         return Err(
@@ -163,6 +172,37 @@ async fn start_embedded(context: &Context, progress: &Progress, dry_run: bool) -
     let cluster = context.start_embedded().await?;
     step.finished(&format!("Started {}", cluster.description));
     Ok(cluster)
+}
+
+/// The program that runs the cluster is what its pods run, too: what is installed would not be what runs.
+async fn renewed(
+    context: &Context,
+    progress: &Progress,
+    other: RunningCluster,
+    cluster: Cluster,
+    dry_run: bool,
+) -> Result<Cluster, Failure> {
+    let version = version_of(&other);
+    if dry_run {
+        progress.say(&format!(
+            "warning: {version} runs {}: without --dry-run its pods restart with this one",
+            cluster.description
+        ));
+        return Ok(cluster);
+    }
+    progress
+        .say(&format!("{version} runs {}: it restarts with this one, its objects stay", cluster.description));
+    let step = progress.step("Embedded cluster");
+    match context.renew_embedded(other).await {
+        Ok(cluster) => {
+            step.finished(&format!("Restarted {}", cluster.description));
+            Ok(cluster)
+        }
+        Err(failure) => {
+            step.failed(&crate::exit::chain(&failure.error));
+            Err(failure)
+        }
+    }
 }
 
 /// Ctrl-C: who ends an installation in the middle is told what that leaves.

@@ -7,6 +7,7 @@ mod error;
 mod kubeconfig;
 mod lock;
 mod record;
+mod renew;
 mod start;
 mod state_directory;
 mod stop;
@@ -67,6 +68,8 @@ pub struct RunningCluster {
     pub state_directory: PathBuf,
     /// The daemon's log.
     pub log_path: PathBuf,
+    /// Version of the program that the daemon is, and that its pods run; empty where it is earlier than 0.2.0.
+    pub version: String,
     /// Whether this call started it.
     pub started: bool,
 }
@@ -95,6 +98,15 @@ pub fn ensure_running(options: &LaunchOptions) -> Result<RunningCluster, Launche
 pub fn status(state_directory: Option<PathBuf>) -> Result<ClusterStatus, LauncherError> {
     let directory = StateDirectory::resolve(state_directory)?;
     start::status(&directory)
+}
+
+/// Has this program run a cluster that another version of it runs: the daemon ends with every pod, and starts again with the objects that
+/// it kept, on the same port. Blocks, at most about three minutes.
+///
+/// # Errors
+/// [`LauncherError::Foreground`] where somebody runs it in a terminal; those of stopping and of starting.
+pub fn renew(cluster: &RunningCluster) -> Result<RunningCluster, LauncherError> {
+    renew::renew(cluster)
 }
 
 /// Stops the cluster and every pod in it; its objects stay. Returns whether one ran. Blocks, at most about 40 s.

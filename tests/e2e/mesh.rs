@@ -68,9 +68,9 @@ impl Mesh {
         Some(mesh)
     }
 
-    /// Installs once more, over what is there.
-    pub(crate) fn reinstall(&mut self) {
-        self.ingress = ingress(&self.succeed(&INSTALL));
+    /// Has this program take over from what was installed.
+    pub(crate) fn upgrade(&mut self) {
+        self.ingress = ingress(&self.succeed(&["upgrade", "--profile", "demo", "-y"]));
     }
 
     /// Makes the bookshop run with sidecars and reachable through the gateway.

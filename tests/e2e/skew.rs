@@ -1,14 +1,20 @@
 //! Two versions at once: an older program's cluster and proxies with this one's control plane, then the other way round.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::mesh::{Mesh, Rights, is_whole};
 use crate::program::finish;
 use crate::skip::skip;
 
 const BUILT: &str = env!("CARGO_BIN_EXE_sagene");
+
+/// Enough for every version of the reviews to be asked many times.
+const PAGES: usize = 60;
 
 /// Nobody may have the page while this is in force.
 const DENY: &str = r#"
@@ -21,7 +27,11 @@ spec:
   rules: [{ to: [{ operation: { paths: ["/productpage"] } }] }]
 "#;
 
-/// `SAGENE_OLDER` names a program of this minor version or of the two before it.
+/// What carries a page, besides the gateway.
+const SHOP: [&str; 6] =
+    ["details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3"];
+
+/// `SAGENE_OLDER` names a program of one of the two minor versions before this one.
 #[test]
 fn an_older_mesh_is_taken_over_without_a_lost_request() {
     let case = "skew::an_older_mesh_is_taken_over_without_a_lost_request";
@@ -30,38 +40,57 @@ fn an_older_mesh_is_taken_over_without_a_lost_request() {
         return;
     };
     let Some(mut mesh) = Mesh::install_by(&older, case, Rights::Root) else { return };
+    let (this, older) = (Shared::new(BUILT.as_ref()), Shared::new(&older));
     mesh.open_shop();
-    mesh.served_throughout("this control plane takes over", || {
-        run_control_plane(&mesh, Some(BUILT.as_ref()))
-    });
-    obeys(&mesh, "older proxies, this control plane");
-    mesh.restart("deployment/details-v1");
-    // How the older one ends pods is not asked here.
-    mesh.wait_for_pods("default", 6);
+    mesh.served_throughout("this control plane takes over", || run_control_plane(&mesh, Some(&this)));
+    is_whole_and_obeys(&mesh, "older proxies, this control plane");
+    // How the older one ends pods is not asked here, only what its proxies do when they come up.
+    SHOP.iter().for_each(|name| mesh.restart(&format!("deployment/{name}")));
+    mesh.wait_for_pods("default", SHOP.len());
+    is_whole_and_obeys(&mesh, "older proxies that restarted, this control plane");
     mesh.served_throughout("back to the older control plane", || run_control_plane(&mesh, None));
-    obeys(&mesh, "rolled back");
+    is_whole_and_obeys(&mesh, "rolled back");
 
     // What the older one wrote, this one reads.
-    mesh.succeed(&["cluster", "stop"]);
     mesh.put_program(BUILT.as_ref());
-    mesh.succeed(&["cluster", "start"]);
-    mesh.reinstall();
-    mesh.until("the page is back with this program", || {
-        mesh.get("/productpage").is_ok_and(|page| is_whole(&page))
-    });
-    obeys(&mesh, "all of this program");
+    mesh.upgrade();
+    mesh.wait_for_pods("default", SHOP.len());
+    is_whole_and_obeys(&mesh, "all of this program");
 
     mesh.served_throughout("the older control plane comes back", || run_control_plane(&mesh, Some(&older)));
-    obeys(&mesh, "these proxies, older control plane");
-    mesh.restart("deployment/details-v1");
-    mesh.until("a new proxy serves", || mesh.get("/productpage").is_ok_and(|page| is_whole(&page)));
+    is_whole_and_obeys(&mesh, "these proxies, older control plane");
+    mesh.served_throughout("these proxies restart under the older control plane", || {
+        SHOP.iter().for_each(|name| mesh.restart(&format!("deployment/{name}")));
+    });
+    is_whole_and_obeys(&mesh, "these proxies that restarted, older control plane");
+    mesh.served_throughout("this control plane again", || run_control_plane(&mesh, None));
+    is_whole_and_obeys(&mesh, "upgraded again");
+}
+
+/// A program where every container sees it, whoever runs it there.
+struct Shared {
+    _folder: TempDir,
+    program: PathBuf,
+}
+
+impl Shared {
+    fn new(program: &Path) -> Self {
+        let folder =
+            tempfile::Builder::new().prefix("sagene-skew-").tempdir_in("/var/tmp").expect("a folder");
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("a folder for all");
+        // Under this name it is no image's program.
+        let at = folder.path().join("another-control-plane");
+        std::fs::copy(program, &at).expect("a copy");
+        std::fs::set_permissions(&at, Permissions::from_mode(0o755)).expect("a program for all");
+        Self { _folder: folder, program: at }
+    }
 }
 
 /// Lets another program be the control plane; `None` is the cluster's own.
-fn run_control_plane(mesh: &Mesh, program: Option<&Path>) {
+fn run_control_plane(mesh: &Mesh, other: Option<&Shared>) {
     let path = "/spec/template/spec/containers/0/command";
-    let patch = match program {
-        Some(program) => json!([{"op": "add", "path": path, "value": [program]}]),
+    let patch = match other {
+        Some(other) => json!([{"op": "add", "path": path, "value": [other.program]}]),
         None => json!([{"op": "remove", "path": path}]),
     };
     let istiod = ["kubectl", "-n", "istio-system"];
@@ -69,6 +98,19 @@ fn run_control_plane(mesh: &Mesh, program: Option<&Path>) {
     mesh.succeed(&[&istiod[..], &patched[..]].concat());
     let finished = ["rollout", "status", "deployment/istiod", "--timeout=180s"];
     mesh.succeed(&[&istiod[..], &finished[..]].concat());
+}
+
+/// Pages have all of their parts, every proxy took all it was sent, and they do what the control plane of now is told.
+fn is_whole_and_obeys(mesh: &Mesh, what: &str) {
+    mesh.until(&format!("{what}: the page is there"), || {
+        mesh.get("/productpage").is_ok_and(|page| is_whole(&page))
+    });
+    obeys(mesh, what);
+    let pages: Vec<_> = (0..PAGES).map(|_| mesh.get("/productpage")).collect();
+    let lacking = pages.iter().filter(|page| !page.as_ref().is_ok_and(is_whole)).count();
+    assert_eq!(lacking, 0, "{what}: of {PAGES} pages so many lack something");
+    let status = mesh.succeed(&["proxy-status"]);
+    assert!(!status.contains("Refused by proxies"), "{what}: {status}");
 }
 
 /// The proxies do what the control plane of now is told.

@@ -54,6 +54,14 @@ pub enum LauncherError {
         /// Its log.
         log: PathBuf,
     },
+    /// Somebody runs it in a terminal.
+    #[error(
+        "the cluster is run in the foreground by process {process_id}: end that and start it with this program (`sagene cluster run`)"
+    )]
+    Foreground {
+        /// The process.
+        process_id: u32,
+    },
     /// A daemon runs that does not end.
     #[error(
         "the cluster's process {process_id} did not end; end it with `kill -9 {process_id}` and try again"

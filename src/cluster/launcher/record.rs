@@ -15,6 +15,9 @@ pub(crate) struct ClusterRecord {
     pub(crate) process_start_time: u64,
     /// Where the API server listens.
     pub(crate) api_address: SocketAddr,
+    /// Version of the program that it is, and that its pods run; empty where it is earlier than 0.2.0.
+    #[serde(default)]
+    pub(crate) version: String,
 }
 
 impl ClusterRecord {

@@ -148,6 +148,7 @@ fn running(directory: &StateDirectory, record: &ClusterRecord, started: bool) ->
         process_id: record.process_id,
         state_directory: directory.path().to_owned(),
         log_path: directory.log(),
+        version: record.version.clone(),
         started,
     }
 }

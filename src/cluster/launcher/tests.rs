@@ -27,6 +27,7 @@ fn a_record_left_by_a_killed_daemon_is_not_believed() {
         process_id: std::process::id(),
         process_start_time: process_start_time(std::process::id()).unwrap(),
         api_address: "127.0.0.1:1".parse().unwrap(),
+        version: String::new(),
     };
     record.write(&directory.record()).unwrap();
     assert_eq!(status(path.clone()).unwrap(), ClusterStatus::Stopped);
@@ -46,6 +47,7 @@ fn a_held_lock_with_a_reused_process_id_reads_as_starting() {
         process_id: std::process::id(),
         process_start_time: 1,
         api_address: "127.0.0.1:1".parse().unwrap(),
+        version: String::new(),
     }
     .write(&directory.record())
     .unwrap();
@@ -70,6 +72,7 @@ fn a_process_that_ended_and_was_not_waited_for_is_not_alive() {
         process_id: child.id(),
         process_start_time: start,
         api_address: "127.0.0.1:1".parse().unwrap(),
+        version: String::new(),
     };
     assert!(record.is_alive());
     child.kill().unwrap();

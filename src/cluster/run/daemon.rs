@@ -156,6 +156,7 @@ fn publish(
         process_id: process.options.process_id,
         process_start_time: process.options.process_start_time,
         api_address,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     write("write", process.directory.record(), record.write(&process.directory.record()))?;
     process.reporting.print(&StartReport::Ready);
