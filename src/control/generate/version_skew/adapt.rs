@@ -14,6 +14,9 @@ use crate::generate::proto::Any;
 use crate::generate::resource::Resource;
 use crate::index::services::lock;
 
+/// Fewest resources that are looked through.
+const SWEEP_AT: usize = 1024;
+
 /// What older proxies got. Nothing is kept while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Adapted(Mutex<Kept>);
@@ -24,6 +27,22 @@ struct Kept {
     codec: Option<Arc<Codec>>,
     /// By class and address of what was adapted, which is kept so that the address stays its own.
     resources: HashMap<(Older, usize), (Arc<Resource>, Fit)>,
+    /// With so many of them those that nobody else holds are forgotten.
+    sweep_at: usize,
+}
+
+impl Kept {
+    /// Some resources are made anew each time they are asked for, such as the endpoints of a cluster that nobody knows.
+    fn make_room(&mut self) {
+        if self.resources.len() >= self.sweep_at.max(SWEEP_AT) {
+            self.forget_unused();
+            self.sweep_at = 2 * self.resources.len();
+        }
+    }
+
+    fn forget_unused(&mut self) {
+        self.resources.retain(|_, (before, _)| Arc::strong_count(before) > 1);
+    }
 }
 
 /// What older proxies get in the place of a resource.
@@ -70,13 +89,15 @@ impl Adapted {
             }
         };
         let fit = adapted(&codec, older.lacks, resource);
-        lock(&self.0).resources.entry(key).or_insert_with(|| (resource.clone(), fit)).1.of(resource)
+        let mut kept = lock(&self.0);
+        kept.make_room();
+        kept.resources.entry(key).or_insert_with(|| (resource.clone(), fit)).1.of(resource)
     }
 
     /// Forgets what is not served any more.
     pub(crate) fn forget_unused(&self) {
         let mut kept = lock(&self.0);
-        kept.resources.retain(|_, (before, _)| Arc::strong_count(before) > 1);
+        kept.forget_unused();
         if kept.resources.is_empty() {
             *kept = Kept::default();
         }
@@ -99,5 +120,27 @@ fn adapted(codec: &Codec, lacks: Version, resource: &Resource) -> Fit {
         Ok(Rest::Nothing) => Fit::Nothing,
         // A type without descriptors here, such as the table of names, has no line in the table either.
         Ok(Rest::Everything) | Err(_) => Fit::Same,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::proto::endpoint::ClusterLoadAssignment;
+    use crate::generate::resource::encode;
+
+    #[test]
+    fn what_is_made_anew_each_time_is_not_kept_for_good() {
+        let (adapted, older) = (Adapted::default(), Older::of_version(Version(0, 1, 0)));
+        let served = encode("served", &ClusterLoadAssignment::default());
+        for _ in 0..3 * SWEEP_AT {
+            adapted.all(older, vec![served.clone(), encode("unknown", &ClusterLoadAssignment::default())]);
+        }
+        assert!(lock(&adapted.0).resources.len() <= SWEEP_AT);
+        adapted.forget_unused();
+        assert_eq!(lock(&adapted.0).resources.len(), 1);
+        drop(served);
+        adapted.forget_unused();
+        assert!(lock(&adapted.0).codec.is_none(), "nobody needs it any more");
     }
 }
