@@ -117,12 +117,17 @@ fn execute(program: &ProgramSpec) -> StartError {
 /// This program under one of the names that the image gives it, where the image has it in another folder: `/usr/bin/fortio`.
 fn own_name(name: &str) -> Option<PathBuf> {
     let path = Path::new(name);
-    if !path.is_absolute() || path.exists() {
+    if !path.is_absolute() || !is_absent(path) {
         return None;
     }
     let ours = Path::new(root_filesystem::NAMES_DIRECTORY).join(path.file_name()?);
     let is_ours = std::fs::read_link(&ours).is_ok_and(|target| target == Path::new(PROGRAM_PATH));
     is_ours.then_some(ours)
+}
+
+/// A file that may be there but not for this user is not absent: what was asked for must fail, and not be another program.
+fn is_absent(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
 }
 
 fn prepare(program: &ProgramSpec) -> Result<Command, StartError> {
@@ -139,4 +144,20 @@ fn prepare(program: &ProgramSpec) -> Result<Command, StartError> {
     let mut command = Command::new(own_name(name).as_deref().unwrap_or(Path::new(name)));
     command.args(arguments).env_clear().envs(program.environment.iter().map(|(name, value)| (name, value)));
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_be_absent_has_a_stand_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        File::create(&file).unwrap();
+        assert!(is_absent(&folder.path().join("nothing")));
+        assert!(!is_absent(&file));
+        // Nobody can look below a file, as a user cannot look into a folder that is closed to him.
+        assert!(!is_absent(&file.join("below")));
+    }
 }
