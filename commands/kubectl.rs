@@ -3,6 +3,7 @@
 mod absent;
 mod api_resources;
 mod apply;
+mod attach;
 mod auth;
 mod autoscale;
 mod cluster_info;
@@ -14,7 +15,9 @@ mod create;
 mod delete;
 mod describe;
 mod diff;
+mod drain;
 mod edit;
+mod events;
 mod exec;
 mod explain;
 mod expose;
@@ -143,17 +146,17 @@ enum Command {
     /// Not here
     #[command(hide = true, disable_help_flag = true)]
     Debug(absent::Absent),
-    /// Not here
-    #[command(hide = true, disable_help_flag = true)]
-    Attach(absent::Absent),
+    /// Join the program that a container runs
+    Attach(attach::Attach),
+    /// Show what happened of late
+    Events(events::Events),
     /// Show what applying manifests would change
     Diff(diff::Diff),
     /// Not here
     #[command(hide = true, disable_help_flag = true)]
     Proxy(absent::Absent),
-    /// Not here
-    #[command(hide = true, disable_help_flag = true)]
-    Drain(absent::Absent),
+    /// Move the pods off nodes
+    Drain(drain::Drain),
     /// Set or remove taints of nodes
     Taint(taint::Taint),
     /// Scale a workload by what it uses
@@ -242,11 +245,10 @@ impl Command {
             Self::Debug(command) => {
                 command.refuse("debug", "kubectl exec runs a program in a container there is")
             }
-            Self::Attach(command) => {
-                command.refuse("attach", "kubectl logs -f shows what a container prints")
-            }
+            Self::Attach(command) => command.run(session).await,
+            Self::Events(command) => command.run(session).await,
             Self::Proxy(command) => command.refuse("proxy", "kubectl get --raw PATH asks the API server"),
-            Self::Drain(command) => command.refuse("drain", "kubectl cordon NODE, then kubectl delete pod"),
+            Self::Drain(command) => command.run(session).await,
             Self::Autoscale(command) => command.run(session).await,
             Self::Run(command) => command.run(session).await,
             Self::ApiResources(command) => command.run(session).await,

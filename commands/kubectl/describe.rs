@@ -158,15 +158,7 @@ async fn events(session: &Session, found: &Found) -> Result<(), Failure> {
         output::line("Events:        <none>");
         return Ok(());
     }
-    let last = |event: &Value| {
-        let times = [
-            text(event, "/lastTimestamp"),
-            text(event, "/eventTime"),
-            text(event, "/metadata/creationTimestamp"),
-        ];
-        times.into_iter().find(|time| !time.is_empty()).unwrap_or_default().to_owned()
-    };
-    items.sort_by_cached_key(|event| last(event));
+    items.sort_by_cached_key(|event| last_seen(event));
     let mut table = Table::new(["  Type", "Reason", "Age", "From", "Message"], 2);
     table.row(["  ----", "------", "----", "----", "-------"]);
     for event in items {
@@ -174,7 +166,7 @@ async fn events(session: &Session, found: &Found) -> Result<(), Failure> {
         table.row([
             format!("  {}", text(event, "/type")),
             text(event, "/reason").to_owned(),
-            age(&last(event)),
+            age(&last_seen(event)),
             source.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned(),
             text(event, "/message").trim().to_owned(),
         ]);
@@ -182,6 +174,16 @@ async fn events(session: &Session, found: &Found) -> Result<(), Failure> {
     output::line("Events:");
     output::data(&table.render());
     Ok(())
+}
+
+/// When an event happened last.
+pub(super) fn last_seen(event: &Value) -> String {
+    let times = [
+        text(event, "/lastTimestamp"),
+        text(event, "/eventTime"),
+        text(event, "/metadata/creationTimestamp"),
+    ];
+    times.into_iter().find(|time| !time.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// `5s`, `3m`, `2h`, `4d` since a timestamp.

@@ -69,9 +69,10 @@ pub(super) async fn attach(mut process: AttachedProcess, tty: bool) -> Result<Op
         let (height, width) = super::terminal::size();
         let _gone = futures::SinkExt::send(&mut sizes, TerminalSize { height, width }).await;
     }
-    let input = process.stdin().map(|mut remote| {
+    let remote = process.stdin();
+    let input = remote.map(|remote| Ok::<_, Failure>((remote, local_input()?))).transpose()?;
+    let input = input.map(|(mut remote, mut chunks)| {
         tokio::spawn(async move {
-            let mut chunks = local_input();
             while let Some(chunk) = chunks.recv().await {
                 if remote.write_all(&chunk).await.is_err() {
                     return;
@@ -98,9 +99,10 @@ pub(super) async fn attach(mut process: AttachedProcess, tty: bool) -> Result<Op
 }
 
 /// Stdin by a thread of its own: reading it blocks, and the process may end in the middle of it.
-fn local_input() -> tokio::sync::mpsc::Receiver<Vec<u8>> {
+fn local_input() -> Result<tokio::sync::mpsc::Receiver<Vec<u8>>, Failure> {
     let (sender, receiver) = tokio::sync::mpsc::channel(8);
-    std::thread::spawn(move || {
+    let reader = std::thread::Builder::new().name("stdin".to_owned());
+    let started = reader.spawn(move || {
         let mut stdin = std::io::stdin().lock();
         let mut buffer = vec![0u8; 16 * 1024];
         while let Ok(read) = std::io::Read::read(&mut stdin, &mut buffer) {
@@ -109,7 +111,8 @@ fn local_input() -> tokio::sync::mpsc::Receiver<Vec<u8>> {
             }
         }
     });
-    receiver
+    started.map_err(|cause| error(format!("cannot start a thread that reads standard input: {cause}")))?;
+    Ok(receiver)
 }
 
 async fn copy(from: Option<impl AsyncRead + Unpin>, to_stderr: bool) -> std::io::Result<()> {
@@ -129,7 +132,8 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, to_stderr: bool) -> std::io:
     }
 }
 
-fn exit_code(status: Option<Status>) -> Outcome {
+/// What becomes of us after the program's end.
+pub(super) fn exit_code(status: Option<Status>) -> Outcome {
     let Some(status) = status.filter(|status| status.status.as_deref() == Some("Failure")) else {
         return Ok(Exit::Success);
     };

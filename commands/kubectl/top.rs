@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::cordon;
 use super::session::{Session, error};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::kubernetes::{is_not_found, kubectl_failure, text, with_query};
+use crate::kubernetes::{is_not_found, kubectl_failure, list, text, with_query};
 use crate::output::{self, Table};
 
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ pub(super) struct Top {
 enum What {
     /// Pods
     #[command(aliases = ["pods", "po"])]
-    Pod(Scope),
+    Pod(PodScope),
     /// Nodes
     #[command(aliases = ["nodes", "no"])]
     Node(Scope),
@@ -39,10 +40,19 @@ struct Scope {
     no_headers: bool,
 }
 
+#[derive(Debug, Args)]
+struct PodScope {
+    #[command(flatten)]
+    scope: Scope,
+    /// A line for each container
+    #[arg(long)]
+    containers: bool,
+}
+
 impl Top {
     pub(super) async fn run(self, session: &Session) -> Outcome {
         let (kind, scope) = match &self.what {
-            What::Pod(scope) => ("pods", scope),
+            What::Pod(pods) => ("pods", &pods.scope),
             What::Node(scope) => ("nodes", scope),
         };
         let place = match kind {
@@ -62,35 +72,77 @@ impl Top {
         }
         let answer = session.objects.get_path(&path, None).await.map_err(kubectl_failure)?;
         let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![answer]);
-        output::data(&table(&items, scope)?);
+        output::data(&match &self.what {
+            What::Pod(pods) => table(&items, scope, pods.containers)?,
+            What::Node(_) => {
+                let nodes = session.objects.list(&cordon::nodes(), None, &scope.selector).await;
+                node_table(&items, &nodes.map_err(kubectl_failure)?, scope)?
+            }
+        });
         Ok(Exit::Success)
     }
 }
 
-fn table(items: &[Value], scope: &Scope) -> Result<String, Failure> {
-    let mut header = vec!["NAME", "CPU(cores)", "MEMORY(bytes)"];
+fn table(items: &[Value], scope: &Scope, by_container: bool) -> Result<String, Failure> {
+    let mut header = if by_container { vec!["POD", "NAME"] } else { vec!["NAME"] };
+    header.extend(["CPU(cores)", "MEMORY(bytes)"]);
     if scope.all_namespaces {
         header.insert(0, "NAMESPACE");
     }
     let mut table = Table::new(header, 3);
     for item in items {
-        let (mut cores, mut bytes) = (0.0, 0.0);
-        let containers = item["containers"].as_array().cloned().unwrap_or_else(|| vec![item.clone()]);
-        for container in &containers {
-            cores += quantity(text(container, "/usage/cpu"))?;
-            bytes += quantity(text(container, "/usage/memory"))?;
+        let containers: Vec<&Value> = list(item, "/containers").collect();
+        let parts = if by_container { containers.chunks(1).collect() } else { vec![containers.as_slice()] };
+        for part in parts {
+            let (mut cores, mut bytes) = (0.0, 0.0);
+            for container in part {
+                cores += quantity(text(container, "/usage/cpu"))?;
+                bytes += quantity(text(container, "/usage/memory"))?;
+            }
+            let mut row = vec![text(item, "/metadata/name").to_owned()];
+            if by_container {
+                row.extend(part.iter().map(|container| text(container, "/name").to_owned()));
+            }
+            row.extend([millicores(cores), mebibytes(bytes)]);
+            if scope.all_namespaces {
+                row.insert(0, text(item, "/metadata/namespace").to_owned());
+            }
+            table.row(row);
         }
-        let mut row = vec![
-            text(item, "/metadata/name").to_owned(),
-            format!("{:.0}m", (cores * 1000.0).ceil()),
-            format!("{:.0}Mi", (bytes / 1_048_576.0).floor()),
-        ];
-        if scope.all_namespaces {
-            row.insert(0, text(item, "/metadata/namespace").to_owned());
-        }
-        table.row(row);
     }
     Ok(if scope.no_headers { table.without_header().render() } else { table.render() })
+}
+
+/// With the share of what the node has for pods.
+fn node_table(items: &[Value], nodes: &[Value], scope: &Scope) -> Result<String, Failure> {
+    let mut table = Table::new(["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"], 3);
+    for item in items {
+        let name = text(item, "/metadata/name");
+        let node = nodes.iter().find(|node| text(node, "/metadata/name") == name);
+        let used = |resource: &str| quantity(text(&item["usage"], resource));
+        let share = |resource: &str, used: f64| {
+            let all = node.map(|node| text(&node["status"]["allocatable"], resource));
+            let all = all.and_then(|all| quantity(all).ok()).filter(|all| *all > 0.0);
+            all.map_or_else(|| "<unknown>".to_owned(), |all| format!("{:.0}%", (used / all * 100.0).floor()))
+        };
+        let (cores, bytes) = (used("/cpu")?, used("/memory")?);
+        table.row([
+            name.to_owned(),
+            millicores(cores),
+            share("/cpu", cores),
+            mebibytes(bytes),
+            share("/memory", bytes),
+        ]);
+    }
+    Ok(if scope.no_headers { table.without_header().render() } else { table.render() })
+}
+
+fn millicores(cores: f64) -> String {
+    format!("{:.0}m", (cores * 1000.0).ceil())
+}
+
+fn mebibytes(bytes: f64) -> String {
+    format!("{:.0}Mi", (bytes / 1_048_576.0).floor())
 }
 
 /// A quantity of Kubernetes as a plain number.
@@ -122,10 +174,16 @@ mod tests {
 
     #[test]
     fn usage_is_summed_over_containers() {
-        let usage = |cpu: &str, memory: &str| json!({"usage": {"cpu": cpu, "memory": memory}});
-        let pod = json!({"metadata": {"name": "a"}, "containers": [usage("1500000n", "2Mi"), usage("3m", "1024Ki")]});
+        let usage = |name: &str, cpu: &str, memory: &str| json!({"name": name, "usage": {"cpu": cpu, "memory": memory}});
+        let pod = json!({"metadata": {"name": "a"}, "containers": [usage("app", "1500000n", "2Mi"), usage("proxy", "3m", "1024Ki")]});
         let scope = Scope { name: None, all_namespaces: false, selector: String::new(), no_headers: true };
-        assert_eq!(table(&[pod], &scope).expect("a table"), "a   5m   3Mi\n");
+        assert_eq!(table(std::slice::from_ref(&pod), &scope, false).expect("a table"), "a   5m   3Mi\n");
+        let each = table(&[pod], &scope, true).expect("a table");
+        assert_eq!(each, "a   app     2m   2Mi\na   proxy   3m   1Mi\n");
+        let node =
+            json!({"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "2", "memory": "4Mi"}}});
+        let used = json!({"metadata": {"name": "n"}, "usage": {"cpu": "1", "memory": "1024Ki"}});
+        assert_eq!(node_table(&[used], &[node], &scope).expect("a table"), "n   1000m   50%   1Mi   25%\n");
         assert!(quantity("3x").is_err());
     }
 }

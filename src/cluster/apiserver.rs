@@ -15,6 +15,7 @@ pub mod error;
 mod http;
 mod kinds;
 mod managed_fields;
+mod metrics;
 mod object_meta;
 pub(crate) mod operations;
 mod patch;
@@ -113,6 +114,7 @@ impl ApiServer {
             store,
             tokens::TokenKeys::new(&pki.token_key),
             config.dual_stack,
+            config.pod_runtime.clone(),
         ));
         let client = ApiClient::new(operations.clone(), actor::Actor::system("system:apiserver"));
         bootstrap::create_missing(&client, config.advertise, &pki.ca_pem)

@@ -52,6 +52,7 @@ pub async fn run(api: ApiClient, ca_certificate: String, volumes: PathBuf, shutd
         tasks.spawn(watches::follow(context.clone(), queue.clone(), resource));
     }
     tasks.spawn(event_expiry::run(context.clone()));
+    tasks.spawn(autoscaler::run(context.clone(), queue.clone()));
     tasks.spawn(garbage::follow(context.clone(), queue.clone()));
     for _ in 0..WORKERS {
         tasks.spawn(work(context.clone(), queue.clone()));

@@ -10,6 +10,7 @@ mod egress;
 mod error;
 mod forwarder;
 mod host;
+mod host_address;
 mod load_balancer;
 mod namespace;
 mod node_network;
@@ -25,6 +26,7 @@ pub(crate) use addresses::{Addresses, machine_has_ipv6};
 pub(crate) use egress::EgressRelay;
 pub(crate) use error::NetworkError;
 pub(crate) use host::HostNetwork;
+pub(crate) use host_address::HostAddress;
 pub(crate) use load_balancer::{Inside, LoadBalancer, Purpose, is_balancer_address};
 pub(crate) use namespace::PodNamespaces;
 pub(crate) use node_network::NodeNetwork;
@@ -32,7 +34,7 @@ pub(crate) use pod_link::PodLink;
 pub(crate) use service_rules::{Backends, Frontend, Frontends, Transport};
 pub(crate) use services::ServiceProxy;
 
-/// The node's address on the bridge: gateway of every pod, `status.hostIP`.
+/// The node's address on the bridge: gateway of every pod. What the node is called outside is [`HostAddress`].
 pub(crate) const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 /// Prefix length of the pods' range around [`NODE_ADDRESS`].
 pub(crate) const POD_PREFIX: u8 = 16;
@@ -42,7 +44,7 @@ pub(crate) const NODE_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x244, 
 pub(crate) const POD_PREFIX_V6: u8 = 64;
 /// Range of Service addresses, as the API server allocates them.
 pub(crate) const SERVICE_NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 96, 0, 0), 16);
-/// Range of the addresses that Services of type LoadBalancer get. They belong to the machine's loopback, where an ordinary user may
+/// Range of the addresses that Services of type LoadBalancer get, and the node itself. They belong to the machine's loopback, where an ordinary user may
 /// listen on them too; in pods they lead to the node like any other address that is not the pod's.
 pub(crate) const BALANCER_NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(127, 96, 0, 0), 16);
 /// Range of the Services' IPv6 addresses, as the API server allocates them.

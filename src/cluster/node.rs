@@ -27,6 +27,7 @@ mod scheduler;
 mod service_feed;
 mod standard_input;
 mod terminal;
+mod usage;
 mod volumes;
 
 pub(crate) use agent::{NodeAgent, NodeAgentConfig};

@@ -2,6 +2,8 @@
 //!
 //! The node agent implements [`PodRuntime`]; the API server holds it in a [`PodRuntimeHandle`] that is filled after both started.
 
+mod usage;
+
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +12,8 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
+
+pub use usage::{ContainerUsage, NodeUsage, PodUsage, Usage};
 
 /// Why the node agent could not serve a request into a pod.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +135,9 @@ pub trait PodRuntime: Send + Sync + 'static {
         container: &'a str,
         options: ExecOptions,
     ) -> BoxFuture<'a, Result<ExecSession, PodRuntimeError>>;
+
+    /// What the node and its pods use; `None` before it was measured.
+    fn usage(&self) -> Option<NodeUsage>;
 
     /// Connects to a TCP port on the pod's loopback, as `kubectl port-forward` does.
     fn port_forward<'a>(

@@ -309,3 +309,29 @@ fn run_makes_a_pod_of_an_image_and_a_command_line() {
     let refused = server.run(&["kubectl", "run", "z", "--image=busybox", "--rm"]);
     assert!(refused.code == 1 && refused.stderr.contains("--rm should only be used"), "{refused:?}");
 }
+
+#[test]
+fn a_drain_evicts_what_it_may_and_says_what_keeps_it() {
+    let server = Server::start();
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: n}\n";
+    let pod = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec: {{nodeName: n, \
+             terminationGracePeriodSeconds: 0, containers: [{{name: c, image: i}}]}}\n"
+        )
+    };
+    let account = "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\n";
+    let budget = "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\n\
+                  spec: {minAvailable: 1, selector: {matchLabels: {app: needed}}}\n";
+    let objects = format!("{node}{account}{}{}{budget}", pod("a"), pod("needed"));
+    let applied = server.run_with_input(&["kubectl", "apply", "-f", "-"], &objects);
+    assert_eq!(applied.code, 0, "{applied:?}");
+    let refused = server.run(&["kubectl", "drain", "n"]);
+    assert!(refused.code == 1 && refused.stderr.contains("--force to override): default/a"), "{refused:?}");
+    let drained = server.run(&["kubectl", "drain", "n", "--force", "--pod-selector=app=a"]);
+    assert_eq!(drained.stdout, "node/n already cordoned\npod/a evicted\nnode/n drained\n", "{drained:?}");
+    let kept = server.run(&["kubectl", "drain", "n", "--force", "--timeout=1s"]);
+    assert!(kept.code == 1 && kept.stderr.contains("disruption budget"), "{kept:?}");
+    let events = server.run(&["kubectl", "events", "--for", "pod/a"]);
+    assert_eq!(events.stderr, "No events found in default namespace.\n", "{events:?}");
+}

@@ -7,6 +7,7 @@ mod bug_report;
 mod completion;
 mod install;
 mod kubectl;
+mod no_threads;
 mod offline;
 #[path = "../support/program.rs"]
 mod program;

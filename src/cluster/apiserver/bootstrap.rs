@@ -113,6 +113,7 @@ fn roles() -> Vec<(ResourceRef, Value)> {
             {"apiGroups": [""], "resources": ["bindings", "configmaps", "endpoints", "events", "persistentvolumeclaims", "pods", "pods/log", "pods/status",
                 "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services", "services/status"], "verbs": verbs},
             {"apiGroups": ["apps", "autoscaling", "batch", "networking.k8s.io", "policy", "discovery.k8s.io"], "resources": ["*"], "verbs": verbs},
+            {"apiGroups": ["metrics.k8s.io"], "resources": ["pods", "nodes"], "verbs": ["get", "list", "watch"]},
         ])
     };
     let all = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]);

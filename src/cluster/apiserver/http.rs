@@ -92,6 +92,9 @@ impl Api {
         if call.target.definition.create_only {
             return self.review(&call, request).await;
         }
+        if call.target.definition.measured {
+            return self.measured(&call);
+        }
         match call.target.subresource.as_str() {
             "" => self.object(call, path.watch, request).await,
             _ => self.subresource(call, request).await,

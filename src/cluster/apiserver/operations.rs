@@ -19,6 +19,7 @@ use super::services::ServiceAllocator;
 use super::store::{Durability, ObjectKey, Store, StoreError};
 use super::tokens::TokenKeys;
 use super::watch::ObjectWatch;
+use crate::pod_runtime::PodRuntimeHandle;
 
 pub(crate) use delete::DeleteRequest;
 pub(crate) use modify::{Change, PatchBody};
@@ -110,6 +111,8 @@ pub(crate) struct Operations {
     pub(crate) services: ServiceAllocator,
     pub(crate) webhooks: WebhookClients,
     pub(crate) tokens: TokenKeys,
+    /// Who measures what pods use.
+    pub(crate) pod_runtime: PodRuntimeHandle,
 }
 
 impl From<StoreError> for ApiError {
@@ -125,7 +128,12 @@ impl From<StoreError> for ApiError {
 }
 
 impl Operations {
-    pub(crate) fn new(store: Arc<Store>, tokens: TokenKeys, dual_stack: bool) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        tokens: TokenKeys,
+        dual_stack: bool,
+        pod_runtime: PodRuntimeHandle,
+    ) -> Self {
         let operations = Self {
             store,
             registry: Arc::new(Registry::new()),
@@ -133,6 +141,7 @@ impl Operations {
             services: ServiceAllocator::new(dual_stack),
             webhooks: WebhookClients::default(),
             tokens,
+            pod_runtime,
         };
         operations.restore();
         operations
@@ -144,6 +153,11 @@ impl Operations {
     }
 
     pub(crate) fn read(&self, target: &Target) -> Result<Arc<Value>, ApiError> {
+        if target.definition.measured {
+            let mut measured = self.measured(target).into_iter();
+            let found = measured.find(|object| object["metadata"]["name"] == target.name);
+            return found.ok_or_else(|| target.not_found());
+        }
         self.store.get(&target.definition.table, &target.key()).ok_or_else(|| target.not_found())
     }
 
@@ -157,6 +171,11 @@ impl Operations {
 
     /// Matching objects in key order and the revision of the list.
     pub(crate) fn select(&self, target: &Target, filter: &Filter) -> (Vec<Arc<Value>>, u64) {
+        if target.definition.measured {
+            let revision = self.store.revision();
+            let measured = self.measured(target).into_iter();
+            return (measured.filter(|object| filter.matches(object)).collect(), revision);
+        }
         if let (Some(name), false) = (filter.fields.exact_name(), target.namespace.is_empty()) {
             let revision = self.store.revision();
             let found = self.store.get(&target.definition.table, &ObjectKey::new(&target.namespace, name));

@@ -60,6 +60,8 @@ pub(crate) struct ResourceDefinition {
     pub(crate) custom: bool,
     /// Only `create` exists: reviews and bindings.
     pub(crate) create_only: bool,
+    /// Only reading exists, of what is measured; nothing is stored.
+    pub(crate) measured: bool,
 }
 
 impl ResourceDefinition {

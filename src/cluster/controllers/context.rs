@@ -15,6 +15,7 @@ pub(super) struct Context {
     /// Folder of the PersistentVolumes that are made on demand.
     pub(super) volumes: PathBuf,
     pub(super) tainted_since: super::taint_eviction::Since,
+    pub(super) scaled: super::autoscaler::Histories,
 }
 
 impl Context {
@@ -26,6 +27,7 @@ impl Context {
             ca_certificate,
             volumes,
             tainted_since: Default::default(),
+            scaled: Default::default(),
         }
     }
 

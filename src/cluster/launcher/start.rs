@@ -1,13 +1,14 @@
 //! Finding the running cluster, or starting the daemon and waiting for its one-line report.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use super::record::ClusterRecord;
@@ -78,7 +79,7 @@ fn start(
     deadline: Instant,
 ) -> Result<Option<RunningCluster>, LauncherError> {
     let mut daemon = spawn(directory, options)?;
-    let report = read_report(&mut daemon, deadline.saturating_duration_since(Instant::now()));
+    let report = daemon.stdout.take().and_then(|output| read_report(output, deadline));
     match report {
         Some(StartReport::Ready) => {
             let record = ClusterRecord::read(&directory.record());
@@ -124,20 +125,26 @@ fn open_log(directory: &StateDirectory) -> Result<File, LauncherError> {
         .map_err(LauncherError::file("write", &path))
 }
 
-/// Waits for the daemon's line; `None` when it ended or was silent for too long.
-fn read_report(daemon: &mut Child, timeout: Duration) -> Option<StartReport> {
-    let output = daemon.stdout.take()?;
-    let (sender, receiver) = mpsc::channel();
-    // Ends with the line, or with the daemon's end of the pipe; it holds nothing but that pipe.
-    thread::spawn(move || {
-        let mut line = String::new();
-        let read = BufReader::new(output).read_line(&mut line);
-        if read.is_ok_and(|bytes| bytes > 0) {
-            let _ = sender.send(line);
+/// Waits for the daemon's line; `None` when it ended or was silent until the deadline. No thread is needed for it, which a full process
+/// table would not give.
+fn read_report(mut output: ChildStdout, deadline: Instant) -> Option<StartReport> {
+    let mut line = Vec::new();
+    let mut buffer = [0; 4096];
+    while !line.contains(&b'\n') {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(_) => return None,
         }
-    });
-    let line = receiver.recv_timeout(timeout).ok()?;
-    serde_json::from_str(&line).ok()
+        match output.read(&mut buffer) {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => line.extend_from_slice(&buffer[..count]),
+        }
+    }
+    serde_json::from_slice(&line).ok()
 }
 
 fn running(directory: &StateDirectory, record: &ClusterRecord, started: bool) -> RunningCluster {

@@ -2,31 +2,34 @@
 //! machine's network.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Addresses, HostNetwork, NetworkError, forwarder, is_balancer_address};
+use super::{HostNetwork, NODE_ADDRESS, NetworkError, NodeNetwork, forwarder, is_balancer_address};
 
 /// A relay that listens in the node's network namespace.
 pub(crate) struct EgressRelay {
     /// One for each family that leads out.
     listeners: Vec<(SocketAddr, TcpListener)>,
     host: HostNetwork,
+    /// What the node is called outside.
+    node: Ipv4Addr,
 }
 
 impl EgressRelay {
     /// Listens on any port of the node's addresses; on its IPv6 address only where the machine has a way to other networks: else clients are
     /// told at once that there is none, and take IPv4.
-    pub(crate) async fn bind(host: HostNetwork, node: Addresses) -> Result<Self, NetworkError> {
+    pub(crate) async fn bind(host: HostNetwork, network: &NodeNetwork) -> Result<Self, NetworkError> {
         let refused = || NetworkError::system::<io::Error>("listen for connections that leave the cluster");
         let mut listeners = Vec::new();
-        for address in node.all().filter(|address| address.is_ipv4() || leads_out(&host)) {
+        for address in network.node_addresses().all().filter(|address| address.is_ipv4() || leads_out(&host))
+        {
             let listener = TcpListener::bind((address, 0)).await.map_err(refused())?;
             listeners.push((listener.local_addr().map_err(refused())?, listener));
         }
-        Ok(Self { listeners, host })
+        Ok(Self { listeners, host, node: network.host_addresses().v4 })
     }
 
     /// Where redirected connections belong, one address of each family that leads out.
@@ -37,10 +40,12 @@ impl EgressRelay {
 
     /// Serves until it is aborted.
     pub(crate) async fn run(self) {
-        let host = self.host;
+        let (host, node) = (self.host, self.node);
         let served = self.listeners.into_iter().map(|(own, listener)| {
             let host = host.clone();
-            forwarder::serve(listener, move |stream| connect(host.clone(), original_destination(stream), own))
+            forwarder::serve(listener, move |stream| {
+                connect(host.clone(), original_destination(stream), own, node)
+            })
         });
         futures::future::join_all(served).await;
     }
@@ -56,8 +61,13 @@ async fn connect(
     host: HostNetwork,
     destination: io::Result<SocketAddr>,
     own: SocketAddr,
+    node: Ipv4Addr,
 ) -> io::Result<TcpStream> {
     let destination = destination?;
+    // What is no node port may be a pod's in the node's network.
+    if destination.ip() == IpAddr::V4(node) {
+        return TcpStream::connect((NODE_ADDRESS, destination.port())).await;
+    }
     // Somebody called the relay itself, or the machine's loopback, where only load balancers are for pods: those of other clusters.
     let loopback = match destination.ip().to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() && !is_balancer_address(ip),

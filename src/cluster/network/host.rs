@@ -48,6 +48,13 @@ impl HostNetwork {
         Ok(socket.into())
     }
 
+    /// Takes a TCP address of the machine, without listening, until the socket is dropped.
+    pub(crate) fn reserve(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = self.socket(Domain::for_address(address), Type::STREAM, Protocol::TCP)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
+    }
+
     /// Connects to a TCP address that the machine can reach.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<tokio::net::TcpStream> {
         let socket = self.socket(Domain::for_address(address), Type::STREAM, Protocol::TCP)?;

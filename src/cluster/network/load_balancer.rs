@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -36,6 +36,8 @@ pub(crate) type Inside = (IpAddr, u16);
 /// The open listeners.
 pub(crate) struct LoadBalancer {
     host: HostNetwork,
+    /// What the node is called outside.
+    node: Ipv4Addr,
     listeners: HashMap<(Inside, Purpose), Listener>,
 }
 
@@ -44,16 +46,22 @@ pub(crate) struct LoadBalancer {
 pub(crate) enum Purpose {
     /// A Service of type LoadBalancer: any port will do, a familiar one is better.
     LoadBalancer,
-    /// A node port: that very port or none.
-    NodePort(u16),
+    /// A node port on one of the machine's addresses: that very port or none.
+    NodePort(SocketAddrV4),
 }
 
 /// A port of a Service, and the one that stood for it on this machine before a restart.
 pub(crate) type WantedPort = (u16, Option<u16>);
 
 impl LoadBalancer {
-    pub(crate) fn new(host: HostNetwork) -> Self {
-        Self { host, listeners: HashMap::new() }
+    /// For the node that is called `node` outside.
+    pub(crate) fn new(host: HostNetwork, node: Ipv4Addr) -> Self {
+        Self { host, node, listeners: HashMap::new() }
+    }
+
+    /// What the node is called outside.
+    pub(crate) fn node(&self) -> Ipv4Addr {
+        self.node
     }
 
     /// The address of a Service: the one it has, else `earlier`, which it had before a restart, else the first that no other Service
@@ -102,6 +110,16 @@ impl LoadBalancer {
         }
     }
 
+    /// Opens a node port for `inside`, on the node's address and on 127.0.0.1; tells what it is kept open for. Where somebody else on this
+    /// machine has the port, the Service is reached in other ways.
+    pub(crate) fn open_node_port(&mut self, inside: Inside, port: u16) -> [(Inside, Purpose); 2] {
+        [self.node, Ipv4Addr::LOCALHOST].map(|address| {
+            let purpose = Purpose::NodePort(SocketAddrV4::new(address, port));
+            let _taken = self.open(address, inside, purpose, None);
+            (inside, purpose)
+        })
+    }
+
     /// Opens a listener on `address` for `inside` and returns its port; an open one stays. `earlier` is the port it had before a
     /// restart. `None`: no port could be opened.
     pub(crate) fn open(
@@ -139,7 +157,7 @@ impl LoadBalancer {
 /// Ports to try, best first. Zero means any.
 fn candidates(port: u16, purpose: Purpose, earlier: Option<u16>) -> Vec<u16> {
     match purpose {
-        Purpose::NodePort(port) => vec![port],
+        Purpose::NodePort(at) => vec![at.port()],
         Purpose::LoadBalancer => {
             let mut ports: Vec<u16> = earlier.into_iter().collect();
             ports.push(port);
@@ -166,7 +184,7 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
-        let mut balancer = LoadBalancer::new(host);
+        let mut balancer = LoadBalancer::new(host, Ipv4Addr::LOCALHOST);
         let (one, two) = (IpAddr::from([10, 96, 0, 1]), IpAddr::from([10, 96, 0, 2]));
         let first = balancer.address(one, &[(port, None)], None);
         // Other ports, and yet another address.
@@ -184,6 +202,7 @@ mod tests {
         assert_eq!(candidates(80, Purpose::LoadBalancer, Some(9080)), [9080, 80, 8080, 0]);
         assert_eq!(candidates(443, Purpose::LoadBalancer, None), [443, 8443, 0]);
         assert_eq!(candidates(60_000, Purpose::LoadBalancer, None), [60_000, 0]);
-        assert_eq!(candidates(80, Purpose::NodePort(30_080), Some(1)), [30_080]);
+        let node_port = Purpose::NodePort(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 30_080));
+        assert_eq!(candidates(80, node_port, Some(1)), [30_080]);
     }
 }

@@ -9,8 +9,8 @@ use nlink::{Connection, Ipv4Address, Ipv4Route, Ipv6Address, Ipv6Route, Route};
 
 use super::address_pool::AddressPool;
 use super::{
-    Addresses, BALANCER_NETWORK, BRIDGE, DNS_ADDRESS, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_ADDRESS_V6,
-    NetworkError, POD_PREFIX, POD_PREFIX_V6, SERVICE_NETWORK, SERVICE_NETWORK_V6, sysctl,
+    Addresses, BALANCER_NETWORK, BRIDGE, DNS_ADDRESS, HostAddress, KUBERNETES_ADDRESS, NODE_ADDRESS,
+    NODE_ADDRESS_V6, NetworkError, POD_PREFIX, POD_PREFIX_V6, SERVICE_NETWORK, SERVICE_NETWORK_V6, sysctl,
 };
 
 /// A hardware address that follows from the IP address, so that whoever remembers the one for the other stays right. `0a:58` marks
@@ -32,12 +32,13 @@ pub(crate) struct NodeNetwork {
     connection: Connection<Route>,
     addresses: Mutex<AddressPool>,
     dual_stack: bool,
+    host_address: HostAddress,
 }
 
 impl NodeNetwork {
     /// Sets up the namespace of the calling thread, which must be new. Run on a thread that was never elsewhere. With `dual_stack` pods
     /// get IPv6 addresses, too, unless the kernel refuses.
-    pub(crate) async fn create(dual_stack: bool) -> Result<Self, NetworkError> {
+    pub(crate) async fn create(dual_stack: bool, host_address: HostAddress) -> Result<Self, NetworkError> {
         let connection =
             Connection::<Route>::new().map_err(NetworkError::netlink("open a netlink socket"))?;
         connection.set_link_up("lo").await.map_err(NetworkError::netlink("set lo up"))?;
@@ -88,7 +89,7 @@ impl NodeNetwork {
                     false
                 }
             };
-        Ok(Self { connection, addresses: Mutex::new(AddressPool::new()), dual_stack })
+        Ok(Self { connection, addresses: Mutex::new(AddressPool::new()), dual_stack, host_address })
     }
 
     /// Whether pods and Services have addresses of both families.
@@ -96,7 +97,12 @@ impl NodeNetwork {
         self.dual_stack
     }
 
-    /// The node's own addresses.
+    /// What the node is called outside: its address on the machine, and beside it the bridge's IPv6 address.
+    pub(crate) fn host_addresses(&self) -> Addresses {
+        Addresses { v4: self.host_address.address(), ..self.node_addresses() }
+    }
+
+    /// The node's own addresses, on the bridge.
     pub(crate) fn node_addresses(&self) -> Addresses {
         Addresses::of_node(self.dual_stack)
     }

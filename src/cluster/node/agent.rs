@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::pod::{self, NodeServices, PodContext, Stop};
 use super::pod_spec::PodSpec;
 use super::reaper::Reaper;
+use super::usage::{self, Samples};
 use super::{NODE_NAME, registration, scheduler, service_feed};
 use crate::api_client::resource::uid_of;
 use crate::api_client::{ApiClient, ResourceRef, WatchEvent, WatchEventType, WatchOptions};
@@ -47,6 +48,7 @@ pub(crate) struct NodeAgent {
     node: Arc<NodeServices>,
     workers: Arc<Mutex<HashMap<String, Worker>>>,
     idle: Arc<Notify>,
+    samples: Arc<Samples>,
 }
 
 impl NodeAgent {
@@ -63,17 +65,18 @@ impl NodeAgent {
             rootless: config.rootless,
             shutting_down: watch::Sender::new(false),
         });
-        let addresses = node.network.node_addresses();
-        let agent = Self { node, workers: Arc::default(), idle: Arc::default() };
+        let addresses = node.network.host_addresses();
+        let agent = Self { node, workers: Arc::default(), idle: Arc::default(), samples: Arc::default() };
         sagene_base::task::spawn("node-registration", registration::run(api.clone(), addresses));
         let scheduling = config.api.acting_as("system:kube-scheduler");
         sagene_base::task::spawn("scheduler", scheduler::run(scheduling));
         let feeding = config.api.acting_as("system:kube-proxy");
-        let load_balancer = LoadBalancer::new(config.host);
+        let load_balancer = LoadBalancer::new(config.host, addresses.v4);
         sagene_base::task::spawn(
             "services",
             service_feed::run(feeding, config.services, load_balancer, config.names),
         );
+        sagene_base::task::spawn("usage", usage::run(agent.clone(), agent.samples.clone()));
         let follower = agent.clone();
         sagene_base::task::spawn("pods", async move { follower.follow().await });
         Ok(agent)
@@ -141,6 +144,17 @@ impl NodeAgent {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let named = |worker: &&Worker| worker.context.namespace == namespace && worker.context.name == name;
         workers.values().find(named).map(|worker| worker.context.clone())
+    }
+
+    /// All pods that run here.
+    pub(super) fn pods(&self) -> Vec<Arc<PodContext>> {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.values().map(|worker| worker.context.clone()).collect()
+    }
+
+    /// What was measured of late.
+    pub(super) fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     pub(crate) fn node(&self) -> &NodeServices {

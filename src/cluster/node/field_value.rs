@@ -11,7 +11,7 @@ use crate::network::Addresses;
 pub(crate) struct FieldAddresses {
     /// The pod's, once it has some.
     pub(crate) pod: Option<Addresses>,
-    /// The node's.
+    /// What the node is called outside.
     pub(crate) node: Addresses,
 }
 

@@ -19,8 +19,8 @@ use super::process::{self, Process, Streams};
 use super::standard_input::StandardInput;
 use super::terminal::Terminal;
 use crate::pod_runtime::{
-    ExecExit, ExecOptions, ExecSession, LogOptions, LogStream, PodRuntime, PodRuntimeError, PortStream,
-    TerminalSize,
+    ExecExit, ExecOptions, ExecSession, LogOptions, LogStream, NodeUsage, PodRuntime, PodRuntimeError,
+    PortStream, TerminalSize,
 };
 
 /// Sizes a terminal may be behind.
@@ -90,6 +90,10 @@ impl PodRuntime for NodeAgent {
             Ok(session)
         }
         .boxed()
+    }
+
+    fn usage(&self) -> Option<NodeUsage> {
+        self.samples().usage()
     }
 
     fn port_forward<'a>(

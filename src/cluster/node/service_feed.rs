@@ -134,9 +134,10 @@ impl ServiceFeed {
                 names.replace(&key.0, &key.1, service, &slices);
             }
         });
+        let node = self.load_balancer.node();
         for key in &changed {
             let (service, slices) = self.seen.find(key);
-            let frontends = service.map(|service| frontends::of(service, &slices)).unwrap_or_default();
+            let frontends = service.map(|service| frontends::of(service, &slices, node)).unwrap_or_default();
             self.touched.extend(self.book.replace(key, frontends));
         }
         let wanted = self.touched.iter().map(|one| (*one, self.book.backends(one).cloned()));

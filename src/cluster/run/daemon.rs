@@ -14,7 +14,8 @@ use crate::controllers;
 use crate::dns::{ClusterNames, DnsServer};
 use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, write_kubeconfig};
 use crate::network::{
-    DNS_ADDRESS, EgressRelay, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork, ServiceProxy,
+    DNS_ADDRESS, EgressRelay, HostAddress, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork,
+    ServiceProxy,
 };
 use crate::node::{NodeAgent, NodeAgentConfig};
 use crate::pod_runtime::PodRuntimeHandle;
@@ -42,8 +43,9 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     let api_listener = listen_outside(process)?;
     let api_address = api_listener.local_addr().map_err(RunError::system("read the API server's address"))?;
     let services = Arc::new(ServiceProxy::create(process.machine_has_ipv6).await?);
-    let network = Arc::new(NodeNetwork::create(services.is_dual_stack()).await?);
-    let egress = EgressRelay::bind(process.host_network.clone(), network.node_addresses()).await?;
+    let host_address = HostAddress::claim(&process.host_network);
+    let network = Arc::new(NodeNetwork::create(services.is_dual_stack(), host_address).await?);
+    let egress = EgressRelay::bind(process.host_network.clone(), &network).await?;
     for address in egress.addresses() {
         services.redirect_egress(address).await?;
     }

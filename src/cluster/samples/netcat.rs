@@ -126,7 +126,7 @@ async fn listen(command: &Command) -> Result<(), String> {
 /// Both ways until the other side ends; the end of standard input is passed on.
 async fn copy(stream: TcpStream, command: &Command) -> Result<(), String> {
     let (mut read, mut write) = stream.into_split();
-    let mut input = standard_input();
+    let mut input = standard_input().map_err(|error| format!("cannot read standard input: {error}"))?;
     let sending = tokio::spawn(async move {
         while let Some(piece) = input.recv().await {
             if write.write_all(&piece).await.is_err() {
@@ -159,9 +159,9 @@ async fn copy(stream: TcpStream, command: &Command) -> Result<(), String> {
 }
 
 /// By a thread of its own, which the end of the program does not wait for: a read of a terminal would hold it up.
-fn standard_input() -> tokio::sync::mpsc::Receiver<Vec<u8>> {
+fn standard_input() -> std::io::Result<tokio::sync::mpsc::Receiver<Vec<u8>>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(8);
-    std::thread::spawn(move || {
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
         let mut input = std::io::stdin().lock();
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count) = std::io::Read::read(&mut input, &mut buffer) {
@@ -169,8 +169,8 @@ fn standard_input() -> tokio::sync::mpsc::Receiver<Vec<u8>> {
                 return;
             }
         }
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 #[cfg(test)]

@@ -222,6 +222,7 @@ fn pods(user_namespace: bool) {
     });
     assert!(api.text(&format!("{PODS}/client/log")).unwrap().contains("Hello version: v1"));
 
+    node_port(&api);
     slow_sample(&api);
     let (address, host_port) = until("a port on the machine", || {
         let service = api.get("/api/v1/namespaces/default/services/hello")?;
@@ -267,11 +268,85 @@ fn pods(user_namespace: bool) {
     });
     assert!(waiting["message"].as_str().unwrap().contains("Set `command`"), "{waiting}");
 
+    usage(&api);
     claims(&api);
     ends(&api, &running);
     api.delete(&format!("{PODS}/hello"));
     until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
     addresses_without_a_pod(&api, &ready["status"]);
+}
+
+/// A node port answers at `status.hostIP`, on the machine and in pods, and so does the node itself in pods.
+fn node_port(api: &Api) {
+    api.create("/api/v1/namespaces/default/services", &json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "exposed"},
+        "spec": {"type": "NodePort", "selector": {"app": "hello"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+    }));
+    let service = api.get("/api/v1/namespaces/default/services/exposed").unwrap();
+    let port = service["spec"]["ports"][0]["nodePort"].as_u64().unwrap();
+    let node = api.get(&format!("{PODS}/hello")).unwrap()["status"]["hostIP"].as_str().unwrap().to_owned();
+    let nodes = api.get("/api/v1/nodes").unwrap();
+    assert_eq!(nodes["items"][0]["status"]["addresses"][0], json!({"type": "InternalIP", "address": node}));
+    let url = format!("http://{node}:{port}/hello");
+    let page = until("a node port that answers", || {
+        api.runtime.block_on(async { api.client.get(&url).send().await.ok()?.text().await.ok() })
+    });
+    assert!(page.contains("Hello version: v1"), "{page}");
+    api.create(
+        PODS,
+        &json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "neighbor"},
+            "spec": {"restartPolicy": "OnFailure", "containers": [{
+                "name": "neighbor", "image": "busybox",
+                "command": ["sh", "-c", "curl -sS --fail $URL && curl -sSk --fail https://$NODE:6443/readyz"],
+                "env": [
+                    {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+                    {"name": "URL", "value": url},
+                ],
+            }]},
+        }),
+    );
+    until("a pod that reached the node", || {
+        (api.get(&format!("{PODS}/neighbor"))?["status"]["phase"] == "Succeeded").then_some(())
+    });
+}
+
+/// What a pod uses is measured, and an autoscaler answers to it.
+fn usage(api: &Api) {
+    let template = json!({"metadata": {"labels": {"app": "busy"}}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
+        "name": "busy", "image": "busybox", "command": ["sh", "-c", "while :; do :; done"],
+        "resources": {"requests": {"cpu": "10m"}},
+    }]}});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    api.create(
+        deployments,
+        &json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "busy"},
+            "spec": {"selector": {"matchLabels": {"app": "busy"}}, "template": template},
+        }),
+    );
+    let autoscalers = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers";
+    api.create(
+        autoscalers,
+        &json!({
+            "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "busy"},
+            "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "busy"},
+                "maxReplicas": 2, "targetCPUUtilizationPercentage": 50},
+        }),
+    );
+    until("a second replica", || {
+        (api.get(&format!("{deployments}/busy"))?["spec"]["replicas"] == 2).then_some(())
+    });
+    let told = until("the use of the CPU", || {
+        api.get(&format!("{autoscalers}/busy"))?["status"]["currentCPUUtilizationPercentage"].as_i64()
+    });
+    assert!(told > 50, "{told}");
+    let metrics =
+        api.get("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods?labelSelector=app%3Dbusy").unwrap();
+    assert_eq!(metrics["items"][0]["containers"][0]["name"], "busy", "{metrics}");
+    for path in [format!("{autoscalers}/busy"), format!("{deployments}/busy")] {
+        api.delete(&path);
+    }
 }
 
 /// Where a pod was, and where none ever was, connections are refused: nobody waits for an answer.

@@ -16,23 +16,21 @@ use super::{CaptureError, PROXY_MARK};
 /// Where the probe connects to; the port is Istio's.
 const TARGET: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 6), 15002);
 
-/// Waits for the answer of the probe at most `timeout`.
+/// Waits at most `timeout` for the probe to be connected, and as long for it to arrive.
 pub(super) fn run(config: &CaptureConfig, timeout: Duration) -> Result<(), CaptureError> {
     let listener = listen(config.inbound_port, timeout).map_err(|source| {
         system(format!("listen on port {} for the validation", config.inbound_port), source)
     })?;
-    let probe = std::thread::spawn(move || connect(timeout));
-    let arrived = listener.accept();
-    let connected = probe.join().unwrap_or_else(|_| Err(std::io::Error::other("the probe ended early")));
     let failed = |reason: String| CaptureError::NotRedirected {
         target: TARGET.into(),
         expected_port: config.inbound_port,
         reason,
     };
-    match (arrived, connected) {
-        (Ok((socket, _)), _) => check(&socket).map_err(failed),
-        (Err(_), Ok(_)) => Err(failed("it reached something else".to_owned())),
-        (Err(_), Err(error)) => Err(failed(error.to_string())),
+    // The kernel completes the connection before anybody accepts it, so one thread does both.
+    let _probe = connect(timeout).map_err(|error| failed(error.to_string()))?;
+    match listener.accept() {
+        Ok((socket, _)) => check(&socket).map_err(failed),
+        Err(_) => Err(failed("it reached something else".to_owned())),
     }
 }
 

@@ -91,6 +91,9 @@ fn verbs(definition: &ResourceDefinition) -> Value {
     if definition.create_only {
         return json!(["create"]);
     }
+    if definition.measured {
+        return json!(["get", "list"]);
+    }
     // Namespaces go one by one.
     let reference = &definition.reference;
     let single = reference.group.is_empty() && reference.plural == "namespaces";

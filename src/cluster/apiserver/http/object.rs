@@ -46,6 +46,21 @@ impl Api {
         }
     }
 
+    /// Requests for what is measured: it is read, and nothing else.
+    pub(super) fn measured(&self, call: &Call) -> Result<Response<Body>, ApiError> {
+        if !call.target.subresource.is_empty() {
+            return Err(ApiError::no_such_path());
+        }
+        if !matches!(call.method.as_str(), "GET" | "HEAD") || call.query.flag("watch") {
+            return Err(ApiError::method_not_allowed());
+        }
+        if call.target.name.is_empty() {
+            return self.list(call);
+        }
+        let object = self.operations.read(&call.target)?;
+        Ok(self.shown(call, StatusCode::OK, &object, &[]))
+    }
+
     /// An object in the version and form the client wants.
     pub(super) fn shown(
         &self,

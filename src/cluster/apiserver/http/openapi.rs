@@ -138,6 +138,11 @@ fn add_paths(
         paths.insert(collection, json!({"post": operation("post", &write)}));
         return;
     }
+    if definition.measured {
+        paths.insert(format!("{collection}/{{name}}"), json!({"get": operation("get", &[])}));
+        paths.insert(collection, json!({"get": operation("list", &list)}));
+        return;
+    }
     let mut patch_parameters = write.clone();
     patch_parameters.push(parameter("force", "boolean"));
     let mut one = json!({"get": operation("get", &[]), "put": operation("put", &write), "patch": operation("patch", &patch_parameters),

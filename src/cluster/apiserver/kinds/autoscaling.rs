@@ -74,6 +74,12 @@ pub(super) fn downgrade(object: &mut Value) {
         }
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        let current = status.get("currentMetrics").and_then(Value::as_array).into_iter().flatten();
+        let cpu = current.into_iter().find(|one| one["resource"]["name"] == "cpu");
+        let percent = cpu.map(|one| one["resource"]["current"]["averageUtilization"].clone());
+        if let Some(percent) = percent.filter(Value::is_number) {
+            status.insert("currentCPUUtilizationPercentage".to_owned(), percent);
+        }
         for (note, field) in [(CONDITIONS, "conditions"), (CURRENT_METRICS, "currentMetrics")] {
             if let Some(value) = status.remove(field).filter(Value::is_array) {
                 notes.push((note, value));

@@ -7,7 +7,7 @@ use crate::api_client::ResourceRef;
 use crate::apiserver::schema;
 
 /// group, versions (that of storage first), plural, kind, short names, categories, flags.
-/// Flags: `n` namespaced, `s` status subresource, `x` scale subresource, `c` create only.
+/// Flags: `n` namespaced, `s` status subresource, `x` scale subresource, `c` create only, `m` measured.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
 
 const ROWS: &[Row] = &[
@@ -90,6 +90,8 @@ const ROWS: &[Row] = &[
     ("coordination.k8s.io", "v1", "leases", "Lease", "", "", "n"),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "", "", "n"),
     ("events.k8s.io", "v1", "events", "Event", "ev", "", "n"),
+    ("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", "", "", "m"),
+    ("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", "", "", "nm"),
     ("networking.k8s.io", "v1", "ingressclasses", "IngressClass", "", "", ""),
     ("networking.k8s.io", "v1", "ingresses", "Ingress", "ing", "", "ns"),
     ("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol", "", "n"),
@@ -139,6 +141,7 @@ fn definition(row: &Row) -> ResourceDefinition {
         versions: versions.split(',').map(version).collect(),
         custom: false,
         create_only: has('c'),
+        measured: has('m'),
     }
 }
 

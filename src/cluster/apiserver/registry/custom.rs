@@ -170,6 +170,7 @@ pub(crate) fn definition(crd: &Value) -> Option<ResourceDefinition> {
         versions,
         custom: true,
         create_only: false,
+        measured: false,
     })
 }
 

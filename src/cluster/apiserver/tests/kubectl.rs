@@ -96,6 +96,32 @@ async fn kubectl_forwards_ports() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kubectl_shows_what_is_used() {
+    let server = TestServer::start().await;
+    let Some(_) = kubectl(&server) else { return };
+    server.create_pod("p").await;
+    let client = &server.running.client;
+    client.create(&ResourceRef::NODES, "", json!({"metadata": {"name": "sagene"}})).await.unwrap();
+    let status = json!({"status": {"allocatable": {"cpu": "3", "memory": "4Gi"}}});
+    client.merge_patch(&ResourceRef::NODES, "", "sagene", "status", status).await.unwrap();
+    let run = async |arguments: &[&str]| {
+        let output = kubectl(&server).unwrap().args(arguments).output().await.unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(run(&["top", "pods"]).await.1.contains("metrics not available yet"));
+    assert!(server.pod_runtime.bind(Arc::new(Echo)));
+    let (pods, told) = run(&["top", "pods", "--containers", "--no-headers"]).await;
+    let rows: Vec<Vec<&str>> = pods.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [["p", "istio-proxy", "1m", "3Mi"], ["p", "main", "250m", "3Mi"]], "{pods}{told}");
+    let (nodes, told) = run(&["top", "nodes", "--no-headers"]).await;
+    let row: Vec<&str> = nodes.split_whitespace().collect();
+    assert_eq!(row, ["sagene", "1500m", "50%", "2048Mi", "50%"], "{nodes}{told}");
+    let (_, refused) = run(&["delete", "pods.metrics.k8s.io", "p"]).await;
+    assert!(refused.contains("MethodNotAllowed") || refused.contains("does not allow"), "{refused}");
+    server.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_executes_commands_over_both_protocols() {
     let server = TestServer::start().await;
     let Some(_) = kubectl(&server) else { return };

@@ -31,6 +31,25 @@ impl PodRuntime for Echo {
         Box::pin(async { Ok(stream) })
     }
 
+    fn usage(&self) -> Option<NodeUsage> {
+        let container = |name: &str, cores| ContainerUsage {
+            name: name.to_owned(),
+            usage: Usage { cores, bytes: 3 << 20 },
+        };
+        let pod = |name: &str| PodUsage {
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+            containers: vec![container("main", 0.25), container("istio-proxy", 0.000_000_001)],
+        };
+        Some(NodeUsage {
+            measured_at: "2026-01-02T03:04:05.6Z".parse().unwrap(),
+            window: std::time::Duration::from_secs(15),
+            node: "sagene".to_owned(),
+            usage: Usage { cores: 1.5, bytes: 2 << 30 },
+            pods: vec![pod("p"), pod("gone")],
+        })
+    }
+
     fn exec<'a>(
         &'a self,
         _: &'a str,

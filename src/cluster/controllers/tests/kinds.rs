@@ -172,7 +172,7 @@ async fn a_token_secret_is_filled_lets_its_holder_in_and_goes_with_its_account()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_autoscaler_keeps_replicas_within_bounds_and_says_that_nothing_is_measured() {
+async fn an_autoscaler_keeps_replicas_within_bounds_and_says_what_it_lacks() {
     let cluster = Cluster::start().await;
     let template =
         json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});

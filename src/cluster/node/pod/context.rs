@@ -149,7 +149,7 @@ impl PodContext {
 
     /// What the downward API may say of addresses.
     pub(crate) fn field_addresses(&self) -> FieldAddresses {
-        FieldAddresses { pod: self.addresses(), node: self.node.network.node_addresses() }
+        FieldAddresses { pod: self.addresses(), node: self.node.network.host_addresses() }
     }
 
     pub(crate) fn verdict(&self) -> Option<Verdict> {

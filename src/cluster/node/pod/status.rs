@@ -42,7 +42,7 @@ pub(super) fn of(pod: &PodContext) -> Value {
     let phase = verdict
         .as_ref()
         .map_or(if initialized && ran { "Running" } else { "Pending" }, |verdict| verdict.phase);
-    let node = pod.node.network.node_addresses();
+    let node = pod.node.network.host_addresses();
     let mut status = json!({
         "phase": phase,
         "hostIP": node.v4.to_string(),

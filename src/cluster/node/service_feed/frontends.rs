@@ -1,14 +1,14 @@
 //! Which addresses and ports lead to which endpoints.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::Value;
 
 use super::host_ports::{balancer_addresses, host_ports};
 use crate::network::{Backends, Frontend, Frontends, NODE_ADDRESS, NODE_ADDRESS_V6, Transport};
 
-/// The frontends of a Service. Headless ones and those of other kinds have none.
-pub(super) fn of(service: &Value, slices: &[&Value]) -> Frontends {
+/// The frontends of a Service, where the node is called `node` outside. Headless ones and those of other kinds have none.
+pub(super) fn of(service: &Value, slices: &[&Value], node: Ipv4Addr) -> Frontends {
     let mut frontends = Frontends::new();
     let spec = &service["spec"];
     let own = cluster_addresses(service);
@@ -41,8 +41,14 @@ pub(super) fn of(service: &Value, slices: &[&Value]) -> Frontends {
         }
         if let Some(number) = number(&port["nodePort"]).filter(|number| *number != 0) {
             for own in &own {
-                let node = if own.is_ipv4() { NODE_ADDRESS.into() } else { NODE_ADDRESS_V6.into() };
-                frontends.insert(Frontend { transport, address: node, port: number }, backends(own));
+                let node: &[IpAddr] = if own.is_ipv4() {
+                    &[NODE_ADDRESS.into(), node.into()]
+                } else {
+                    &[NODE_ADDRESS_V6.into()]
+                };
+                for address in node {
+                    frontends.insert(Frontend { transport, address: *address, port: number }, backends(own));
+                }
             }
         }
     }
@@ -98,6 +104,8 @@ mod tests {
 
     use super::*;
 
+    const NODE: Ipv4Addr = Ipv4Addr::new(127, 96, 255, 1);
+
     #[test]
     fn each_family_leads_to_endpoints_of_its_own() {
         let service = json!({
@@ -111,7 +119,7 @@ mod tests {
             })
         };
         let slices = [slice("IPv4", "10.244.0.5"), slice("IPv6", "fd00::5")];
-        let found = of(&service, &slices.each_ref());
+        let found = of(&service, &slices.each_ref(), NODE);
         let frontends: Vec<(String, String)> = found
             .iter()
             .map(|(frontend, backends)| (frontend.address.to_string(), backends.endpoints[0].0.to_string()))
@@ -119,6 +127,7 @@ mod tests {
         let pairs = [
             ("10.96.0.50", "10.244.0.5"),
             ("10.244.0.1", "10.244.0.5"),
+            ("127.96.255.1", "10.244.0.5"),
             ("fd00::50", "fd00::5"),
             ("fd00:10:244::1", "fd00::5"),
         ];
@@ -140,11 +149,11 @@ mod tests {
                 {"addresses": ["10.244.0.6"], "conditions": {"ready": false, "serving": true}},
             ],
         });
-        let found = of(&service, &[&slice]);
+        let found = of(&service, &[&slice], NODE);
         let http = Frontend { transport: Transport::Tcp, address: "10.96.0.50".parse().unwrap(), port: 80 };
-        assert_eq!(found.len(), 2);
+        assert_eq!(found.len(), 3);
         assert_eq!(found[&http].endpoints, [("10.244.0.5".parse().unwrap(), 8080)]);
-        let none = of(&service, &[]);
+        let none = of(&service, &[], NODE);
         assert!(none[&http].endpoints.is_empty());
     }
 
@@ -155,7 +164,7 @@ mod tests {
             "spec": {"clusterIP": "10.96.0.50", "ports": [{"port": 80}, {"port": 31_400}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "127.96.0.1"}]}},
         });
-        let found = of(&service, &[]);
+        let found = of(&service, &[], NODE);
         let at = |address: &str| {
             let address: IpAddr = address.parse().unwrap();
             let found = found.keys().filter(move |frontend| frontend.address == address);

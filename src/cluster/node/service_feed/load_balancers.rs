@@ -93,10 +93,7 @@ fn open(
             }
         }
         if let Some(node_port) = number(&port["nodePort"]) {
-            let purpose = Purpose::NodePort(node_port);
-            wanted.insert((inside, purpose));
-            // Taken by somebody else on this machine: the Service is reached in other ways.
-            let _ = load_balancer.open(Ipv4Addr::LOCALHOST, inside, purpose, None);
+            wanted.extend(load_balancer.open_node_port(inside, node_port));
         }
     }
     opened

@@ -16,7 +16,8 @@ pub(super) fn cells(object: &Value, created: Value) -> Vec<Value> {
     let spec = &converted["spec"];
     let reference =
         format!("{}/{}", text(&spec["scaleTargetRef"]["kind"]), text(&spec["scaleTargetRef"]["name"]));
-    let targets: Vec<String> = list(&spec["metrics"]).map(target).collect();
+    let current: Vec<&Value> = list(&converted["status"]["currentMetrics"]).collect();
+    let targets: Vec<String> = list(&spec["metrics"]).map(|metric| target(metric, &current)).collect();
     let mut told = targets[..targets.len().min(TOLD)].join(", ");
     if targets.len() > TOLD {
         told += &format!(" + {} more...", targets.len() - TOLD);
@@ -32,15 +33,26 @@ pub(super) fn cells(object: &Value, created: Value) -> Vec<Value> {
     ]
 }
 
-/// Nothing is measured here, so that the present value is never known.
-fn target(metric: &Value) -> String {
+/// `cpu: 12%/50%`, and `<unknown>` in place of what is not measured.
+fn target(metric: &Value, current: &[&Value]) -> String {
     let of = |field: &str| &metric[field];
     let resource = [of("resource"), of("containerResource")].into_iter().find(|found| found.is_object());
     if let Some(resource) = resource {
         let (name, target) = (text(&resource["name"]), &resource["target"]);
-        return match target["averageUtilization"].as_i64() {
-            Some(percent) => format!("{name}: <unknown>/{percent}%"),
-            None => format!("{name}: <unknown>/{}", text(&target["averageValue"])),
+        let now = current.iter().find_map(|known| {
+            let known =
+                [&known["resource"], &known["containerResource"]].into_iter().find(|it| it.is_object())?;
+            let same = known["name"] == resource["name"] && known["container"] == resource["container"];
+            same.then_some(&known["current"])
+        });
+        let now = now.unwrap_or(&Value::Null);
+        return match (target["averageUtilization"].as_i64(), now["averageUtilization"].as_i64()) {
+            (Some(percent), Some(now)) => format!("{name}: {now}%/{percent}%"),
+            (Some(percent), None) => format!("{name}: <unknown>/{percent}%"),
+            _ => {
+                let now = now["averageValue"].as_str().unwrap_or("<unknown>");
+                format!("{name}: {now}/{}", text(&target["averageValue"]))
+            }
         };
     }
     let other = [of("pods"), of("object"), of("external")].into_iter().find(|found| found.is_object());
