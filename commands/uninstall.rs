@@ -1,5 +1,7 @@
 //! `uninstall`: removes a revision, or with `--purge` everything; on the embedded cluster `--purge` removes the cluster too.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use sagene_cluster::launcher;
 use sagene_manifest::profile::{self, Installation};
@@ -74,7 +76,7 @@ impl UninstallCommand {
             return Ok(Exit::Success);
         }
         if let Ok(cluster) = context.connect(source).await {
-            warn_about_proxies(&cluster, &context.globals.istio_namespace).await;
+            warn_about_proxies(&cluster, &context.globals.istio_namespace, None).await;
         }
         if !self.skip_confirmation && !output::confirm("Proceed?")? {
             output::progress("Cancelled.");
@@ -99,7 +101,10 @@ impl UninstallCommand {
             let what = what.unwrap_or_default();
             return Err(Failure::new(format!("nothing{what} is installed in {}", cluster.description)));
         }
-        warn_about_proxies(cluster, &context.globals.istio_namespace).await;
+        for revision in &control_planes(&doomed) {
+            warn_about_proxies(cluster, &context.globals.istio_namespace, Some(revision)).await;
+            warn_about_tags(cluster, revision, &doomed).await?;
+        }
         if self.dry_run {
             doomed.iter().for_each(|doomed| output::line(&format!("  Would remove {}.", described(doomed))));
             return Ok(Exit::Success);
@@ -215,10 +220,43 @@ async fn wait_until_gone(objects: &Objects, namespace: &str) -> Result<(), Failu
         .hint(format!("sagene kubectl get pods -n {namespace}   shows what is left")))
 }
 
-/// Names the proxies that will lose their control plane. Who cannot be asked is not counted.
-async fn warn_about_proxies(cluster: &Cluster, namespace: &str) {
+/// The revisions whose control planes go.
+fn control_planes(doomed: &[Doomed]) -> BTreeSet<String> {
+    let istiod = doomed.iter().filter(|doomed| {
+        doomed.resource.kind == "Deployment" && text(&doomed.object, "/metadata/labels/app") == "istiod"
+    });
+    istiod.map(|doomed| text(&doomed.object, "/metadata/labels/istio.io~1rev").to_owned()).collect()
+}
+
+/// Names the tags that will lead nowhere: the webhook of a tag that stays asks a control plane that is not there, and no pod starts.
+async fn warn_about_tags(cluster: &Cluster, revision: &str, doomed: &[Doomed]) -> Result<(), Failure> {
+    let group = "admissionregistration.k8s.io";
+    let kind = "MutatingWebhookConfiguration";
+    let webhooks = Resource::known(group, "v1", kind, "mutatingwebhookconfigurations", false);
+    let selector = format!("istio.io/tag,istio.io/rev={revision}");
+    let tags = Objects::new(cluster.client.clone()).list(&webhooks, None, &selector).await;
+    for tag in tags.map_err(server_failure)? {
+        let goes = |doomed: &Doomed| {
+            doomed.resource.kind == kind && doomed.object["metadata"]["name"] == tag["metadata"]["name"]
+        };
+        if doomed.iter().any(goes) {
+            continue;
+        }
+        let name = text(&tag, "/metadata/labels/istio.io~1tag");
+        output::progress(&format!(
+            "Revision tag {name} still points to revision {revision}: without it, no pod starts in the namespaces of the tag\n  \
+             hint: sagene tag set {name} --revision <REVISION> --overwrite moves it, sagene tag remove {name} removes it"
+        ));
+    }
+    Ok(())
+}
+
+/// Names the proxies that will lose their control plane, that of one revision or every one. Who cannot be asked is not counted.
+async fn warn_about_proxies(cluster: &Cluster, namespace: &str, revision: Option<&str>) {
     let objects = Objects::new(cluster.client.clone());
-    let pods = objects.list(&Resource::pods(), Some(namespace), "app=istiod").await.unwrap_or_default();
+    let of_revision = revision.map(|revision| format!(",istio.io/rev={revision}")).unwrap_or_default();
+    let selector = format!("app=istiod{of_revision}");
+    let pods = objects.list(&Resource::pods(), Some(namespace), &selector).await.unwrap_or_default();
     let mut proxies = Vec::new();
     for pod in pods.iter().filter(|pod| text(pod, "/status/phase") == "Running") {
         let answer =
@@ -231,8 +269,9 @@ async fn warn_about_proxies(cluster: &Cluster, namespace: &str) {
         return;
     }
     let listed = if proxies.len() <= 30 { format!(": {}", proxies.join(", ")) } else { String::new() };
+    let which = revision.map(|revision| format!(" revision {revision}")).unwrap_or_default();
     output::progress(&format!(
-        "There are still {} proxies pointing to the control plane{listed}",
+        "There are still {} proxies pointing to the control plane{which}{listed}",
         proxies.len()
     ));
 }

@@ -80,3 +80,22 @@ fn an_operator_with_a_name_of_its_own_leaves_what_others_made() {
     let output = server.run(&["uninstall", "-y", "--revision", "default"]);
     assert_eq!((output.code, deployments().as_str()), (0, ""), "{output:?}");
 }
+
+#[test]
+fn uninstalling_a_revision_names_the_tags_that_will_lead_nowhere() {
+    let server = Server::start();
+    let revision = ["--set", "profile=minimal", "--revision", "canary"];
+    let install = || {
+        let command = [&["install"], &revision[..], &["-y", "--readiness-timeout", "1s"]].concat();
+        server.run(&command)
+    };
+    let installed =
+        std::iter::repeat_with(install).take(60).find(|output| output.stderr.contains("istiod-canary"));
+    installed.expect("the deployment is there");
+    let tagged = server.run(&["tag", "set", "prod", "--revision", "canary"]);
+    assert_eq!(tagged.code, 0, "{tagged:?}");
+    let output = server.run(&["uninstall", "--revision", "canary", "-y"]);
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stderr.contains("Revision tag prod still points to revision canary"), "{output:?}");
+    assert!(output.stderr.contains("sagene tag remove prod removes it"), "{output:?}");
+}
