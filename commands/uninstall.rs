@@ -92,7 +92,14 @@ impl UninstallCommand {
         chosen: Option<&Installation>,
     ) -> Outcome {
         output::progress(&format!("Uninstalling from {}", cluster.description));
-        let doomed = find(cluster, &chosen.map_or_else(|| COMPONENT_LABEL.to_owned(), selector)).await?;
+        let mut doomed = find(cluster, &chosen.map_or_else(|| COMPONENT_LABEL.to_owned(), selector)).await?;
+        if self.purge {
+            // What `tag set` made: the webhook of a tag would keep the pods of its namespaces from starting.
+            let tags = find(cluster, &format!("istio.io/tag,!{COMPONENT_LABEL}")).await?;
+            let made =
+                |tag: &Doomed| matches!(&*tag.resource.kind, "MutatingWebhookConfiguration" | "Service");
+            doomed.extend(tags.into_iter().filter(made));
+        }
         if doomed.is_empty() {
             let what = chosen.map(|it| match it.name.as_str() {
                 "" => format!(" of revision {:?}", it.revision_label()),

@@ -35,8 +35,12 @@ fn install_applies_everything_and_says_what_it_waits_for() {
 fn uninstall_purge_leaves_nothing_of_ours() {
     let server = Server::start();
     install(&server);
+    let tagged = server.run(&["tag", "set", "prod", "--revision", "default"]);
+    assert_eq!(tagged.code, 0, "{tagged:?}");
     let output = server.run(&["uninstall", "--purge", "-y"]);
     assert_eq!(output.code, 0, "{output:?}");
+    let webhooks = server.run(&["kubectl", "get", "mutatingwebhookconfigurations", "-o", "name"]);
+    assert_eq!(webhooks.stdout, "", "a tag is left: {webhooks:?}");
     let labels = "operator.istio.io/component";
     for kinds in ["deploy,svc,cm,sa,role,rolebinding", "clusterrole,clusterrolebinding,crd"] {
         let left = server.run(&["kubectl", "get", kinds, "-A", "-l", labels, "-o", "name"]);

@@ -313,10 +313,10 @@ fn run_makes_a_pod_of_an_image_and_a_command_line() {
 #[test]
 fn a_drain_evicts_what_it_may_and_says_what_keeps_it() {
     let server = Server::start();
-    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: n}\n";
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: one}\n";
     let pod = |name: &str| {
         format!(
-            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec: {{nodeName: n, \
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\nspec: {{nodeName: one, \
              terminationGracePeriodSeconds: 0, containers: [{{name: c, image: i}}]}}\n"
         )
     };
@@ -326,11 +326,11 @@ fn a_drain_evicts_what_it_may_and_says_what_keeps_it() {
     let objects = format!("{node}{account}{}{}{budget}", pod("a"), pod("needed"));
     let applied = server.run_with_input(&["kubectl", "apply", "-f", "-"], &objects);
     assert_eq!(applied.code, 0, "{applied:?}");
-    let refused = server.run(&["kubectl", "drain", "n"]);
+    let refused = server.run(&["kubectl", "drain", "one"]);
     assert!(refused.code == 1 && refused.stderr.contains("--force to override): default/a"), "{refused:?}");
-    let drained = server.run(&["kubectl", "drain", "n", "--force", "--pod-selector=app=a"]);
-    assert_eq!(drained.stdout, "node/n already cordoned\npod/a evicted\nnode/n drained\n", "{drained:?}");
-    let kept = server.run(&["kubectl", "drain", "n", "--force", "--timeout=1s"]);
+    let drained = server.run(&["kubectl", "drain", "one", "--force", "--pod-selector=app=a"]);
+    assert_eq!(drained.stdout, "node/one already cordoned\npod/a evicted\nnode/one drained\n", "{drained:?}");
+    let kept = server.run(&["kubectl", "drain", "one", "--force", "--timeout=1s"]);
     assert!(kept.code == 1 && kept.stderr.contains("disruption budget"), "{kept:?}");
     let events = server.run(&["kubectl", "events", "--for", "pod/a"]);
     assert_eq!(events.stderr, "No events found in default namespace.\n", "{events:?}");
