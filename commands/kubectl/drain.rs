@@ -95,7 +95,7 @@ impl Drain {
             return Err(error(refused.join(", ")));
         }
         if !ignored.is_empty() {
-            output::progress(&format!("Warning: ignoring {}", ignored.join("; ")));
+            output::progress(&format!("Warning: {}", ignored.join("; ")));
         }
         let word = if self.disable_eviction { "deleting" } else { "evicting" };
         for pod in &going {

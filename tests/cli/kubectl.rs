@@ -330,6 +330,19 @@ fn a_drain_evicts_what_it_may_and_says_what_keeps_it() {
     assert!(refused.code == 1 && refused.stderr.contains("--force to override): default/a"), "{refused:?}");
     let drained = server.run(&["kubectl", "drain", "one", "--force", "--pod-selector=app=a"]);
     assert_eq!(drained.stdout, "node/one already cordoned\npod/a evicted\nnode/one drained\n", "{drained:?}");
+    // A budget keeps what is ready alone.
+    let status = r#"{"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}"#;
+    let ready = server.run(&[
+        "kubectl",
+        "patch",
+        "pod",
+        "needed",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        status,
+    ]);
+    assert_eq!(ready.code, 0, "{ready:?}");
     let kept = server.run(&["kubectl", "drain", "one", "--force", "--timeout=1s"]);
     assert!(kept.code == 1 && kept.stderr.contains("disruption budget"), "{kept:?}");
     let events = server.run(&["kubectl", "events", "--for", "pod/a"]);

@@ -73,9 +73,9 @@ impl Rules {
         let storage = "cannot delete Pods with local storage (use --delete-emptydir-data to override)";
         sort(self.delete_emptydir_data, &local, storage, None);
         let single = "cannot delete Pods that declare no controller (use --force to override)";
-        sort(self.force, &alone, single, Some("that no controller makes these again"));
+        sort(self.force, &alone, single, Some("Pods that declare no controller, which nobody makes again"));
         let daemon = "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)";
-        sort(self.ignore_daemonsets, &daemons, daemon, Some("DaemonSet-managed Pods"));
+        sort(self.ignore_daemonsets, &daemons, daemon, Some("DaemonSet-managed Pods, which stay"));
         choice
     }
 }
