@@ -5,7 +5,10 @@ pub(crate) mod kubeconfig;
 mod source;
 
 use kube::Client;
-use kube::client::ClientBuilder;
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder};
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 
 use crate::cli::Globals;
 use crate::exit::Failure;
@@ -37,6 +40,9 @@ pub(crate) struct Cluster {
     /// Whether later commands need `--embedded` to reach it, because something else is configured too.
     pub(crate) needs_flag: bool,
 }
+
+/// Requests on their way to the server at once; more wait.
+const REQUESTS: usize = 1024;
 
 /// Begins the hint that names a server.
 const SERVER_IS: &str = "the server is ";
@@ -81,6 +87,8 @@ impl Context {
     pub(crate) async fn connect(&self, source: &Source) -> Result<Cluster, Failure> {
         let mut config = source.config().await?;
         config.connect_timeout = Some(self.globals.client_timeout);
+        // The default goes on for minutes without a word; see below.
+        config.default_retry = false;
         if let Some(timeout) = self.globals.request_timeout {
             config.connect_timeout = Some(timeout);
             config.read_timeout = Some(timeout);
@@ -100,7 +108,12 @@ impl Context {
         let client = ClientBuilder::try_from(config).map_err(|error| {
             Failure::from(error).context(format!("cannot make a client for {description}"))
         })?;
-        let client = client.with_layer(&TellWarnings::default()).build();
+        // A server that is busy for a moment is asked again for some seconds; then its answer is told.
+        let client = client
+            .with_layer(&BufferLayer::<http::Request<Body>>::new(REQUESTS))
+            .with_layer(&RetryLayer::new(RetryPolicy::default()))
+            .with_layer(&TellWarnings::default())
+            .build();
         let embedded = source.is_embedded();
         let needs_flag = embedded && !Source::default_is_embedded();
         Ok(Cluster { client, description, default_namespace, embedded, needs_flag })

@@ -348,3 +348,17 @@ fn a_drain_evicts_what_it_may_and_says_what_keeps_it() {
     let events = server.run(&["kubectl", "events", "--for", "pod/a"]);
     assert_eq!(events.stderr, "No events found in default namespace.\n", "{events:?}");
 }
+
+#[test]
+fn a_server_that_has_no_answer_is_told_about() {
+    let server = Server::start();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}\n";
+    let applied = server.run_with_input(&["kubectl", "apply", "-f", "-"], service);
+    assert_eq!(applied.code, 0, "{applied:?}");
+    let path = "/api/v1/namespaces/default/services/s/proxy/";
+    let refused = server.run(&["kubectl", "get", "--raw", path]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("no endpoints available for service"),
+        "{refused:?}"
+    );
+}

@@ -8,6 +8,7 @@ mod openapi;
 mod path;
 mod printers;
 mod protobuf;
+mod proxy;
 mod review;
 mod stream;
 mod subresource;

@@ -21,6 +21,8 @@ use crate::options::ControlPlaneOptions;
 const DURATION: Duration = Duration::from_secs(10);
 /// How often the holder renews, and others look.
 const PERIOD: Duration = Duration::from_secs(3);
+/// The longest wait for the API server: who holds the Lease has to have given up before others may take it.
+const ANSWER: Duration = Duration::from_secs(6);
 
 /// What a replica is elected for; each has a Lease.
 #[derive(Debug, Clone, Copy)]
@@ -85,10 +87,14 @@ pub(crate) fn election(
         let mut ending = false;
         let mut seen = Seen::default();
         while !ending {
-            let holds = match stand(&api, &name, &identity, &mut seen).await {
-                Ok(holds) => holds,
-                Err(error) => {
+            let holds = match tokio::time::timeout(ANSWER, stand(&api, &name, &identity, &mut seen)).await {
+                Ok(Ok(holds)) => holds,
+                Ok(Err(error)) => {
                     debug!(lease = name, error = %error_chain(&error), "lease not renewed");
+                    false
+                }
+                Err(_) => {
+                    debug!(lease = name, "lease not renewed: the API server does not answer");
                     false
                 }
             };

@@ -55,6 +55,7 @@ const fn subresource(
 }
 
 const CONNECT: &[&str] = &["create", "get"];
+const PROXY: &[&str] = &["create", "delete", "get", "patch", "update"];
 const CREATE: &[&str] = &["create"];
 const CHANGE: &[&str] = &["get", "patch", "update"];
 
@@ -70,7 +71,9 @@ fn subresources(definition: &ResourceDefinition, version: &str) -> Vec<Subresour
                 subresource("exec", ("", "v1", "PodExecOptions"), CONNECT),
                 subresource("log", ("", "v1", "Pod"), &["get"]),
                 subresource("portforward", ("", "v1", "PodPortForwardOptions"), CONNECT),
+                subresource("proxy", ("", "v1", "PodProxyOptions"), PROXY),
             ]),
+            ("", "services") => list.push(subresource("proxy", ("", "v1", "ServiceProxyOptions"), PROXY)),
             ("", "serviceaccounts") => {
                 list.push(subresource("token", ("authentication.k8s.io", "v1", "TokenRequest"), CREATE))
             }

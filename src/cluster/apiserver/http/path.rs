@@ -79,6 +79,8 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Route {
     let (resource, name, subresource) = match rest {
         [resource] => (*resource, "", String::new()),
         [resource, name] => (*resource, *name, String::new()),
+        // What follows is the path of what answers.
+        [resource, name, "proxy", ..] => (*resource, *name, "proxy".to_owned()),
         [resource, name, subresource @ ..] => (*resource, *name, subresource.join("/")),
         [] => return Route::Unknown,
     };

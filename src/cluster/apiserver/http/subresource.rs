@@ -1,4 +1,4 @@
-//! Subresources: status, scale, token, binding, eviction, log; exec, attach and portforward are in `stream`.
+//! Subresources: status, scale, token, binding, eviction, log; exec, attach and portforward are in `stream`, proxy in `proxy`.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -40,6 +40,7 @@ impl Api {
             (("", "pods"), "eviction", "POST") => self.eviction(&call, request).await,
             (("", "pods"), "log", "GET") => self.log(&call).await,
             (("", "pods"), "exec" | "attach", "GET" | "POST") => self.exec(&call, request).await,
+            (("", "pods" | "services"), "proxy", _) => self.proxy(&call, request).await,
             (("", "pods"), "portforward", "GET" | "POST") => self.port_forward(&call, request).await,
             (
                 _,

@@ -122,6 +122,46 @@ async fn kubectl_shows_what_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kubectl_asks_pods_and_services_through_the_server() {
+    let server = TestServer::start().await;
+    let Some(_) = kubectl(&server) else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            let _ = stream.read_line(&mut line).await;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{line}", line.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.into_inner().shutdown().await;
+        }
+    });
+    let client = &server.running.client;
+    server.create_pod("p").await;
+    let status = json!({"status": {"phase": "Running", "podIP": "127.0.0.1"}});
+    client.merge_patch(&ResourceRef::PODS, "default", "p", "status", status).await.unwrap();
+    let service = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"name": "http", "port": 80}]}});
+    client.create(&ResourceRef::SERVICES, "default", service).await.unwrap();
+    let get = async |path: String| {
+        let raw = format!("/api/v1/namespaces/default/{path}");
+        let output = kubectl(&server).unwrap().args(["get", "--raw", &raw]).output().await.unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (said, told) = get(format!("pods/p:{port}/proxy/a%20b/?c=d")).await;
+    assert_eq!(said, "GET /a%20b/?c=d HTTP/1.1\r\n", "{told}");
+    assert!(get("services/s:http/proxy/".to_owned()).await.1.contains("no endpoints available"));
+    let slice = json!({"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "s"}}, "addressType": "IPv4",
+        "ports": [{"name": "http", "port": port}], "endpoints": [{"addresses": ["127.0.0.1"]}]});
+    client.create(&ResourceRef::ENDPOINT_SLICES, "default", slice).await.unwrap();
+    for name in ["s", "s:80", "http:s:http"] {
+        let (said, told) = get(format!("services/{name}/proxy/x")).await;
+        assert_eq!(said, "GET /x HTTP/1.1\r\n", "{name}: {told}");
+    }
+    server.running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kubectl_executes_commands_over_both_protocols() {
     let server = TestServer::start().await;
     let Some(_) = kubectl(&server) else { return };

@@ -117,7 +117,9 @@ impl Measured {
                     missing.push((aim, request, false));
                 }
                 None => missing.push((aim, request, true)),
-                Some(_) if resource.name == "cpu" && is_unready(pod) => {
+                Some(_)
+                    if resource.name == "cpu" && metrics.is_some_and(|metrics| is_unready(pod, metrics)) =>
+                {
                     unready += 1;
                     missing.push((aim, request, false));
                 }
@@ -208,11 +210,18 @@ fn ratio(shares: &[Share]) -> f64 {
     sum(|share| share.used) / sum(|share| share.target)
 }
 
-fn is_unready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    let ready = conditions.into_iter().any(|one| one["type"] == "Ready" && one["status"] == "True");
-    let age = seconds_since(text(pod, "/status/startTime")).unwrap_or(0.0);
-    !ready && age < INITIALIZATION_SECONDS
+/// Whether what a young pod uses is what it needs to start: it is not ready, or was not for all of the time that was measured.
+fn is_unready(pod: &Value, metrics: &Value) -> bool {
+    if seconds_since(text(pod, "/status/startTime")).unwrap_or(0.0) >= INITIALIZATION_SECONDS {
+        return false;
+    }
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let ready = conditions.find(|one| one["type"] == "Ready" && one["status"] == "True");
+    let Some(ready) = ready else { return true };
+    let window = text(metrics, "/window").trim_end_matches('s').parse::<f64>().unwrap_or(0.0);
+    let ready_for = seconds_since(text(ready, "/lastTransitionTime"));
+    let measured = seconds_since(text(metrics, "/timestamp")).unwrap_or(0.0);
+    ready_for.is_some_and(|ready_for| ready_for < measured + window)
 }
 
 fn written(resource: &str, amount: f64) -> String {
@@ -287,6 +296,15 @@ mod tests {
         measured.current = 3;
         assert_eq!(measured.wish(&utilization(100)).unwrap().replicas, 3);
         assert_eq!(measured.wish(&utilization(50)).unwrap().replicas, 5);
+        // Nor does the start of one that has just become ready say anything.
+        let now = jiff::Timestamp::now();
+        let mut young = Value::clone(&pod("c", 100, true));
+        young["status"]["conditions"][0]["lastTransitionTime"] = json!(now.to_string());
+        measured.pods[2] = Arc::new(young);
+        let mut of_its_start = Value::clone(&measured.metrics["c"]);
+        (of_its_start["timestamp"], of_its_start["window"]) = (json!(now.to_string()), json!("15.002s"));
+        measured.metrics.insert("c".to_owned(), Arc::new(of_its_start));
+        assert_eq!(measured.wish(&utilization(100)).unwrap().replicas, 3);
     }
 
     #[test]
