@@ -79,7 +79,8 @@ impl Api {
     fn service(&self, service: &Value, port: &str) -> Result<SocketAddr, ApiError> {
         let (namespace, name) = (&service["metadata"]["namespace"], &service["metadata"]["name"]);
         let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
-        let wanted = |one: &&Value| port.is_empty() || one["name"] == port || one["port"].to_string() == port;
+        let is_number = |own: &Value| port.parse::<u64>().is_ok_and(|number| *own == number);
+        let wanted = |one: &&Value| port.is_empty() || one["name"] == port || is_number(&one["port"]);
         let found = ports.find(wanted).ok_or_else(|| {
             ApiError::unavailable(format!("no service port {port:?} found for service {name}"))
         })?;
