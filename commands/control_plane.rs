@@ -63,6 +63,8 @@ impl ControlPlaneArguments {
         let mut options = self.options()?;
         options.scopes =
             (self.ctrlz_port != 0).then(|| ScopesPort { port: self.ctrlz_port, log: Arc::new(log) });
+        sagene_base::threads::available()
+            .map_err(|error| Failure::from(error).context("cannot start a thread"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

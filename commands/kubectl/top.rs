@@ -72,6 +72,9 @@ impl Top {
         }
         let answer = session.objects.get_path(&path, None).await.map_err(kubectl_failure)?;
         let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![answer]);
+        if items.is_empty() {
+            return Err(error("metrics not available yet"));
+        }
         output::data(&match &self.what {
             What::Pod(pods) => table(&items, scope, pods.containers)?,
             What::Node(_) => {

@@ -16,6 +16,7 @@ pub mod peer_verifier;
 pub mod readiness;
 pub mod resolve;
 pub mod task;
+pub mod threads;
 pub mod version1;
 
 pub use hint::{Hint, Hinted};

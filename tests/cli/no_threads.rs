@@ -28,3 +28,12 @@ fn the_embedded_cluster_that_cannot_start_says_why() {
     assert!(output.stderr.contains("the cluster did not start: ") && output.code == 1, "{output:?}");
     assert!(!output.stderr.contains("panicked"), "{output:?}");
 }
+
+#[test]
+fn the_control_plane_says_why_it_does_not_start() {
+    let mut command = sagene();
+    command.env(REFUSED.0, REFUSED.1).args(["control-plane"]);
+    let output = finish(command, "");
+    assert!(output.stderr.contains("cannot start a thread: ") && output.code == 1, "{output:?}");
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+}

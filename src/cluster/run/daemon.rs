@@ -25,6 +25,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 
 /// Runs until the process is told to stop.
 pub(super) fn run(process: NodeProcess) -> Result<(), RunError> {
+    sagene_base::threads::available().map_err(RunError::system("start a thread"))?;
     // Every thread of it is born in the node's network namespace.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
