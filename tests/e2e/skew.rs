@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::mesh::{Mesh, Rights, is_whole};
@@ -30,6 +30,9 @@ spec:
 /// What carries a page, besides the gateway.
 const SHOP: [&str; 6] =
     ["details-v1", "productpage-v1", "ratings-v1", "reviews-v1", "reviews-v2", "reviews-v3"];
+
+/// The Deployment in front of it.
+const GATEWAY: &str = "istio-ingressgateway";
 
 /// `SAGENE_OLDER` names a program of one of the two minor versions before this one.
 #[test]
@@ -67,6 +70,29 @@ fn an_older_mesh_is_taken_over_without_a_lost_request() {
     is_whole_and_obeys(&mesh, "upgraded again");
 }
 
+/// As on Kubernetes, where control plane, gateways and sidecars are upgraded by rolling out another image each.
+#[test]
+fn a_rolling_upgrade_from_an_older_version_loses_no_request() {
+    let case = "skew::a_rolling_upgrade_from_an_older_version_loses_no_request";
+    let Some(older) = std::env::var_os("SAGENE_OLDER").map(PathBuf::from) else {
+        skip(case, "SAGENE_OLDER names no older program");
+        return;
+    };
+    let Some(mesh) = Mesh::install(case, Rights::Root) else { return };
+    let older = Shared::new(&older);
+    run_control_plane(&mesh, Some(&older));
+    run_instead(&mesh, GATEWAY, Some(&older));
+    mesh.open_shop();
+    run_as_sidecars(&mesh, Some(&older));
+    mesh.wait_for_pods("default", SHOP.len());
+    is_whole_and_obeys(&mesh, "all of the older program");
+    mesh.served_throughout("the control plane is upgraded", || run_control_plane(&mesh, None));
+    is_whole_and_obeys(&mesh, "upgraded control plane");
+    mesh.served_throughout("the gateway is upgraded", || run_instead(&mesh, GATEWAY, None));
+    mesh.served_throughout("the sidecars are upgraded", || run_as_sidecars(&mesh, None));
+    is_whole_and_obeys(&mesh, "all of this program");
+}
+
 /// A program where every container sees it, whoever runs it there.
 struct Shared {
     _folder: TempDir,
@@ -88,16 +114,46 @@ impl Shared {
 
 /// Lets another program be the control plane; `None` is the cluster's own.
 fn run_control_plane(mesh: &Mesh, other: Option<&Shared>) {
+    run_instead(mesh, "istiod", other);
+}
+
+/// Lets another program be what a Deployment of the control plane's namespace runs.
+fn run_instead(mesh: &Mesh, deployment: &str, other: Option<&Shared>) {
     let path = "/spec/template/spec/containers/0/command";
-    let patch = match other {
-        Some(other) => json!([{"op": "add", "path": path, "value": [other.program]}]),
+    let value = other.map(|other| json!([other.program]));
+    roll(mesh, "istio-system", deployment, path, value);
+}
+
+/// Lets another program be the sidecars of the shop, one Deployment after another.
+fn run_as_sidecars(mesh: &Mesh, other: Option<&Shared>) {
+    let path = "/spec/template/spec/initContainers";
+    let value =
+        other.map(|other| json!([{"name": "istio-proxy", "image": "auto", "command": [other.program]}]));
+    for deployment in SHOP {
+        roll(mesh, "default", deployment, path, value.clone());
+    }
+}
+
+/// Sets a field of a Deployment, or removes it, and waits until its new pods serve.
+fn roll(mesh: &Mesh, namespace: &str, deployment: &str, path: &str, value: Option<Value>) {
+    let patch = match value {
+        Some(value) => json!([{"op": "add", "path": path, "value": value}]),
         None => json!([{"op": "remove", "path": path}]),
     };
-    let istiod = ["kubectl", "-n", "istio-system"];
-    let patched = ["patch", "deployment", "istiod", "--type", "json", "-p", &patch.to_string()];
-    mesh.succeed(&[&istiod[..], &patched[..]].concat());
-    let finished = ["rollout", "status", "deployment/istiod", "--timeout=180s"];
-    mesh.succeed(&[&istiod[..], &finished[..]].concat());
+    mesh.succeed(&[
+        "kubectl",
+        "-n",
+        namespace,
+        "patch",
+        "deployment",
+        deployment,
+        "--type",
+        "json",
+        "-p",
+        &patch.to_string(),
+    ]);
+    let deployment = format!("deployment/{deployment}");
+    mesh.succeed(&["kubectl", "-n", namespace, "rollout", "status", &deployment, "--timeout=180s"]);
 }
 
 /// Pages have all of their parts, every proxy took all it was sent, and they do what the control plane of now is told.
