@@ -124,6 +124,13 @@ pub(crate) fn prepare_update(target: &Target, object: &mut Value, old: &Value) {
     let version = target.version_definition();
     match target.subresource.as_str() {
         "status" => keep_all_but_status(target, object, old),
+        "ephemeralcontainers" => {
+            let wanted = object["spec"]["ephemeralContainers"].clone();
+            let entries = object["metadata"]["managedFields"].clone();
+            *object = old.clone();
+            object["spec"]["ephemeralContainers"] = wanted;
+            object["metadata"]["managedFields"] = entries;
+        }
         "finalize" => {
             let finalizers = object["spec"]["finalizers"].clone();
             *object = old.clone();

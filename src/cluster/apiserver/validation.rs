@@ -30,6 +30,9 @@ fn name_rule(target: &Target) -> NameRule {
 pub(crate) fn validate_create(operations: &Operations, target: &Target, object: &Value) -> Vec<Cause> {
     let mut causes = object_meta::validate(object, name_rule(target), target.definition.reference.namespaced);
     validate_body(operations, target, object, None, &mut causes);
+    if kind_key(target) == ("", "pods") {
+        pod::validate_create(object, &mut causes);
+    }
     causes.truncate(CAUSE_LIMIT);
     causes
 }
@@ -47,6 +50,9 @@ pub(crate) fn validate_update(
     }
     validate_body(operations, target, object, Some(old), &mut causes);
     match kind_key(target) {
+        ("", "pods") if target.subresource == "ephemeralcontainers" => {
+            pod::validate_ephemeral(object, old, &mut causes);
+        }
         ("", "pods") => pod::validate_update(object, old, &mut causes),
         ("", "configmaps" | "secrets") => core::validate_immutable_data(object, old, &mut causes),
         ("apps" | "batch", plural) => workload::validate_update(plural, object, old, &mut causes),

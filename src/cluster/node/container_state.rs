@@ -105,6 +105,18 @@ impl StatusBoard {
         self.changed.notify_waiters();
     }
 
+    /// Takes in a container that was added to the pod; `false` where it is known.
+    pub(crate) fn add(&self, container: &str) -> bool {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = !records.contains_key(container);
+        if fresh {
+            records.insert(container.to_owned(), ContainerRecord::waiting("ContainerCreating"));
+        }
+        drop(records);
+        self.changed.notify_waiters();
+        fresh
+    }
+
     /// Wakes who waits for changes, after something else the status depends on has changed.
     pub(crate) fn touch(&self) {
         self.changed.notify_waiters();

@@ -3,6 +3,7 @@
 mod command;
 mod container_runner;
 mod context;
+mod ephemeral;
 mod identity_files;
 mod leave;
 mod sandbox;

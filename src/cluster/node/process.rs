@@ -54,17 +54,25 @@ pub(crate) enum StandardStreams {
     Terminal(OwnedFd),
 }
 
-/// Starts a container's first process with mounts and process ids of its own.
+/// Starts a container's first process with mounts and process ids of its own, or with the process ids of the container whose first
+/// process is `beside`.
 pub(crate) fn start_container(
     reaper: &Reaper,
     namespaces: &PodNamespaces,
     program_file: &Path,
     specification: &Path,
     streams: StandardStreams,
+    beside: Option<i32>,
 ) -> io::Result<Process> {
     let child = on_new_thread(|| {
         namespaces.enter()?;
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
+        match beside {
+            Some(process) => {
+                setns(File::open(format!("/proc/{process}/ns/pid"))?, CloneFlags::CLONE_NEWPID)?;
+                unshare(CloneFlags::CLONE_NEWNS)?;
+            }
+            None => unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?,
+        }
         let mut command = Command::new(program_file);
         command.args(["cluster", run::CONTAINER]).arg(specification).env_clear();
         match streams {

@@ -223,6 +223,7 @@ fn pods(user_namespace: bool) {
     assert!(api.text(&format!("{PODS}/client/log")).unwrap().contains("Hello version: v1"));
 
     node_port(&api);
+    debugged(&api);
     slow_sample(&api);
     let (address, host_port) = until("a port on the machine", || {
         let service = api.get("/api/v1/namespaces/default/services/hello")?;
@@ -309,6 +310,29 @@ fn node_port(api: &Api) {
     until("a pod that reached the node", || {
         (api.get(&format!("{PODS}/neighbor"))?["status"]["phase"] == "Succeeded").then_some(())
     });
+}
+
+/// A container that is added to a pod sees the processes of the one it is for.
+fn debugged(api: &Api) {
+    let url = format!("{}{PODS}/hello/ephemeralcontainers", api.server);
+    let container = json!({"name": "look", "image": "busybox", "targetContainerName": "web",
+        "command": ["sh", "-c", "tr '\\0' ' ' < /proc/1/cmdline"]});
+    let patch = json!({"spec": {"ephemeralContainers": [container]}});
+    let (status, said) = api.runtime.block_on(async {
+        let request = api.client.patch(&url).header("content-type", "application/strategic-merge-patch+json");
+        let answer = request.body(patch.to_string()).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    });
+    assert!(status.is_success(), "{said}");
+    let ended = until("an ephemeral container that ended", || {
+        let pod = api.get(&format!("{PODS}/hello"))?;
+        let state = pod["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"].clone();
+        state.is_object().then_some(state)
+    });
+    assert_eq!(ended["exitCode"], 0, "{ended}");
+    let seen = api.text(&format!("{PODS}/hello/log?container=look")).unwrap();
+    assert!(seen.contains("helloworld"), "{seen}");
+    assert_eq!(api.get(&format!("{PODS}/hello")).unwrap()["status"]["phase"], "Running");
 }
 
 /// What a pod uses is measured, and an autoscaler answers to it.

@@ -67,6 +67,7 @@ fn subresources(definition: &ResourceDefinition, version: &str) -> Vec<Subresour
             ("", "pods") => list.extend([
                 subresource("attach", ("", "v1", "PodAttachOptions"), CONNECT),
                 subresource("binding", ("", "v1", "Binding"), CREATE),
+                subresource("ephemeralcontainers", ("", "v1", "Pod"), CHANGE),
                 subresource("eviction", ("policy", "v1", "Eviction"), CREATE),
                 subresource("exec", ("", "v1", "PodExecOptions"), CONNECT),
                 subresource("log", ("", "v1", "Pod"), &["get"]),

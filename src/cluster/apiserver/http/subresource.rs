@@ -36,6 +36,11 @@ impl Api {
                 None => Err(ApiError::no_such_path()),
             },
             (("", "serviceaccounts"), "token", "POST") => self.token(&call, request).await,
+            (("", "pods"), "ephemeralcontainers", "GET" | "HEAD") => {
+                let object = self.operations.read(&Self::pod_of(&call))?;
+                Ok(self.shown(&call, StatusCode::OK, &object, &[]))
+            }
+            (("", "pods"), "ephemeralcontainers", "PUT" | "PATCH") => self.change(&call, request).await,
             (("", "pods"), "binding", "POST") => self.binding(&call, request).await,
             (("", "pods"), "eviction", "POST") => self.eviction(&call, request).await,
             (("", "pods"), "log", "GET") => self.log(&call).await,
@@ -202,7 +207,8 @@ impl Api {
         };
         let (main, init) = (names("containers"), names("initContainers"));
         if !named.is_empty() {
-            if main.iter().chain(&init).any(|name| name == named) {
+            let ephemeral = names("ephemeralContainers");
+            if main.iter().chain(&init).chain(&ephemeral).any(|name| name == named) {
                 return Ok(named.to_owned());
             }
             return Err(ApiError::bad_request(format!(

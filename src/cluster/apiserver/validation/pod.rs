@@ -14,7 +14,7 @@ pub(super) fn validate(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     let volumes = volumes(spec, path, causes);
     let mut names = HashSet::new();
-    for field in ["initContainers", "containers"] {
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
         for (at, container) in spec[field].as_array().into_iter().flatten().enumerate() {
             let path = format!("{path}.{field}[{at}]");
             validate_container(container, &path, &volumes, causes);
@@ -121,6 +121,49 @@ fn validate_ports(container: &Value, path: &str, causes: &mut Vec<Cause>) {
             if !names.insert(name) {
                 causes.push(Cause::duplicate(format!("{path}.name"), &port["name"]));
             }
+        }
+    }
+}
+
+/// Fields that make no sense in a container that nobody restarts, probes or calls.
+const NOT_EPHEMERAL: [&str; 6] =
+    ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources"];
+
+/// A new pod has no ephemeral containers.
+pub(super) fn validate_create(object: &Value, causes: &mut Vec<Cause>) {
+    if object["spec"]["ephemeralContainers"].as_array().is_some_and(|listed| !listed.is_empty()) {
+        causes.push(Cause::forbidden("spec.ephemeralContainers", "cannot be set on create"));
+    }
+}
+
+/// Ephemeral containers are added; those there are stay as they are.
+pub(super) fn validate_ephemeral(object: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let listed = |pod: &Value| pod["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
+    let (now, before) = (listed(object), listed(old));
+    for known in &before {
+        if !now.contains(known) {
+            let name = known["name"].as_str().unwrap_or("");
+            let detail = format!("existing ephemeral containers {name:?} may not be removed or changed");
+            causes.push(Cause::forbidden("spec.ephemeralContainers", &detail));
+        }
+    }
+    let mains = object["spec"]["containers"].as_array().into_iter().flatten();
+    let mains: Vec<&Value> = mains.map(|container| &container["name"]).collect();
+    for (at, container) in now.iter().enumerate().filter(|(_, container)| !before.contains(container)) {
+        let path = format!("spec.ephemeralContainers[{at}]");
+        for field in NOT_EPHEMERAL {
+            let given = &container[field];
+            let empty = given.is_null() || *given == json!({}) || *given == json!([]);
+            if !empty {
+                let detail = "cannot be set for an Ephemeral Container";
+                causes.push(Cause::forbidden(format!("{path}.{field}"), detail));
+            }
+        }
+        let target = &container["targetContainerName"];
+        if target.as_str().is_some_and(|name| !name.is_empty()) && !mains.contains(&target) {
+            let message = format!("Not found: {target}");
+            let field = format!("{path}.targetContainerName");
+            causes.push(Cause { reason: "FieldValueNotFound".to_owned(), message, field });
         }
     }
 }

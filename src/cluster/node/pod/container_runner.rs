@@ -255,6 +255,8 @@ impl ContainerRunner {
         let _ = std::fs::remove_file(&specification.error_file);
         let program = specification.root.program_file.clone();
         let reaper = self.pod.node.reaper.clone();
+        let beside = self.pod.board.get(&self.container.target_container_name);
+        let beside = beside.and_then(|target| target.process);
         let (terminal, streams) = match terminal {
             Some((terminal, peer)) => (Some(terminal), StandardStreams::Terminal(peer)),
             None => {
@@ -266,7 +268,7 @@ impl ContainerRunner {
         let handle = tokio::runtime::Handle::current();
         let spawned = tokio::task::spawn_blocking(move || {
             let _guard = handle.enter();
-            process::start_container(&reaper, sandbox.namespaces(), &program, &file, streams)
+            process::start_container(&reaper, sandbox.namespaces(), &program, &file, streams, beside)
         });
         let mut process = spawned.await.map_err(std::io::Error::other)??;
         let once = self.container.stdin_once;

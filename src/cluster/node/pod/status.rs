@@ -54,6 +54,13 @@ pub(super) fn of(pod: &PodContext) -> Value {
     if !pod.spec.init_containers.is_empty() {
         status["initContainerStatuses"] = json!(statuses(&pod.spec.init_containers, true));
     }
+    let ephemeral = super::ephemeral::listed(&pod.object.borrow());
+    if !ephemeral.is_empty() {
+        let mut statuses = statuses(&ephemeral, false);
+        // Nothing probes them.
+        statuses.iter_mut().for_each(|status| status["ready"] = json!(false));
+        status["ephemeralContainerStatuses"] = json!(statuses);
+    }
     let addresses = pod.addresses();
     if let Some(addresses) = addresses {
         status["podIP"] = json!(addresses.v4.to_string());

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::container_runner::ContainerRunner;
 use super::context::Verdict;
+use super::ephemeral::EphemeralContainers;
 use super::sandbox::Sandbox;
 use super::{PodContext, Stop, identity_files, status_writer};
 use crate::api_client::{DeleteOptions, ResourceRef};
@@ -121,9 +122,11 @@ impl Containers {
     }
 
     async fn run(&mut self) {
+        let ephemeral = EphemeralContainers::follow(self.pod.clone(), self.identity.clone());
         if self.run_init_containers().await {
             self.run_main_containers().await;
         }
+        ephemeral.end(self.stop()).await;
         self.stop_sidecars().await;
         while self.tasks.join_next().await.is_some() {}
     }
@@ -217,10 +220,15 @@ impl Containers {
         }
     }
 
+    /// How long what is left has.
+    fn stop(&self) -> Stop {
+        let grace = Duration::from_secs(self.pod.spec.termination_grace_period_seconds.unwrap_or(30));
+        self.pod.stop.borrow().unwrap_or_else(|| Stop::within(grace))
+    }
+
     /// Sidecars end after the containers they serve, last started first.
     async fn stop_sidecars(&mut self) {
-        let grace = Duration::from_secs(self.pod.spec.termination_grace_period_seconds.unwrap_or(30));
-        let stop = self.pod.stop.borrow().unwrap_or_else(|| Stop::within(grace));
+        let stop = self.stop();
         for (name, switch) in self.sidecars.drain(..).rev() {
             switch.send_replace(Some(stop));
             self.pod.board.wait_for(&name, |record| record.finished).await;

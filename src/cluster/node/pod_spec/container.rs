@@ -28,6 +28,8 @@ pub(crate) struct Container {
     pub(crate) resources: Resources,
     /// `Always` on an init container makes it a sidecar.
     pub(crate) restart_policy: Option<String>,
+    /// Of an ephemeral container: the one whose processes it sees.
+    pub(crate) target_container_name: String,
     pub(crate) stdin: bool,
     pub(crate) stdin_once: bool,
     pub(crate) tty: bool,
