@@ -206,3 +206,30 @@ pub(super) fn validate_update(object: &Value, old: &Value, causes: &mut Vec<Caus
         causes.push(Cause::forbidden("spec", detail));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ephemeral_containers_are_added_to_a_pod_there_is_and_stay() {
+        let pod = |ephemeral: Value| json!({"spec": {"containers": [{"name": "web"}], "ephemeralContainers": ephemeral}});
+        let look = json!({"name": "look", "image": "busybox", "targetContainerName": "web"});
+        let fields = |causes: Vec<Cause>| causes.into_iter().map(|cause| cause.field).collect::<Vec<_>>();
+        let mut refused = Vec::new();
+        validate_create(&pod(json!([look])), &mut refused);
+        assert_eq!(fields(refused), ["spec.ephemeralContainers"]);
+        let changed = |now: Value, before: Value| {
+            let mut causes = Vec::new();
+            validate_ephemeral(&pod(now), &pod(before), &mut causes);
+            fields(causes)
+        };
+        assert!(changed(json!([look]), json!([])).is_empty());
+        assert_eq!(changed(json!([]), json!([look])), ["spec.ephemeralContainers"]);
+        let wrong = json!({"name": "b", "image": "i", "targetContainerName": "no", "livenessProbe": {"periodSeconds": 1}});
+        assert_eq!(
+            changed(json!([look, wrong]), json!([look])),
+            ["spec.ephemeralContainers[1].livenessProbe", "spec.ephemeralContainers[1].targetContainerName"]
+        );
+    }
+}
