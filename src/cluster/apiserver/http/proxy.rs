@@ -1,13 +1,17 @@
 //! `pods/NAME/proxy` and `services/NAME/proxy`: the request goes on to a pod in HTTP/1.1, and its answer comes back. The name may have a
 //! port: `NAME:PORT`, with the port's number or name.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::{Api, Call};
 use crate::apiserver::error::ApiError;
@@ -23,6 +27,9 @@ const NOT_PASSED_ON: [HeaderName; 7] = [
     header::PROXY_AUTHORIZATION,
     header::AUTHORIZATION,
 ];
+
+/// How long a connection may take to come about, as for Kubernetes' API server.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 impl Api {
     /// Passes a request on.
@@ -44,7 +51,10 @@ impl Api {
             request.headers_mut().insert(header::HOST, host);
         }
         *request.version_mut() = http::Version::HTTP_11;
-        let stream = TcpStream::connect(address).await.map_err(|error| unreached(&error))?;
+        let connected = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
+        let stream = connected
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| unreached(&error))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| unreached(&error))?;
         // Ends with the answer's body.
