@@ -28,6 +28,8 @@ use crate::virtual_service::MESH_GATEWAY;
 
 /// A rule, whichever kind of route it is of.
 struct Rule {
+    /// Empty for none of its own.
+    name: String,
     matches: Vec<HttpMatchRequest>,
     filters: Vec<RouteFilter>,
     backends: Vec<RouteBackend>,
@@ -176,11 +178,14 @@ impl Conversion<'_, '_> {
     ) -> Vec<Ranked> {
         let place = (S::KIND, object.metadata.namespace.as_str());
         let mut ranked = Vec::new();
-        for rule in rules {
+        for (index, rule) in rules.iter().enumerate() {
+            let metadata = &object.metadata;
+            // As Istio names routes without a name.
+            let name = || format!("{}.{}.{index}", metadata.namespace, metadata.name);
             let mut base = Declared {
                 timeout: rule.timeout,
                 retries: rule.retries.clone().map(Box::new),
-                name: format!("{}.{}", object.metadata.namespace, object.metadata.name),
+                name: if rule.name.is_empty() { name() } else { rule.name.clone() },
                 ..Declared::default()
             };
             base.route = self.backends(place, &rule.backends, problem);
@@ -318,7 +323,14 @@ fn http_rule(rule: &sagene_api::gateway_api::http_route::HttpRouteRule) -> Rule 
     });
     // Without retries, the time of one try is that of the request.
     let timeout = span(&timeouts.request).or(per_try.filter(|_| retries.is_none()));
-    Rule { matches, filters: rule.filters.clone(), backends: rule.backend_refs.clone(), timeout, retries }
+    Rule {
+        name: rule.name.clone(),
+        matches,
+        filters: rule.filters.clone(),
+        backends: rule.backend_refs.clone(),
+        timeout,
+        retries,
+    }
 }
 
 fn http_match(wanted: &HttpRouteMatch) -> HttpMatchRequest {
@@ -358,6 +370,7 @@ fn grpc_rule(rule: &sagene_api::gateway_api::routes::GrpcRouteRule) -> Rule {
         matches.push(grpc_match(&GrpcRouteMatch::default()));
     }
     Rule {
+        name: String::new(),
         matches,
         filters: rule.filters.clone(),
         backends: rule.backend_refs.clone(),
