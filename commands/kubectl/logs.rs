@@ -34,6 +34,18 @@ pub(super) struct Logs {
     /// Only lines of this last while
     #[arg(long, value_name = "DURATION", value_parser = cli::duration)]
     since: Option<std::time::Duration>,
+    /// Only lines since this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "since")]
+    since_time: Option<jiff::Timestamp>,
+    /// Most bytes of each log
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    limit_bytes: Option<u64>,
+    /// Most logs to follow at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    max_log_requests: u32,
+    /// Go on with the other logs when one cannot be read
+    #[arg(long)]
+    ignore_errors: bool,
     /// The time before each line
     #[arg(long)]
     timestamps: bool,
@@ -64,12 +76,18 @@ impl Logs {
             output::progress(&format!("No resources found in {} namespace.", session.namespace));
             return Ok(Exit::Success);
         }
-        let mut streams = Vec::new();
+        let mut sources = Vec::new();
         for pod in &chosen {
-            for container in self.containers(pod)? {
-                streams.push(self.stream(session, pod, container));
-            }
+            sources.extend(self.containers(pod)?.into_iter().map(|container| (pod, container)));
         }
+        if self.follow && sources.len() > self.max_log_requests as usize {
+            return Err(error(format!(
+                "you are attempting to follow {} log streams, but maximum allowed concurrency is {}, use --max-log-requests to increase the limit",
+                sources.len(),
+                self.max_log_requests
+            )));
+        }
+        let streams = sources.into_iter().map(|(pod, container)| self.stream(session, pod, container));
         if self.follow {
             futures::future::try_join_all(streams).await?;
         } else {
@@ -91,11 +109,24 @@ impl Logs {
         Ok(vec![pods::container(pod, wanted)?])
     }
 
+    /// Prints one log; what went wrong is told, and forgiven where that is wanted.
     async fn stream(&self, session: &Session, pod: &Value, container: String) -> Result<(), Failure> {
+        match self.print(session, pod, container).await {
+            Err(failure) if self.ignore_errors => {
+                output::progress(&format!("error: {:#}", failure.error));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    async fn print(&self, session: &Session, pod: &Value, container: String) -> Result<(), Failure> {
         let name = text(pod, "/metadata/name");
         let tail = self.tail.or(self.selector.is_some().then_some(10)).filter(|lines| *lines >= 0);
         let tail = tail.map(|lines| lines.to_string()).unwrap_or_default();
         let since = self.since.map(|since| since.as_secs().max(1).to_string()).unwrap_or_default();
+        let since_time = self.since_time.map(|time| time.to_string()).unwrap_or_default();
+        let limit = self.limit_bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
         let flag = |on: bool| if on { "true" } else { "" };
         let path = with_query(
             format!("{}/log", Resource::pods().object(Some(text(pod, "/metadata/namespace")), name)),
@@ -106,6 +137,8 @@ impl Logs {
                 ("timestamps", flag(self.timestamps)),
                 ("tailLines", &tail),
                 ("sinceSeconds", &since),
+                ("sinceTime", &since_time),
+                ("limitBytes", &limit),
             ],
         );
         let request = Request::get(path).body(Vec::new())?;
@@ -117,4 +150,9 @@ impl Logs {
         }
         Ok(())
     }
+}
+
+/// A time as RFC 3339 has it.
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|_| format!("{text:?} is no time; write it as 2026-01-31T13:45:00Z"))
 }

@@ -51,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Does one command.
 pub fn run_command(command: Command) -> ExitCode {
+    let as_json = matches!(&command, Command::Request(arguments) if arguments.log_as_json);
     let outcome = match command {
         Command::Request(arguments) => request::run(&arguments),
         Command::Wait(arguments) => wait::run(&arguments),
@@ -70,8 +71,33 @@ pub fn run_command(command: Command) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("Error: {message}");
+            eprintln!("{}", problem(&message, as_json));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error for people, or as a line of a log in JSON.
+fn problem(message: &str, as_json: bool) -> String {
+    if as_json {
+        let time = jiff::Timestamp::now().to_string();
+        return serde_json::json!({"level": "error", "time": time, "msg": message}).to_string();
+    }
+    format!("Error: {message}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_tells_of_errors_in_json_where_that_is_wanted() {
+        let parsed = PilotAgent::try_parse_from(["pilot-agent", "request", "GET", "stats", "--log_as_json"]);
+        assert!(
+            matches!(parsed.expect("parsed").command, Command::Request(arguments) if arguments.log_as_json)
+        );
+        let line: serde_json::Value = serde_json::from_str(&problem("no", true)).expect("JSON");
+        assert_eq!((&line["level"], &line["msg"]), (&"error".into(), &"no".into()));
+        assert_eq!(problem("no", false), "Error: no");
     }
 }

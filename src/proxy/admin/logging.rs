@@ -1,15 +1,17 @@
 //! `/logging`: levels of the log, under Envoy's logger names.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use sagene_base::logging::{LogHandle, parse_level};
 use tracing::level_filters::LevelFilter;
 
 /// Envoy's loggers and the parts of this program that stand behind them. Several of Envoy's can mean one part.
-const LOGGERS: [(&str, &str); 24] = [
+const LOGGERS: [(&str, &str); 32] = [
     ("admin", "sagene_proxy::admin"),
     ("agent", "sagene_proxy::agent"),
     ("client", "sagene_proxy::upstream"),
+    ("compression", "sagene_proxy::filter::compressor"),
     ("config", "sagene_proxy::config"),
     ("conn_handler", "sagene_proxy::listen"),
     ("connection", "sagene_proxy::tls"),
@@ -18,20 +20,76 @@ const LOGGERS: [(&str, &str); 24] = [
     ("filter", "sagene_proxy::filter"),
     ("forward_proxy", "sagene_proxy::upstream"),
     ("grpc", "sagene_xds"),
+    ("hc", "sagene_proxy::upstream"),
     ("health_checker", "sagene_proxy::upstream"),
     ("http", "sagene_proxy::http"),
     ("http2", "h2"),
+    ("init", "sagene_proxy::worker"),
+    ("io", "sagene_proxy::listen"),
     ("jwt", "sagene_proxy::filter::jwt_authn"),
+    ("local_rate_limit", "sagene_proxy::filter::local_ratelimit"),
     ("main", "sagene_proxy::worker"),
     ("pool", "sagene_proxy::upstream"),
     ("rbac", "sagene_proxy::filter::rbac"),
+    ("rds", "sagene_proxy::config"),
     ("router", "sagene_proxy::http"),
     ("secret", "sagene_identity"),
     ("stats", "sagene_proxy::stats"),
     ("tracing", "sagene_proxy::filter::tracing"),
     ("upstream", "sagene_proxy::upstream"),
+    ("wasm", "sagene_proxy::filter::attribute_gen"),
+    ("websocket", "sagene_proxy::http"),
     ("xds", "sagene_xds"),
 ];
+
+/// Loggers of Envoy's with nothing behind them here: their levels are kept and shown, as in an Envoy that logs nothing there.
+const SILENT: [&str; 43] = [
+    "a2a",
+    "ai_protocol_manager",
+    "alternate_protocols_cache",
+    "assert",
+    "aws",
+    "backtrace",
+    "basic_auth",
+    "cache_filter",
+    "credential_injector",
+    "decompression",
+    "dubbo",
+    "dynamic_modules",
+    "envoy_bug",
+    "ext_proc",
+    "file",
+    "geolocation",
+    "golang",
+    "happy_eyeballs",
+    "hystrix",
+    "ip_tagging",
+    "json_rpc",
+    "kafka",
+    "key_value_store",
+    "lua",
+    "matcher",
+    "mcp",
+    "misc",
+    "mongo",
+    "multi_connection",
+    "notification",
+    "oauth2",
+    "quic",
+    "quic_stream",
+    "rate_limit_quota",
+    "redis",
+    "rocketmq",
+    "runtime",
+    "sse",
+    "stats_sinks",
+    "tap",
+    "testing",
+    "thrift",
+    "udp",
+];
+/// What stands for a silent logger among the targets.
+const SILENT_TARGET: &str = "envoy::";
 
 /// What to write instead.
 pub(super) const USAGE: &str = "usage: /logging?<name>=<level> (change single level)\n\
@@ -60,11 +118,14 @@ pub(super) enum LoggingError {
 pub(super) fn list(log: &LogHandle) -> String {
     let levels = log.levels();
     let mut text = String::from("active loggers:\n");
-    for (name, target) in LOGGERS {
+    let mut loggers: Vec<_> = LOGGERS.iter().map(|(name, target)| (*name, Cow::Borrowed(*target))).collect();
+    loggers.extend(SILENT.iter().map(|name| (*name, Cow::Owned(format!("{SILENT_TARGET}{name}")))));
+    loggers.sort();
+    for (name, target) in loggers {
         let own = levels
             .targets
             .iter()
-            .filter(|(prefix, _)| covers(prefix, target))
+            .filter(|(prefix, _)| covers(prefix, &target))
             .max_by_key(|(prefix, _)| prefix.len());
         let level = own.map_or(levels.default, |(_, level)| *level);
         // Writing to a string cannot fail.
@@ -101,11 +162,11 @@ pub(super) fn change(log: &LogHandle, query: &[(String, String)]) -> Result<(), 
                 for pair in value.split(',').filter(|pair| !pair.is_empty()) {
                     let (name, value) =
                         pair.split_once(':').ok_or_else(|| LoggingError::Pair(pair.to_owned()))?;
-                    levels.targets.insert(target(name)?.to_owned(), level(value)?);
+                    levels.targets.insert(target(name)?.into_owned(), level(value)?);
                 }
             }
             name => {
-                levels.targets.insert(target(name)?.to_owned(), level(value)?);
+                levels.targets.insert(target(name)?.into_owned(), level(value)?);
             }
         }
     }
@@ -116,16 +177,16 @@ fn level(word: &str) -> Result<LevelFilter, LoggingError> {
     parse_level(word).ok_or_else(|| LoggingError::UnknownLevel(word.to_owned()))
 }
 
-fn target(name: &str) -> Result<&'static str, LoggingError> {
-    LOGGERS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, target)| *target)
-        .ok_or_else(|| LoggingError::UnknownLogger(name.to_owned()))
+fn target(name: &str) -> Result<Cow<'static, str>, LoggingError> {
+    if let Some((_, target)) = LOGGERS.iter().find(|(known, _)| *known == name) {
+        return Ok(Cow::Borrowed(target));
+    }
+    let silent = SILENT.contains(&name).then(|| Cow::Owned(format!("{SILENT_TARGET}{name}")));
+    silent.ok_or_else(|| LoggingError::UnknownLogger(name.to_owned()))
 }
 
 /// The log specification for `--proxyLogLevel` and `--proxyComponentLogLevel`; components that are unknown here
-/// (`misc`) are left out.
+/// are left out.
 pub(crate) fn specification(agent: &str, proxy: &str, components: &str) -> String {
     let mut parts = vec![agent.to_owned()];
     for entry in
@@ -157,5 +218,14 @@ mod tests {
         assert_eq!(levels.targets["sagene_proxy"], LevelFilter::WARN);
         assert_eq!(levels.targets["sagene_proxy::http"], LevelFilter::DEBUG);
         assert_eq!(levels.targets["sagene_proxy::agent"], LevelFilter::INFO);
+    }
+
+    #[test]
+    fn every_logger_of_envoys_is_known() {
+        assert_eq!(target("wasm").unwrap(), "sagene_proxy::filter::attribute_gen");
+        assert_eq!(target("redis").unwrap(), "envoy::redis");
+        assert!(matches!(target("nope"), Err(LoggingError::UnknownLogger(_))));
+        let twice = SILENT.iter().find(|name| LOGGERS.iter().any(|(known, _)| known == *name));
+        assert_eq!(twice, None);
     }
 }

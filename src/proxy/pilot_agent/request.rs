@@ -17,6 +17,9 @@ pub struct RequestArguments {
     /// Port of the server: the proxy's admin server, or 15020 for the agent
     #[arg(long = "debug-port", default_value_t = 15000)]
     pub debug_port: u16,
+    /// Tell of an error as a JSON object of a log
+    #[arg(long = "log_as_json", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub log_as_json: bool,
 }
 
 /// Longest silence of the server before giving up.

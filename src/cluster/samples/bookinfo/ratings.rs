@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -35,8 +37,17 @@ pub(in super::super) async fn run(arguments: &[String]) -> Result<(), SampleErro
     let routes = Router::new()
         .route("/health", get(health))
         .route("/ratings/{id}", get(read).post(write))
+        .layer(axum::middleware::from_fn(log))
         .with_state(Arc::new(ratings));
-    serve(port("bookinfo-ratings", arguments, 9080)?, routes).await
+    let port = port("bookinfo-ratings", arguments, 9080)?;
+    println!("Server listening on: http://0.0.0.0:{port}");
+    serve(port, routes).await
+}
+
+/// Prints a line for each request, as the original does.
+async fn log(request: Request, next: Next) -> Response {
+    println!("{} {}", request.method(), request.uri());
+    next.run(request).await
 }
 
 impl Ratings {
