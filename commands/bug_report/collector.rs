@@ -164,7 +164,7 @@ impl<'s> Collector<'s> {
         use std::os::unix::fs::OpenOptionsExt;
         let file =
             std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let gzip = GzipWriter::new(BufWriter::new(file))?;
+        let gzip = GzipWriter::new(BufWriter::new(file));
         let mut tar = TarWriter::new(gzip, SystemTime::now());
         let mut room = ARCHIVE_LIMIT;
         let files = self.files.borrow();

@@ -11,13 +11,14 @@ use protox::Compiler;
 use protox::prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 /// Folders of Envoy's API whose messages can be shown and read.
-const ENVOY: [&str; 22] = [
+const ENVOY: [&str; 23] = [
     "envoy/admin/v3",
     "envoy/config",
     "envoy/data/accesslog/v3",
     "envoy/extensions/access_loggers",
     "envoy/extensions/clusters",
     "envoy/extensions/common",
+    "envoy/extensions/compression",
     "envoy/extensions/filters/common",
     "envoy/extensions/filters/http",
     "envoy/extensions/filters/listener",
@@ -164,7 +165,11 @@ fn strip_message(message: &mut protox::prost_reflect::prost_types::DescriptorPro
 }
 
 fn strip_enumeration(enumeration: &mut protox::prost_reflect::prost_types::EnumDescriptorProto) {
-    enumeration.options = None;
+    let alias = enumeration.options.as_ref().is_some_and(|options| options.allow_alias());
+    enumeration.options = alias.then(|| protox::prost_reflect::prost_types::EnumOptions {
+        allow_alias: Some(true),
+        ..Default::default()
+    });
     enumeration.reserved_range.clear();
     enumeration.reserved_name.clear();
     enumeration.value.iter_mut().for_each(|value| value.options = None);

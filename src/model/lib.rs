@@ -4,6 +4,7 @@
 //! plane and the proxy cannot disagree.
 
 pub mod address_allocation;
+pub mod attribute_gen;
 pub mod destination_rule;
 pub mod discovery_selectors;
 pub mod endpoint;

@@ -9,6 +9,7 @@ use sagene_api::istio::networking::gateway::ServerTlsMode;
 use sagene_api::istio::security::AuthorizationPolicy;
 use sagene_api::{Object, Resource};
 
+use crate::attribute_gen::is_attribute_gen;
 use crate::gateway_api::{Target, target_of};
 use crate::snapshot::{Collection, Kind};
 use crate::{Protocol, Snapshot};
@@ -35,7 +36,7 @@ pub fn find(snapshot: &Snapshot) -> Vec<NotYetEffective> {
     let mut found = Vec::new();
     whole(&snapshot.workload_groups, Kind::WorkloadGroup, &mut found);
     each(&snapshot.authorization_policies, Kind::AuthorizationPolicy, &mut found, authorization_policy);
-    whole(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found);
+    each(&snapshot.wasm_plugins, Kind::WasmPlugin, &mut found, wasm_plugin);
     each(&snapshot.gateways, Kind::Gateway, &mut found, gateway);
     each(&snapshot.destination_rules, Kind::DestinationRule, &mut found, destination_rule);
     each(&snapshot.service_entries, Kind::ServiceEntry, &mut found, service_entry);
@@ -130,6 +131,17 @@ fn authorization_policy(object: &Object<AuthorizationPolicy>) -> Parts {
         ));
     }
     parts
+}
+
+fn wasm_plugin(object: &Object<sagene_api::istio::extensions::WasmPlugin>) -> Parts {
+    if !is_attribute_gen(&object.spec) {
+        let what = "WebAssembly is not run yet; of Istio's extensions attributegen is built in";
+        return vec![("spec".to_owned(), what)];
+    }
+    if object.spec.r#match.iter().any(|traffic| !traffic.ports.is_empty()) {
+        return vec![("spec.match".to_owned(), "ports have no effect yet: it holds for all")];
+    }
+    Parts::new()
 }
 
 fn service_entry(object: &Object<sagene_api::istio::networking::ServiceEntry>) -> Parts {

@@ -48,7 +48,9 @@ pub use cluster::{Cluster, Discovery};
 pub(crate) use cluster_transport::Transport;
 pub(crate) use field::{FieldError, Within, is_said, refuse_fields, refuse_if};
 pub(crate) use header_matcher::HeaderMatch;
-pub(crate) use header_mutation::{Mutation, Mutations, apply as apply_mutations, compile_added};
+pub(crate) use header_mutation::{
+    FilterMutations, Mutation, Mutations, apply as apply_mutations, compile_added,
+};
 pub(crate) use http_manager::{
     ClientCertDetails, Codec, HttpFilter, HttpManager, RouteSource, fraction_or_none,
 };
@@ -68,5 +70,6 @@ pub(crate) use route_table::{Action, Forward, HostRewrite, Redirect, Route, Virt
 pub(crate) use san::SanMatch;
 pub use snapshot::{ClusterView, Snapshot};
 pub use store::ConfigStore;
+pub(crate) use typed_struct::unwrap as unwrap_typed_struct;
 pub use update::{Rejection, Update, Wanted};
 pub(crate) use upstream_limits::{Keepalive, Outlier, Thresholds};

@@ -5,6 +5,7 @@ pub(crate) mod attempt;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod codec;
+mod compressed;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod h1_server;

@@ -9,6 +9,7 @@ pub mod capture;
 pub mod config;
 pub mod dns;
 mod filter;
+pub mod gzip;
 mod http;
 mod listen;
 pub mod pilot_agent;

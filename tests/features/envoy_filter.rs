@@ -4,7 +4,7 @@ use sagene_api::istio::networking::{EnvoyFilter, Gateway, VirtualService};
 
 use crate::mesh::{App, Mesh, body, status};
 
-fn filter(name: &str, patches: &str) -> String {
+pub(crate) fn filter(name: &str, patches: &str) -> String {
     format!("{{metadata: {{name: {name}, namespace: shop}}, spec: {{configPatches: [{patches}]}}}}")
 }
 
@@ -29,7 +29,7 @@ fn rate_limit(context: &str, kind: &str) -> String {
     )
 }
 
-fn gateway(mesh: &mut Mesh, app: &App) {
+pub(crate) fn gateway(mesh: &mut Mesh, app: &App) {
     mesh.put::<Gateway>(
         "{metadata: {name: front, namespace: shop}, spec: {selector: {istio: ingressgateway}, servers: [\
          {port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]}}",
@@ -144,7 +144,7 @@ fn priority_version_and_labels_decide_what_applies() {
 }
 
 /// A patch that puts a filter in front of the gateway's router.
-fn in_front_of_the_router(name: &str, config: &str) -> String {
+pub(crate) fn in_front_of_the_router(name: &str, config: &str) -> String {
     filter(
         name,
         &format!(

@@ -2,6 +2,7 @@
 //! sockets see the difference.
 
 mod access_log_service;
+mod compressor;
 mod envoy_filter;
 mod external_authorization;
 mod faults;

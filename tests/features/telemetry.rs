@@ -1,5 +1,7 @@
 //! Access logs and metrics, as the mesh configuration and Telemetry ask for them.
 
+use sagene_api::istio::extensions::WasmPlugin;
+use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::telemetry::Telemetry;
 use serde_json::{Value, json};
 
@@ -188,4 +190,67 @@ fn both_reporters_have_istios_labels_and_overrides_change_them() {
     assert!(!found[0].contains("response_code="), "{found:?}");
     assert!(!text.contains("istio_request_bytes") && text.contains("istio_response_bytes_count{"), "{text}");
     assert!(lines(&text, "istio_response_bytes_count")[0].contains("response_code=\"200\""));
+}
+
+const OPERATIONS: &str = "attributes: [{output_attribute: istio_operationId, match: [\
+    {value: ListReviews, condition: \"request.url_path == '/reviews' && request.method == 'GET'\"}, \
+    {value: GetReview, condition: \"request.url_path.matches('^/reviews/[[:alnum:]]*$') && request.method == 'GET'\"}]}, \
+    {output_attribute: istio_responseClass, match: [{value: 2xx, condition: response.code >= 200 && response.code <= 299}, \
+    {value: '404', condition: response.code == 404}]}]";
+
+/// Telemetry with labels from attributes that are made, in the root namespace.
+fn classified(mesh: &mut Mesh) {
+    mesh.put::<Telemetry>(&telemetry(
+        "custom-tags",
+        "istio-system",
+        "metrics: [{overrides: [{match: {metric: REQUEST_COUNT, mode: CLIENT_AND_SERVER}, tagOverrides: {\
+         request_operation: {value: \"filter_state['wasm.istio_operationId']\"}, \
+         response_code: {value: \"filter_state['wasm.istio_responseClass']\"}}}], providers: [{name: prometheus}]}]",
+    ));
+}
+
+fn operations(mesh: &Mesh, app: &App) -> Vec<(String, u64)> {
+    let proxy = mesh.sidecar_in(app).expect("accepted");
+    for path in ["/reviews", "/reviews", "/reviews/7?a=b", "/other"] {
+        assert_eq!(status(&proxy.get(path, "")), 200);
+    }
+    let text = proxy.prometheus();
+    let mut found = Vec::new();
+    for line in lines(&text, "istio_requests_total") {
+        assert!(line.contains("response_code=\"2xx\""), "{line}");
+        let name = line.split_once("request_operation=\"").expect(line).1.split('"').next().expect(line);
+        found.push((name.to_owned(), line.rsplit(' ').next().expect(line).parse().expect(line)));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn requests_are_classified_by_istios_extension() {
+    let expected = [("GetReview".to_owned(), 1), ("ListReviews".to_owned(), 2), ("unknown".to_owned(), 1)];
+    let app = App::start();
+    let mut mesh = Mesh::new(&app);
+    classified(&mut mesh);
+    mesh.put::<WasmPlugin>(&format!(
+        "{{metadata: {{name: istio-attributegen-filter, namespace: istio-system}}, spec: {{selector: {{matchLabels: {{app: web}}}}, \
+         url: 'https://storage.googleapis.com/istio-build/proxy/attributegen-359dcd3a19f109c50e97517fe6b1e2676e870c4d.wasm', \
+         imagePullPolicy: Always, phase: AUTHN, pluginConfig: {{{OPERATIONS}}}}}}}"
+    ));
+    assert_eq!(operations(&mesh, &app), expected);
+
+    // The older form: the filter itself, with the configuration as text.
+    let config = serde_yaml::from_str::<Value>(&format!("{{{OPERATIONS}}}")).expect("a configuration");
+    let mut mesh = Mesh::new(&app);
+    classified(&mut mesh);
+    mesh.put::<EnvoyFilter>(&format!(
+        "{{metadata: {{name: istio-attributegen-filter, namespace: shop}}, spec: {{workloadSelector: {{labels: {{app: web}}}}, configPatches: [\
+         {{applyTo: HTTP_FILTER, match: {{context: SIDECAR_INBOUND, listener: {{filterChain: {{filter: {{name: \
+         envoy.filters.network.http_connection_manager, subFilter: {{name: istio.stats}}}}}}}}}}, patch: {{operation: INSERT_BEFORE, value: \
+         {{name: istio.attributegen, typed_config: {{'@type': type.googleapis.com/udpa.type.v1.TypedStruct, type_url: \
+         type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm, value: {{config: {{configuration: {{'@type': \
+         type.googleapis.com/google.protobuf.StringValue, value: {}}}, vm_config: {{runtime: envoy.wasm.runtime.null, code: {{local: \
+         {{inline_string: envoy.wasm.attributegen}}}}}}}}}}}}}}}}}}]}}}}",
+        json!(config.to_string())
+    ));
+    assert_eq!(operations(&mesh, &app), expected);
 }

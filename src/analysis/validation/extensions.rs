@@ -6,7 +6,11 @@ use sagene_api::istio::extensions::{
 };
 use sagene_api::istio::networking::ProxyConfig;
 
+use sagene_model::attribute_gen::{AttributeGen, is_attribute_gen};
+use serde_json::Value;
+
 use super::common::{attachment, port, workload_selector};
+use super::telemetry::expression;
 use super::{Problem, Report, Validate};
 use crate::path::FieldPath;
 
@@ -20,7 +24,26 @@ impl Validate for WasmPlugin {
         attachment(&mut report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
         module(&mut report, &path, &spec.url, &spec.sha256, spec.vm_config.as_ref());
         matches(&mut report, &path, &spec.r#match);
+        if is_attribute_gen(spec) {
+            attribute_gen(&mut report, &path.key("pluginConfig"), spec.plugin_config.as_ref());
+        }
         report.finish()
+    }
+}
+
+/// The configuration of Istio's extension that makes attributes.
+fn attribute_gen(report: &mut Report, path: &FieldPath, config: Option<&Value>) {
+    let Some(config) = config else {
+        return report.error(path, "attributegen needs a configuration: attributes".to_owned());
+    };
+    match AttributeGen::read(config) {
+        Err(error) => report.error(&FieldPath::parse(&error.path).below(path), error.reason),
+        Ok(read) => {
+            for (field, condition) in read.conditions() {
+                let field = FieldPath::parse(&field).below(path);
+                expression(report, &field, condition, "the condition never holds");
+            }
+        }
     }
 }
 
@@ -140,6 +163,20 @@ mod tests {
                 "{bad} → {:?}",
                 paths::<WasmPlugin>(bad)
             );
+        }
+        let url = "url: 'https://storage.googleapis.com/istio-build/proxy/attributegen-1.wasm'";
+        let generating = |more: &str| paths::<WasmPlugin>(&format!("{{{url}{more}}}"));
+        assert_eq!(generating(""), ["spec.pluginConfig"]);
+        let condition = "spec.pluginConfig.attributes[0].match[0].condition";
+        for (rules, found) in [
+            ("{condition: 'request.method =='}", vec!["spec.pluginConfig.attributes[0].match[0].value"]),
+            ("{value: a, condition: 'request.method =='}", vec![condition]),
+            ("{value: a, condition: request.nope}", vec![condition]),
+            ("{value: a, condition: \"request.method == 'GET'\"}", vec![]),
+        ] {
+            let config =
+                format!(", pluginConfig: {{attributes: [{{output_attribute: a, match: [{rules}]}}]}}");
+            assert_eq!(generating(&config), found, "{rules}");
         }
         for good in [
             "{url: 'ghcr.io/a/b:1'}",

@@ -94,7 +94,7 @@ fn overrides(report: &mut Report, path: &FieldPath, of: &MetricsOverrides) {
 }
 
 /// A text that is an expression, of names that proxies know; `otherwise` says what happens where they do not.
-fn expression(report: &mut Report, path: &FieldPath, text: &str, otherwise: &str) {
+pub(super) fn expression(report: &mut Report, path: &FieldPath, text: &str, otherwise: &str) {
     if let Err(error) = sagene_cel::check_syntax(text) {
         return report.error(path, format!("{text:?} is no valid CEL expression: {error}"));
     }

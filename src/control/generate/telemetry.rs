@@ -1,6 +1,7 @@
 //! What the proxies of a workload report: Telemetry of the mesh, of their namespace and of themselves, each over the wider one, on top
 //! of the mesh configuration.
 
+mod attributes;
 mod log_service;
 mod logging;
 mod metrics;
@@ -9,11 +10,13 @@ mod tracing;
 use std::sync::Arc;
 
 use sagene_api::Object;
+use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::mesh_config::ExtensionProvider;
 use sagene_api::istio::telemetry::{self, ProviderRef, TelemetryMode};
 use sagene_model::gateway_api::is_targeted;
 use sagene_model::labels::{Labels, has_all};
 
+use super::proto::http::wasm;
 use super::proto::network::http_connection_manager::v3::http_connection_manager::Tracing;
 use super::proto::{accesslog, core};
 use super::{Settings, extension};
@@ -30,16 +33,23 @@ pub(crate) enum Side {
 
 /// The objects that hold for a workload, the widest first. Compared by address: an object that changed is another one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Telemetry(Vec<Arc<Object<telemetry::Telemetry>>>);
+pub(crate) struct Telemetry {
+    levels: Vec<Arc<Object<telemetry::Telemetry>>>,
+    /// Those that make attributes for metrics.
+    plugins: Vec<Arc<Object<WasmPlugin>>>,
+}
 
 impl PartialEq for Telemetry {
     fn eq(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len()
-            && self.0.iter().zip(&other.0).all(|(left, right)| Arc::ptr_eq(left, right))
+        same(&self.levels, &other.levels) && same(&self.plugins, &other.plugins)
     }
 }
 
 impl Eq for Telemetry {}
+
+fn same<T>(left: &[Arc<T>], right: &[Arc<T>]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| Arc::ptr_eq(left, right))
+}
 
 impl Telemetry {
     /// What holds for a workload of this namespace with these labels: one object of the root namespace, one of the namespace, one
@@ -77,7 +87,10 @@ impl Telemetry {
         let own = targeted(namespace).or_else(|| {
             oldest(namespace, &|spec| selector(spec).is_some_and(|wanted| has_all(labels, &wanted)))
         });
-        Self([of_mesh, of_namespace, own].into_iter().flatten().collect())
+        Self {
+            levels: [of_mesh, of_namespace, own].into_iter().flatten().collect(),
+            plugins: attributes::plugins(index, namespace, labels),
+        }
     }
 }
 
@@ -96,15 +109,25 @@ pub(crate) struct Reports {
     pub(crate) access_log: Vec<accesslog::AccessLog>,
     pub(crate) tracing: Option<Tracing>,
     metrics: Option<extension::StatsPlugin>,
+    /// What makes attributes for the metrics, by the names of their plugins.
+    pub(crate) attributes: Vec<(String, wasm::v3::Wasm)>,
 }
 
 impl Reports {
     /// What a workload reports of one side.
     pub(crate) fn of(telemetry: &Telemetry, index: &Index, traces: &OwnTraces, side: Side) -> Self {
         Self {
-            access_log: logging::access_log(&telemetry.0, index, side),
-            tracing: tracing::tracing(&telemetry.0, index, traces, side),
-            metrics: metrics::plugin(&telemetry.0, &index.settings, side),
+            access_log: logging::access_log(&telemetry.levels, index, side),
+            tracing: tracing::tracing(&telemetry.levels, index, traces, side),
+            metrics: metrics::plugin(&telemetry.levels, &index.settings, side),
+            attributes: telemetry
+                .plugins
+                .iter()
+                .filter_map(|plugin| {
+                    let name = format!("{}.{}", plugin.metadata.namespace, plugin.metadata.name);
+                    Some((name, attributes::filter(plugin, side)?))
+                })
+                .collect(),
         }
     }
 

@@ -4,9 +4,12 @@ use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::envoy_filter::{ApplyTo, EnvoyConfigObjectPatch, PatchOperation};
 use serde_json::Value;
 
+use crate::attribute_gen::MODULE;
+
 /// Messages of the HTTP filters that the proxies have.
-pub const HTTP_FILTERS: [&str; 15] = [
+pub const HTTP_FILTERS: [&str; 16] = [
     "envoy.extensions.filters.http.buffer.v3.Buffer",
+    "envoy.extensions.filters.http.compressor.v3.Compressor",
     "envoy.extensions.filters.http.cors.v3.Cors",
     "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
     "envoy.extensions.filters.http.fault.v3.HTTPFault",
@@ -22,6 +25,9 @@ pub const HTTP_FILTERS: [&str; 15] = [
     "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
     "stats.PluginConfig",
 ];
+
+/// The message of the filter that runs WebAssembly.
+const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Messages of the network filters that the proxies have.
 pub const NETWORK_FILTERS: [&str; 5] = [
@@ -66,7 +72,18 @@ fn unknown_filter(declared: &EnvoyConfigObjectPatch) -> Option<String> {
     if named.ends_with(".TypedStruct") {
         named = either(&config, "type_url", "typeUrl").and_then(message)?;
     }
-    (!known.contains(&named.as_str())).then_some(named)
+    let known = known.contains(&named.as_str()) || named == WASM && is_built_in(&config);
+    (!known).then_some(named)
+}
+
+/// Whether the filter that runs WebAssembly is given a module that proxies have.
+fn is_built_in(config: &Value) -> bool {
+    let config = config.get("value").unwrap_or(config);
+    let vm = |config: &Value| config.get("vm_config").or_else(|| config.get("vmConfig")).cloned();
+    let code = config.get("config").and_then(vm);
+    let local = code.as_ref().and_then(|vm| vm.pointer("/code/local"));
+    let inline = local.and_then(|local| local.get("inline_string").or_else(|| local.get("inlineString")));
+    inline.and_then(Value::as_str) == Some(MODULE)
 }
 
 #[cfg(test)]
@@ -89,6 +106,13 @@ mod tests {
         let limit = json!({"@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
             "type_url": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"});
         assert!(adding("HTTP_FILTER", "INSERT_BEFORE", &limit).is_empty());
+        let wasm = |code: &str| {
+            json!({"@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+                "type_url": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+                "value": {"config": {"vm_config": {"code": {"local": {"inline_string": code}}}}}})
+        };
+        assert!(adding("HTTP_FILTER", "INSERT_BEFORE", &wasm("envoy.wasm.attributegen")).is_empty());
+        assert_eq!(adding("HTTP_FILTER", "INSERT_BEFORE", &wasm("envoy.wasm.other")).len(), 1);
         assert_eq!(adding("NETWORK_FILTER", "INSERT_FIRST", &limit).len(), 1, "no network filter");
         assert!(adding("HTTP_FILTER", "MERGE", &lua).is_empty());
     }

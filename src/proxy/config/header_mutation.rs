@@ -44,9 +44,9 @@ impl Mutations {
 }
 
 impl Mutations {
-    /// Those of the filter of this name.
-    pub(crate) fn of_filter(from: &filter::HeaderMutation) -> Result<Self, FieldError> {
-        let from = from.mutations.as_ref().ok_or_else(|| FieldError::new("mutations", "is missing"))?;
+    /// Those of the filter of this name, or of a route for it.
+    pub(crate) fn of_filter(from: Option<&filter::Mutations>) -> Result<Self, FieldError> {
+        let from = from.ok_or_else(|| FieldError::new("mutations", "is missing"))?;
         let unsupported = "is not supported";
         refuse_if(
             !from.query_parameter_mutations.is_empty(),
@@ -67,6 +67,24 @@ impl Mutations {
             request: in_order(&from.request_mutations).within("mutations.request_mutations")?,
             response: in_order(&from.response_mutations).within("mutations.response_mutations")?,
         })
+    }
+}
+
+/// A compiled `HeaderMutation`.
+#[derive(Debug)]
+pub(crate) struct FilterMutations {
+    pub(crate) own: Mutations,
+    /// Of what the route table, the host and the route say, the route's comes last.
+    pub(crate) route_last: bool,
+}
+
+impl FilterMutations {
+    pub(crate) fn compile(from: &filter::HeaderMutation) -> Result<Self, FieldError> {
+        let own = match &from.mutations {
+            None => Mutations::default(),
+            some => Mutations::of_filter(some.as_ref())?,
+        };
+        Ok(Self { own, route_last: from.most_specific_header_mutations_wins })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::access_log::{self, AccessLog};
 use super::field::{FieldError, Within, refuse_fields, refuse_if};
-use super::header_mutation::Mutations;
+use super::header_mutation::FilterMutations;
 use super::listener::Direction;
 use super::local_reply::LocalReply;
 use super::matcher::Cidr;
@@ -13,7 +13,9 @@ use super::proto::{self, http, network, types};
 use super::route_table::RouteTable;
 use super::typed_struct;
 use super::upstream_limits::Keepalive;
+use crate::filter::attribute_gen::AttributeGen;
 use crate::filter::buffer;
+use crate::filter::compressor::Compressor;
 use crate::filter::ext_authz::ExtAuthz;
 use crate::filter::fault::Fault;
 use crate::filter::jwt_authn::JwtAuthn;
@@ -74,9 +76,11 @@ pub(crate) enum HttpFilter {
     LocalRateLimit(Arc<LocalRateLimit>),
     RateLimit(Arc<RateLimit>),
     ExtAuthz(Arc<ExtAuthz>),
-    HeaderMutation(Arc<Mutations>),
+    HeaderMutation(Arc<FilterMutations>),
     /// Most bytes of a body that is waited for.
     Buffer(usize),
+    Compressor(Arc<Compressor>),
+    AttributeGen(Arc<AttributeGen>),
     Fault(Arc<Fault>),
     Cors,
     PeerMetadata(PeerMetadataOptions),
@@ -369,8 +373,11 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "envoy.extensions.filters.http.buffer.v3.Buffer" => {
             HttpFilter::Buffer(buffer::compile(&proto::decode(any)?).within("typed_config")?)
         }
+        "envoy.extensions.filters.http.compressor.v3.Compressor" => HttpFilter::Compressor(Arc::new(
+            Compressor::compile(&proto::decode(any)?).within("typed_config")?,
+        )),
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation" => {
-            let changes = Mutations::of_filter(&proto::decode(any)?).within("typed_config")?;
+            let changes = FilterMutations::compile(&proto::decode(any)?).within("typed_config")?;
             HttpFilter::HeaderMutation(Arc::new(changes))
         }
         "envoy.extensions.filters.http.fault.v3.HTTPFault" => {
@@ -382,9 +389,12 @@ fn compile_filter(from: &hcm::HttpFilter) -> Result<Option<HttpFilter>, FieldErr
         "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig" => HttpFilter::IstioAlpn,
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig" => HttpFilter::GrpcStats,
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" => HttpFilter::GrpcWeb,
+        "envoy.extensions.filters.http.wasm.v3.Wasm" => HttpFilter::AttributeGen(Arc::new(
+            AttributeGen::compile(&proto::decode(any)?).within("typed_config")?,
+        )),
         _ if from.is_optional => return Ok(None),
         other => {
-            let known = "router, rbac, buffer, ext_authz, header_mutation, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
+            let known = "router, rbac, buffer, compressor, ext_authz, header_mutation, jwt_authn, local_ratelimit, ratelimit, fault, cors, grpc_stats, grpc_web, istio.metadata_exchange, istio.stats, istio.alpn";
             return Err(FieldError::new(
                 "typed_config",
                 format!("{other} is not supported; known HTTP filters: {known}"),

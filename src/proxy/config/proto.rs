@@ -6,6 +6,7 @@ pub(crate) use envoy_types::pb::envoy::config::{
     endpoint::v3 as endpoint, listener::v3 as listener, rbac::v3 as rbac, route::v3 as route,
 };
 pub(crate) use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as rate_limit;
+pub(crate) use envoy_types::pb::envoy::extensions::compression;
 pub(crate) use envoy_types::pb::envoy::extensions::filters::listener as listener_filter;
 pub(crate) use envoy_types::pb::envoy::extensions::filters::{http, network};
 pub(crate) use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3 as proxy_protocol;

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::field::FieldError;
+use super::header_mutation::Mutations;
 use super::proto::{self, Any, http};
 use super::typed_struct;
 use crate::filter::buffer::BufferOverride;
+use crate::filter::compressor::CompressorOverride;
 use crate::filter::cors::CorsPolicy;
 use crate::filter::ext_authz::ExtAuthzOverride;
 use crate::filter::fault::Fault;
@@ -26,6 +28,8 @@ pub(crate) struct Overrides {
     pub(crate) ratelimit: Option<Arc<RateLimitOverride>>,
     pub(crate) ext_authz: Option<ExtAuthzOverride>,
     pub(crate) buffer: Option<BufferOverride>,
+    pub(crate) compressor: Option<CompressorOverride>,
+    pub(crate) header_mutation: Option<Arc<Mutations>>,
 }
 
 impl Overrides {
@@ -67,8 +71,15 @@ impl Overrides {
             "envoy.extensions.filters.http.buffer.v3.BufferPerRoute" => {
                 self.buffer = Some(BufferOverride::compile(&proto::decode(any)?)?);
             }
+            "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute" => {
+                self.compressor = Some(CompressorOverride::compile(&proto::decode(any)?)?);
+            }
+            "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute" => {
+                let each: http::header_mutation::v3::HeaderMutationPerRoute = proto::decode(any)?;
+                self.header_mutation = Some(Arc::new(Mutations::of_filter(each.mutations.as_ref())?));
+            }
             other => {
-                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ratelimit, ext_authz, buffer";
+                let known = "fault, cors, rbac, jwt_authn, local_ratelimit, ratelimit, ext_authz, buffer, compressor, header_mutation";
                 let reason = format!("{other} is not supported; known per route: {known}");
                 return Err(FieldError::new("", reason));
             }

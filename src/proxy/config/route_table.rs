@@ -42,6 +42,8 @@ pub(crate) struct VirtualHost {
     pub(crate) require_tls: bool,
     pub(crate) rate_limits: Vec<RateLimitRule>,
     pub(crate) overrides: Overrides,
+    /// What the table says about filters; host and route come before it.
+    pub(crate) table_overrides: Arc<Overrides>,
 }
 
 /// A compiled route.
@@ -150,15 +152,16 @@ impl RouteTable {
             ignore_port: from.ignore_port_in_host_matching,
             ..Self::default()
         };
+        let overrides = Arc::new(Overrides::compile(&from.typed_per_filter_config)?);
         for (index, host) in from.virtual_hosts.iter().enumerate() {
-            table.add_host(host).within_item("virtual_hosts", index)?;
+            table.add_host(host, &overrides).within_item("virtual_hosts", index)?;
         }
         table.suffixes.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         table.prefixes.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         Ok(table)
     }
 
-    fn add_host(&mut self, from: &route::VirtualHost) -> Result<(), FieldError> {
+    fn add_host(&mut self, from: &route::VirtualHost, overrides: &Arc<Overrides>) -> Result<(), FieldError> {
         let index = self.hosts.len();
         for domain in &from.domains {
             let domain = domain.to_ascii_lowercase();
@@ -180,7 +183,7 @@ impl RouteTable {
                 ));
             }
         }
-        self.hosts.push(Arc::new(VirtualHost::compile(from)?));
+        self.hosts.push(Arc::new(VirtualHost::compile(from, overrides.clone())?));
         Ok(())
     }
 
@@ -227,7 +230,7 @@ pub(crate) fn without_port(host: &str) -> &str {
 }
 
 impl VirtualHost {
-    fn compile(from: &route::VirtualHost) -> Result<Self, FieldError> {
+    fn compile(from: &route::VirtualHost, table_overrides: Arc<Overrides>) -> Result<Self, FieldError> {
         refuse_if(from.matcher.is_some(), "matcher", "is not supported; use routes")?;
         refuse_fields!(from, include_is_timeout_retry_header, retry_policy_typed_config);
         let retry = from
@@ -261,6 +264,7 @@ impl VirtualHost {
             require_tls: from.require_tls != 0,
             rate_limits: RateLimitRule::compile_all(&from.rate_limits, RulePlace::Route)?,
             overrides,
+            table_overrides,
         })
     }
 

@@ -68,6 +68,8 @@ pub(crate) enum Body {
     },
     /// Read to its end.
     Ended(Option<HeaderList>),
+    /// A gzip stream of another body.
+    Compressed(Box<super::compressed::Compressed>),
     /// Read from ahead of its time: `first` comes again, then the rest.
     Resumed {
         first: Bytes,
@@ -95,6 +97,7 @@ impl Body {
             Self::H1(body) => body.framing == Framing::Length(0) || body.chunk == Chunk::Done,
             Self::H2 { .. } => false,
             Self::Ended(_) => true,
+            Self::Compressed(body) => body.is_done(),
             Self::Resumed { first, rest } => first.is_empty() && rest.is_done(),
         }
     }
@@ -103,6 +106,7 @@ impl Body {
     pub(crate) fn is_on_its_way(&self) -> bool {
         match self {
             Self::Full(_) => false,
+            Self::Compressed(body) => body.from.is_on_its_way(),
             Self::Resumed { rest, .. } => rest.is_on_its_way(),
             other => !other.is_done(),
         }
@@ -123,6 +127,7 @@ impl Body {
             Self::Full(bytes) => Ok((!bytes.is_empty()).then(|| std::mem::take(bytes))),
             Self::H1(body) => body.next().await,
             Self::Ended(_) => Ok(None),
+            Self::Compressed(body) => Box::pin(body.next()).await,
             Self::Resumed { first, .. } if !first.is_empty() => Ok(Some(std::mem::take(first))),
             Self::Resumed { rest, .. } => Box::pin(rest.next()).await,
             Self::H2 { stream, unreleased } => {
@@ -146,6 +151,7 @@ impl Body {
         match self {
             Self::H1(body) => body.trailers.is_some(),
             Self::Ended(trailers) => trailers.is_some(),
+            Self::Compressed(body) => body.from.has_trailers(),
             Self::Resumed { rest, .. } => rest.has_trailers(),
             Self::Empty | Self::Full(_) | Self::H2 { .. } => false,
         }
@@ -156,6 +162,7 @@ impl Body {
         match self {
             Self::H1(body) => body.trailers.take(),
             Self::Ended(trailers) => trailers.take(),
+            Self::Compressed(body) => body.from.trailers(),
             Self::Resumed { rest, .. } => rest.trailers(),
             _ => None,
         }

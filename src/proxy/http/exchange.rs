@@ -10,7 +10,9 @@ use crate::config::{
     Action, HttpFilter, HttpManager, Overrides, Redirect, Route, RouteQuery, VirtualHost, apply_mutations,
     split_query,
 };
+use crate::filter::attribute_gen::Attribute;
 use crate::filter::cel::CelFacts;
+use crate::filter::compressor::AcceptEncoding;
 use crate::filter::fault::Abort;
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer, UNDELIVERED_HEADER};
 use crate::filter::rbac::{HttpSubject, Subject, Verdict};
@@ -67,6 +69,9 @@ pub(crate) struct Exchange {
     pub(crate) service: Option<(Arc<str>, Arc<str>, Arc<str>)>,
     /// Headers that a filter wants on the answer.
     pub(crate) late_response_headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) accept_encoding: AcceptEncoding,
+    /// What expressions made of it.
+    pub(crate) attributes: Vec<Attribute>,
     /// Where the request is traced.
     pub(crate) span: Option<Box<crate::tracing::span::Span>>,
     /// The body of the proxy's own answer.
@@ -102,6 +107,8 @@ impl Exchange {
             route: None,
             service: None,
             span: None,
+            accept_encoding: AcceptEncoding::default(),
+            attributes: Vec::new(),
             late_response_headers: Vec::new(),
             rate_limit_state: None,
             rate_limit_headers: Vec::new(),
@@ -182,6 +189,11 @@ impl Exchange {
                 HttpFilter::RateLimit(limit) => {
                     let special = self.special(|overrides| &overrides.ratelimit);
                     self.limit_rate_globally(limit, special.as_deref()).await
+                }
+                HttpFilter::Compressor(compressor) => {
+                    let special = self.special(|overrides| &overrides.compressor);
+                    self.compress_request(compressor, special.as_ref(), body);
+                    true
                 }
                 other => self.filter(other).await,
             };
@@ -280,10 +292,11 @@ impl Exchange {
         }
     }
 
-    /// What the route, else its host, says about a filter.
-    fn special<T: Clone>(&self, pick: impl Fn(&Overrides) -> &Option<T>) -> Option<T> {
+    /// What the route, else its host, else the table, says about a filter.
+    pub(crate) fn special<T: Clone>(&self, pick: impl Fn(&Overrides) -> &Option<T>) -> Option<T> {
         let (vhost, route) = self.route.as_ref()?;
-        pick(&route.overrides).clone().or_else(|| pick(&vhost.overrides).clone())
+        let near = pick(&route.overrides).clone().or_else(|| pick(&vhost.overrides).clone());
+        near.or_else(|| pick(&vhost.table_overrides).clone())
     }
 
     /// Runs one filter on the request.
@@ -304,7 +317,11 @@ impl Exchange {
                 }
             }
             HttpFilter::HeaderMutation(changes) => {
-                self.mutate_request(&changes.request);
+                self.mutate_request_by_filter(changes);
+                true
+            }
+            HttpFilter::AttributeGen(filter) => {
+                self.generate_attributes(filter, true);
                 true
             }
             HttpFilter::Fault(fault) => {
@@ -449,7 +466,10 @@ impl Exchange {
             let code = self.response.headers.get_text(b"grpc-status");
             self.info.grpc_status = code.and_then(|code| code.parse().ok());
         }
-        self.leave();
+        if self.request.method == b"HEAD" {
+            body = Body::Empty;
+        }
+        self.leave(&mut body);
         // The rest of an unread request body cannot be told from the next request.
         if !self.request.keep_alive {
             replier.set_close();
@@ -457,9 +477,6 @@ impl Exchange {
         if self.gone {
             replier.abort();
             return;
-        }
-        if self.request.method == b"HEAD" {
-            body = Body::Empty;
         }
         let sent = &mut self.info.bytes_sent;
         let sending = match replier.start(&self.response, &body, None) {
@@ -474,7 +491,7 @@ impl Exchange {
     }
 
     /// What every response gets on its way out.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self, body: &mut Body) {
         use crate::config::proto::network::http_connection_manager::v3::http_connection_manager::ServerHeaderTransformation as Server;
         let manager = self.scene.manager.clone();
         super::codec::strip_hop_by_hop(&mut self.response.headers);
@@ -498,7 +515,7 @@ impl Exchange {
                 }
             }
         }
-        self.mutate_response_by_filters();
+        self.change_response_by_filters(body);
         let tells_peer = manager.peer_metadata().is_some_and(|options| options.propagate_downstream);
         if tells_peer && self.downstream_peer.is_some() {
             if self.info.flags.has("UF") {
@@ -574,6 +591,7 @@ impl Exchange {
             facts: self.facts(),
             downstream_peer: self.downstream_peer.as_deref(),
             upstream_peer: self.upstream_peer.as_deref(),
+            generated: &self.attributes,
         }
     }
 

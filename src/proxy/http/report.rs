@@ -19,7 +19,13 @@ pub(crate) fn report(exchange: &mut Exchange) {
         500..600 => counters.downstream_rq_5xx.add(1),
         _ => {}
     }
-    for filter in &exchange.scene.manager.filters {
+    let manager = exchange.scene.manager.clone();
+    for filter in &manager.filters {
+        if let HttpFilter::AttributeGen(filter) = filter {
+            exchange.generate_attributes(filter, false);
+        }
+    }
+    for filter in &manager.filters {
         if let HttpFilter::IstioStats(config) = filter {
             istio(exchange, config);
         }

@@ -141,6 +141,7 @@ fn filters(manager: &Manager<'_>, reports: &Reports) -> Vec<HttpFilter> {
     made.push(http_filter("envoy.filters.http.fault", any(&http::fault::v3::HttpFault::default())));
     made.push(http_filter("envoy.filters.http.cors", any(&http::cors::v3::Cors::default())));
     if !manager.plain_envoy {
+        made.extend(reports.attributes.iter().map(|(name, config)| http_filter(name, any(config))));
         let disable_host_header_fallback = manager.side != Side::Outbound;
         let config = reports.metrics(disable_host_header_fallback);
         made.extend(config.map(|config| http_filter("istio.stats", any(&config))));

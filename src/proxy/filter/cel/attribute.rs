@@ -3,6 +3,7 @@
 use sagene_model::request_attributes::ATTRIBUTES;
 
 use crate::access_log::format::Facts;
+use crate::filter::attribute_gen::Attribute as Generated;
 use crate::filter::peer_metadata::Peer;
 
 use super::evaluate::Value;
@@ -15,11 +16,13 @@ pub(crate) struct CelFacts<'f> {
     pub(crate) downstream_peer: Option<&'f Peer>,
     /// Who answered, where known.
     pub(crate) upstream_peer: Option<&'f Peer>,
+    /// What filters made of it.
+    pub(crate) generated: &'f [Generated],
 }
 
 impl<'f> From<Facts<'f>> for CelFacts<'f> {
     fn from(facts: Facts<'f>) -> Self {
-        Self { facts, downstream_peer: None, upstream_peer: None }
+        Self { facts, downstream_peer: None, upstream_peer: None, generated: &[] }
     }
 }
 
@@ -189,7 +192,11 @@ pub(super) fn entry(attribute: Attribute, key: &str, from: &CelFacts<'_>) -> Opt
         Attribute::Group("filter_state") => match key {
             "downstream_peer" => from.downstream_peer.map(peer),
             "upstream_peer" => from.upstream_peer.map(peer),
-            _ => None,
+            other => {
+                let name = other.strip_prefix("wasm.")?;
+                let found = from.generated.iter().rev().find(|(known, _)| **known == *name);
+                found.map(|(_, value)| Value::Text(value.to_string()))
+            }
         },
         _ => None,
     }

@@ -32,6 +32,7 @@ fn expressions_are_evaluated_and_what_is_unknown_is_refused() {
         facts: Facts { info: &info, connection: &connection, request: &request, response: &response, pseudo },
         downstream_peer: None,
         upstream_peer: None,
+        generated: &[("istio_operationId".into(), "Get".into())],
     };
     for text in [
         "response.code >= 400",
@@ -42,6 +43,8 @@ fn expressions_are_evaluated_and_what_is_unknown_is_refused() {
         "!('x-none' in request.headers)",
         "connection.mtls == false && !connection.mtls",
         "request.method in ['GET', 'HEAD']",
+        "filter_state['wasm.istio_operationId'] == 'Get' && !('wasm.other' in filter_state)",
+        "request.url_path.matches('^/status/[[:alnum:]]*$')",
         "request.path.matches('status/[0-9]+') && request.host.endsWith('.test')",
         "(response.code == 200 ? 1 : 2) == 2 && 7 % 4 + 1 == 4 && -1 < 0.5",
         "response.code == 503 || request.headers['x-none'] == 'a'",

@@ -44,11 +44,11 @@ pub(super) async fn respond(
         exchange.info.grpc_status = code.and_then(|code| code.parse().ok());
     }
     exchange.info.response_code = status;
-    exchange.leave();
+    let mut body = std::mem::replace(&mut answered.body, Body::Empty);
+    exchange.leave(&mut body);
     if !exchange.request.keep_alive {
         replier.set_close();
     }
-    let mut body = std::mem::replace(&mut answered.body, Body::Empty);
     let Ok(mut sink) = replier.start(&exchange.response, &body, upgrade.as_deref()) else {
         exchange.info.flags.set(Flags::DOWNSTREAM_TERMINATION);
         return;
