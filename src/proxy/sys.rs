@@ -1,5 +1,7 @@
 //! System calls that the standard library and socket2 do not wrap.
 
+pub(crate) mod socket_option;
+
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;

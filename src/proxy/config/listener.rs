@@ -13,6 +13,7 @@ use super::http_manager::HttpManager;
 use super::matcher::Cidr;
 use super::network_filter::{NetworkFilters, TcpProxy};
 use super::proto::{self, listener, tls};
+use super::socket_options::SocketOption;
 use crate::tls::context::{DownstreamTls, Secrets};
 
 /// Which way the traffic of a listener goes.
@@ -36,6 +37,8 @@ pub struct Listener {
     pub(crate) original_dst_filter: bool,
     /// Takes connections to any address that the kernel is told to bring here.
     pub(crate) transparent: bool,
+    /// Of its sockets.
+    pub(crate) socket_options: Vec<SocketOption>,
     /// Upstreams see the client's address: `SO_MARK` of connections in its name, 0 = none.
     pub(crate) original_source: Option<u32>,
     pub(crate) tls_inspector: Option<Disabled>,
@@ -137,6 +140,7 @@ impl Listener {
         for (index, extra) in from.additional_addresses.iter().enumerate() {
             if let Some(address) = &extra.address {
                 addresses.push(proto::socket_address(address).within_item("additional_addresses", index)?);
+                refuse_fields!(extra, socket_options);
             }
         }
         let direction = match from.traffic_direction {
@@ -155,6 +159,7 @@ impl Listener {
                     .is_none_or(|b| b.value),
             use_original_dst: from.use_original_dst.as_ref().is_some_and(|b| b.value),
             original_dst_filter: false,
+            socket_options: SocketOption::compile_all(&from.socket_options)?,
             transparent: from.transparent.as_ref().is_some_and(|b| b.value),
             original_source: None,
             tls_inspector: None,
@@ -412,7 +417,7 @@ fn refuse_unsupported(from: &listener::Listener) -> Result<(), FieldError> {
         "udp_listener_config",
         "UDP and QUIC listeners are not supported yet",
     )?;
-    refuse_fields!(from, socket_options, tcp_fast_open_queue_length, connection_balance_config, enable_mptcp);
+    refuse_fields!(from, tcp_fast_open_queue_length, connection_balance_config, enable_mptcp);
     refuse_if(from.freebind.as_ref().is_some_and(|b| b.value), "freebind", "is not supported")?;
     refuse_if(from.api_listener.is_some(), "api_listener", "is not supported")?;
     refuse_if(

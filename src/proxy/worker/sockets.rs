@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::config::Listener;
+use crate::config::proto::core::socket_option::SocketState;
+use crate::config::{Listener, SocketOption};
 
 use super::context::{ConnectionGuard, Worker};
 
@@ -22,7 +23,15 @@ const MAX_CONNECTIONS: usize = 50_000;
 /// Open sockets by listener name and configured address.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
-    open: HashMap<(String, SocketAddr), JoinHandle<()>>,
+    open: HashMap<(String, SocketAddr), Open>,
+}
+
+/// A socket that is listened on.
+#[derive(Debug)]
+struct Open {
+    /// With which it was made: with others it is another.
+    options: Vec<SocketOption>,
+    task: JoinHandle<()>,
 }
 
 impl Sockets {
@@ -35,10 +44,12 @@ impl Sockets {
             .filter(|l| l.bind_to_port && worker.accepts(l.direction))
             .flat_map(|l| l.addresses.iter().map(|a| (l.name.to_string(), *a)))
             .collect();
-        self.open.retain(|key, task| {
-            let keep = wanted.contains(key);
+        self.open.retain(|key, open| {
+            let listener = snapshot.listeners.get(&*key.0);
+            let same = listener.is_some_and(|listener| listener.socket_options == open.options);
+            let keep = wanted.contains(key) && same;
             if !keep {
-                task.abort();
+                open.task.abort();
                 forget(worker, key);
             }
             keep
@@ -47,11 +58,11 @@ impl Sockets {
             if self.open.contains_key(&key) {
                 continue;
             }
-            let transparent = snapshot.listeners.get(&*key.0).is_some_and(|listener| listener.transparent);
-            match bind(worker, &key, transparent) {
+            let Some(listener) = snapshot.listeners.get(&*key.0) else { continue };
+            match bind(worker, &key, listener) {
                 Ok(socket) => {
                     let task = tokio::task::spawn_local(accept(worker.clone(), key.0.clone(), socket));
-                    self.open.insert(key, task);
+                    self.open.insert(key, Open { options: listener.socket_options.clone(), task });
                 }
                 Err(error) => {
                     tracing::error!(listener = key.0, address = %key.1, %error, "cannot listen; is the port in use? (mode TPROXY needs the capability NET_ADMIN)")
@@ -62,8 +73,8 @@ impl Sockets {
 
     /// Closes every socket.
     pub(crate) fn close(&mut self, worker: &Worker) {
-        for (key, task) in self.open.drain() {
-            task.abort();
+        for (key, open) in self.open.drain() {
+            open.task.abort();
             forget(worker, &key);
         }
     }
@@ -75,7 +86,7 @@ fn forget(worker: &Worker, key: &(String, SocketAddr)) {
 }
 
 /// Binds with `SO_REUSEPORT`, so that every worker has a queue of its own. With port 0 the first worker's port counts.
-fn bind(worker: &Worker, key: &(String, SocketAddr), transparent: bool) -> io::Result<TcpListener> {
+fn bind(worker: &Worker, key: &(String, SocketAddr), configured: &Listener) -> io::Result<TcpListener> {
     let mut listening = worker.shared.listening.lock().unwrap_or_else(PoisonError::into_inner);
     let mut address = key.1;
     if address.port() == 0
@@ -90,12 +101,16 @@ fn bind(worker: &Worker, key: &(String, SocketAddr), transparent: bool) -> io::R
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    if transparent {
-        crate::sys::make_transparent(&socket2::SockRef::from(&socket), address)?;
+    if configured.transparent {
+        crate::sys::make_transparent(&SockRef::from(&socket), address)?;
     }
+    let set = |state| SocketOption::set_all(&configured.socket_options, state, &SockRef::from(&socket));
     socket.set_nonblocking(true)?;
+    set(SocketState::StatePrebind)?;
     socket.bind(&address.into())?;
+    set(SocketState::StateBound)?;
     socket.listen(4096)?;
+    set(SocketState::StateListening)?;
     let listener = TcpListener::from_std(socket.into())?;
     let bound = (key.0.clone(), listener.local_addr()?);
     if !listening.contains(&bound) {
