@@ -1,5 +1,7 @@
 //! Injected faults: delays and aborts for a share of requests.
 
+mod exchange;
+
 use std::time::Duration;
 
 use crate::config::proto::{self, http::fault::v3 as proto_fault};

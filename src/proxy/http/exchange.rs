@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::access_log::format::Facts;
 use crate::config::{
@@ -13,7 +12,6 @@ use crate::config::{
 use crate::filter::attribute_gen::Attribute;
 use crate::filter::cel::CelFacts;
 use crate::filter::compressor::AcceptEncoding;
-use crate::filter::fault::Abort;
 use crate::filter::peer_metadata::{ID_HEADER, METADATA_HEADER, Peer, UNDELIVERED_HEADER};
 use crate::filter::rbac::{HttpSubject, Subject, Verdict};
 use crate::stats::HttpCounters;
@@ -326,7 +324,7 @@ impl Exchange {
             }
             HttpFilter::Fault(fault) => {
                 let special = self.special(|overrides| &overrides.fault);
-                self.fault(special.as_deref().unwrap_or(fault)).await
+                self.inject_fault(special.as_deref().unwrap_or(fault)).await
             }
             HttpFilter::LocalRateLimit(limit) => {
                 let special = self.special(|overrides| &overrides.local_ratelimit);
@@ -383,31 +381,6 @@ impl Exchange {
                 false
             }
         }
-    }
-
-    async fn fault(&mut self, fault: &crate::filter::fault::Fault) -> bool {
-        let cluster = self.route.as_ref().and_then(|(_, route)| match &route.action {
-            Action::Forward(forward) => forward.pick(self.random).map(|c| c.name.clone()),
-            _ => None,
-        });
-        let draw = self.scene.worker.random();
-        if let Some(delay) = fault.delay(&self.request.headers, cluster.as_deref(), draw) {
-            self.info.flags.set(Flags::DELAY_INJECTED);
-            tokio::time::sleep(delay.min(Duration::from_secs(3600))).await;
-        }
-        let draw = self.scene.worker.random();
-        let Some(abort) = fault.abort(&self.request.headers, cluster.as_deref(), draw) else { return true };
-        self.info.details = "fault_filter_abort".into();
-        match abort {
-            Abort::Http(status) => self.own(status, b"fault filter abort", Flags::FAULT_INJECTED),
-            Abort::Grpc(status) => {
-                self.own(200, b"fault filter abort", Flags::FAULT_INJECTED);
-                if self.grpc {
-                    self.response.headers.set(b"grpc-status", status.to_string().as_bytes());
-                }
-            }
-        }
-        false
     }
 
     fn redirect(&mut self, route: &Route, redirect: &Redirect) {
