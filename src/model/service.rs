@@ -56,7 +56,7 @@ pub struct ServicePort {
 pub struct Service {
     /// Full host name.
     pub hostname: Hostname,
-    /// Name of the object.
+    /// Name of the object; of a ServiceEntry, which may have several, the host, as Istio's metrics have it.
     pub name: String,
     /// Namespace of the object.
     pub namespace: String,

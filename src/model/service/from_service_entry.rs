@@ -39,7 +39,7 @@ pub fn of_service_entry(object: &Object<ServiceEntry>) -> Vec<Service> {
             let (addresses, address_ranges) = addresses(object);
             Service {
                 hostname: Hostname::new(host),
-                name: object.metadata.name.clone(),
+                name: host.clone(),
                 namespace: object.metadata.namespace.clone(),
                 registry: Registry::External,
                 resolution,
@@ -127,6 +127,7 @@ mod tests {
         };
         let services = of_service_entry(&Object::new("out", "entry", spec));
         assert_eq!(services.len(), 2);
+        assert_eq!((services[0].name.as_str(), services[0].namespace.as_str()), ("a.example.com", "out"));
         assert!(services[1].hostname.is_wildcard() && services[0].mesh_external);
         assert_eq!(services[0].address_ranges, ["10.1.0.0/16"]);
         assert!(services[0].virtual_ip().is_some_and(|address| address.is_ipv4()));
