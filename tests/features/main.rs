@@ -6,6 +6,7 @@ mod compressor;
 mod envoy_filter;
 mod external_authorization;
 mod faults;
+mod headers;
 mod locality;
 mod mesh;
 mod protocols;

@@ -482,10 +482,14 @@ impl Exchange {
                 let attempts = super::number::Decimal::of(self.info.attempts.into());
                 self.response.headers.set(b"x-envoy-attempt-count", attempts.as_bytes());
             }
-            if let Some(table) = self.scene.worker.routes(&manager) {
-                for level in [&route.mutations, &vhost.mutations, &table.mutations] {
-                    self.mutate_response(&level.response);
-                }
+            let chosen = match &route.action {
+                Action::Forward(forward) => forward.pick(self.random).map(|chosen| &chosen.mutations),
+                _ => None,
+            };
+            let table = self.scene.worker.routes(&manager);
+            let outer = table.as_ref().map(|table| &table.mutations);
+            for level in chosen.into_iter().chain([&route.mutations, &vhost.mutations]).chain(outer) {
+                self.mutate_response(&level.response);
             }
         }
         self.change_response_by_filters(body);

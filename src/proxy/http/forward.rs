@@ -140,7 +140,6 @@ fn choose_cluster(exchange: &mut Exchange, forward: &Forward) -> Option<(Rc<Pool
             let chosen = forward.pick(exchange.random);
             if let Some(chosen) = chosen {
                 exchange.mutate_request(&chosen.mutations.request);
-                exchange.mutate_response(&chosen.mutations.response);
             }
             let rewrite = chosen.and_then(|chosen| chosen.host_rewrite.as_ref());
             (chosen.map(|chosen| chosen.name.clone()), rewrite.map(|host| host.as_bytes().into()))
