@@ -1,5 +1,6 @@
 //! The filters that judge or change a request on its way.
 
+pub(crate) mod admission;
 pub(crate) mod attribute_gen;
 pub(crate) mod buffer;
 pub(crate) mod cel;

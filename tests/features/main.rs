@@ -3,6 +3,7 @@
 
 mod access_log_service;
 mod compressor;
+mod connections;
 mod envoy_filter;
 mod external_authorization;
 mod faults;

@@ -30,8 +30,10 @@ pub const HTTP_FILTERS: [&str; 16] = [
 const WASM: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Messages of the network filters that the proxies have.
-pub const NETWORK_FILTERS: [&str; 5] = [
+pub const NETWORK_FILTERS: [&str; 7] = [
+    "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
     "envoy.extensions.filters.network.rbac.v3.RBAC",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
     "envoy.tcp.metadataexchange.config.MetadataExchange",

@@ -9,6 +9,7 @@ use super::http_manager::HttpManager;
 use super::listener::{Direction, Terminal};
 use super::proto::{self, listener, network};
 use super::typed_struct;
+use crate::filter::admission::Admission;
 use crate::filter::rbac::Rbac;
 use crate::stats::IstioStatsConfig;
 
@@ -17,6 +18,8 @@ use crate::stats::IstioStatsConfig;
 pub(crate) struct NetworkFilters {
     /// `istio.metadata_exchange`: the ALPN that stands for the exchange.
     pub(crate) metadata_exchange: bool,
+    /// Whether a connection is served at all.
+    pub(crate) admission: Vec<Admission>,
     pub(crate) rbac: Vec<Arc<Rbac>>,
     /// `istio.stats` on TCP.
     pub(crate) istio_stats: Option<IstioStatsConfig>,
@@ -157,6 +160,10 @@ impl NetworkFilters {
             }
         };
         let any = &*typed_struct::unwrap(any).within("typed_config")?;
+        if let Some(admission) = Admission::compile(any) {
+            self.admission.push(admission?);
+            return Ok(());
+        }
         match proto::short_type(&any.type_url) {
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager" => {
                 let manager = HttpManager::compile(&proto::decode(any)?, direction).within("typed_config")?;
@@ -176,7 +183,7 @@ impl NetworkFilters {
             "envoy.tcp.metadataexchange.config.MetadataExchange" => self.metadata_exchange = true,
             "stats.PluginConfig" => self.istio_stats = Some(IstioStatsConfig::compile(any)?),
             other => {
-                let known = "http_connection_manager, tcp_proxy, rbac, istio.metadata_exchange, istio.stats";
+                let known = "http_connection_manager, tcp_proxy, rbac, connection_limit, local_ratelimit, istio.metadata_exchange, istio.stats";
                 return Err(FieldError::new(
                     "typed_config",
                     format!("{other} is not supported; known network filters: {known}"),

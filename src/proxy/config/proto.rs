@@ -51,6 +51,11 @@ pub(crate) fn decode<M: Message + Default>(any: &Any) -> Result<M, FieldError> {
     })
 }
 
+/// A flag of the runtime, which is always what its default says; absent is on.
+pub(crate) fn flag(value: Option<&core::RuntimeFeatureFlag>) -> bool {
+    value.and_then(|flag| flag.default_value.as_ref()).is_none_or(|flag| flag.value)
+}
+
 /// The message name in a type URL.
 pub(crate) fn short_type(type_url: &str) -> &str {
     type_url.rsplit('/').next().unwrap_or(type_url)

@@ -11,6 +11,7 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use crate::access_log::format::Facts;
 use crate::config::{ChainQuery, Codec, FilterChain, Listener, Terminal};
+use crate::filter::admission;
 use crate::filter::rbac::{Subject, Verdict};
 use crate::http::exchange::Scene;
 use crate::http::headers::HeaderList;
@@ -142,6 +143,13 @@ impl Call {
             }
             return;
         };
+        let places = match admission::admit(&chain.filters.admission, &self.worker.registry) {
+            Ok(places) => places,
+            Err(refused) => {
+                tokio::time::sleep(refused.delay).await;
+                return;
+            }
+        };
         let mut info = self.info();
         let stream = match &chain.tls {
             None => Stream::Plain(plain),
@@ -169,6 +177,7 @@ impl Call {
                 self.http(chain.clone(), codec, stream, info).await;
             }
         }
+        drop(places);
     }
 
     fn info(&self) -> ConnectionInfo {

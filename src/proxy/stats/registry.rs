@@ -145,6 +145,7 @@ pub struct Registry {
     http: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
     listeners: Mutex<BTreeMap<String, Arc<HttpCounters>>>,
     named: Mutex<BTreeMap<String, Arc<Counter>>>,
+    gauges: Mutex<BTreeMap<String, Arc<Counter>>>,
     shards: Mutex<Vec<Arc<Mutex<IstioShard>>>>,
     limits: Mutex<HashMap<Arc<str>, Thresholds>>,
 }
@@ -210,6 +211,11 @@ impl Registry {
         lock(&self.named).entry(name.to_owned()).or_default().clone()
     }
 
+    /// A number of a filter that goes up and down, under its full name.
+    pub(crate) fn gauge(&self, name: &str) -> Arc<Counter> {
+        lock(&self.gauges).entry(name.to_owned()).or_default().clone()
+    }
+
     /// A shard for a worker.
     pub(crate) fn shard(&self) -> Arc<Mutex<IstioShard>> {
         let shard = Arc::<Mutex<IstioShard>>::default();
@@ -271,6 +277,11 @@ impl Registry {
             name: name.clone(),
             value: SampleValue::Counter(counter.get()),
         }));
+        list.extend(
+            lock(&self.gauges)
+                .iter()
+                .map(|(name, gauge)| Sample { name: name.clone(), value: SampleValue::Gauge(gauge.get()) }),
+        );
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }

@@ -67,9 +67,8 @@ impl DirectionRule {
         types: &[String],
     ) -> Self {
         let default = || TYPES.into_iter().map(str::to_owned).collect();
-        let flag = enabled.and_then(|flag| flag.default_value.as_ref());
         Self {
-            enabled: flag.is_none_or(|flag| flag.value),
+            enabled: proto::flag(enabled),
             min_length: proto::uint(min_length, MIN_LENGTH).into(),
             types: Types::Listed(if types.is_empty() { default() } else { types.to_vec() }),
         }
