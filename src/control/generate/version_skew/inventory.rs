@@ -7,6 +7,7 @@ use std::sync::Arc;
 use prost::Message;
 use sagene_api::envoy::json::codec;
 use sagene_api::istio::MeshConfig;
+use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::networking::{DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService};
 use sagene_api::istio::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication};
 use sagene_api::istio::telemetry::Telemetry;
@@ -51,6 +52,7 @@ fn mesh() -> Index {
             "RequestAuthentication" => put::<RequestAuthentication>(&mut snapshot, yaml),
             "AuthorizationPolicy" => put::<AuthorizationPolicy>(&mut snapshot, yaml),
             "Telemetry" => put::<Telemetry>(&mut snapshot, yaml),
+            "WasmPlugin" => put::<WasmPlugin>(&mut snapshot, yaml),
             other => panic!("{other}"),
         };
     }

@@ -41,6 +41,13 @@ pub(super) const TABLE: &[Line] = &[
         field: "locality_weighted_lb_config",
         instead: Removal::Field,
     },
+    // Attributes for metrics, which a WasmPlugin asks for: proxies of 0.1 run no such filter, and count without them.
+    Line {
+        since: V0_2,
+        message: "envoy.extensions.filters.http.wasm.v3.Wasm",
+        field: "config",
+        instead: Removal::Around("envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter"),
+    },
     // Access logs that are sent to a service. Control planes of 0.1 passed such providers over, so a mesh may have long had them; without
     // these lines a listener would go with its log.
     Line {
