@@ -225,6 +225,32 @@ fn pods(user_namespace: bool) {
     node_port(&api);
     debugged(&api);
     slow_sample(&api);
+    load_balancer(&api);
+
+    api.create(
+        PODS,
+        &json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unknown"},
+            "spec": {"containers": [{"name": "a", "image": "mongo:7"}]},
+        }),
+    );
+    let waiting = until("a reason to wait", || {
+        let pod = api.get(&format!("{PODS}/unknown"))?;
+        let waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"].clone();
+        waiting["reason"].as_str()?.contains("ImagePull").then_some(waiting)
+    });
+    assert!(waiting["message"].as_str().unwrap().contains("Set `command`"), "{waiting}");
+
+    usage(&api);
+    claims(&api);
+    ends(&api, &running);
+    api.delete(&format!("{PODS}/hello"));
+    until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
+    addresses_without_a_pod(&api, &ready["status"]);
+}
+
+/// A Service of type LoadBalancer is reached from the machine and from pods.
+fn load_balancer(api: &Api) {
     let (address, host_port) = until("a port on the machine", || {
         let service = api.get("/api/v1/namespaces/default/services/hello")?;
         let address = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.to_owned();
@@ -254,27 +280,6 @@ fn pods(user_namespace: bool) {
     until("a pod that reached the load balancer", || {
         (api.get(&format!("{PODS}/visitor"))?["status"]["phase"] == "Succeeded").then_some(())
     });
-
-    api.create(
-        PODS,
-        &json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "unknown"},
-            "spec": {"containers": [{"name": "a", "image": "mongo:7"}]},
-        }),
-    );
-    let waiting = until("a reason to wait", || {
-        let pod = api.get(&format!("{PODS}/unknown"))?;
-        let waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"].clone();
-        waiting["reason"].as_str()?.contains("ImagePull").then_some(waiting)
-    });
-    assert!(waiting["message"].as_str().unwrap().contains("Set `command`"), "{waiting}");
-
-    usage(&api);
-    claims(&api);
-    ends(&api, &running);
-    api.delete(&format!("{PODS}/hello"));
-    until("a pod that is gone", || api.get(&format!("{PODS}/hello")).is_none().then_some(()));
-    addresses_without_a_pod(&api, &ready["status"]);
 }
 
 /// A node port answers at `status.hostIP`, on the machine and in pods, and so does the node itself in pods.
