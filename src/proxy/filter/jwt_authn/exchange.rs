@@ -54,6 +54,6 @@ impl Exchange {
             self.response.headers.set(b"www-authenticate", &challenge);
         }
         let text = if explain { status.text() } else { "" };
-        self.own(status.code(), text.as_bytes(), Flags::default());
+        self.own(401, text.as_bytes(), Flags::default());
     }
 }

@@ -72,11 +72,6 @@ impl Status {
         }
     }
 
-    /// The status code of the refusal: a valid token for somebody else is known and forbidden, any other is not known.
-    pub(crate) fn code(self) -> u16 {
-        if self == Self::AudienceNotAllowed { 403 } else { 401 }
-    }
-
     /// The code details of the refusal.
     pub(crate) fn details(self) -> String {
         let words: Vec<&str> = self.text().split_whitespace().collect();

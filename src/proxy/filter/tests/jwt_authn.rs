@@ -125,7 +125,7 @@ fn tokens_are_judged_in_envoys_words() {
         (with(json!({"exp": now() - 61})), 401, "Jwt is expired"),
         (with(json!({"nbf": now() + 120})), 401, "Jwt not yet valid"),
         (with(json!({"iss": "somebody else"})), 401, "Jwt issuer is not configured"),
-        (with(json!({"aud": "elsewhere"})), 403, "Audiences in Jwt are not allowed"),
+        (with(json!({"aud": "elsewhere"})), 401, "Audiences in Jwt are not allowed"),
         (forged, 401, "Jwt verification fails"),
         (
             issuer.token("RS256", "unknown", &claims()),
