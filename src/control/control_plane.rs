@@ -349,6 +349,7 @@ pub(crate) fn discovery(
         options: options.clone(),
         index: ArcSwap::from_pointee(Index::build(Arc::unwrap_or_clone(snapshot), settings)),
         indexed: tokio::sync::watch::Sender::new(()),
+        refusals: tokio::sync::watch::Sender::new(()),
         keys: Arc::default(),
         store,
         mesh_config: ArcSwap::from_pointee(mesh),

@@ -37,6 +37,19 @@ pub(crate) struct Peer {
     pub(crate) proxy: Option<Proxy>,
     /// Who it proved to be; `None` on the plaintext port.
     pub(crate) caller: Option<Identity>,
+    /// It refused something, now or before.
+    refused: AtomicBool,
+}
+
+impl Peer {
+    pub(crate) fn new(proxy: Option<Proxy>, caller: Option<Identity>) -> Self {
+        Self { proxy, caller, refused: AtomicBool::new(false) }
+    }
+
+    /// Whether it ever refused anything: what most proxies never do need not be looked for.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
 }
 
 /// Everything discovery works with; share it behind an `Arc`.
@@ -46,6 +59,8 @@ pub(crate) struct Discovery {
     pub(crate) index: ArcSwap<Index>,
     /// Told of every other index. It comes a while after the change in the store that it is made of.
     pub(crate) indexed: watch::Sender<()>,
+    /// Told when a proxy refuses something, and when one that did takes something.
+    pub(crate) refusals: watch::Sender<()>,
     pub(crate) keys: Arc<KeySets>,
     pub(crate) mesh_config: ArcSwap<MeshConfig>,
     /// The namespaces that the index was made of.

@@ -14,6 +14,8 @@ pub(crate) mod view;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use sagene_api::Object;
+use sagene_api::istio::networking::EnvoyFilter;
 use sagene_model::gateway_api::{self, Converted, StatusReport};
 use sagene_model::locality::{self, Place};
 use sagene_model::snapshot::{ChangeSet, Kind};
@@ -350,6 +352,11 @@ impl Index {
         };
         let set = ResourceSet::new(resources);
         lock(&self.sets).entry(key).or_insert((view, inbound, patches, set)).3.clone()
+    }
+
+    /// The EnvoyFilters that change a proxy's resources of a type.
+    pub(crate) fn envoy_filters_of(&self, proxy: &Proxy, type_url: &str) -> Vec<Arc<Object<EnvoyFilter>>> {
+        self.patches(proxy).map(|patches| patches.filters_of(type_url)).unwrap_or_default()
     }
 
     /// The patches that hold for a proxy.

@@ -8,6 +8,7 @@ pub(crate) mod gateway_classes;
 pub(crate) mod gateways;
 pub(crate) mod leader;
 mod references;
+mod refusals;
 pub(crate) mod root_certificates;
 pub(crate) mod statuses;
 pub(crate) mod webhook_bundles;

@@ -72,20 +72,13 @@ fn entry(connection: &Connection<Peer>, proxy: &Proxy) -> Value {
         if let Some(at) = status.sent_at.and_then(|at| jiff::Timestamp::try_from(at).ok()) {
             resource["sentTime"] = json!(at.to_string());
         }
-        if let Some(error) = current_error(status) {
+        if let Some(error) = status.watch.rejection() {
             resource["lastError"] = json!(error);
         }
         resources.insert(type_url.clone(), resource);
     }
     entry["resources"] = Value::Object(resources);
     entry
-}
-
-/// The rejection of the last response, if it is that one which was rejected.
-fn current_error(status: &TypeStatus) -> Option<&str> {
-    let watch = &status.watch;
-    let current = !watch.nonce_sent.is_empty() && watch.nonce_sent == watch.nonce_nacked;
-    watch.last_error.as_deref().filter(|_| current)
 }
 
 /// The list over discovery.
@@ -118,7 +111,7 @@ fn client_config(connection: &Connection<Peer>, proxy: &Proxy) -> ClientConfig {
 
 fn generic(type_url: &str, status: &TypeStatus) -> GenericXdsConfig {
     let watch = &status.watch;
-    let error = current_error(status);
+    let error = watch.rejection();
     let config_status = if error.is_some() {
         ConfigStatus::Error
     } else if watch.nonce_sent.is_empty() {

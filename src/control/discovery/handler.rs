@@ -1,6 +1,9 @@
 //! Who may connect, and what a connected proxy gets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -64,7 +67,7 @@ impl Handler for Discovery {
                 self.secret_access.learn(caller, word);
             }
             info!(node = %node.id, caller = caller.as_ref().map(tracing::field::display), "connected");
-            Ok(Peer { proxy, caller })
+            Ok(Peer::new(proxy, caller))
         })
     }
 
@@ -112,6 +115,8 @@ impl Handler for Discovery {
         let short = type_url::short_name(type_url).to_lowercase();
         match verdict {
             Verdict::Nack(message) => {
+                connection.peer.refused.store(true, Ordering::Relaxed);
+                self.refusals.send_replace(());
                 warn!(node = %connection.node.id, type_url = short, message, "configuration rejected by the proxy");
                 self.metrics.count("pilot_total_xds_rejects", &format!("type=\"{short}\""));
                 let labels =
@@ -125,6 +130,7 @@ impl Handler for Discovery {
                 }
             }
             Verdict::Stale => self.metrics.count("pilot_xds_expired_nonce", &format!("type=\"{short}\"")),
+            Verdict::Ack if connection.peer.has_refused() => self.refusals.send_replace(()),
             Verdict::Ack | Verdict::Subscribed | Verdict::Ignored => {}
         }
     }

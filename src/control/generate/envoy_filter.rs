@@ -17,11 +17,12 @@ use std::sync::{Arc, Mutex};
 use regex::Regex;
 use sagene_api::Object;
 use sagene_api::istio::networking::EnvoyFilter;
+use sagene_api::istio::networking::envoy_filter::ApplyTo;
 use sagene_model::Snapshot;
 use sagene_model::labels::has_all;
 
 use super::proto::Kind;
-use super::{Proxy, ProxyType, Resource};
+use super::{Proxy, ProxyType, Resource, type_url};
 use crate::index::services::lock;
 use patch::Patch;
 pub use patch::{PatchProblem, problems};
@@ -125,6 +126,25 @@ fn selects(object: &Object<EnvoyFilter>, proxy: &Proxy, root_namespace: &str) ->
 }
 
 impl Patch {
+    /// Whether it changes resources of a type. Sidecars have the routes to their workload within the listener.
+    fn changes(&self, type_url: &str) -> bool {
+        let route =
+            matches!(self.apply_to, ApplyTo::RouteConfiguration | ApplyTo::VirtualHost | ApplyTo::HttpRoute);
+        match type_url {
+            type_url::CLUSTER => self.apply_to == ApplyTo::Cluster,
+            type_url::ROUTE => route,
+            type_url::LISTENER => {
+                let filter = matches!(
+                    self.apply_to,
+                    ApplyTo::FilterChain | ApplyTo::NetworkFilter | ApplyTo::HttpFilter
+                );
+                route || filter || self.apply_to == ApplyTo::Listener
+            }
+            type_url::EXTENSION_CONFIG => self.apply_to == ApplyTo::ExtensionConfig,
+            _ => false,
+        }
+    }
+
     /// Whether the patch is for this proxy at all: its version and metadata.
     fn wants(&self, proxy: &Proxy) -> bool {
         let Some(wanted) = self.condition.proxy.as_ref() else { return true };
@@ -144,14 +164,20 @@ impl Patch {
 
 impl Selection {
     /// The patches of a kind of thing, in order.
-    fn of(
-        &self,
-        apply_to: sagene_api::istio::networking::envoy_filter::ApplyTo,
-    ) -> impl Iterator<Item = &Patch> {
+    fn of(&self, apply_to: ApplyTo) -> impl Iterator<Item = &Patch> {
         let chosen = self.patches.iter().zip(&self.wanted);
         chosen
             .flat_map(|(filter, wanted)| wanted.iter().filter_map(|index| filter.patches.get(*index)))
             .filter(move |patch| patch.apply_to == apply_to)
+    }
+
+    /// The EnvoyFilters with patches for resources of a type.
+    pub(crate) fn filters_of(&self, type_url: &str) -> Vec<Arc<Object<EnvoyFilter>>> {
+        let chosen = self.patches.iter().zip(&self.wanted);
+        let changing = chosen.filter(|(filter, wanted)| {
+            wanted.iter().filter_map(|index| filter.patches.get(*index)).any(|patch| patch.changes(type_url))
+        });
+        changing.map(|(filter, _)| filter.object.clone()).collect()
     }
 
     /// A resource after its patches, made once.

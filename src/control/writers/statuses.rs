@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use super::{gateways::Refused, leader::Leadership, references::Finder};
+use super::{gateways::Refused, leader::Leadership, references::Finder, refusals};
 use crate::{discovery::Discovery, generate::not_yet_effective};
 
 /// Type of the condition that says whether all fields of an object have their effect.
@@ -46,6 +46,7 @@ pub(crate) async fn write(
     mut refused_parameters: watch::Receiver<Refused>,
 ) {
     let mut indexed = discovery.indexed.subscribe();
+    let mut refusals = discovery.refusals.subscribe();
     let mut written: BTreeMap<Name, Value> = BTreeMap::new();
     // Objects that may be others than those that were written, with the same names and nothing written.
     let mut other: BTreeSet<Name> = BTreeSet::new();
@@ -96,6 +97,7 @@ pub(crate) async fn write(
                 }
                 // The index follows the store, and may follow it late: only then is what it says of the change known.
                 Ok(()) = indexed.changed() => {}
+                Ok(()) = refusals.changed() => {}
                 () = leadership.changed() => {}
                 Ok(()) = refused_parameters.changed() => {}
             }
@@ -190,6 +192,13 @@ fn wanted(discovery: &Discovery, finder: &mut Finder) -> BTreeMap<Name, Value> {
         let mut status = istio_status(unresolved.generation, &reconciled, &effect);
         status["validationMessages"] = Value::Array(unresolved.validation);
         wanted.insert(name, status);
+    }
+    for ((namespace, name), refusal) in refusals::of_envoy_filters(discovery) {
+        let message = refusal.told();
+        let conditions =
+            [RECONCILED, EFFECTIVE].map(|name| condition(name, "False", "RefusedByProxy", &message));
+        let status = istio_status(refusal.generation, &conditions[0], &conditions[1]);
+        wanted.insert((Kind::EnvoyFilter, namespace, name), status);
     }
     for one in discovery.store.rejected() {
         let kept = if one.last_good { "the last good version stays in force" } else { "it has no effect" };

@@ -35,6 +35,14 @@ pub struct WatchStatus {
     pub resources: usize,
 }
 
+impl WatchStatus {
+    /// What the client said of the last response, if it is that one which it rejected.
+    pub fn rejection(&self) -> Option<&str> {
+        let current = !self.nonce_sent.is_empty() && self.nonce_sent == self.nonce_nacked;
+        self.last_error.as_deref().filter(|_| current)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) wildcard: bool,
