@@ -15,6 +15,7 @@ use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use crate::{DiscoveryRequest, Resource, ResourceSet, resource::hash_of, type_url};
 
 mod need;
+mod refused;
 mod watch;
 
 pub use need::Push;
@@ -226,6 +227,7 @@ impl Session {
             Some(watch) if watch.nonce_sent == nonce || nonce.is_empty() => {
                 watch.nonce_nacked.clone_from(&watch.nonce_sent);
                 watch.last_error = Some(message.to_owned());
+                watch.refused.add(message, &watch.sent, &watch.nonce_sent);
                 Verdict::Nack(message.to_owned())
             }
             Some(_) => Verdict::Nack(message.to_owned()),

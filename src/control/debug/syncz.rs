@@ -72,7 +72,7 @@ fn entry(connection: &Connection<Peer>, proxy: &Proxy) -> Value {
         if let Some(at) = status.sent_at.and_then(|at| jiff::Timestamp::try_from(at).ok()) {
             resource["sentTime"] = json!(at.to_string());
         }
-        if let Some(error) = status.watch.rejection() {
+        if let Some(error) = &status.watch.refused {
             resource["lastError"] = json!(error);
         }
         resources.insert(type_url.clone(), resource);
@@ -111,7 +111,7 @@ fn client_config(connection: &Connection<Peer>, proxy: &Proxy) -> ClientConfig {
 
 fn generic(type_url: &str, status: &TypeStatus) -> GenericXdsConfig {
     let watch = &status.watch;
-    let error = watch.rejection();
+    let error = watch.refused.as_deref();
     let config_status = if error.is_some() {
         ConfigStatus::Error
     } else if watch.nonce_sent.is_empty() {

@@ -41,7 +41,7 @@ pub(super) fn of_envoy_filters(discovery: &Discovery) -> BTreeMap<(String, Strin
             continue;
         };
         for (type_url, status) in connection.types() {
-            let Some(words) = status.watch.rejection() else { continue };
+            let Some(words) = &status.watch.refused else { continue };
             for object in asked_for(index.envoy_filters_of(proxy, &type_url), words, &type_url) {
                 let metadata = &object.metadata;
                 let message = format!("{}.{}: {words}", proxy.name, proxy.namespace);

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
-use super::{Forced, Need, Requested, Source, TypeRules};
+use super::{Forced, Need, Requested, Source, TypeRules, refused::Refused};
 use crate::{Resource, ResourceSet};
 
 /// Subscribes to everything in delta requests.
@@ -27,20 +27,14 @@ pub struct WatchStatus {
     pub version_sent: String,
     /// What the client said when it rejected a response last.
     pub last_error: Option<String>,
+    /// What the client says of what it refuses of all that it was sent; nothing once other content was sent in its place.
+    pub refused: Option<String>,
     /// Whether everything is watched.
     pub wildcard: bool,
     /// The names that are watched.
     pub names: Arc<[Arc<str>]>,
     /// Number of resources the client was sent.
     pub resources: usize,
-}
-
-impl WatchStatus {
-    /// What the client said of the last response, if it is that one which it rejected.
-    pub fn rejection(&self) -> Option<&str> {
-        let current = !self.nonce_sent.is_empty() && self.nonce_sent == self.nonce_nacked;
-        self.last_error.as_deref().filter(|_| current)
-    }
 }
 
 #[derive(Debug)]
@@ -56,6 +50,7 @@ pub(super) struct Watch {
     pub(super) nonce_nacked: String,
     pub(super) version_sent: String,
     pub(super) last_error: Option<String>,
+    pub(super) refused: Refused,
     pub(super) always_respond: bool,
 }
 
@@ -77,7 +72,7 @@ impl Sent {
         )
     }
 
-    fn version_of(&self, name: &str) -> Option<u64> {
+    pub(super) fn version_of(&self, name: &str) -> Option<u64> {
         match self {
             Self::Nothing => None,
             Self::Reported(versions) => versions.get(name).copied(),
@@ -113,6 +108,7 @@ impl Watch {
             nonce_nacked: String::new(),
             version_sent: String::new(),
             last_error: None,
+            refused: Refused::default(),
             always_respond: false,
         }
     }
@@ -291,6 +287,7 @@ impl Watch {
             nonce_nacked: self.nonce_nacked.clone(),
             version_sent: self.version_sent.clone(),
             last_error: self.last_error.clone(),
+            refused: self.refused.words(&self.sent, &self.nonce_sent),
             wildcard: self.wildcard,
             names: self.names.clone(),
             resources: match &self.sent {
