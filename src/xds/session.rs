@@ -226,7 +226,6 @@ impl Session {
         match self.watches.get_mut(type_url) {
             Some(watch) if watch.nonce_sent == nonce || nonce.is_empty() => {
                 watch.nonce_nacked.clone_from(&watch.nonce_sent);
-                watch.last_error = Some(message.to_owned());
                 watch.refused.add(message, &watch.sent, &watch.nonce_sent);
                 Verdict::Nack(message.to_owned())
             }

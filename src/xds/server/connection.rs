@@ -17,7 +17,7 @@ use crate::session::{Protocol, Push, WatchStatus};
 /// One type on one connection, as debug views show it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TypeStatus {
-    /// Nonces, names, the last error.
+    /// Nonces, names, what is refused.
     pub watch: WatchStatus,
     /// When the last response was handed to the connection.
     pub sent_at: Option<SystemTime>,

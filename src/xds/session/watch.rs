@@ -25,8 +25,6 @@ pub struct WatchStatus {
     pub nonce_nacked: String,
     /// Version of the last response.
     pub version_sent: String,
-    /// What the client said when it rejected a response last.
-    pub last_error: Option<String>,
     /// What the client says of what it refuses of all that it was sent; nothing once other content was sent in its place.
     pub refused: Option<String>,
     /// Whether everything is watched.
@@ -49,7 +47,6 @@ pub(super) struct Watch {
     pub(super) nonce_acked: String,
     pub(super) nonce_nacked: String,
     pub(super) version_sent: String,
-    pub(super) last_error: Option<String>,
     pub(super) refused: Refused,
     pub(super) always_respond: bool,
 }
@@ -107,7 +104,6 @@ impl Watch {
             nonce_acked: String::new(),
             nonce_nacked: String::new(),
             version_sent: String::new(),
-            last_error: None,
             refused: Refused::default(),
             always_respond: false,
         }
@@ -286,7 +282,6 @@ impl Watch {
             nonce_acked: self.nonce_acked.clone(),
             nonce_nacked: self.nonce_nacked.clone(),
             version_sent: self.version_sent.clone(),
-            last_error: self.last_error.clone(),
             refused: self.refused.words(&self.sent, &self.nonce_sent),
             wildcard: self.wildcard,
             names: self.names.clone(),
