@@ -38,6 +38,7 @@ mod run_pod;
 mod scale;
 mod session;
 mod set;
+mod streams;
 mod taint;
 mod target;
 mod terminal;

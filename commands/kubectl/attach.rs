@@ -8,27 +8,18 @@ use kube::Api;
 use kube::api::AttachParams;
 use serde_json::Value;
 
+use super::exec;
 use super::session::Session;
+use super::streams::Streams;
 use super::terminal::RawTerminal;
-use super::{exec, pods};
 use crate::exit::Outcome;
 use crate::kubernetes::{kubectl_failure, list, text};
 use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct Attach {
-    /// Pod or type/name
-    #[arg(value_name = "POD | TYPE/NAME")]
-    target: String,
-    /// Container
-    #[arg(short, long, value_name = "NAME")]
-    container: Option<String>,
-    /// Pass stdin
-    #[arg(short = 'i', long)]
-    stdin: bool,
-    /// Stdin is a terminal
-    #[arg(short, long)]
-    tty: bool,
+    #[command(flatten)]
+    streams: Streams,
     /// Only print output from the container
     #[arg(short, long)]
     quiet: bool,
@@ -36,21 +27,20 @@ pub(super) struct Attach {
 
 impl Attach {
     pub(super) async fn run(self, session: &Session) -> Outcome {
-        let pod = pods::first(&pods::named(session, &self.target).await?, &self.target)?;
-        let container = pods::container(&pod, self.container.as_deref())?;
+        let (pod, container) = self.streams.find(session).await?;
         let own = own_tty(&pod, &container);
-        if self.tty && !own {
+        if self.streams.tty && !own {
             output::progress(&format!(
                 "error: Unable to use a TTY - container {container} did not allocate one"
             ));
         }
-        let tty = self.tty && own && std::io::stdin().is_terminal();
+        let tty = self.streams.tty && own && std::io::stdin().is_terminal();
         if !self.quiet {
             output::progress("If you don't see a command prompt, try pressing enter.");
         }
         let parameters = AttachParams {
             container: Some(container),
-            stdin: self.stdin,
+            stdin: self.streams.stdin,
             stdout: true,
             // A terminal has one stream.
             stderr: !own,

@@ -9,8 +9,8 @@ use kube::Api;
 use kube::api::{AttachParams, AttachedProcess, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::pods;
 use super::session::{Session, error};
+use super::streams::Streams;
 use super::terminal::RawTerminal;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::kubernetes::{kubectl_failure, text};
@@ -18,18 +18,8 @@ use crate::output;
 
 #[derive(Debug, Args)]
 pub(super) struct Exec {
-    /// Pod or type/name
-    #[arg(value_name = "POD | TYPE/NAME")]
-    target: String,
-    /// Container
-    #[arg(short, long, value_name = "NAME")]
-    container: Option<String>,
-    /// Pass stdin
-    #[arg(short = 'i', long)]
-    stdin: bool,
-    /// Stdin is a terminal
-    #[arg(short, long)]
-    tty: bool,
+    #[command(flatten)]
+    streams: Streams,
     /// Program and arguments, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -37,15 +27,14 @@ pub(super) struct Exec {
 
 impl Exec {
     pub(super) async fn run(self, session: &Session) -> Outcome {
-        let pod = pods::first(&pods::named(session, &self.target).await?, &self.target)?;
-        let container = pods::container(&pod, self.container.as_deref())?;
-        let tty = self.tty && std::io::stdin().is_terminal();
-        if self.tty && !tty {
+        let (pod, container) = self.streams.find(session).await?;
+        let tty = self.streams.tty && std::io::stdin().is_terminal();
+        if self.streams.tty && !tty {
             output::progress("Unable to use a TTY - input is not a terminal or the right kind of file");
         }
         let parameters = AttachParams {
             container: Some(container),
-            stdin: self.stdin,
+            stdin: self.streams.stdin,
             stdout: true,
             stderr: !tty,
             tty,
