@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 use thiserror::Error;
+
+use crate::shape::{Form, Mistake, Reader, Shape};
 
 /// The longest duration protobuf allows: 10,000 years, in seconds.
 const LIMIT_SECONDS: i64 = 315_576_000_000;
@@ -147,29 +148,22 @@ impl fmt::Display for Duration {
     }
 }
 
-impl Serialize for Duration {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Duration {
-    fn inline_schema() -> bool {
-        true
+impl Shape for Duration {
+    fn read(&mut self, reader: Reader<'_>) -> Result<(), Mistake> {
+        *self = reader.text("a string")?.parse().map_err(Mistake::custom)?;
+        Ok(())
     }
 
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
+    fn form(&self) -> Form<'_> {
+        Form::Text(Cow::Owned(self.to_string()))
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
+    fn is_blank(&self) -> bool {
+        *self == Self::ZERO
+    }
+
+    fn schema() -> Value {
+        json!({
             "type": "string",
             "x-kubernetes-validations": [{
                 "message": "must be a valid duration greater than 1ms",
@@ -178,6 +172,8 @@ impl JsonSchema for Duration {
         })
     }
 }
+
+serde_by_shape!(Duration);
 
 #[cfg(test)]
 mod tests {

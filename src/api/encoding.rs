@@ -1,19 +1,5 @@
 //! The habits of proto3 JSON every shape shares: camelCase names, absent and `null` mean the default, defaults are not
-//! written, enums are strings. The two macros here apply them, so a shape's file holds nothing but names, types and docs.
-
-use serde::{Deserialize, Deserializer};
-
-/// Whether `value` is what an absent field means, and so need not be written.
-pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// Reads a field whose `null` means the same as its absence (what `kubectl` and Go encoders send for empty values).
-pub fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
+//! written, enums are strings. The macros here apply them, so a shape's file holds nothing but names, types and docs.
 
 /// Declares structs with proto3 JSON encoding: every field optional on the wire, `null` accepted, defaults not written,
 /// unknown fields ignored (see [`crate::schema::strict`] for the strict reading).
@@ -21,18 +7,10 @@ macro_rules! shape {
     ($($(#[$meta:meta])* pub struct $name:ident {
         $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*
     })+) => {$(
-        #[derive(Clone, Debug, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
-        #[serde(rename_all = "camelCase", default)]
+        #[derive(Clone, Debug, Default, PartialEq, ::sagene_shapes::Record)]
         $(#[$meta])*
         pub struct $name {
-            $(
-                $(#[$field_meta])*
-                #[serde(
-                    deserialize_with = "crate::encoding::null_is_default",
-                    skip_serializing_if = "crate::encoding::is_default"
-                )]
-                pub $field: $type,
-            )*
+            $($(#[$field_meta])* pub $field: $type,)*
         }
     )+};
 }
@@ -45,10 +23,10 @@ macro_rules! string_enum {
         $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)*
     })+) => {$(
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
-            $(#[$first_meta])* #[default] #[serde(rename = $first_text)] $first,
-            $($(#[$variant_meta])* #[serde(rename = $text)] $variant,)*
+            $(#[$first_meta])* #[default] $first,
+            $($(#[$variant_meta])* $variant,)*
         }
 
         impl $name {
@@ -67,15 +45,27 @@ macro_rules! string_enum {
             }
         }
 
-        impl crate::encoding::Blank for $name {}
+        impl crate::shape::Shape for $name {
+            fn read(&mut self, reader: crate::shape::Reader<'_>) -> Result<(), crate::shape::Mistake> {
+                let place = reader.name(Self::NAMES)?;
+                *self = [Self::$first, $(Self::$variant),*].get(place).copied().unwrap_or_default();
+                Ok(())
+            }
 
-        impl ::schemars::JsonSchema for $name {
-            fn inline_schema() -> bool { true }
-            fn schema_name() -> ::std::borrow::Cow<'static, str> { stringify!($name).into() }
-            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
-                ::schemars::json_schema!({ "type": "string", "enum": Self::NAMES })
+            fn form(&self) -> crate::shape::Form<'_> {
+                crate::shape::Form::Text(self.as_str().into())
+            }
+
+            fn is_blank(&self) -> bool {
+                *self == Self::$first
+            }
+
+            fn schema() -> ::serde_json::Value {
+                ::serde_json::json!({ "type": "string", "enum": Self::NAMES })
             }
         }
+
+        serde_by_shape!($name);
     )+};
 }
 
@@ -98,54 +88,17 @@ macro_rules! resource {
     (@status) => { ::serde_json::Value };
 }
 
-/// Whether a value with a default of its own may be left out on writing: only what holds nothing may.
-pub trait Blank {
-    /// True for no value, an empty list or an empty map.
-    fn is_blank(&self) -> bool {
-        false
-    }
-}
-
-impl<T> Blank for Option<T> {
-    fn is_blank(&self) -> bool {
-        self.is_none()
-    }
-}
-
-impl<T> Blank for Vec<T> {
-    fn is_blank(&self) -> bool {
-        self.is_empty()
-    }
-}
-
-impl<K, V> Blank for std::collections::BTreeMap<K, V> {
-    fn is_blank(&self) -> bool {
-        self.is_empty()
-    }
-}
-
-impl Blank for bool {}
-impl Blank for u32 {}
-impl Blank for i32 {}
-impl Blank for f64 {}
-impl Blank for String {}
-impl Blank for crate::Duration {}
-
 /// Declares structs whose fields have defaults other than zero: an absent field means the default given here, and every
 /// scalar is written, so that readers need not know the defaults.
 macro_rules! shape_with_defaults {
     ($($(#[$meta:meta])* pub struct $name:ident {
         $($(#[$field_meta:meta])* pub $field:ident: $type:ty = $default:expr,)*
     })+) => {$(
-        #[derive(Clone, Debug, PartialEq, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
-        #[serde(rename_all = "camelCase", default)]
+        #[derive(Clone, Debug, PartialEq, ::sagene_shapes::Record)]
+        #[shape(with_defaults)]
         $(#[$meta])*
         pub struct $name {
-            $(
-                $(#[$field_meta])*
-                #[serde(skip_serializing_if = "crate::encoding::Blank::is_blank")]
-                pub $field: $type,
-            )*
+            $($(#[$field_meta])* pub $field: $type,)*
         }
 
         impl Default for $name {
@@ -153,7 +106,5 @@ macro_rules! shape_with_defaults {
                 Self { $($field: $default,)* }
             }
         }
-
-        impl crate::encoding::Blank for $name {}
     )+};
 }

@@ -4,13 +4,14 @@
 //! No I/O, no async, no behaviour beyond (de)serialising and schema.
 
 #[macro_use]
+pub mod shape;
+#[macro_use]
 pub mod encoding;
 pub mod duration;
 pub mod envoy;
 pub mod gateway_api;
 pub mod istio;
 pub mod kubernetes;
-mod located;
 pub mod object;
 pub mod schema;
 mod sorted_map;

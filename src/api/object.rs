@@ -3,18 +3,17 @@
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::SortedMap;
-use crate::located::{self, Source};
+use crate::shape::{self, Form, Mistake, Shape, Source, record};
 use crate::tree::Tree;
 
 /// A kind of the Kubernetes API, as the type of its spec.
-pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Serialize + DeserializeOwned {
+pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Shape {
     /// API group; empty for the core group.
     const GROUP: &'static str;
     /// The version written and stored.
@@ -30,7 +29,7 @@ pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Serialize + Deser
     /// Whether the body stands beside `metadata` (ConfigMap, Secret, EndpointSlice …) instead of under `spec`.
     const FLAT: bool = false;
     /// The shape of `status`.
-    type Status: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned;
+    type Status: Clone + fmt::Debug + Default + PartialEq + Shape;
 
     /// `group/version`, or the version alone for the core group.
     fn api_version() -> String {
@@ -62,10 +61,10 @@ shape! {
         /// Counts changes of the spec.
         pub generation: i64,
         /// When the object was created (RFC 3339, UTC).
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub creation_timestamp: Option<jiff::Timestamp>,
         /// When deletion was asked for; the object stays until its finalizers are gone.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub deletion_timestamp: Option<jiff::Timestamp>,
         /// Who must act before the object may go.
         pub finalizers: Vec<String>,
@@ -132,43 +131,12 @@ impl<S: Resource> Object<S> {
 
     /// Reads an object; a missing `apiVersion` or `kind` (list items carry none) is taken on trust.
     pub fn from_value(value: Value) -> Result<Self, ParseError> {
-        let Value::Object(mut body) = value else {
-            return Err(ParseError::Kind { expected: expected::<S>(), found: json_type(&value).to_owned() });
-        };
-        let text = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
-        check_kind::<S>(text("apiVersion"), text("kind"))?;
-        body.remove("apiVersion");
-        body.remove("kind");
-        body.get_mut("metadata").into_iter().for_each(fill_labels);
-        let template = body.get_mut("spec").and_then(|spec| spec.get_mut("template"));
-        template.and_then(|template| template.get_mut("metadata")).into_iter().for_each(fill_labels);
-        let mut field = |name| body.remove(name).map(Source::Value);
-        let metadata = read_field(field("metadata"), "metadata")?.unwrap_or_default();
-        let status = read_field(field("status"), "status")?;
-        let spec = if S::FLAT {
-            read_at(Value::Object(body), "")?
-        } else {
-            read_field(field("spec"), "spec")?.unwrap_or_default()
-        };
-        Ok(Self { metadata, spec, status })
+        Parts::of_value(value, &Wanted::of::<S>())?.read()
     }
 
     /// The same from a tree.
     pub fn from_tree(tree: &Tree<'_>) -> Result<Self, ParseError> {
-        // What is not read field by field, or is put right first, is rare where there is much to read.
-        if S::FLAT
-            || tree.as_map().is_none()
-            || tree.get("spec").is_some_and(|spec| spec.get("template").is_some())
-            || lacks_values(tree.get("metadata"))
-        {
-            return Self::from_value(tree.to_value());
-        }
-        check_kind::<S>(tree.text("apiVersion"), tree.text("kind"))?;
-        let field = |name| tree.get(name).map(Source::Tree);
-        let metadata = read_field(field("metadata"), "metadata")?.unwrap_or_default();
-        let status = read_field(field("status"), "status")?;
-        let spec = read_field(field("spec"), "spec")?.unwrap_or_default();
-        Ok(Self { metadata, spec, status })
+        Parts::of_tree(tree, &Wanted::of::<S>())?.read()
     }
 
     /// The object as JSON, with `apiVersion` and `kind`.
@@ -185,8 +153,82 @@ impl<S: Resource> Object<S> {
     }
 }
 
-fn expected<S: Resource>() -> String {
-    format!("{} ({})", S::KIND, S::api_version())
+/// The kind of object that is wanted.
+struct Wanted {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    is_flat: bool,
+}
+
+impl Wanted {
+    const fn of<S: Resource>() -> Self {
+        Self { group: S::GROUP, version: S::VERSION, kind: S::KIND, is_flat: S::FLAT }
+    }
+
+    fn check(&self, api_version: &str, kind: &str) -> Result<(), ParseError> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        if (kind.is_empty() || kind == self.kind) && (api_version.is_empty() || group == self.group) {
+            return Ok(());
+        }
+        Err(self.instead_of(format!("{kind} ({api_version})")))
+    }
+
+    fn instead_of(&self, found: String) -> ParseError {
+        let slash = if self.group.is_empty() { "" } else { "/" };
+        let expected = format!("{} ({}{slash}{})", self.kind, self.group, self.version);
+        ParseError::Kind { expected, found }
+    }
+}
+
+/// What an object consists of, not yet read into the shapes of its kind.
+struct Parts<'s> {
+    metadata: ObjectMeta,
+    spec: Option<Source<'s>>,
+    /// Where the body stands: `spec`, or nowhere in particular.
+    spec_path: &'static str,
+    status: Option<Source<'s>>,
+}
+
+impl<'s> Parts<'s> {
+    fn of_value(value: Value, wanted: &Wanted) -> Result<Self, ParseError> {
+        let Value::Object(mut body) = value else {
+            return Err(wanted.instead_of(json_type(&value).to_owned()));
+        };
+        let text = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+        wanted.check(text("apiVersion"), text("kind"))?;
+        body.remove("apiVersion");
+        body.remove("kind");
+        body.get_mut("metadata").into_iter().for_each(fill_labels);
+        let template = body.get_mut("spec").and_then(|spec| spec.get_mut("template"));
+        template.and_then(|template| template.get_mut("metadata")).into_iter().for_each(fill_labels);
+        let metadata = read_field(body.remove("metadata").map(Source::Value), "metadata")?;
+        let status = body.remove("status").map(Source::Value);
+        let (spec, spec_path) =
+            if wanted.is_flat { (Some(Value::Object(body)), "") } else { (body.remove("spec"), "spec") };
+        Ok(Self { metadata: metadata.unwrap_or_default(), spec: spec.map(Source::Value), spec_path, status })
+    }
+
+    fn of_tree(tree: &'s Tree<'s>, wanted: &Wanted) -> Result<Self, ParseError> {
+        // What is not read field by field, or is put right first, is rare where there is much to read.
+        if wanted.is_flat
+            || tree.as_map().is_none()
+            || tree.get("spec").is_some_and(|spec| spec.get("template").is_some())
+            || lacks_values(tree.get("metadata"))
+        {
+            return Self::of_value(tree.to_value(), wanted);
+        }
+        wanted.check(tree.text("apiVersion"), tree.text("kind"))?;
+        let field = |name| tree.get(name).map(Source::Tree);
+        let metadata = read_field(field("metadata"), "metadata")?.unwrap_or_default();
+        Ok(Self { metadata, spec: field("spec"), spec_path: "spec", status: field("status") })
+    }
+
+    fn read<S: Resource>(self) -> Result<Object<S>, ParseError> {
+        let status = read_field(self.status, "status")?;
+        let spec = read_field(self.spec, self.spec_path)?.unwrap_or_default();
+        Ok(Object { metadata: self.metadata, spec, status })
+    }
 }
 
 /// `null` as a label or annotation, which templates leave where they have no value, means the empty text: so Kubernetes reads it.
@@ -205,14 +247,6 @@ fn lacks_values(metadata: Option<&Tree<'_>>) -> bool {
     maps.flatten().any(|(_, value)| value.is_null())
 }
 
-fn check_kind<S: Resource>(api_version: &str, kind: &str) -> Result<(), ParseError> {
-    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    if (kind.is_empty() || kind == S::KIND) && (api_version.is_empty() || group == S::GROUP) {
-        return Ok(());
-    }
-    Err(ParseError::Kind { expected: expected::<S>(), found: format!("{kind} ({api_version})") })
-}
-
 fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -224,28 +258,26 @@ fn json_type(value: &Value) -> &'static str {
     }
 }
 
-fn read_field<T: DeserializeOwned>(source: Option<Source<'_>>, path: &str) -> Result<Option<T>, ParseError> {
+fn read_field<T: Shape + Default>(source: Option<Source<'_>>, path: &str) -> Result<Option<T>, ParseError> {
     match source.filter(|source| !source.is_null()) {
         None => Ok(None),
-        Some(source) => read_source(source, path).map(Some),
+        Some(source) => shape::read(source).map(Some).map_err(|mistake| below(path, &mistake)),
     }
 }
 
 /// Reads `value`, naming the failing field below `prefix`.
-pub fn read_at<T: DeserializeOwned>(value: Value, prefix: &str) -> Result<T, ParseError> {
-    read_source(Source::Value(value), prefix)
+pub fn read_at<T: Shape + Default>(value: Value, prefix: &str) -> Result<T, ParseError> {
+    shape::read(Source::Value(value)).map_err(|mistake| below(prefix, &mistake))
 }
 
-fn read_source<T: DeserializeOwned>(source: Source<'_>, prefix: &str) -> Result<T, ParseError> {
-    located::read(source).map_err(|(inner, error)| {
-        let path = match (prefix, inner.as_str()) {
-            (prefix, "") => prefix.to_owned(),
-            ("", inner) => inner.to_owned(),
-            (prefix, inner) if inner.starts_with('[') => format!("{prefix}{inner}"),
-            (prefix, inner) => format!("{prefix}.{inner}"),
-        };
-        ParseError::Field { path, message: error.to_string() }
-    })
+fn below(prefix: &str, mistake: &Mistake) -> ParseError {
+    let path = match (prefix, mistake.place()) {
+        (prefix, inner) if inner.is_empty() => prefix.to_owned(),
+        ("", inner) => inner,
+        (prefix, inner) if inner.starts_with('[') => format!("{prefix}{inner}"),
+        (prefix, inner) => format!("{prefix}.{inner}"),
+    };
+    ParseError::Field { path, message: mistake.words() }
 }
 
 impl<S: Resource> Serialize for Object<S> {
@@ -254,16 +286,16 @@ impl<S: Resource> Serialize for Object<S> {
         map.serialize_entry("apiVersion", &S::api_version())?;
         map.serialize_entry("kind", S::KIND)?;
         map.serialize_entry("metadata", &self.metadata)?;
-        if S::FLAT {
-            let body = serde_json::to_value(&self.spec).map_err(serde::ser::Error::custom)?;
-            for (key, value) in body.as_object().into_iter().flatten() {
-                map.serialize_entry(key, value)?;
+        match self.spec.form() {
+            Form::Record(body) if S::FLAT => {
+                for (name, field) in record::written(body) {
+                    map.serialize_entry(name, field)?;
+                }
             }
-        } else {
-            map.serialize_entry("spec", &self.spec)?;
+            _ => map.serialize_entry("spec", &self.spec as &dyn Shape)?,
         }
         if let Some(status) = &self.status {
-            map.serialize_entry("status", status)?;
+            map.serialize_entry("status", status as &dyn Shape)?;
         }
         map.end()
     }

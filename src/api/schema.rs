@@ -5,4 +5,3 @@ pub(crate) mod definition;
 pub mod proto_names;
 pub mod rules;
 pub mod strict;
-pub mod structural;

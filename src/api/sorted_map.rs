@@ -1,21 +1,14 @@
 //! Maps of labels, headers and the like: a few entries, in order of their keys, in one allocation of just their size. A `BTreeMap` takes room
 //! for eleven entries for the first, which of a large mesh is most of its memory.
 //!
-//! Knows nothing of what is in it; looks like a `BTreeMap` to its users, to serde and to schemas.
+//! Knows nothing of what is in it; looks like a `BTreeMap` to its users.
 
-use std::borrow::{Borrow, Cow};
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Index};
 
 use litemap::LiteMap;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// Most entries that room is made for because a reader announces them.
-const MOST_ANNOUNCED: usize = 64;
+use serde::{Serialize, Serializer};
 
 /// A map with few entries, in order of its keys. Of entries with one key the last wins.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,62 +111,19 @@ impl<K: Serialize, V: Serialize> Serialize for SortedMap<K, V> {
     }
 }
 
-impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for SortedMap<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Entries(PhantomData))
-    }
-}
-
-struct Entries<K, V>(PhantomData<(K, V)>);
-
-impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
-    type Value = SortedMap<K, V>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut map = SortedMap::new();
-        map.reserve(entries.size_hint().unwrap_or_default().min(MOST_ANNOUNCED));
-        while let Some((key, value)) = entries.next_entry()? {
-            map.insert(key, value);
-        }
-        Ok(map)
-    }
-}
-
-impl<K: JsonSchema, V: JsonSchema> JsonSchema for SortedMap<K, V> {
-    fn inline_schema() -> bool {
-        BTreeMap::<K, V>::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        BTreeMap::<K, V>::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        BTreeMap::<K, V>::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        BTreeMap::<K, V>::json_schema(generator)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_in_order_the_last_of_a_key_wins_and_they_read_and_write_as_a_map() {
-        let map: SortedMap<String, u8> = serde_json::from_str(r#"{"b": 1, "a": 2, "b": 3}"#).unwrap();
+    fn entries_are_in_order_and_the_last_of_a_key_wins() {
+        let entries = [("b", 1), ("a", 2), ("b", 3)].map(|(key, value)| (key.to_owned(), value));
+        let map: SortedMap<String, u8> = entries.into_iter().collect();
         assert_eq!(
             map.iter().map(|(key, value)| (key.as_str(), *value)).collect::<Vec<_>>(),
             [("a", 2), ("b", 3)]
         );
         assert_eq!((map.get("b"), map.get("c")), (Some(&3), None));
-        assert_eq!(serde_json::to_string(&map).unwrap(), r#"{"a":2,"b":3}"#);
         let collected = SortedMap::from([("b".to_owned(), 3), ("a".to_owned(), 2)]);
         assert_eq!(map, collected);
     }

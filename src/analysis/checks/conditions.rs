@@ -4,7 +4,7 @@
 //! AuthorizationPolicies, also where only a part was taken; `Accepted`, `Programmed` and `ResolvedRefs` of the Gateway API's Gateways,
 //! HTTPRoutes and GRPCRoutes.
 
-use sagene_api::{Object, Resource};
+use sagene_api::{Object, Resource, shape};
 use sagene_model::snapshot::Collected;
 use serde_json::Value;
 
@@ -45,9 +45,8 @@ fn run(input: &Input) -> Vec<Message> {
 
 fn of_kind<S: Collected>(input: &Input, types: &[&str], messages: &mut Vec<Message>) {
     for object in S::collection(&input.snapshot).iter() {
-        let Some(status) = object.status.as_ref().and_then(|status| serde_json::to_value(status).ok()) else {
-            continue;
-        };
+        let Some(status) = &object.status else { continue };
+        let status = shape::to_value(status);
         of_list(object, &status["conditions"], "status.conditions", types, messages);
         // Routes have a status for each parent, Gateways one for each listener.
         for (list, name) in [(&status["parents"], "parents"), (&status["listeners"], "listeners")] {

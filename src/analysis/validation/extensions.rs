@@ -137,10 +137,12 @@ impl Validate for ProxyConfig {
 
 #[cfg(test)]
 mod tests {
+    use sagene_api::object::read_at;
+
     use super::*;
 
     fn paths<S: Validate>(spec: &str) -> Vec<String> {
-        let spec: S = serde_yaml::from_str(spec).expect("a spec");
+        let spec: S = read_at(serde_yaml::from_str(spec).expect("YAML"), "").expect("a spec");
         S::problems(&Object::new("n", "x", spec)).iter().map(|it| it.path.to_string()).collect()
     }
 

@@ -62,7 +62,7 @@ pub fn problems(written: &Value) -> Vec<Problem> {
             _ => "",
         };
         let known = if field.0.len() == 1 { field_names::<MeshConfig>() } else { Vec::new() };
-        let near = hint(name, known.iter().map(String::as_str));
+        let near = hint(name, known.iter().copied());
         report.error(&path, format!("unknown field {name:?}{near}"));
     }
     match MeshConfig::from_layers([written.clone()]) {

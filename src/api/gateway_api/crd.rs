@@ -2,13 +2,12 @@
 //! cannot fetch the project's own. Types give the fields; the tables below what the Gateway API says beyond them: what is required, which
 //! words there are, and what is meant where nothing is said.
 
-use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::{GatewayClass, GrpcRoute, HttpRoute, KubernetesGateway, ReferenceGrant, TcpRoute, TlsRoute};
 use crate::object::Resource;
 use crate::schema::definition::names;
-use crate::schema::structural;
+use crate::shape::Shape;
 
 /// The release whose rules these follow, as tools look for it.
 const BUNDLE_VERSION: &str = "v1.6.0";
@@ -214,8 +213,8 @@ fn streams() -> Vec<(&'static str, Value)> {
     rules
 }
 
-fn definition<S: Resource + JsonSchema>(traits: &Traits) -> Value {
-    let mut spec = structural::of::<S>();
+fn definition<S: Resource + Shape>(traits: &Traits) -> Value {
+    let mut spec = S::schema();
     for (place, rule) in &traits.rules {
         if let Some(schema) = at(&mut spec, place) {
             merge(schema, rule);
@@ -293,11 +292,11 @@ mod tests {
                 assert!(at(&mut spec, place).is_some(), "{place}");
             }
         };
-        check(structural::of::<KubernetesGateway>(), gateway());
-        check(structural::of::<HttpRoute>(), [parents(), http()].concat());
-        check(structural::of::<GrpcRoute>(), [parents(), grpc()].concat());
-        check(structural::of::<TlsRoute>(), streams());
-        check(structural::of::<TcpRoute>(), streams());
+        check(KubernetesGateway::schema(), gateway());
+        check(HttpRoute::schema(), [parents(), http()].concat());
+        check(GrpcRoute::schema(), [parents(), grpc()].concat());
+        check(TlsRoute::schema(), streams());
+        check(TcpRoute::schema(), streams());
     }
 
     #[test]

@@ -6,7 +6,6 @@ mod tests;
 
 use std::sync::{LazyLock, OnceLock};
 
-use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::extensions::{TrafficExtension, WasmPlugin};
@@ -20,7 +19,7 @@ use super::status::IstioStatus;
 use super::telemetry::Telemetry;
 use crate::object::Resource;
 use crate::schema::definition::names;
-use crate::schema::structural;
+use crate::shape::Shape;
 
 /// What a CRD says beside its schema.
 #[derive(Default)]
@@ -48,7 +47,7 @@ pub struct DefinedKind {
 }
 
 impl DefinedKind {
-    fn of<S: Resource + JsonSchema, Status: JsonSchema>(traits: Traits) -> Self {
+    fn of<S: Resource + Shape, Status: Shape>(traits: Traits) -> Self {
         Self {
             group: S::GROUP,
             kind: S::KIND,
@@ -56,8 +55,8 @@ impl DefinedKind {
             plural: S::PLURAL,
             traits,
             spec: OnceLock::new(),
-            make_spec: structural::of::<S>,
-            make_status: structural::of::<Status>,
+            make_spec: S::schema,
+            make_status: Status::schema,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::schema::rules;
 
 shape! {
     /// A WebAssembly module in the selected proxies.
-    #[schemars(extend("required" = ["url"], "x-kubernetes-validations" =
+    #[shape(extend("required" = ["url"], "x-kubernetes-validations" =
         rules::selector_or_target("selector", &["selector", "targetRef", "targetRefs"])))]
     pub struct WasmPlugin {
         /// Workloads it applies to; absent means the namespace, in the root namespace the mesh.
@@ -16,31 +16,31 @@ shape! {
         /// Deprecated: the one object it attaches to.
         pub target_ref: Option<PolicyTargetReference>,
         /// Objects it attaches to.
-        #[schemars(length(max = 16))]
+        #[shape(length(max = 16))]
         pub target_refs: Vec<PolicyTargetReference>,
         /// Where the module is: `oci://`, `https://`, `http://`, `file://`; without a scheme, `oci://`.
-        #[schemars(length(min = 1), extend("x-kubernetes-validations" = url_rules(r#"["", "http", "https", "oci", "file"]"#)))]
+        #[shape(length(min = 1), extend("x-kubernetes-validations" = url_rules(r#"["", "http", "https", "oci", "file"]"#)))]
         pub url: String,
         /// Checksum of the module, hex.
-        #[schemars(regex(pattern = r"(^$|^[a-f0-9]{64}$)"))]
+        #[shape(regex(pattern = r"(^$|^[a-f0-9]{64}$)"))]
         pub sha256: String,
         /// When an image is pulled anew.
         pub image_pull_policy: PullPolicy,
         /// Secret for pulling the image.
-        #[schemars(length(min = 1, max = 253))]
+        #[shape(length(min = 1, max = 253))]
         pub image_pull_secret: String,
         /// Key that verifies the image.
         pub verification_key: String,
         /// Configuration of the plugin.
-        #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+        #[shape(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
         pub plugin_config: Option<Value>,
         /// Name of the plugin in the module.
-        #[schemars(length(min = 1, max = 256))]
+        #[shape(length(min = 1, max = 256))]
         pub plugin_name: String,
         /// Place in the filter chain.
         pub phase: PluginPhase,
         /// Place within the phase, descending; absent means zero.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub priority: Option<i32>,
         /// What happens when the module cannot run.
         pub fail_strategy: FailStrategy,
@@ -53,7 +53,7 @@ shape! {
     }
 
     /// WebAssembly or Lua in the selected proxies.
-    #[schemars(extend(
+    #[shape(extend(
         "oneOf" = rules::one_of(&["wasm", "lua"]),
         "x-kubernetes-validations" = rules::rules(&[
             (
@@ -67,14 +67,14 @@ shape! {
         /// Workloads it applies to; absent means the namespace, in the root namespace the mesh.
         pub selector: Option<WorkloadSelector>,
         /// Objects it attaches to.
-        #[schemars(length(max = 16))]
+        #[shape(length(max = 16))]
         pub target_refs: Vec<PolicyTargetReference>,
         /// Which traffic; empty means all.
         pub r#match: Vec<TrafficSelector>,
         /// Place in the filter chain.
         pub phase: ExtensionPhase,
         /// Place within the phase, descending; absent means zero.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub priority: Option<i32>,
         /// A WebAssembly module.
         pub wasm: Option<WasmConfig>,
@@ -83,26 +83,26 @@ shape! {
     }
 
     /// A WebAssembly module.
-    #[schemars(extend("required" = ["url"]))]
+    #[shape(extend("required" = ["url"]))]
     pub struct WasmConfig {
         /// Where the module is: `oci://`, `https://`, `http://`, `file://`; without a scheme, `oci://`.
-        #[schemars(length(min = 1), extend("x-kubernetes-validations" = url_rules(r#"["", "http", "https", "file", "oci"]"#)))]
+        #[shape(length(min = 1), extend("x-kubernetes-validations" = url_rules(r#"["", "http", "https", "file", "oci"]"#)))]
         pub url: String,
         /// Checksum of the module, hex.
-        #[schemars(regex(pattern = r"(^$|^[a-f0-9]{64}$)"))]
+        #[shape(regex(pattern = r"(^$|^[a-f0-9]{64}$)"))]
         pub sha256: String,
         /// When an image is pulled anew.
         pub image_pull_policy: PullPolicy,
         /// Secret for pulling the image.
-        #[schemars(length(min = 1, max = 253))]
+        #[shape(length(min = 1, max = 253))]
         pub image_pull_secret: String,
         /// Key that verifies the image.
         pub verification_key: String,
         /// Configuration of the plugin.
-        #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+        #[shape(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
         pub plugin_config: Option<Value>,
         /// Name of the plugin in the module.
-        #[schemars(length(min = 1, max = 256))]
+        #[shape(length(min = 1, max = 256))]
         pub plugin_name: String,
         /// What happens when the module cannot run.
         pub fail_strategy: FailStrategy,
@@ -114,10 +114,10 @@ shape! {
 
     /// A Lua script.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["inlineCode"]))]
+    #[shape(extend("required" = ["inlineCode"]))]
     pub struct LuaConfig {
         /// The script.
-        #[schemars(length(min = 1, max = 65536))]
+        #[shape(length(min = 1, max = 65536))]
         pub inline_code: String,
     }
 
@@ -127,16 +127,16 @@ shape! {
         /// Side of the connection.
         pub mode: WorkloadMode,
         /// Ports; empty means all.
-        #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["number"]))]
+        #[shape(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["number"]))]
         pub ports: Vec<PortSelector>,
     }
 
     /// A port.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["number"]))]
+    #[shape(extend("required" = ["number"]))]
     pub struct PortSelector {
         /// Its number.
-        #[schemars(range(min = 1, max = 65535))]
+        #[shape(range(min = 1, max = 65535))]
         pub number: u32,
     }
 
@@ -144,24 +144,24 @@ shape! {
     #[derive(Eq)]
     pub struct VmConfig {
         /// Variables.
-        #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+        #[shape(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
         pub env: Vec<WasmEnvVar>,
     }
 
     /// A variable.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["name"], "x-kubernetes-validations" = rules::rule(
+    #[shape(extend("required" = ["name"], "x-kubernetes-validations" = rules::rule(
         "value may only be set when valueFrom is INLINE",
         "(has(self.valueFrom) ? self.valueFrom : \"\") != \"HOST\" || !has(self.value)",
     )))]
     pub struct WasmEnvVar {
         /// Name.
-        #[schemars(length(min = 1, max = 256))]
+        #[shape(length(min = 1, max = 256))]
         pub name: String,
         /// Where the value comes from.
         pub value_from: EnvValueSource,
         /// The value (INLINE).
-        #[schemars(length(max = 2048))]
+        #[shape(length(max = 2048))]
         pub value: String,
     }
 }

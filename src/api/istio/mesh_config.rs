@@ -123,7 +123,7 @@ shape_with_defaults! {
         /// Policies where a DestinationRule says nothing.
         pub default_traffic_policy: Option<DefaultTrafficPolicy> = None,
         /// Least TLS between sidecars.
-        #[serde(rename = "meshMTLS")]
+        #[shape(name = "meshMTLS")]
         pub mesh_mtls: Option<TlsConfig> = None,
         /// Least TLS elsewhere.
         pub tls_defaults: Option<TlsConfig> = None,
@@ -374,6 +374,3 @@ impl MeshConfig {
         self.extension_providers.iter().find(|provider| provider.name == name)
     }
 }
-
-impl crate::encoding::Blank for MeshInboundTrafficPolicy {}
-impl crate::encoding::Blank for ProxyPathNormalization {}

@@ -1,28 +1,22 @@
 //! The status every Istio kind carries.
 
-use serde_json::{Map, Value};
-
-/// Conditions and findings the control plane writes back; fields it does not know are kept.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct IstioStatus {
-    /// Current state, one entry per type.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::encoding::null_is_default")]
-    pub conditions: Vec<IstioCondition>,
-    /// Findings of the analysis.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::encoding::null_is_default")]
-    pub validation_messages: Vec<AnalysisMessageBase>,
-    /// The generation these words are about (a number; some writers send text).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "int_or_string")]
-    pub observed_generation: Option<Value>,
-    /// Everything else.
-    #[serde(flatten)]
-    #[schemars(skip)]
-    pub other: Map<String, Value>,
-}
+use serde_json::{Map, Value, json};
 
 shape! {
+    /// Conditions and findings the control plane writes back; fields it does not know are kept.
+    pub struct IstioStatus {
+        /// Current state, one entry per type.
+        pub conditions: Vec<IstioCondition>,
+        /// Findings of the analysis.
+        pub validation_messages: Vec<AnalysisMessageBase>,
+        /// The generation these words are about (a number; some writers send text).
+        #[shape(schema_with = int_or_string)]
+        pub observed_generation: Option<Value>,
+        /// Everything else.
+        #[shape(rest)]
+        pub other: Map<String, Value>,
+    }
+
     /// One aspect of the state.
     pub struct IstioCondition {
         /// Name of the aspect.
@@ -30,17 +24,17 @@ shape! {
         /// `True`, `False` or `Unknown`.
         pub status: String,
         /// When it was last looked at.
-        #[schemars(extend("format" = "date-time"))]
+        #[shape(extend("format" = "date-time"))]
         pub last_probe_time: String,
         /// When `status` last changed.
-        #[schemars(extend("format" = "date-time"))]
+        #[shape(extend("format" = "date-time"))]
         pub last_transition_time: String,
         /// One word why.
         pub reason: String,
         /// A sentence why.
         pub message: String,
         /// The generation this condition is about (a number; some writers send text).
-        #[schemars(schema_with = "int_or_string")]
+        #[shape(schema_with = int_or_string)]
         pub observed_generation: Option<Value>,
     }
 
@@ -77,8 +71,9 @@ string_enum! {
     }
 }
 
-pub(crate) fn int_or_string(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
+/// What is a number, or text.
+pub(crate) fn int_or_string() -> Value {
+    json!({
         "anyOf": [{ "type": "integer" }, { "type": "string" }],
         "x-kubernetes-int-or-string": true,
     })

@@ -9,7 +9,7 @@ use crate::schema::rules;
 
 shape! {
     /// What the selected proxies report.
-    #[schemars(extend("x-kubernetes-validations" =
+    #[shape(extend("x-kubernetes-validations" =
         rules::selector_or_target("selector", &["selector", "targetRef", "targetRefs"])))]
     pub struct Telemetry {
         /// Workloads it applies to; absent means the namespace, in the root namespace the mesh.
@@ -17,7 +17,7 @@ shape! {
         /// Deprecated: the one object it attaches to.
         pub target_ref: Option<PolicyTargetReference>,
         /// Objects it attaches to.
-        #[schemars(length(max = 16))]
+        #[shape(length(max = 16))]
         pub target_refs: Vec<PolicyTargetReference>,
         /// Traces.
         pub tracing: Vec<Tracing>,
@@ -34,21 +34,21 @@ shape! {
         /// Providers; empty means the defaults.
         pub providers: Vec<ProviderRef>,
         /// Share of requests traced, in percent; absent means as the wider scope says.
-        #[schemars(range(min = 0, max = 100), extend("nullable" = true))]
+        #[shape(range(min = 0, max = 100), extend("nullable" = true))]
         pub random_sampling_percentage: Option<f64>,
         /// Whether no spans are sent.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub disable_span_reporting: Option<bool>,
         /// Further tags.
         pub custom_tags: BTreeMap<String, CustomTag>,
         /// Whether the request id decides about sampling; absent means yes.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub use_request_id_for_trace_sampling: Option<bool>,
         /// Whether Istio's own tags are added; absent means yes.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub enable_istio_tags: Option<bool>,
         /// Whether trace headers are left alone.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub disable_context_propagation: Option<bool>,
     }
 
@@ -61,16 +61,16 @@ shape! {
 
     /// An extension provider of the mesh configuration.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["name"]))]
+    #[shape(extend("required" = ["name"]))]
     pub struct ProviderRef {
         /// Its name.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub name: String,
     }
 
     /// A tag of spans.
     #[derive(Eq)]
-    #[schemars(extend("oneOf" = rules::one_of(&["literal", "environment", "header", "formatter"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["literal", "environment", "header", "formatter"])))]
     pub struct CustomTag {
         /// A fixed value.
         pub literal: Option<ValueTag>,
@@ -84,19 +84,19 @@ shape! {
 
     /// A tag by value.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["value"]))]
+    #[shape(extend("required" = ["value"]))]
     pub struct ValueTag {
         /// The value.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub value: String,
     }
 
     /// A tag by name.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["name"]))]
+    #[shape(extend("required" = ["name"]))]
     pub struct NamedTag {
         /// The name.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub name: String,
         /// Value where there is none of that name.
         pub default_value: String,
@@ -119,7 +119,7 @@ shape! {
         /// Which metrics; absent means all.
         pub r#match: Option<MetricSelector>,
         /// Whether they are left out.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub disabled: Option<bool>,
         /// Changes of labels by name.
         pub tag_overrides: BTreeMap<String, TagOverride>,
@@ -127,12 +127,12 @@ shape! {
 
     /// Which metrics.
     #[derive(Eq)]
-    #[schemars(extend("oneOf" = rules::one_of(&["metric", "customMetric"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["metric", "customMetric"])))]
     pub struct MetricSelector {
         /// One of Istio's.
         pub metric: Option<IstioMetric>,
         /// Another one, by name.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub custom_metric: Option<String>,
         /// Side of the connection.
         pub mode: TelemetryMode,
@@ -140,7 +140,7 @@ shape! {
 
     /// A change of a label.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" = rules::rules(&[
+    #[shape(extend("x-kubernetes-validations" = rules::rules(&[
         (
             "value must be set when operation is UPSERT",
             "((has(self.operation) ? self.operation : \"\") == \"UPSERT\") ? (self.value != \"\") : true",
@@ -165,7 +165,7 @@ shape! {
         /// Providers; empty means the defaults.
         pub providers: Vec<ProviderRef>,
         /// Whether nothing is logged.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub disabled: Option<bool>,
         /// Which requests are logged; absent means all.
         pub filter: Option<AccessLogFilter>,

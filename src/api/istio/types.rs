@@ -2,20 +2,18 @@
 
 use std::borrow::Cow;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::Error;
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::SortedMap;
 use crate::schema::rules;
+use crate::shape::{Form, Mistake, Reader, Shape};
 
 shape! {
     /// Selects workloads by the labels of their pods (`selector.matchLabels`).
     #[derive(Eq)]
     pub struct WorkloadSelector {
         /// Labels that must all be present with these values.
-        #[schemars(extend(
+        #[shape(extend(
             "maxProperties" = 4096,
             "x-kubernetes-validations" = rules::rules(&[
                 ("wildcard not allowed in label key match", "self.all(key, !key.contains(\"*\"))"),
@@ -33,22 +31,22 @@ shape! {
 
     /// The object a policy attaches to, in the policy's own namespace.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["kind", "name"]))]
+    #[shape(extend("required" = ["kind", "name"]))]
     pub struct PolicyTargetReference {
         /// API group of the target; empty for the core group.
-        #[schemars(
+        #[shape(
             length(max = 253),
             regex(pattern = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
         )]
         pub group: String,
         /// Kind of the target.
-        #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+        #[shape(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
         pub kind: String,
         /// Name of the target.
-        #[schemars(length(min = 1, max = 253))]
+        #[shape(length(min = 1, max = 253))]
         pub name: String,
         /// Must be empty: targets in other namespaces are not supported.
-        #[schemars(extend("x-kubernetes-validations" =
+        #[shape(extend("x-kubernetes-validations" =
             rules::rule("cross namespace referencing is not currently supported", "self.size() == 0")))]
         pub namespace: String,
     }
@@ -82,50 +80,44 @@ pub enum StringMatch {
     Regex(String),
 }
 
-impl Serialize for StringMatch {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        match self {
-            Self::Empty => {}
-            Self::Exact(text) => map.serialize_entry("exact", text)?,
-            Self::Prefix(text) => map.serialize_entry("prefix", text)?,
-            Self::Regex(text) => map.serialize_entry("regex", text)?,
+impl Shape for StringMatch {
+    fn read(&mut self, reader: Reader<'_>) -> Result<(), Mistake> {
+        *self = Self::Empty;
+        for (key, reader) in reader.map(&"struct StringMatch")? {
+            let make = match key.as_ref() {
+                "exact" => Self::Exact,
+                "prefix" => Self::Prefix,
+                "regex" => Self::Regex,
+                _ => continue,
+            };
+            if reader.is_null() {
+                continue;
+            }
+            let mut text = String::new();
+            text.read(reader).map_err(|mistake| mistake.below_key(key.into_owned()))?;
+            if *self != Self::Empty {
+                return Err(Mistake::custom("set only one of exact, prefix and regex"));
+            }
+            *self = make(text);
         }
-        map.end()
-    }
-}
-
-#[derive(Deserialize)]
-struct StringMatchFields {
-    exact: Option<String>,
-    prefix: Option<String>,
-    regex: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for StringMatch {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = StringMatchFields::deserialize(deserializer)?;
-        match (fields.exact, fields.prefix, fields.regex) {
-            (None, None, None) => Ok(Self::Empty),
-            (Some(text), None, None) => Ok(Self::Exact(text)),
-            (None, Some(text), None) => Ok(Self::Prefix(text)),
-            (None, None, Some(text)) => Ok(Self::Regex(text)),
-            _ => Err(D::Error::custom("set only one of exact, prefix and regex")),
-        }
-    }
-}
-
-impl JsonSchema for StringMatch {
-    fn inline_schema() -> bool {
-        true
+        Ok(())
     }
 
-    fn schema_name() -> Cow<'static, str> {
-        "StringMatch".into()
+    fn form(&self) -> Form<'_> {
+        Form::Map(match self {
+            Self::Empty => Vec::new(),
+            Self::Exact(text) => vec![(Cow::Borrowed("exact"), text)],
+            Self::Prefix(text) => vec![(Cow::Borrowed("prefix"), text)],
+            Self::Regex(text) => vec![(Cow::Borrowed("regex"), text)],
+        })
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
+    fn is_blank(&self) -> bool {
+        *self == Self::Empty
+    }
+
+    fn schema() -> Value {
+        json!({
             "type": "object",
             "properties": {
                 "exact": { "type": "string", "description": "Equal, byte by byte." },
@@ -136,3 +128,5 @@ impl JsonSchema for StringMatch {
         })
     }
 }
+
+serde_by_shape!(StringMatch);

@@ -155,13 +155,13 @@ shape! {
         /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
         pub phase: String,
         /// Address.
-        #[serde(rename = "podIP")]
+        #[shape(name = "podIP")]
         pub pod_ip: String,
         /// Addresses of all families.
-        #[serde(rename = "podIPs")]
+        #[shape(name = "podIPs")]
         pub pod_ips: Vec<PodIp>,
         /// Address of the node.
-        #[serde(rename = "hostIP")]
+        #[shape(name = "hostIP")]
         pub host_ip: String,
         /// `Ready` and the like.
         pub conditions: Vec<PodCondition>,

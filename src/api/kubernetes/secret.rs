@@ -6,9 +6,10 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::SortedMap;
+use crate::shape::{Form, Mistake, Reader, Shape};
 
 shape! {
     /// Private data by key.
@@ -35,31 +36,26 @@ impl fmt::Debug for ByteString {
     }
 }
 
-impl Serialize for ByteString {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
+impl Shape for ByteString {
+    fn read(&mut self, reader: Reader<'_>) -> Result<(), Mistake> {
+        let text = reader.text("a string")?;
+        self.0 = STANDARD.decode(text.as_bytes()).map_err(Mistake::custom)?;
+        Ok(())
+    }
+
+    fn form(&self) -> Form<'_> {
+        Form::Text(Cow::Owned(STANDARD.encode(&self.0)))
+    }
+
+    fn is_blank(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "format": "byte" })
     }
 }
 
-impl<'de> Deserialize<'de> for ByteString {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-impl schemars::JsonSchema for ByteString {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "ByteString".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "format": "byte" })
-    }
-}
+serde_by_shape!(ByteString);
 
 resource!(Secret, "", "Secret", "secrets", true, ["v1"], flat = true);

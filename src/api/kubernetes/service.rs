@@ -15,15 +15,15 @@ shape! {
         /// Ports.
         pub ports: Vec<ServicePort>,
         /// Virtual IP; `None` for headless services.
-        #[serde(rename = "clusterIP")]
+        #[shape(name = "clusterIP")]
         pub cluster_ip: String,
         /// Virtual IPs of all families.
-        #[serde(rename = "clusterIPs")]
+        #[shape(name = "clusterIPs")]
         pub cluster_ips: Vec<String>,
         /// Name an `ExternalName` service stands for.
         pub external_name: String,
         /// Further IPs routed to the nodes.
-        #[serde(rename = "externalIPs")]
+        #[shape(name = "externalIPs")]
         pub external_ips: Vec<String>,
         /// `Cluster` or `Local`.
         pub external_traffic_policy: String,
@@ -36,7 +36,7 @@ shape! {
         /// `None` or `ClientIP`.
         pub session_affinity: String,
         /// Requested IP of the load balancer.
-        #[serde(rename = "loadBalancerIP")]
+        #[shape(name = "loadBalancerIP")]
         pub load_balancer_ip: String,
         /// `IPv4` and `IPv6`.
         pub ip_families: Vec<String>,

@@ -1,15 +1,14 @@
 //! Fields by the names of their protobuf definition (`custom_tags`): settings of the mesh and of proxies may be written so, and pages
 //! about them are.
 
-use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::structural;
+use crate::shape::Shape;
 
 /// Gives fields of shape `T` that stand in `value` as `lower_snake_case` the names of its JSON form. Keys of maps, unknown fields and
 /// fields that are there in both spellings stay as they are.
-pub fn to_json_names<T: JsonSchema>(value: &mut Value) {
-    walk(&structural::of::<T>(), value);
+pub fn to_json_names<T: Shape>(value: &mut Value) {
+    walk(&T::schema(), value);
 }
 
 fn walk(schema: &Value, value: &mut Value) {

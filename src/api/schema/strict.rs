@@ -3,10 +3,9 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::structural;
+use crate::shape::{Shape, Tabled};
 
 /// Where a field stands, such as `spec.http[0].timout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,18 +45,16 @@ pub fn unknown_fields(kind: &str, object: &Value) -> Vec<FieldPath> {
 }
 
 /// The fields of `value` that shape `T` does not know.
-pub fn unknown_fields_of<T: JsonSchema>(value: &Value) -> Vec<FieldPath> {
+pub fn unknown_fields_of<T: Shape>(value: &Value) -> Vec<FieldPath> {
     let mut found = Vec::new();
-    walk(&structural::of::<T>(), value, &mut Vec::new(), &mut found);
+    walk(&T::schema(), value, &mut Vec::new(), &mut found);
     found
 }
 
 /// The names of the fields of shape `T`, sorted.
-pub fn field_names<T: JsonSchema>() -> Vec<String> {
-    let schema = structural::of::<T>();
-    let mut names: Vec<String> =
-        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-    names.sort();
+pub fn field_names<T: Tabled>() -> Vec<&'static str> {
+    let mut names: Vec<_> = T::table_of().fields.iter().map(|field| field.name).collect();
+    names.sort_unstable();
     names
 }
 

@@ -75,7 +75,7 @@ shape_with_defaults! {
         /// Time between flushes of log files; absent means 1 s.
         pub file_flush_interval: Option<Duration> = None,
         /// Bytes (in KiB) that flush a log file; absent means 64.
-        #[serde(rename = "fileFlushMinSizeKb")]
+        #[shape(name = "fileFlushMinSizeKb")]
         pub file_flush_min_size_kb: Option<u32> = None,
         /// After this silence a statistic is dropped.
         pub stats_eviction_interval: Option<Duration> = None,

@@ -6,7 +6,7 @@ use crate::schema::rules;
 shape! {
     /// A service, a subset of it and a port.
     #[derive(Eq, Hash)]
-    #[schemars(extend("required" = ["host"]))]
+    #[shape(extend("required" = ["host"]))]
     pub struct Destination {
         /// Name of the service: a fully qualified host, or a short name completed with the namespace of the rule.
         pub host: String,
@@ -33,7 +33,7 @@ shape! {
     #[derive(Eq)]
     pub struct LabelSelector {
         /// Labels that must all be present with these values.
-        #[schemars(extend(
+        #[shape(extend(
             "maxProperties" = 256,
             "additionalProperties" = serde_json::json!({
                 "type": "string",

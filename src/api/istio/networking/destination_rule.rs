@@ -7,7 +7,7 @@ use crate::istio::types::WorkloadSelector;
 
 shape! {
     /// Policies for traffic to one host.
-    #[schemars(extend("required" = ["host"]))]
+    #[shape(extend("required" = ["host"]))]
     pub struct DestinationRule {
         /// Name of the service: a fully qualified host, a wildcard, or a short name completed with the rule's namespace.
         pub host: String,
@@ -22,7 +22,7 @@ shape! {
     }
 
     /// A named set of the service's endpoints.
-    #[schemars(extend("required" = ["name"]))]
+    #[shape(extend("required" = ["name"]))]
     pub struct Subset {
         /// Name, used by routes.
         pub name: String,

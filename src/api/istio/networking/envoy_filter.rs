@@ -8,13 +8,13 @@ use crate::schema::rules;
 
 shape! {
     /// Patches for the selected proxies.
-    #[schemars(extend("x-kubernetes-validations" =
+    #[shape(extend("x-kubernetes-validations" =
         rules::selector_or_target("workloadSelector", &["workloadSelector", "targetRefs"])))]
     pub struct EnvoyFilter {
         /// Workloads it applies to; absent means the namespace.
         pub workload_selector: Option<LabelSelector>,
         /// Objects it attaches to.
-        #[schemars(length(max = 16))]
+        #[shape(length(max = 16))]
         pub target_refs: Vec<PolicyTargetReference>,
         /// Patches, applied in order.
         pub config_patches: Vec<EnvoyConfigObjectPatch>,
@@ -33,7 +33,7 @@ shape! {
     }
 
     /// Which things are patched.
-    #[schemars(extend(
+    #[shape(extend(
         "oneOf" = rules::one_of(&["listener", "routeConfiguration", "cluster", "waypoint"]),
         "x-kubernetes-validations" = rules::rule(
             "only support waypointMatch when context is WAYPOINT",
@@ -169,7 +169,7 @@ shape! {
         /// Which filter.
         pub filter: Option<FilterMatch>,
         /// Port of the service; zero means any.
-        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        #[shape(extend("x-kubernetes-validations" = rules::port()))]
         pub port_number: u32,
         /// Which route.
         pub route: Option<WaypointRouteMatch>,
@@ -187,7 +187,7 @@ shape! {
         /// How.
         pub operation: PatchOperation,
         /// The value, in Envoy's JSON.
-        #[schemars(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
+        #[shape(extend("type" = "object", "x-kubernetes-preserve-unknown-fields" = true))]
         pub value: Option<serde_json::Value>,
         /// Where an added filter goes.
         pub filter_class: FilterClass,

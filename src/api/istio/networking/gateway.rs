@@ -14,7 +14,7 @@ shape! {
     }
 
     /// A port, and the hosts served on it.
-    #[schemars(extend("required" = ["port", "hosts"]))]
+    #[shape(extend("required" = ["port", "hosts"]))]
     pub struct Server {
         /// The port.
         pub port: Port,
@@ -32,7 +32,7 @@ shape! {
 
     /// A port and its protocol.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["number", "protocol", "name"]))]
+    #[shape(extend("required" = ["number", "protocol", "name"]))]
     pub struct Port {
         /// Number.
         pub number: u32,
@@ -46,7 +46,7 @@ shape! {
 
     /// TLS of a listening port.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" = tls_rules()))]
+    #[shape(extend("x-kubernetes-validations" = tls_rules()))]
     pub struct ServerTlsSettings {
         /// Whether plain HTTP is answered with a redirect to HTTPS.
         pub https_redirect: bool,
@@ -63,12 +63,12 @@ shape! {
         /// Secret with the certificates.
         pub credential_name: String,
         /// Secrets, one per key type.
-        #[schemars(length(min = 1, max = 2))]
+        #[shape(length(min = 1, max = 2))]
         pub credential_names: Vec<String>,
         /// Secret or ConfigMap with the CAs that verify clients.
         pub ca_cert_credential_name: String,
         /// Files, one entry per key type.
-        #[schemars(length(min = 1, max = 2))]
+        #[shape(length(min = 1, max = 2))]
         pub tls_certificates: Vec<TlsCertificate>,
         /// Names, one of which the client's certificate must carry.
         pub subject_alt_names: Vec<String>,
@@ -85,7 +85,7 @@ shape! {
         /// Accepted elliptic curves; empty means the default.
         pub ecdh_curves: Vec<String>,
         /// Not used by servers.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub insecure_skip_verify: Option<bool>,
     }
 

@@ -11,10 +11,10 @@ shape! {
         /// Workloads it applies to; absent means the namespace.
         pub selector: Option<WorkloadSelector>,
         /// Worker threads; absent means by CPU limit, zero all cores.
-        #[schemars(range(min = 0), extend("nullable" = true))]
+        #[shape(range(min = 0), extend("nullable" = true))]
         pub concurrency: Option<i32>,
         /// Environment of the proxy.
-        #[schemars(extend("additionalProperties" = serde_json::json!({ "type": "string", "maxLength": 2048 })))]
+        #[shape(extend("additionalProperties" = serde_json::json!({ "type": "string", "maxLength": 2048 })))]
         pub environment_variables: SortedMap<String, String>,
         /// Image of the proxy.
         pub image: Option<ProxyImage>,

@@ -7,10 +7,10 @@ use crate::schema::rules;
 
 shape! {
     /// A service added to the mesh.
-    #[schemars(extend("required" = ["hosts"], "x-kubernetes-validations" = service_entry_rules()))]
+    #[shape(extend("required" = ["hosts"], "x-kubernetes-validations" = service_entry_rules()))]
     pub struct ServiceEntry {
         /// Names of the service.
-        #[schemars(
+        #[shape(
             length(min = 1, max = 256),
             extend("items" = serde_json::json!({
                 "type": "string",
@@ -19,10 +19,10 @@ shape! {
         )]
         pub hosts: Vec<String>,
         /// Virtual IPs or CIDRs.
-        #[schemars(length(max = 256), inner(length(max = 64)))]
+        #[shape(length(max = 256), inner(length(max = 64)))]
         pub addresses: Vec<String>,
         /// Ports.
-        #[schemars(length(max = 256), extend(
+        #[shape(length(max = 256), extend(
             "x-kubernetes-list-type" = "map",
             "x-kubernetes-list-map-keys" = ["name"],
             "x-kubernetes-validations" = rules::rule(
@@ -36,7 +36,7 @@ shape! {
         /// How addresses of endpoints are found.
         pub resolution: Resolution,
         /// Its endpoints.
-        #[schemars(length(max = 4096))]
+        #[shape(length(max = 4096))]
         pub endpoints: Vec<WorkloadEntry>,
         /// Pods and WorkloadEntries that are its endpoints.
         pub workload_selector: Option<LabelSelector>,
@@ -48,19 +48,19 @@ shape! {
 
     /// A port of the service.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["number", "name"]))]
+    #[shape(extend("required" = ["number", "name"]))]
     pub struct ServicePort {
         /// Number.
-        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        #[shape(extend("x-kubernetes-validations" = rules::port()))]
         pub number: u32,
         /// Protocol: HTTP, HTTPS, GRPC, HTTP2, MONGO, TCP or TLS, in any case.
-        #[schemars(length(max = 256))]
+        #[shape(length(max = 256))]
         pub protocol: String,
         /// Name.
-        #[schemars(length(max = 256))]
+        #[shape(length(max = 256))]
         pub name: String,
         /// Port of the endpoints; zero means the same.
-        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        #[shape(extend("x-kubernetes-validations" = rules::port()))]
         pub target_port: u32,
     }
 
@@ -71,7 +71,7 @@ shape! {
         /// Findings of the analysis.
         pub validation_messages: Vec<AnalysisMessageBase>,
         /// The generation these words are about (a number; some writers send text).
-        #[schemars(schema_with = "crate::istio::status::int_or_string")]
+        #[shape(schema_with = crate::istio::status::int_or_string)]
         pub observed_generation: Option<serde_json::Value>,
         /// Virtual IPs the control plane has chosen.
         pub addresses: Vec<ServiceEntryAddress>,

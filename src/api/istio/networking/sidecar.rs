@@ -21,7 +21,7 @@ shape! {
     }
 
     /// A port opened for the application.
-    #[schemars(extend("required" = ["port"]))]
+    #[shape(extend("required" = ["port"]))]
     pub struct IstioIngressListener {
         /// The port.
         pub port: SidecarPort,
@@ -38,7 +38,7 @@ shape! {
     }
 
     /// Services the application may reach.
-    #[schemars(extend("required" = ["hosts"]))]
+    #[shape(extend("required" = ["hosts"]))]
     pub struct IstioEgressListener {
         /// A port of its own; absent means every port not named by another entry.
         pub port: Option<SidecarPort>,

@@ -23,7 +23,7 @@ shape! {
         /// TLS towards the destination.
         pub tls: Option<ClientTlsSettings>,
         /// Policies of single ports; an entry replaces the whole policy for its port.
-        #[schemars(length(max = 4096))]
+        #[shape(length(max = 4096))]
         pub port_level_settings: Vec<PortTrafficPolicy>,
         /// Send the connection through another HTTP proxy.
         pub tunnel: Option<TunnelSettings>,
@@ -65,7 +65,7 @@ shape! {
         /// Server name to send.
         pub sni: String,
         /// Whether any server certificate is accepted.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub insecure_skip_verify: Option<bool>,
         /// File of the certificate revocation list.
         pub ca_crl: String,
@@ -73,7 +73,7 @@ shape! {
 
     /// Another HTTP proxy on the way.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["targetHost", "targetPort"]))]
+    #[shape(extend("required" = ["targetHost", "targetPort"]))]
     pub struct TunnelSettings {
         /// `CONNECT` (the default) or `POST`.
         pub protocol: String,
@@ -93,10 +93,10 @@ shape! {
     /// Limit of concurrent retries.
     pub struct RetryBudget {
         /// Share of active and pending requests that may be retries; absent means 20.
-        #[schemars(range(min = 0, max = 100), extend("nullable" = true))]
+        #[shape(range(min = 0, max = 100), extend("nullable" = true))]
         pub percent: Option<f64>,
         /// Window over which requests are counted.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub budget_interval: Option<Duration>,
         /// Retries always allowed; zero means 3.
         pub min_retry_concurrency: u32,

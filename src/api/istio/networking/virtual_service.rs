@@ -49,11 +49,11 @@ shape! {
         /// Copy requests to this destination (`mirrors` is its successor).
         pub mirror: Option<Box<Destination>>,
         /// Deprecated: whole percents of requests to copy.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub mirror_percent: Option<u32>,
         /// Deprecated spelling of `mirrorPercent`.
-        #[serde(rename = "mirror_percent")]
-        #[schemars(extend("nullable" = true))]
+        #[shape(name = "mirror_percent")]
+        #[shape(extend("nullable" = true))]
         pub mirror_percent_snake: Option<u32>,
         /// Share of requests copied to `mirror`; absent means all.
         pub mirror_percentage: Option<Percent>,
@@ -98,7 +98,7 @@ shape! {
     }
 
     /// A weighted destination.
-    #[schemars(extend("required" = ["destination"]))]
+    #[shape(extend("required" = ["destination"]))]
     pub struct HttpRouteDestination {
         /// Where to.
         pub destination: Destination,
@@ -138,7 +138,7 @@ shape! {
     }
 
     /// A redirect.
-    #[schemars(extend("oneOf" = rules::one_of(&["port", "derivePort"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["port", "derivePort"])))]
     pub struct HttpRedirect {
         /// New path, or empty to keep it.
         pub uri: String,
@@ -157,7 +157,7 @@ shape! {
     }
 
     /// A fixed response.
-    #[schemars(extend("required" = ["status"]))]
+    #[shape(extend("required" = ["status"]))]
     pub struct HttpDirectResponse {
         /// Status code.
         pub status: u32,
@@ -166,12 +166,12 @@ shape! {
     }
 
     /// Body of a fixed response.
-    #[schemars(extend("oneOf" = rules::one_of(&["string", "bytes"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["string", "bytes"])))]
     pub struct HttpBody {
         /// As text.
         pub string: Option<String>,
         /// As bytes in base64.
-        #[schemars(extend("format" = "byte"))]
+        #[shape(extend("format" = "byte"))]
         pub bytes: Option<String>,
     }
 
@@ -205,10 +205,10 @@ shape! {
         /// Envoy's retry conditions and status codes, separated by commas.
         pub retry_on: String,
         /// Whether other localities may be tried; absent means the mesh's default.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub retry_remote_localities: Option<bool>,
         /// Whether hosts that failed already are avoided; absent means true.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub retry_ignore_previous_hosts: Option<bool>,
         /// Smallest pause between tries; absent means 25 ms.
         pub backoff: Option<Duration>,
@@ -223,7 +223,7 @@ shape! {
     }
 
     /// A wait before forwarding.
-    #[schemars(extend("oneOf" = rules::one_of(&["fixedDelay", "exponentialDelay"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["fixedDelay", "exponentialDelay"])))]
     pub struct FaultDelay {
         /// How long.
         pub fixed_delay: Option<Duration>,
@@ -236,7 +236,7 @@ shape! {
     }
 
     /// An error instead of the answer.
-    #[schemars(extend("oneOf" = rules::one_of(&["httpStatus", "grpcStatus", "http2Error"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["httpStatus", "grpcStatus", "http2Error"])))]
     pub struct FaultAbort {
         /// HTTP status.
         pub http_status: Option<i32>,
@@ -249,7 +249,7 @@ shape! {
     }
 
     /// A destination that gets copies of requests.
-    #[schemars(extend("required" = ["destination"]))]
+    #[shape(extend("required" = ["destination"]))]
     pub struct HttpMirrorPolicy {
         /// Where to.
         pub destination: Destination,
@@ -273,14 +273,14 @@ shape! {
         /// How long a preflight answer may be kept.
         pub max_age: Option<Duration>,
         /// Whether credentials may be sent.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub allow_credentials: Option<bool>,
         /// What happens to preflights that match no origin.
         pub unmatched_preflights: UnmatchedPreflights,
     }
 
     /// Where TLS connections go that are passed through.
-    #[schemars(extend("required" = ["match"]))]
+    #[shape(extend("required" = ["match"]))]
     pub struct TlsRoute {
         /// Conditions, any of which suffices.
         pub r#match: Vec<TlsMatchAttributes>,
@@ -290,7 +290,7 @@ shape! {
 
     /// Conditions on a TLS connection, all of which must hold.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["sniHosts"]))]
+    #[shape(extend("required" = ["sniHosts"]))]
     pub struct TlsMatchAttributes {
         /// Server names, exact or wildcard.
         pub sni_hosts: Vec<String>,
@@ -332,7 +332,7 @@ shape! {
     }
 
     /// A weighted destination of connections.
-    #[schemars(extend("required" = ["destination"]))]
+    #[shape(extend("required" = ["destination"]))]
     pub struct RouteDestination {
         /// Where to.
         pub destination: Destination,

@@ -9,31 +9,31 @@ use crate::schema::rules;
 shape! {
     /// One workload, by address.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" = rules::rules(&[
+    #[shape(extend("x-kubernetes-validations" = rules::rules(&[
         ("Address is required", "has(self.address) || has(self.network)"),
         UDS_WITHOUT_PORTS,
     ])))]
     pub struct WorkloadEntry {
         /// IP, host name or `unix:///path`; may be empty where `network` names a gateway.
-        #[schemars(length(max = 256), extend("x-kubernetes-validations" = address_rules()))]
+        #[shape(length(max = 256), extend("x-kubernetes-validations" = address_rules()))]
         pub address: String,
         /// Ports of the workload by the service's port names.
-        #[schemars(extend("maxProperties" = 128, "x-kubernetes-validations" = port_name_rules()))]
-        #[schemars(extend("additionalProperties" = port_schema()))]
+        #[shape(extend("maxProperties" = 128, "x-kubernetes-validations" = port_name_rules()))]
+        #[shape(extend("additionalProperties" = port_schema()))]
         pub ports: BTreeMap<String, u32>,
         /// Labels.
-        #[schemars(extend("maxProperties" = 256))]
+        #[shape(extend("maxProperties" = 256))]
         pub labels: SortedMap<String, String>,
         /// Network the address belongs to.
-        #[schemars(length(max = 2048))]
+        #[shape(length(max = 2048))]
         pub network: String,
         /// Locality as `region/zone/subzone`.
-        #[schemars(length(max = 2048))]
+        #[shape(length(max = 2048))]
         pub locality: String,
         /// Share among the endpoints of the same locality; zero means 1.
         pub weight: u32,
         /// Service account the workload runs as.
-        #[schemars(length(max = 253))]
+        #[shape(length(max = 253))]
         pub service_account: String,
     }
 }

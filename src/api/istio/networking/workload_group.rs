@@ -7,12 +7,12 @@ use crate::schema::rules;
 
 shape! {
     /// A group of workloads of one kind.
-    #[schemars(extend("required" = ["template"]))]
+    #[shape(extend("required" = ["template"]))]
     pub struct WorkloadGroup {
         /// Labels and annotations of every member.
         pub metadata: Option<WorkloadGroupMetadata>,
         /// What every member's WorkloadEntry starts from; it has no address.
-        #[schemars(extend("x-kubernetes-validations" = rules::rules(&[UDS_WITHOUT_PORTS])))]
+        #[shape(extend("x-kubernetes-validations" = rules::rules(&[UDS_WITHOUT_PORTS])))]
         pub template: WorkloadEntry,
         /// How the proxy beside a member checks the application.
         pub probe: Option<ReadinessProbe>,
@@ -22,31 +22,31 @@ shape! {
     #[derive(Eq)]
     pub struct WorkloadGroupMetadata {
         /// Labels.
-        #[schemars(extend("maxProperties" = 256))]
+        #[shape(extend("maxProperties" = 256))]
         pub labels: SortedMap<String, String>,
         /// Annotations.
-        #[schemars(extend("maxProperties" = 256))]
+        #[shape(extend("maxProperties" = 256))]
         pub annotations: SortedMap<String, String>,
     }
 
     /// How the application is checked.
     #[derive(Eq)]
-    #[schemars(extend("oneOf" = rules::one_of(&["httpGet", "tcpSocket", "exec", "grpc"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["httpGet", "tcpSocket", "exec", "grpc"])))]
     pub struct ReadinessProbe {
         /// Seconds until the first check.
-        #[schemars(range(min = 0))]
+        #[shape(range(min = 0))]
         pub initial_delay_seconds: i32,
         /// Seconds allowed for a check; zero means 1.
-        #[schemars(range(min = 0))]
+        #[shape(range(min = 0))]
         pub timeout_seconds: i32,
         /// Seconds between checks; zero means 10.
-        #[schemars(range(min = 0))]
+        #[shape(range(min = 0))]
         pub period_seconds: i32,
         /// Successes in a row until healthy; zero means 1.
-        #[schemars(range(min = 0))]
+        #[shape(range(min = 0))]
         pub success_threshold: i32,
         /// Failures in a row until unhealthy; zero means 3.
-        #[schemars(range(min = 0))]
+        #[shape(range(min = 0))]
         pub failure_threshold: i32,
         /// By an HTTP request.
         pub http_get: Option<HttpHealthCheckConfig>,
@@ -60,17 +60,17 @@ shape! {
 
     /// A check by HTTP.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["port"]))]
+    #[shape(extend("required" = ["port"]))]
     pub struct HttpHealthCheckConfig {
         /// Path.
         pub path: String,
         /// Port.
-        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        #[shape(extend("x-kubernetes-validations" = rules::port()))]
         pub port: u32,
         /// Host; empty means the workload's own address.
         pub host: String,
         /// `HTTP` or `HTTPS`.
-        #[schemars(extend("x-kubernetes-validations" =
+        #[shape(extend("x-kubernetes-validations" =
             rules::rule("scheme must be one of [HTTP, HTTPS]", "self in [\"\", \"HTTP\", \"HTTPS\"]")))]
         pub scheme: String,
         /// Headers to send.
@@ -81,7 +81,7 @@ shape! {
     #[derive(Eq)]
     pub struct HttpHeader {
         /// Name.
-        #[schemars(regex(pattern = r"^[-_A-Za-z0-9]+$"))]
+        #[shape(regex(pattern = r"^[-_A-Za-z0-9]+$"))]
         pub name: String,
         /// Value.
         pub value: String,
@@ -89,21 +89,21 @@ shape! {
 
     /// A check by TCP.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["port"]))]
+    #[shape(extend("required" = ["port"]))]
     pub struct TcpHealthCheckConfig {
         /// Host; empty means the workload's own address.
         pub host: String,
         /// Port.
-        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        #[shape(extend("x-kubernetes-validations" = rules::port()))]
         pub port: u32,
     }
 
     /// A check by command.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["command"]))]
+    #[shape(extend("required" = ["command"]))]
     pub struct ExecHealthCheckConfig {
         /// The command and its arguments; exit code zero is healthy.
-        #[schemars(inner(length(min = 1)))]
+        #[shape(inner(length(min = 1)))]
         pub command: Vec<String>,
     }
 
@@ -113,7 +113,7 @@ shape! {
         /// Service asked for; empty means the whole server.
         pub service: String,
         /// Port.
-        #[schemars(extend("x-kubernetes-validations" = rules::port()))]
+        #[shape(extend("x-kubernetes-validations" = rules::port()))]
         pub port: u32,
     }
 }

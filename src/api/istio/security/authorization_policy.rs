@@ -7,7 +7,7 @@ use crate::schema::rules;
 shape! {
     /// Accepted or refused requests to the selected workloads.
     #[derive(Eq)]
-    #[schemars(extend(
+    #[shape(extend(
         "oneOf" = rules::one_of(&["provider"]),
         "x-kubernetes-validations" =
             rules::selector_or_target("selector", &["selector", "targetRef", "targetRefs"])
@@ -18,10 +18,10 @@ shape! {
         /// Deprecated: the one object it attaches to.
         pub target_ref: Option<PolicyTargetReference>,
         /// Objects it attaches to.
-        #[schemars(length(max = 16))]
+        #[shape(length(max = 16))]
         pub target_refs: Vec<PolicyTargetReference>,
         /// Conditions, any of which suffices. None matches nothing; an empty rule matches everything.
-        #[schemars(length(max = 512))]
+        #[shape(length(max = 512))]
         pub rules: Vec<Rule>,
         /// What happens to requests that match.
         pub action: AuthorizationAction,
@@ -40,7 +40,7 @@ shape! {
     #[derive(Eq)]
     pub struct Rule {
         /// Clients; empty means any.
-        #[schemars(length(max = 512))]
+        #[shape(length(max = 512))]
         pub from: Vec<From>,
         /// Operations; empty means any.
         pub to: Vec<To>,
@@ -64,7 +64,7 @@ shape! {
 
     /// A client: every field that is set must match, by any of its values.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" = rules::rule(
+    #[shape(extend("x-kubernetes-validations" = rules::rule(
         "Cannot set serviceAccounts with namespaces or principals",
         "(has(self.serviceAccounts) || has(self.notServiceAccounts)) ? (!has(self.principals) &&\n\
          !has(self.notPrincipals) && !has(self.namespaces) && !has(self.notNamespaces)) : true",
@@ -91,10 +91,10 @@ shape! {
         /// Original addresses that must not match.
         pub not_remote_ip_blocks: Vec<String>,
         /// Service accounts as `[namespace/]name`.
-        #[schemars(length(max = 16), inner(length(max = 320)))]
+        #[shape(length(max = 16), inner(length(max = 320)))]
         pub service_accounts: Vec<String>,
         /// Service accounts that must not match.
-        #[schemars(length(max = 16), inner(length(max = 320)))]
+        #[shape(length(max = 16), inner(length(max = 320)))]
         pub not_service_accounts: Vec<String>,
         /// Trust domains.
         pub trust_domains: Vec<String>,
@@ -125,7 +125,7 @@ shape! {
 
     /// A condition on an attribute.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["key"]))]
+    #[shape(extend("required" = ["key"]))]
     pub struct Condition {
         /// Name of the attribute, such as `request.headers[version]`.
         pub key: String,

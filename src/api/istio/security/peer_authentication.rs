@@ -9,7 +9,7 @@ use crate::schema::rules;
 shape! {
     /// mTLS into the selected workloads.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" = rules::rule(
+    #[shape(extend("x-kubernetes-validations" = rules::rule(
         "portLevelMtls requires selector",
         "has(self.portLevelMtls) ? (((has(self.selector) && has(self.selector.matchLabels)) ? \
          self.selector.matchLabels : {}).size() > 0) : true",
@@ -20,7 +20,7 @@ shape! {
         /// Mode of every port; absent means as the wider scope says.
         pub mtls: Option<MutualTls>,
         /// Modes of single ports of the workload; needs a selector.
-        #[schemars(extend("minProperties" = 1, "x-kubernetes-validations" = rules::rule(
+        #[shape(extend("minProperties" = 1, "x-kubernetes-validations" = rules::rule(
             "port must be between 1-65535",
             "self.all(key, 0 < int(key) && int(key) <= 65535)",
         )))]

@@ -8,7 +8,7 @@ use crate::schema::rules;
 shape! {
     /// Accepted tokens of requests to the selected workloads.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" =
+    #[shape(extend("x-kubernetes-validations" =
         rules::selector_or_target("selector", &["selector", "targetRef", "targetRefs"])))]
     pub struct RequestAuthentication {
         /// Workloads it applies to; absent means the namespace, in the root namespace the mesh.
@@ -16,42 +16,42 @@ shape! {
         /// Deprecated: the one object it attaches to.
         pub target_ref: Option<PolicyTargetReference>,
         /// Objects it attaches to.
-        #[schemars(length(max = 16))]
+        #[shape(length(max = 16))]
         pub target_refs: Vec<PolicyTargetReference>,
         /// Issuers; a token of any of them is accepted.
-        #[schemars(length(max = 4096))]
+        #[shape(length(max = 4096))]
         pub jwt_rules: Vec<JwtRule>,
     }
 
     /// Tokens of one issuer.
     #[derive(Eq)]
-    #[schemars(extend("x-kubernetes-validations" = rules::rule(
+    #[shape(extend("x-kubernetes-validations" = rules::rule(
         "only one of jwks or jwksUri can be set",
         "(has(self.jwksUri) ? 1 : 0) + (has(self.jwks_uri) ? 1 : 0) + (has(self.jwks) ? 1 : 0) <= 1",
     )))]
     pub struct JwtRule {
         /// `iss` claim; empty accepts any.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub issuer: String,
         /// Accepted `aud` claims; empty means any.
-        #[schemars(inner(length(min = 1)))]
+        #[shape(inner(length(min = 1)))]
         pub audiences: Vec<String>,
         /// Where the public keys are; empty means OpenID discovery at the issuer.
-        #[schemars(length(min = 1, max = 2048), extend("x-kubernetes-validations" = uri_rules()))]
+        #[shape(length(min = 1, max = 2048), extend("x-kubernetes-validations" = uri_rules()))]
         pub jwks_uri: String,
         /// The older spelling of `jwksUri`.
-        #[serde(rename = "jwks_uri")]
-        #[schemars(length(min = 1, max = 2048), extend("x-kubernetes-validations" = uri_rules()))]
+        #[shape(name = "jwks_uri")]
+        #[shape(length(min = 1, max = 2048), extend("x-kubernetes-validations" = uri_rules()))]
         pub jwks_uri_snake: String,
         /// The public keys.
         pub jwks: String,
         /// Headers the token may stand in.
         pub from_headers: Vec<JwtHeader>,
         /// Query parameters the token may stand in.
-        #[schemars(inner(length(min = 1)))]
+        #[shape(inner(length(min = 1)))]
         pub from_params: Vec<String>,
         /// Cookies the token may stand in.
-        #[schemars(inner(length(min = 1)))]
+        #[shape(inner(length(min = 1)))]
         pub from_cookies: Vec<String>,
         /// Header the payload is handed on in, base64url.
         pub output_payload_to_header: String,
@@ -62,7 +62,7 @@ shape! {
         /// Time allowed to fetch keys; absent means 5 s.
         pub timeout: Option<Duration>,
         /// Claims whose text is a list separated by spaces.
-        #[schemars(length(max = 64), inner(length(min = 1)))]
+        #[shape(length(max = 64), inner(length(min = 1)))]
         pub space_delimited_claims: Vec<String>,
         /// Whether a token must be there; accepted and, as in Istio, not in effect.
         pub presence: JwtPresence,
@@ -70,10 +70,10 @@ shape! {
 
     /// A header a token may stand in.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["name"]))]
+    #[shape(extend("required" = ["name"]))]
     pub struct JwtHeader {
         /// Name.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub name: String,
         /// Text before the token, such as `Bearer ` with its space.
         pub prefix: String,
@@ -81,13 +81,13 @@ shape! {
 
     /// A claim handed on in a header.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["header", "claim"]))]
+    #[shape(extend("required" = ["header", "claim"]))]
     pub struct ClaimToHeader {
         /// The header.
-        #[schemars(length(min = 1), regex(pattern = r"^[-_A-Za-z0-9]+$"))]
+        #[shape(length(min = 1), regex(pattern = r"^[-_A-Za-z0-9]+$"))]
         pub header: String,
         /// The claim; nested ones with dots.
-        #[schemars(length(min = 1))]
+        #[shape(length(min = 1))]
         pub claim: String,
     }
 }

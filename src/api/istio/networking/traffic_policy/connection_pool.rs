@@ -24,7 +24,7 @@ shape! {
         /// Longest life of a connection.
         pub max_connection_duration: Option<Duration>,
         /// Longest silence; absent means one hour, 0s never.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub idle_timeout: Option<Duration>,
     }
 
@@ -59,7 +59,7 @@ shape! {
         /// Most streams on one HTTP/2 connection; zero means no limit.
         pub max_concurrent_streams: i32,
         /// PINGs on HTTP/2 connections.
-        #[serde(rename = "http2KeepAlive")]
+        #[shape(name = "http2KeepAlive")]
         pub http2_keep_alive: Option<Http2KeepAlive>,
     }
 

@@ -7,7 +7,7 @@ use crate::schema::rules;
 
 shape! {
     /// How an endpoint is chosen.
-    #[schemars(extend("oneOf" = rules::one_of(&["simple", "consistentHash", "backendUtilization"])))]
+    #[shape(extend("oneOf" = rules::one_of(&["simple", "consistentHash", "backendUtilization"])))]
     pub struct LoadBalancerSettings {
         /// One of the plain algorithms.
         pub simple: Option<SimpleLb>,
@@ -26,7 +26,7 @@ shape! {
     }
 
     /// The same client keeps the same endpoint.
-    #[schemars(extend("allOf" = serde_json::json!([
+    #[shape(extend("allOf" = serde_json::json!([
         { "oneOf": rules::one_of(&["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"]) },
         { "oneOf": rules::one_of(&["ringHash", "maglev"]) },
     ])))]
@@ -49,14 +49,14 @@ shape! {
 
     /// A cookie to hash.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["name"]))]
+    #[shape(extend("required" = ["name"]))]
     pub struct HttpCookie {
         /// Name.
         pub name: String,
         /// Path it is set for.
         pub path: String,
         /// Life of a cookie the proxy sets; zero means the browser's session.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub ttl: Option<Duration>,
         /// More attributes of a cookie the proxy sets.
         pub attributes: Vec<CookieAttribute>,
@@ -64,7 +64,7 @@ shape! {
 
     /// An attribute of a cookie.
     #[derive(Eq)]
-    #[schemars(extend("required" = ["name"]))]
+    #[shape(extend("required" = ["name"]))]
     pub struct CookieAttribute {
         /// Name.
         pub name: String,
@@ -94,13 +94,13 @@ shape! {
         /// Percentage added for errors.
         pub error_utilization_penalty_percent: u32,
         /// Reports needed before weights are used.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub weight_stabilization_period: Option<Duration>,
         /// After this silence weights are forgotten.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub weight_expiration_period: Option<Duration>,
         /// Time between computations.
-        #[schemars(with = "Option<String>")]
+        #[shape(like = String)]
         pub weight_update_period: Option<Duration>,
     }
 
@@ -114,7 +114,7 @@ shape! {
         /// Labels whose agreement makes an endpoint near, most important first.
         pub failover_priority: Vec<String>,
         /// Whether locality is used; absent means yes.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub enabled: Option<bool>,
     }
 
@@ -140,27 +140,27 @@ shape! {
     #[derive(Eq)]
     pub struct ZoneAwareLoadBalancerSetting {
         /// Whether it is used.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub enabled: Option<bool>,
         /// Where traffic goes when a region is unhealthy.
         pub failover: Vec<LocalityFailover>,
         /// Labels whose agreement makes an endpoint near.
         pub failover_priority: Vec<String>,
         /// Fewest endpoints for zones to matter.
-        #[schemars(range(min = 1), extend("nullable" = true))]
+        #[shape(range(min = 1), extend("nullable" = true))]
         pub min_cluster_size: Option<u32>,
     }
 
     /// New endpoints get traffic slowly.
-    #[schemars(extend("required" = ["duration"]))]
+    #[shape(extend("required" = ["duration"]))]
     pub struct WarmupConfiguration {
         /// How long.
         pub duration: Duration,
         /// Share at the beginning; absent means 10.
-        #[schemars(range(min = 0, max = 100), extend("nullable" = true))]
+        #[shape(range(min = 0, max = 100), extend("nullable" = true))]
         pub minimum_percent: Option<f64>,
         /// Curve of the growth; absent means 1, linear.
-        #[schemars(range(min = 0), extend("nullable" = true))]
+        #[shape(range(min = 0), extend("nullable" = true))]
         pub aggression: Option<f64>,
     }
 }

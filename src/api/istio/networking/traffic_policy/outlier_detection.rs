@@ -11,14 +11,14 @@ shape! {
         /// Whether failures to connect are counted apart from answers with errors.
         pub split_external_local_origin_errors: bool,
         /// Failures to connect in a row; absent means 5. Needs `splitExternalLocalOriginErrors`.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub consecutive_local_origin_failures: Option<u32>,
         /// Answers 502, 503 or 504 in a row; zero disables.
-        #[schemars(extend("nullable" = true))]
+        #[shape(extend("nullable" = true))]
         pub consecutive_gateway_errors: Option<u32>,
         /// Answers 5xx in a row; absent means 5, zero disables.
-        #[serde(rename = "consecutive5xxErrors")]
-        #[schemars(extend("nullable" = true))]
+        #[shape(name = "consecutive5xxErrors")]
+        #[shape(extend("nullable" = true))]
         pub consecutive_5xx_errors: Option<u32>,
         /// Time between sweeps; absent means 10 s.
         pub interval: Option<Duration>,
@@ -29,7 +29,7 @@ shape! {
         /// Below this percentage of healthy endpoints, all are used.
         pub min_health_percent: i32,
         /// Status codes that count as errors instead of 5xx.
-        #[schemars(inner(range(min = 100, max = 599)))]
+        #[shape(inner(range(min = 100, max = 599)))]
         pub outlier_detection_http_error_codes: Vec<u32>,
     }
 }
