@@ -10,6 +10,7 @@ mod kubernetes;
 mod output;
 mod roles;
 mod runtime;
+mod unified_diff;
 
 mod admin;
 mod analyze;

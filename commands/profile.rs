@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::install::settings::Overlays;
 use crate::output::{self, to_yaml};
+use crate::unified_diff;
 
 #[derive(Debug, Args)]
 pub(crate) struct ProfileCommand {
@@ -70,7 +71,7 @@ pub(crate) fn unified(left_name: &str, left: &str, right_name: &str, right: &str
     if left == right {
         return String::new();
     }
-    similar::TextDiff::from_lines(left, right).unified_diff().header(left_name, right_name).to_string()
+    unified_diff::between((left_name, left), (right_name, right), unified_diff::CONTEXT)
 }
 
 impl Dump {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sagene_analysis::fix::FileChange;
-use similar::{ChangeTag, TextDiff};
 
 use crate::exit::Failure;
 use crate::output;
+use crate::unified_diff;
 
 /// Prints the diffs, and on stderr what each fix is for and how many of the findings are answered.
 pub(super) fn show(changes: &[FileChange], answered: usize, findings: usize, write: bool) {
@@ -29,21 +29,16 @@ pub(super) fn show(changes: &[FileChange], answered: usize, findings: usize, wri
 
 fn diff(change: &FileChange) -> String {
     use colored::Colorize;
-    let diff = TextDiff::from_lines(change.before.as_str(), change.after.as_str());
     let mut text =
         format!("{}\n{}\n", format!("--- {}", change.name).bold(), format!("+++ {}", change.name).bold());
-    for hunk in diff.unified_diff().iter_hunks() {
-        text.push_str(&format!("{}\n", hunk.header().to_string().trim_end().cyan()));
-        for line in hunk.iter_changes() {
-            let content = line.value().trim_end_matches(['\n', '\r']);
-            let styled = match line.tag() {
-                ChangeTag::Delete => format!("-{content}").red().to_string(),
-                ChangeTag::Insert => format!("+{content}").green().to_string(),
-                ChangeTag::Equal => format!(" {content}"),
-            };
-            text.push_str(&styled);
-            text.push('\n');
-        }
+    for line in unified_diff::hunks(&change.before, &change.after, unified_diff::CONTEXT).lines() {
+        let styled = match line.as_bytes().first() {
+            Some(b'@') => line.cyan(),
+            Some(b'-') => line.red(),
+            Some(b'+') => line.green(),
+            _ => line.normal(),
+        };
+        text.push_str(&format!("{styled}\n"));
     }
     text
 }

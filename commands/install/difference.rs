@@ -1,13 +1,13 @@
 //! What applying an object would change, as a unified diff of its YAML: the server's own answer to a dry run beside what it has.
 
 use serde_json::Value;
-use similar::TextDiff;
 
 use crate::exit::Failure;
 use crate::kubernetes::text;
+use crate::unified_diff;
 
-/// Lines of context around a change.
-const CONTEXT: usize = 3;
+/// The name of what does not exist, as patches have it.
+const NOTHING: &str = "/dev/null";
 
 /// The diff, or `None` when nothing would change. `before` is `None` for an object that does not exist.
 pub(super) fn between(before: Option<&Value>, after: &Value) -> Result<Option<String>, Failure> {
@@ -16,20 +16,14 @@ pub(super) fn between(before: Option<&Value>, after: &Value) -> Result<Option<St
         return Ok(None);
     }
     let name = title(after);
-    let diff = TextDiff::from_lines(&old, &new);
-    let mut unified = diff.unified_diff();
-    let from = if before.is_some() { name.as_str() } else { "/dev/null" };
-    unified.context_radius(CONTEXT).header(from, &name);
-    Ok(Some(unified.to_string()))
+    let from = if before.is_some() { name.as_str() } else { NOTHING };
+    Ok(Some(unified_diff::between((from, &old), (&name, &new), unified_diff::CONTEXT)))
 }
 
 /// The diff of an object that would be removed.
 pub(super) fn removal(object: &Value) -> Result<String, Failure> {
     let old = yaml(object)?;
-    let diff = TextDiff::from_lines(old.as_str(), "");
-    let mut unified = diff.unified_diff();
-    unified.context_radius(CONTEXT).header(&title(object), "/dev/null");
-    Ok(unified.to_string())
+    Ok(unified_diff::between((&title(object), &old), (NOTHING, ""), unified_diff::CONTEXT))
 }
 
 fn title(object: &Value) -> String {

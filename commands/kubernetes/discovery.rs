@@ -70,16 +70,14 @@ impl Discovery {
     pub(crate) fn near(&self, name: &str) -> Option<&str> {
         let names =
             self.resources.iter().flat_map(|resource| [resource.plural.as_str(), resource.singular.as_str()]);
-        let scored = names.filter(|known| !known.is_empty()).map(|known| (similarity(name, known), known));
+        let scored = names
+            .filter(|known| !known.is_empty())
+            .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
         scored
-            .filter(|(score, _)| *score > 0.75)
+            .filter(|(score, _)| *score > 0.7)
             .max_by(|left, right| left.0.total_cmp(&right.0))
             .map(|(_, known)| known)
     }
-}
-
-fn similarity(left: &str, right: &str) -> f32 {
-    similar::TextDiff::from_chars(left, right).ratio()
 }
 
 fn aggregated(answer: &Value, resources: &mut Vec<Resource>) {

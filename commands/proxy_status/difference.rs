@@ -1,10 +1,10 @@
 //! The difference between what the control plane would send and what a proxy runs: clusters, listeners, routes.
 
 use serde_json::Value;
-use similar::TextDiff;
 
 use crate::exit::Failure;
 use crate::proxy_config::dump::{Dump, camel_case, field, list, path, text};
+use crate::unified_diff;
 
 /// Lines of context around a change.
 const CONTEXT: usize = 7;
@@ -29,10 +29,8 @@ pub(super) fn render(wanted: &str, actual: &str) -> Result<String, Failure> {
             continue;
         }
         out.push_str(&format!("{title} Don't Match\n"));
-        let diff = TextDiff::from_lines(&left, &right);
-        let mut unified = diff.unified_diff();
-        unified.context_radius(CONTEXT).header(&format!("Istiod {title}"), &format!("Envoy {title}"));
-        out.push_str(&unified.to_string());
+        let (wanted, actual) = (format!("Istiod {title}"), format!("Envoy {title}"));
+        out.push_str(&unified_diff::between((&wanted, &left), (&actual, &right), CONTEXT));
     }
     Ok(out)
 }

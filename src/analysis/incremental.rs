@@ -78,7 +78,7 @@ impl Analysis {
         let mut changes = Changes::new();
         for event in events {
             for (value, is_there) in self.single(event) {
-                if let Some((kind, object)) = self.input.change_live(value, is_there) {
+                if let Some((kind, object)) = self.input.change_live(&value, is_there) {
                     changes.entry(kind).or_default().insert(object);
                 }
             }

@@ -13,7 +13,7 @@ use crate::shape::{self, Form, Mistake, Shape, Source, record};
 use crate::tree::Tree;
 
 /// A kind of the Kubernetes API, as the type of its spec.
-pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Shape {
+pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Shape + Send + Sync + 'static {
     /// API group; empty for the core group.
     const GROUP: &'static str;
     /// The version written and stored.
@@ -29,7 +29,7 @@ pub trait Resource: Clone + fmt::Debug + Default + PartialEq + Shape {
     /// Whether the body stands beside `metadata` (ConfigMap, Secret, EndpointSlice …) instead of under `spec`.
     const FLAT: bool = false;
     /// The shape of `status`.
-    type Status: Clone + fmt::Debug + Default + PartialEq + Shape;
+    type Status: Clone + fmt::Debug + Default + PartialEq + Shape + Send + Sync + 'static;
 
     /// `group/version`, or the version alone for the core group.
     fn api_version() -> String {

@@ -2,6 +2,9 @@
 //!
 //! Collections are shared by namespace, so that one changed object costs the objects of its namespace and kind, not those of the mesh.
 
+mod dynamic;
+mod named;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,12 +24,15 @@ use sagene_api::kubernetes::{
 };
 use sagene_api::{Object, Resource};
 
-type ByName<S> = Arc<BTreeMap<Arc<str>, Arc<Object<S>>>>;
+pub use dynamic::{AnyDifference, AnyObject, KindTraits};
+use named::Named;
+
+type ByName<S> = Arc<Named<Arc<Object<S>>>>;
 
 /// All objects of one kind, by namespace and name. Cluster-scoped objects stand under the empty namespace.
 #[derive(Debug, Clone)]
 pub struct Collection<S: Resource> {
-    namespaces: Arc<BTreeMap<Arc<str>, ByName<S>>>,
+    namespaces: Arc<Named<ByName<S>>>,
 }
 
 impl<S: Resource> Default for Collection<S> {
@@ -63,26 +69,28 @@ impl<S: Resource> Collection<S> {
 
     /// Puts an object in, in place of the one of its name, which is answered.
     pub fn insert(&mut self, object: Arc<Object<S>>) -> Option<Arc<Object<S>>> {
-        let (namespace, name) = (object.metadata.namespace.as_str(), object.metadata.name.as_str());
+        let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
         let namespaces = Arc::make_mut(&mut self.namespaces);
-        // Mostly the namespace is there: its name is copied only where it is new.
-        if let Some(objects) = namespaces.get_mut(namespace) {
-            return Arc::make_mut(objects).insert(name.into(), object);
+        if let Some(objects) = namespaces.get_mut(&namespace) {
+            return Arc::make_mut(objects).insert(&name, object);
         }
-        let (namespace, objects) = (namespace.into(), BTreeMap::from([(name.into(), object)]));
-        namespaces.insert(namespace, Arc::new(objects));
+        let mut objects = Named::default();
+        objects.insert(&name, object);
+        namespaces.insert(&namespace, Arc::new(objects));
         None
     }
 
     /// Takes in all of `other`, in place of objects of the same names.
     pub fn append(&mut self, other: Self) {
         let namespaces = Arc::make_mut(&mut self.namespaces);
-        for (namespace, new) in Arc::unwrap_or_clone(other.namespaces) {
-            match namespaces.get_mut(&namespace) {
-                Some(objects) => Arc::make_mut(objects).append(&mut Arc::unwrap_or_clone(new)),
-                None => {
-                    namespaces.insert(namespace, new);
-                }
+        for (namespace, new) in Arc::unwrap_or_clone(other.namespaces).into_values() {
+            let Some(objects) = namespaces.get_mut(&namespace) else {
+                namespaces.insert(&namespace, new);
+                continue;
+            };
+            let objects = Arc::make_mut(objects);
+            for (name, object) in Arc::unwrap_or_clone(new).into_values() {
+                objects.insert(&name, object);
             }
         }
     }
@@ -94,7 +102,7 @@ impl<S: Resource> Collection<S> {
         if Arc::ptr_eq(&self.namespaces, &other.namespaces) {
             return found;
         }
-        let names: BTreeSet<&Arc<str>> = self.namespaces.keys().chain(other.namespaces.keys()).collect();
+        let names: BTreeSet<&Arc<str>> = self.namespaces.names().chain(other.namespaces.names()).collect();
         for name in names {
             let (here, there) = (self.namespaces.get(name), other.namespaces.get(name));
             if !matches!((here, there), (Some(here), Some(there)) if Arc::ptr_eq(here, there)) {
@@ -105,15 +113,17 @@ impl<S: Resource> Collection<S> {
     }
 
     /// Takes out all namespaces but some; cluster-scoped objects stay.
-    fn retain_namespaces(&mut self, keep: &impl Fn(&str) -> bool) {
-        let stays = |namespace: &str| namespace.is_empty() || keep(namespace);
-        if !self.namespaces.keys().all(|namespace| stays(namespace)) {
-            Arc::make_mut(&mut self.namespaces).retain(|namespace, _| stays(namespace));
+    fn retain_namespaces(&mut self, keep: &dyn Fn(&str) -> bool) {
+        let goes = |namespace: &&Arc<str>| !namespace.is_empty() && !keep(namespace);
+        let gone: Vec<Arc<str>> = self.namespaces.names().filter(goes).cloned().collect();
+        if !gone.is_empty() {
+            let namespaces = Arc::make_mut(&mut self.namespaces);
+            gone.iter().for_each(|namespace| drop(namespaces.remove(namespace)));
         }
     }
 
     fn remove(&mut self, namespace: &str, name: &str) -> Option<Arc<Object<S>>> {
-        if !self.namespaces.get(namespace).is_some_and(|objects| objects.contains_key(name)) {
+        if self.get(namespace, name).is_none() {
             return None;
         }
         let namespaces = Arc::make_mut(&mut self.namespaces);
@@ -141,7 +151,7 @@ fn differences_of<'c, S: Resource>(
         }
     }
     for (name, object) in there.into_iter().flat_map(|objects| objects.iter()) {
-        if here.is_none_or(|objects| !objects.contains_key(name)) {
+        if here.is_none_or(|objects| objects.get(name).is_none()) {
             found.push((None, Some(object)));
         }
     }
@@ -171,7 +181,15 @@ macro_rules! snapshot {
 
             /// The kind's name in YAML.
             pub fn name(self) -> &'static str {
-                match self { $(Self::$type => <$type as Resource>::KIND,)+ }
+                self.traits().kind
+            }
+
+            /// What is known of the kind.
+            pub fn traits(self) -> &'static KindTraits {
+                match self { $(Self::$type => {
+                    static TRAITS: KindTraits = KindTraits::of::<$type>();
+                    &TRAITS
+                })+ }
             }
         }
 
@@ -193,7 +211,7 @@ macro_rules! snapshot {
             /// The namespaces that hold something.
             pub fn occupied(&self) -> BTreeSet<Arc<str>> {
                 let mut names = BTreeSet::new();
-                $(names.extend(self.$field.namespaces.keys().cloned());)+
+                $(names.extend(self.$field.namespaces.names().cloned());)+
                 names.remove("");
                 names
             }

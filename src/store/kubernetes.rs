@@ -7,7 +7,7 @@ mod definitions;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures::{StreamExt, future::BoxFuture};
+use futures::StreamExt;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject},
@@ -17,14 +17,13 @@ use sagene_base::{
     backoff::{Backoff, BackoffPolicy},
     task,
 };
-use sagene_model::{Kind, snapshot::Collected};
+use sagene_model::Kind;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use crate::{
     Store,
-    kinds::{self, Visitor},
     state::{Candidate, Writer},
 };
 
@@ -79,8 +78,8 @@ pub fn watch(client: &Client, store: &Store, options: &WatchOptions) -> Synced {
     for kind in &options.kinds {
         let namespace = options.only_in.iter().find(|(only, _)| only == kind).map(|(_, ns)| ns.clone());
         let (client, sender, definitions) = (client.clone(), sender.clone(), definitions.clone());
-        let watch = Watch { client, namespace, sender, definitions };
-        drop(task::spawn(format!("watch {}", kind.name()), kinds::visit(*kind, watch)));
+        let watch = Watch { kind: *kind, client, namespace, sender, definitions };
+        drop(task::spawn(format!("watch {}", kind.name()), watch.run()));
     }
     let mut writer = Writer::new(store.shared.clone());
     let task = task::spawn("store writer", async move {
@@ -104,30 +103,17 @@ pub fn watch(client: &Client, store: &Store, options: &WatchOptions) -> Synced {
 }
 
 struct Watch {
+    kind: Kind,
     client: Client,
     namespace: Option<String>,
     sender: mpsc::Sender<Message>,
     definitions: watch::Receiver<u64>,
 }
 
-impl Visitor for Watch {
-    type Output = BoxFuture<'static, ()>;
-
-    fn visit<S: Collected + Send + Sync + 'static>(self) -> BoxFuture<'static, ()>
-    where
-        S::Status: Send + Sync,
-    {
-        Box::pin(self.run::<S>())
-    }
-}
-
 impl Watch {
-    async fn run<S>(mut self)
-    where
-        S: Collected + Send + Sync + 'static,
-        S::Status: Send + Sync,
-    {
-        let resource = api_resource::<S>();
+    async fn run(mut self) {
+        let kind = self.kind;
+        let resource = resource_of(kind);
         let api: Api<DynamicObject> = match &self.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
@@ -141,22 +127,22 @@ impl Watch {
         };
         let mut backoff = Backoff::new(policy);
         let mut unknown = Backoff::new(UNKNOWN_KIND);
-        let mut list: Vec<Candidate<S>> = Vec::new();
+        let mut list = Vec::new();
         while let Some(event) = stream.next().await {
             let (messages, pause) = match event {
                 // The beginning of a list says nothing yet: the list itself may fail.
-                Ok(event @ Event::Init) => (messages(event, &mut list), None),
+                Ok(event @ Event::Init) => (messages(kind, event, &mut list), None),
                 Ok(event) => {
                     backoff.reset();
-                    (messages(event, &mut list), None)
+                    (messages(kind, event, &mut list), None)
                 }
                 Err(error) if is_not_found(&error) => {
-                    debug!(kind = S::KIND, "the API server does not know this kind (yet)");
-                    let empty = Message::Update(Box::new(|writer| writer.replace::<S>(Vec::new())));
-                    (vec![empty, Message::Synced(S::COLLECTED)], Some(unknown.next_delay()))
+                    debug!(kind = kind.name(), "the API server does not know this kind (yet)");
+                    let empty = Message::Update(Box::new(move |writer| writer.replace(kind, Vec::new())));
+                    (vec![empty, Message::Synced(kind)], Some(unknown.next_delay()))
                 }
                 Err(error) => {
-                    warn!(kind = S::KIND, error = %task::error_chain(&error), "watch failed, trying again");
+                    warn!(kind = kind.name(), error = %task::error_chain(&error), "watch failed, trying again");
                     (Vec::new(), Some(backoff.next_delay()))
                 }
             };
@@ -175,44 +161,41 @@ impl Watch {
     }
 }
 
-fn messages<S>(event: Event<DynamicObject>, list: &mut Vec<Candidate<S>>) -> Vec<Message>
-where
-    S: Collected + Send + Sync + 'static,
-    S::Status: Send + Sync,
-{
+fn messages(kind: Kind, event: Event<DynamicObject>, list: &mut Vec<Candidate>) -> Vec<Message> {
     match event {
         Event::Init => {
             list.clear();
             Vec::new()
         }
         Event::InitApply(object) => {
-            list.push(candidate(object));
+            list.push(candidate(kind, object));
             Vec::new()
         }
         Event::InitDone => {
             let list = std::mem::take(list);
-            vec![Message::Update(Box::new(|writer| writer.replace(list))), Message::Synced(S::COLLECTED)]
+            vec![Message::Update(Box::new(move |writer| writer.replace(kind, list))), Message::Synced(kind)]
         }
         Event::Apply(object) => {
-            let candidate = candidate::<S>(object);
+            let candidate = candidate(kind, object);
             vec![Message::Update(Box::new(|writer| writer.apply(candidate)))]
         }
         Event::Delete(object) => {
-            let candidate = candidate::<S>(object);
-            let delete = move |writer: &mut Writer| writer.delete::<S>(&candidate.namespace, &candidate.name);
+            let candidate = candidate(kind, object);
+            let delete =
+                move |writer: &mut Writer| writer.delete(kind, &candidate.namespace, &candidate.name);
             vec![Message::Update(Box::new(delete))]
         }
     }
 }
 
 /// Slim at once: managed fields, the bulk of many objects, are read by nobody here.
-fn candidate<S: Collected>(mut object: DynamicObject) -> Candidate<S> {
+fn candidate(kind: Kind, mut object: DynamicObject) -> Candidate {
     object.metadata.managed_fields = None;
     let mut value = object.data;
     if let (Value::Object(body), Ok(metadata)) = (&mut value, serde_json::to_value(object.metadata)) {
         body.insert("metadata".to_owned(), metadata);
     }
-    Candidate::read(value)
+    Candidate::read(kind, value)
 }
 
 fn is_not_found(error: &watcher::Error) -> bool {
@@ -224,26 +207,14 @@ fn is_not_found(error: &watcher::Error) -> bool {
 
 /// How the API server names a kind.
 pub fn resource_of(kind: Kind) -> ApiResource {
-    struct Name;
-    impl Visitor for Name {
-        type Output = ApiResource;
-        fn visit<S: Collected + Send + Sync + 'static>(self) -> ApiResource
-        where
-            S::Status: Send + Sync,
-        {
-            api_resource::<S>()
-        }
-    }
-    kinds::visit(kind, Name)
-}
-
-fn api_resource<S: Collected>() -> ApiResource {
+    let traits = kind.traits();
+    let slash = if traits.group.is_empty() { "" } else { "/" };
     ApiResource {
-        group: S::GROUP.to_owned(),
-        version: S::VERSION.to_owned(),
-        api_version: S::api_version(),
-        kind: S::KIND.to_owned(),
-        plural: S::PLURAL.to_owned(),
+        group: traits.group.to_owned(),
+        version: traits.version.to_owned(),
+        api_version: format!("{}{slash}{}", traits.group, traits.version),
+        kind: traits.kind.to_owned(),
+        plural: traits.plural.to_owned(),
     }
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use sagene_model::{ChangeSet, Snapshot};
 
-mod kinds;
 pub mod kubernetes;
 pub mod memory;
 mod state;

@@ -1,12 +1,11 @@
 //! A source without I/O: objects handed in as values, for command lines that read files and for tests.
 
-use sagene_model::snapshot::Collected;
+use sagene_model::Kind;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
     Store,
-    kinds::{self, Visitor},
     state::{Candidate, Writer},
 };
 
@@ -51,38 +50,21 @@ impl Memory {
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, api_version) = (text("kind"), text("apiVersion"));
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let Some(known) = kinds::by_name(&kind, group) else {
+        let Some(known) = Kind::by_name(&kind, group) else {
             return Err(UnknownKind { kind, api_version });
         };
-        kinds::visit(known, Change { writer: &mut self.writer, object, delete });
-        Ok(())
-    }
-}
-
-struct Change<'a> {
-    writer: &'a mut Writer,
-    object: Value,
-    delete: bool,
-}
-
-impl Visitor for Change<'_> {
-    type Output = ();
-    fn visit<S: Collected + Send + Sync + 'static>(self)
-    where
-        S::Status: Send + Sync,
-    {
-        let candidate = Candidate::<S>::read(self.object);
-        if self.delete {
-            self.writer.delete::<S>(&candidate.namespace, &candidate.name);
+        let candidate = Candidate::read(known, object);
+        if delete {
+            self.writer.delete(known, &candidate.namespace, &candidate.name);
         } else {
             self.writer.apply(candidate);
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sagene_model::Kind;
     use serde_json::json;
 
     use super::*;

@@ -6,10 +6,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use sagene_api::{Object, ParseError};
+use sagene_api::ParseError;
 use sagene_model::{
     Change, ChangeSet, Kind, Snapshot,
-    snapshot::{Collected, Scope},
+    snapshot::{AnyObject, Scope},
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -83,21 +83,22 @@ impl Writer {
     }
 
     /// Puts in the newest version of an object, or records why it cannot be read.
-    pub(crate) fn apply<S: Collected>(&mut self, candidate: Candidate<S>) {
+    pub(crate) fn apply(&mut self, candidate: Candidate) {
         let change = candidate.change();
         match candidate.object {
             Ok(object) => {
                 if lock(&self.shared.rejected).remove(&change).is_some() {
                     self.changes.add(change, Scope::MetadataOnly);
                 }
-                if let Some((change, scope)) = self.snapshot.insert(Arc::new(object)) {
+                if let Some((change, scope)) = self.snapshot.insert_any(candidate.kind, object) {
                     self.changes.add(change, scope);
                 }
             }
             Err(error) => {
-                let last_good = self.snapshot.get::<S>(&change.namespace, &change.name).is_some();
+                let known = self.snapshot.get_any(change.kind, &change.namespace, &change.name);
+                let last_good = known.is_some();
                 let rejected = Rejected {
-                    kind: S::COLLECTED,
+                    kind: change.kind,
                     namespace: change.namespace.clone(),
                     name: change.name.clone(),
                     message: error.to_string(),
@@ -105,7 +106,7 @@ impl Writer {
                     generation: candidate.generation,
                 };
                 tracing::warn!(
-                    kind = S::KIND, namespace = %rejected.namespace, name = %rejected.name,
+                    kind = change.kind.name(), namespace = %rejected.namespace, name = %rejected.name,
                     error = %rejected.message, last_good, "object cannot be read"
                 );
                 lock(&self.shared.rejected).insert(change.clone(), rejected);
@@ -116,25 +117,25 @@ impl Writer {
     }
 
     /// Takes an object out, readable or not.
-    pub(crate) fn delete<S: Collected>(&mut self, namespace: &str, name: &str) {
-        let change = Change { kind: S::COLLECTED, namespace: namespace.to_owned(), name: name.to_owned() };
+    pub(crate) fn delete(&mut self, kind: Kind, namespace: &str, name: &str) {
+        let change = Change { kind, namespace: namespace.to_owned(), name: name.to_owned() };
         lock(&self.shared.rejected).remove(&change);
-        if let Some(change) = self.snapshot.remove::<S>(namespace, name) {
+        if let Some(change) = self.snapshot.remove_any(kind, namespace, name) {
             self.changes.add(change, Scope::Content);
         }
     }
 
     /// A complete list of a kind: what is not in it is gone.
-    pub(crate) fn replace<S: Collected>(&mut self, candidates: Vec<Candidate<S>>) {
-        let listed: BTreeSet<(String, String)> =
-            candidates.iter().map(|c| (c.namespace.clone(), c.name.clone())).collect();
-        let known = S::collection(&self.snapshot).iter();
-        let gone: Vec<_> = known
-            .map(|object| (object.metadata.namespace.clone(), object.metadata.name.clone()))
-            .filter(|key| !listed.contains(key))
+    pub(crate) fn replace(&mut self, kind: Kind, candidates: Vec<Candidate>) {
+        let listed: BTreeSet<(&str, &str)> =
+            candidates.iter().map(|c| (c.namespace.as_str(), c.name.as_str())).collect();
+        let known = self.snapshot.metadata(kind).into_iter();
+        let gone: Vec<(String, String)> = known
+            .filter(|known| !listed.contains(&(known.namespace.as_str(), known.name.as_str())))
+            .map(|known| (known.namespace.clone(), known.name.clone()))
             .collect();
         for (namespace, name) in gone {
-            self.delete::<S>(&namespace, &name);
+            self.delete(kind, &namespace, &name);
         }
         for candidate in candidates {
             self.apply(candidate);
@@ -151,25 +152,26 @@ impl Writer {
 }
 
 /// An object as it came, read or not.
-pub(crate) struct Candidate<S: Collected> {
+pub(crate) struct Candidate {
+    pub(crate) kind: Kind,
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) generation: i64,
-    pub(crate) object: Result<Object<S>, ParseError>,
+    pub(crate) object: Result<AnyObject, ParseError>,
 }
 
-impl<S: Collected> Candidate<S> {
-    pub(crate) fn read(value: Value) -> Self {
+impl Candidate {
+    pub(crate) fn read(kind: Kind, value: Value) -> Self {
         let text = |key: &str| {
             let found = value.pointer("/metadata").and_then(|metadata| metadata.get(key));
             found.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let (namespace, name) = (text("namespace"), text("name"));
         let generation = value.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-        Self { namespace, name, generation, object: Object::from_value(value) }
+        Self { kind, namespace, name, generation, object: kind.read(value) }
     }
 
     fn change(&self) -> Change {
-        Change { kind: S::COLLECTED, namespace: self.namespace.clone(), name: self.name.clone() }
+        Change { kind: self.kind, namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }

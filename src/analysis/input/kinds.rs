@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sagene_api::{Object, ObjectMeta, ParseError, Resource, Tree};
-use sagene_model::snapshot::{Collected, Collection};
+use sagene_api::{ObjectMeta, ParseError, Tree};
+use sagene_model::snapshot::AnyObject;
 use sagene_model::{Kind, Snapshot};
 use serde_json::Value;
 
+use super::Input;
 use super::document::Document;
 use super::overlaid::Overlaid;
-use super::{Input, reference};
 use crate::checks::schema;
 use crate::code::Code;
 use crate::message::{Message, ObjectRef};
@@ -19,146 +19,153 @@ use crate::path::FieldPath;
 use crate::validation::{gateway_api, shape};
 use crate::yaml::Arena;
 
-macro_rules! kinds {
-    ($($type:path),+ $(,)?) => {
-        /// Takes an object of any kind in, and says how messages name it. Without a `document` it is of a cluster.
-        pub(super) fn insert(
-            input: &mut Input,
-            document: Option<Document>,
-            tree: &Tree<'_>,
-            namespace: &str,
-        ) -> ObjectRef {
-            let kind = tree.text("kind");
-            let group = tree.text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-            $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
-                return typed::<$type>(input, document, tree, namespace);
-            })+
-            untyped(input, document, tree, namespace)
-        }
+/// The kind of an object, where it has a shape.
+fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
+    Kind::by_name(kind, api_version.rsplit_once('/').map_or("", |(group, _)| group))
+}
 
-        impl Input {
-            /// Objects with an annotation, and its value.
-            pub(crate) fn annotated(&self, key: &str) -> BTreeMap<ObjectRef, String> {
-                let mut found = BTreeMap::new();
-                $(for object in <$type as Collected>::collection(&self.snapshot).iter() {
-                    if let Some(value) = object.metadata.annotations.get(key) {
-                        found.insert(super::reference(object), value.clone());
-                    }
-                })+
-                found
-            }
+/// Takes an object of any kind in, and says how messages name it. Without a `document` it is of a cluster.
+pub(super) fn insert(
+    input: &mut Input,
+    document: Option<Document>,
+    tree: &Tree<'_>,
+    namespace: &str,
+) -> ObjectRef {
+    match kind_of(tree.text("apiVersion"), tree.text("kind")) {
+        Some(kind) => typed(input, kind, document, tree, namespace),
+        None => untyped(input, document, tree, namespace),
+    }
+}
 
-            /// Takes out the objects of Istio's kinds that belong to another revision than this.
-            pub fn retain_revision(&mut self, revision: &str) {
-                self.revision = Some(revision.to_owned());
-                $(if <$type as Resource>::GROUP.ends_with("istio.io") {
-                    let others: Vec<(String, String)> = <$type as Collected>::collection(&self.snapshot)
-                        .iter()
-                        .filter(|object| is_of_other_revision(&object.metadata, revision))
-                        .map(|object| (object.metadata.namespace.clone(), object.metadata.name.clone()))
-                        .collect();
-                    for (namespace, name) in others {
-                        self.snapshot.remove::<$type>(&namespace, &name);
-                    }
-                })+
-            }
-        }
-
-        impl Input {
-            /// Takes in what became of an object of the cluster. Answers its kind and name where something that analyzers read is not as
-            /// it was; kinds without a shape, and what a file says otherwise, change nothing.
-            pub(crate) fn change_live(&mut self, value: Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
-                let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-                let kind = text("kind");
-                let group = text("apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-                $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
-                    return change::<$type>(self, value, is_there);
-                })+
-                None
-            }
-
-            /// Takes another state of all objects in place of this one. Answers those that are not as they were, by kind.
-            pub(crate) fn advance(&mut self, snapshot: Snapshot) -> BTreeMap<Kind, BTreeSet<ObjectRef>> {
-                let mut changes: BTreeMap<Kind, BTreeSet<ObjectRef>> = BTreeMap::new();
-                $(
-                    let before = <$type as Collected>::collection(&self.snapshot);
-                    let found = before.differences(<$type as Collected>::collection(&snapshot));
-                    let changed = found.into_iter().filter(|(before, now)| match (before, now) {
-                        (Some(before), Some(now)) => !looks_like(before, now),
-                        _ => true,
-                    });
-                    let names: BTreeSet<ObjectRef> =
-                        changed.filter_map(|(before, now)| before.or(now).map(reference)).collect();
-                    if !names.is_empty() {
-                        changes.insert(<$type as Collected>::COLLECTED, names);
-                    }
-                )+
-                self.snapshot = snapshot;
-                changes
-            }
-
-            /// Namespaces and names of the objects of a kind.
-            pub(crate) fn names_of(&self, api_version: &str, kind: &str) -> Vec<(String, String)> {
-                let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-                $(if kind == <$type as Resource>::KIND && group == <$type as Resource>::GROUP {
-                    let objects = <$type as Collected>::collection(&self.snapshot).iter();
-                    return objects.map(|it| (it.metadata.namespace.clone(), it.metadata.name.clone())).collect();
-                })+
-                Vec::new()
-            }
-
-            /// The same input with, of some kinds, no other objects than those that changed.
-            pub(crate) fn narrowed(&self, kinds: &[Kind], changes: &BTreeMap<Kind, BTreeSet<ObjectRef>>) -> Self {
-                let mut part = Self {
-                    snapshot: self.snapshot.clone(),
-                    cluster: self.cluster.clone(),
-                    remotes: self.remotes.clone(),
-                    mesh: self.mesh.clone(),
-                    mesh_config: self.mesh_config.clone(),
-                    mesh_config_written: self.mesh_config_written.clone(),
-                    mesh_networks: self.mesh_networks.clone(),
-                    unknown_kinds: self.unknown_kinds.clone(),
-                    files_alone: self.files_alone,
-                    // Pods and Secrets that files will make count as there.
-                    sources: self.documents_of_makers(),
-                    untyped: self.makers(),
-                    ..Self::default()
-                };
-                let none = BTreeSet::new();
-                $(if kinds.contains(&<$type as Collected>::COLLECTED) {
-                    narrow::<$type>(self, &mut part, changes.get(&<$type as Collected>::COLLECTED).unwrap_or(&none));
-                })+
-                let changed = |problem: &&Message| changes.values().any(|objects| objects.contains(&problem.object));
-                part.problems = self.problems.iter().filter(changed).cloned().collect();
-                part
-            }
-        }
-
-        /// Takes in all of `part`, over what is there.
-        pub(super) fn merge(input: &mut Input, mut part: Input) {
-            let told_again = told_again(input, &part);
-            $(take_over::<$type>(input, &mut part, &told_again);)+
-            // What a file says takes the place of what the cluster has, mistakes included.
-            let again = part.untyped.keys().filter(|object| input.untyped.contains_key(object));
-            again.for_each(|object| discount(&mut part.counts, &object.kind, 1));
-            for object in &told_again {
-                if let Some(earlier) = input.sources.get(object).cloned() {
-                    keep_written(input, object, &earlier, part.sources.get(object));
+impl Input {
+    /// Objects with an annotation, and its value.
+    pub(crate) fn annotated(&self, key: &str) -> BTreeMap<ObjectRef, String> {
+        let mut found = BTreeMap::new();
+        for kind in Kind::ALL {
+            for metadata in self.snapshot.metadata(*kind) {
+                if let Some(value) = metadata.annotations.get(key) {
+                    found.insert(named(*kind, metadata), value.clone());
                 }
             }
-            let (sources, overlaid) = (&input.sources, &part.sources);
-            input
-                .problems
-                .retain(|problem| sources.contains_key(&problem.object) || !overlaid.contains_key(&problem.object));
-            input.sources.append(&mut part.sources);
-            input.untyped.append(&mut part.untyped);
-            input.overlaid.append(&mut part.overlaid);
-            input.problems.extend(part.problems);
-            for (kind, count) in part.counts {
-                *input.counts.entry(kind).or_default() += count;
+        }
+        found
+    }
+
+    /// Takes out the objects of Istio's kinds that belong to another revision than this.
+    pub fn retain_revision(&mut self, revision: &str) {
+        self.revision = Some(revision.to_owned());
+        for kind in Kind::ALL.iter().copied().filter(|kind| is_istios(*kind)) {
+            let all = self.snapshot.metadata(kind).into_iter();
+            let others: Vec<ObjectRef> = all
+                .filter(|metadata| is_of_other_revision(metadata, revision))
+                .map(|metadata| named(kind, metadata))
+                .collect();
+            for other in others {
+                self.snapshot.remove_any(kind, &other.namespace, &other.name);
             }
         }
-    };
+    }
+
+    /// Takes in what became of an object of the cluster. Answers its kind and name where something that analyzers read is not as
+    /// it was; kinds without a shape, and what a file says otherwise, change nothing.
+    pub(crate) fn change_live(&mut self, value: &Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+        change(self, kind_of(text("apiVersion"), text("kind"))?, value, is_there)
+    }
+
+    /// Takes another state of all objects in place of this one. Answers those that are not as they were, by kind.
+    pub(crate) fn advance(&mut self, snapshot: Snapshot) -> BTreeMap<Kind, BTreeSet<ObjectRef>> {
+        let mut changes: BTreeMap<Kind, BTreeSet<ObjectRef>> = BTreeMap::new();
+        for kind in Kind::ALL.iter().copied() {
+            let mut names = BTreeSet::new();
+            for (before, now) in self.snapshot.differences(kind, &snapshot) {
+                let is_same = match (&before, &now) {
+                    (Some(before), Some(now)) => looks_like(kind, before, now),
+                    _ => false,
+                };
+                let metadata = before.as_ref().or(now.as_ref()).and_then(|object| kind.metadata_of(object));
+                names.extend(metadata.filter(|_| !is_same).map(|metadata| named(kind, metadata)));
+            }
+            if !names.is_empty() {
+                changes.insert(kind, names);
+            }
+        }
+        self.snapshot = snapshot;
+        changes
+    }
+
+    /// Namespaces and names of the objects of a kind.
+    pub(crate) fn names_of(&self, api_version: &str, kind: &str) -> Vec<(String, String)> {
+        let objects = kind_of(api_version, kind).map(|kind| self.snapshot.metadata(kind)).unwrap_or_default();
+        objects.into_iter().map(|it| (it.namespace.clone(), it.name.clone())).collect()
+    }
+
+    /// The same input with, of some kinds, no other objects than those that changed.
+    pub(crate) fn narrowed(&self, kinds: &[Kind], changes: &BTreeMap<Kind, BTreeSet<ObjectRef>>) -> Self {
+        let mut part = Self {
+            snapshot: self.snapshot.clone(),
+            cluster: self.cluster.clone(),
+            remotes: self.remotes.clone(),
+            mesh: self.mesh.clone(),
+            mesh_config: self.mesh_config.clone(),
+            mesh_config_written: self.mesh_config_written.clone(),
+            mesh_networks: self.mesh_networks.clone(),
+            unknown_kinds: self.unknown_kinds.clone(),
+            files_alone: self.files_alone,
+            // Pods and Secrets that files will make count as there.
+            sources: self.documents_of_makers(),
+            untyped: self.makers(),
+            ..Self::default()
+        };
+        for kind in kinds.iter().copied() {
+            // Taken out of the part, and not kept.
+            Snapshot::default().append_any(kind, &mut part.snapshot);
+            for changed in changes.get(&kind).into_iter().flatten() {
+                if let Some(object) = self.snapshot.get_any(kind, &changed.namespace, &changed.name) {
+                    part.snapshot.put_any(kind, object);
+                }
+            }
+        }
+        let changed = |problem: &&Message| changes.values().any(|objects| objects.contains(&problem.object));
+        part.problems = self.problems.iter().filter(changed).cloned().collect();
+        part
+    }
+}
+
+/// Takes in all of `part`, over what is there.
+pub(super) fn merge(input: &mut Input, mut part: Input) {
+    let told_again = told_again(input, &part);
+    for kind in Kind::ALL {
+        take_over(input, &mut part, *kind, &told_again);
+    }
+    // What a file says takes the place of what the cluster has, mistakes included.
+    let again = part.untyped.keys().filter(|object| input.untyped.contains_key(object));
+    again.for_each(|object| discount(&mut part.counts, &object.kind, 1));
+    for object in &told_again {
+        if let Some(earlier) = input.sources.get(object).cloned() {
+            keep_written(input, object, &earlier, part.sources.get(object));
+        }
+    }
+    let (sources, overlaid) = (&input.sources, &part.sources);
+    input
+        .problems
+        .retain(|problem| sources.contains_key(&problem.object) || !overlaid.contains_key(&problem.object));
+    input.sources.append(&mut part.sources);
+    input.untyped.append(&mut part.untyped);
+    input.overlaid.append(&mut part.overlaid);
+    input.problems.extend(part.problems);
+    for (kind, count) in part.counts {
+        *input.counts.entry(kind).or_default() += count;
+    }
+}
+
+/// How messages name an object.
+fn named(kind: Kind, metadata: &ObjectMeta) -> ObjectRef {
+    ObjectRef::new(kind.name(), &metadata.namespace, &metadata.name)
+}
+
+fn is_istios(kind: Kind) -> bool {
+    kind.traits().group.ends_with("istio.io")
 }
 
 /// One more object of a kind, unless it is another telling of one that is there.
@@ -198,41 +205,34 @@ impl Input {
     }
 }
 
-fn narrow<S: Collected>(whole: &Input, part: &mut Input, changed: &BTreeSet<ObjectRef>) {
-    *S::collection_mut(&mut part.snapshot) = Collection::default();
-    for object in changed.iter().filter_map(|it| whole.snapshot.get::<S>(&it.namespace, &it.name)) {
-        part.snapshot.insert(object.clone());
-    }
-}
-
-fn change<S: Collected>(input: &mut Input, value: Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
+fn change(input: &mut Input, kind: Kind, value: &Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
     let text = |key: &str| {
         let text = value.get("metadata").and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
         text.unwrap_or_default()
     };
-    let place = if S::NAMESPACED { text("namespace") } else { "" };
-    let object = ObjectRef::new(S::KIND, place, text("name"));
+    let place = if kind.traits().namespaced { text("namespace") } else { "" };
+    let object = ObjectRef::new(kind.name(), place, text("name"));
     if input.sources.contains_key(&object) {
         return None;
     }
-    let before = input.snapshot.get::<S>(&object.namespace, &object.name).cloned();
+    let before = input.snapshot.get_any(kind, &object.namespace, &object.name);
     let problems = take_problems(input, &object);
-    input.snapshot.remove::<S>(&object.namespace, &object.name);
+    input.snapshot.remove_any(kind, &object.namespace, &object.name);
     let of_other = input.revision.as_ref().is_some_and(|revision| {
         let own = value.pointer("/metadata/labels/istio.io~1rev").and_then(Value::as_str);
-        S::GROUP.ends_with("istio.io") && own.is_some_and(|own| !own.is_empty() && own != revision)
+        is_istios(kind) && own.is_some_and(|own| !own.is_empty() && own != revision)
     });
     if is_there && !of_other {
-        typed::<S>(input, None, &Tree::of(&value, &Arena::new()), "");
+        typed(input, kind, None, &Tree::of(value, &Arena::new()), "");
     }
-    let now = input.snapshot.get::<S>(&object.namespace, &object.name);
-    let is_same = match (&before, now) {
-        (Some(before), Some(now)) => looks_like(before, now),
+    let now = input.snapshot.get_any(kind, &object.namespace, &object.name);
+    let is_same = match (&before, &now) {
+        (Some(before), Some(now)) => looks_like(kind, before, now),
         (None, None) => true,
         _ => false,
     };
     let same_problems = input.problems.iter().filter(|problem| problem.object == object).eq(&problems);
-    (!is_same || !same_problems).then_some((S::COLLECTED, object))
+    (!is_same || !same_problems).then_some((kind, object))
 }
 
 fn take_problems(input: &mut Input, object: &ObjectRef) -> Vec<Message> {
@@ -242,31 +242,28 @@ fn take_problems(input: &mut Input, object: &ObjectRef) -> Vec<Message> {
 }
 
 /// True where nothing differs that analyzers read.
-fn looks_like<S: Resource>(left: &Object<S>, right: &Object<S>) -> bool {
-    left.spec == right.spec
-        && left.status == right.status
-        && left.metadata.labels == right.metadata.labels
-        && left.metadata.annotations == right.metadata.annotations
-        && left.metadata.creation_timestamp == right.metadata.creation_timestamp
+fn looks_like(kind: Kind, left: &AnyObject, right: &AnyObject) -> bool {
+    let (Some(before), Some(now)) = (kind.metadata_of(left), kind.metadata_of(right)) else { return false };
+    before.labels == now.labels
+        && before.annotations == now.annotations
+        && before.creation_timestamp == now.creation_timestamp
+        && kind.says_the_same(left, right)
 }
 
-fn take_over<S: Collected>(input: &mut Input, part: &mut Input, again: &[ObjectRef]) {
-    let new = std::mem::take(S::collection_mut(&mut part.snapshot));
-    for object in again.iter().filter(|object| object.kind == S::KIND) {
-        if new.get(&object.namespace, &object.name).is_none() {
+fn take_over(input: &mut Input, part: &mut Input, kind: Kind, again: &[ObjectRef]) {
+    for object in again.iter().filter(|object| object.kind == kind.name()) {
+        if part.snapshot.get_any(kind, &object.namespace, &object.name).is_none() {
             continue;
         }
-        if input.snapshot.get::<S>(&object.namespace, &object.name).is_none() {
+        if input.snapshot.get_any(kind, &object.namespace, &object.name).is_none() {
             // Told before, but so wrongly that nothing could be made of it.
-            discount(&mut part.counts, S::KIND, 1);
+            discount(&mut part.counts, kind.name(), 1);
         } else if let Some(earlier) = input.sources.get(object).cloned() {
-            overlay::<S>(input, object, &earlier, part.sources.get(object));
+            overlay(input, kind, object, &earlier, part.sources.get(object));
         }
     }
-    let all = S::collection_mut(&mut input.snapshot);
-    let apart = all.len() + new.len();
-    all.append(new);
-    discount(&mut part.counts, S::KIND, apart - all.len());
+    let told_twice = input.snapshot.append_any(kind, &mut part.snapshot);
+    discount(&mut part.counts, kind.name(), told_twice);
 }
 
 /// The objects that documents of both tell. Both are in order: one walk finds them, and mostly there are none.
@@ -281,13 +278,13 @@ fn told_again(input: &Input, part: &Input) -> Vec<ObjectRef> {
 }
 
 /// Keeps an object that another document than `earlier` is about to replace until it is judged.
-fn overlay<S: Collected>(input: &mut Input, object: &ObjectRef, earlier: &Document, by: Option<&Document>) {
+fn overlay(input: &mut Input, kind: Kind, object: &ObjectRef, earlier: &Document, by: Option<&Document>) {
     // A file that was read twice says nothing else.
-    if !S::GROUP.ends_with("istio.io") || by == Some(earlier) {
+    if !is_istios(kind) || by == Some(earlier) {
         return;
     }
-    if let Some(told) = input.snapshot.get::<S>(&object.namespace, &object.name) {
-        let (document, value) = (Arc::new(earlier.clone()), told.to_value());
+    if let Some(told) = input.snapshot.get_any(kind, &object.namespace, &object.name) {
+        let (document, value) = (Arc::new(earlier.clone()), kind.to_value(&told));
         input.overlaid.push(Overlaid { object: object.clone(), document, value });
     }
 }
@@ -299,42 +296,6 @@ fn keep_written(input: &mut Input, object: &ObjectRef, earlier: &Document, by: O
         input.overlaid.push(Overlaid { object, document, value: Value::Null });
     }
 }
-
-kinds!(
-    sagene_api::istio::networking::VirtualService,
-    sagene_api::istio::networking::DestinationRule,
-    sagene_api::kubernetes::Service,
-    sagene_api::kubernetes::Pod,
-    sagene_api::kubernetes::Deployment,
-    sagene_api::istio::networking::Gateway,
-    sagene_api::istio::networking::ServiceEntry,
-    sagene_api::istio::networking::WorkloadEntry,
-    sagene_api::istio::networking::WorkloadGroup,
-    sagene_api::istio::networking::Sidecar,
-    sagene_api::istio::networking::EnvoyFilter,
-    sagene_api::istio::networking::ProxyConfig,
-    sagene_api::istio::security::PeerAuthentication,
-    sagene_api::istio::security::RequestAuthentication,
-    sagene_api::istio::security::AuthorizationPolicy,
-    sagene_api::istio::telemetry::Telemetry,
-    sagene_api::istio::extensions::WasmPlugin,
-    sagene_api::kubernetes::EndpointSlice,
-    sagene_api::kubernetes::Namespace,
-    sagene_api::kubernetes::Node,
-    sagene_api::kubernetes::Secret,
-    sagene_api::kubernetes::ConfigMap,
-    sagene_api::kubernetes::ServiceAccount,
-    sagene_api::kubernetes::Ingress,
-    sagene_api::kubernetes::IngressClass,
-    sagene_api::kubernetes::MutatingWebhookConfiguration,
-    sagene_api::gateway_api::GatewayClass,
-    sagene_api::gateway_api::KubernetesGateway,
-    sagene_api::gateway_api::HttpRoute,
-    sagene_api::gateway_api::GrpcRoute,
-    sagene_api::gateway_api::TlsRoute,
-    sagene_api::gateway_api::TcpRoute,
-    sagene_api::gateway_api::ReferenceGrant,
-);
 
 impl Input {
     /// Takes in an object of a cluster: no file holds it. Its `apiVersion` and `kind` must be set.
@@ -350,35 +311,39 @@ fn is_of_other_revision(metadata: &ObjectMeta, revision: &str) -> bool {
     metadata.labels.get(REVISION_LABEL).is_some_and(|of| !of.is_empty() && of != revision)
 }
 
-fn typed<S: Collected>(
+fn typed(
     input: &mut Input,
+    kind: Kind,
     document: Option<Document>,
     tree: &Tree<'_>,
     namespace: &str,
 ) -> ObjectRef {
     let metadata = |key: &str| tree.get("metadata").map_or("", |metadata| metadata.text(key));
     let name = if metadata("name").is_empty() { metadata("generateName") } else { metadata("name") };
-    let place = match (S::NAMESPACED, metadata("namespace")) {
-        (false, _) => String::new(),
-        (true, "") => namespace.to_owned(),
-        (true, own) => own.to_owned(),
+    let place = match (kind.traits().namespaced, metadata("namespace")) {
+        (false, _) => "",
+        (true, "") => namespace,
+        (true, own) => own,
     };
-    let reference = ObjectRef::new(S::KIND, &place, name);
+    let reference = ObjectRef::new(kind.name(), place, name);
     let nameless = name.is_empty();
     let problems = shape::problems_of_tree(tree);
     let told = !problems.is_empty();
     let mut found: Vec<Message> =
         problems.into_iter().map(|problem| schema::message(reference.clone(), problem)).collect();
-    let object = match Object::<S>::from_tree(tree) {
-        Ok(mut object) => {
-            object.metadata.namespace = place;
+    let read = kind.read_tree(tree, &|metadata| {
+        metadata.namespace = place.to_owned();
+        if !nameless {
+            metadata.name.clone_from(&reference.name);
+        }
+    });
+    let object = match read {
+        Ok(object) => {
             // Of Istio's kinds the shape says so.
             if nameless && !told {
                 let text = "Schema validation error: metadata.name must be set".to_owned();
                 let problem = Message::new(Code::SchemaValidationError, reference.clone(), text);
                 found.push(problem.at(FieldPath::parse("metadata")));
-            } else if !nameless {
-                object.metadata.name.clone_from(&reference.name);
             }
             Some(object)
         }
@@ -397,16 +362,16 @@ fn typed<S: Collected>(
         if let Some(earlier) = input.sources.insert(reference.clone(), document) {
             is_new = false;
             let by = input.sources.get(&reference).cloned();
-            overlay::<S>(input, &reference, &earlier, by.as_ref());
+            overlay(input, kind, &reference, &earlier, by.as_ref());
             keep_written(input, &reference, &earlier, by.as_ref());
         }
     }
     input.problems.append(&mut found);
     is_new &= match object {
-        Some(object) => S::collection_mut(&mut input.snapshot).insert(Arc::new(object)).is_none(),
-        None => input.snapshot.get::<S>(&reference.namespace, &reference.name).is_none(),
+        Some(object) => !input.snapshot.put_any(kind, object),
+        None => input.snapshot.get_any(kind, &reference.namespace, &reference.name).is_none(),
     };
-    count(input, S::KIND, nameless || is_new);
+    count(input, kind.name(), nameless || is_new);
     reference
 }
 

@@ -105,7 +105,7 @@ fn fields_of_a_route() {
         ("retries: {attempts: -1}", "retries.attempts"),
         ("retries: {attempts: 0, perTryTimeout: 1s}", "retries"),
         ("retries: {attempts: 1, retryOn: '5xx,,reset'}", "retries.retryOn"),
-        ("retries: {attempts: 1, retryOn: 599}", "retries.retryOn"),
+        ("retries: {attempts: 1, retryOn: '599'}", "retries.retryOn"),
         ("fault: {abort: {httpStatus: 20}}", "fault.abort.httpStatus"),
         ("fault: {abort: {grpcStatus: NOPE}}", "fault.abort.grpcStatus"),
         ("fault: {abort: {httpStatus: 500, percentage: {value: 0.00001}}}", "fault.abort.percentage.value"),
