@@ -10,6 +10,7 @@ use clap::Args;
 use sagene_base::logging::{LogFormat, LogTarget, LoggingOptions};
 use sagene_control::{ControlPlaneOptions, Ports, ScopesPort};
 
+use crate::context::Source;
 use crate::exit::{self, Exit, Failure, Outcome};
 pub(crate) use request::request;
 
@@ -69,7 +70,9 @@ impl ControlPlaneArguments {
             .enable_all()
             .build()
             .map_err(|error| Failure::from(error).context("cannot start the asynchronous runtime"))?;
-        runtime.block_on(sagene_control::run(options, self.kubeconfig.as_deref()))?;
+        let source = Source::of_server(self.kubeconfig.as_deref())?;
+        let cluster = runtime.block_on(source.config())?;
+        runtime.block_on(sagene_control::run(options, cluster))?;
         Ok(Exit::Success)
     }
 

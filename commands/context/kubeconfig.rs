@@ -16,8 +16,7 @@ pub(crate) fn read(path: &Path) -> Result<Kubeconfig, Failure> {
     let failed = |error: Failure| error.context(format!("cannot read kubeconfig {}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| failed(error.into()))?;
     let text = String::from_utf8(bytes).map_err(|_| failed(Failure::new("it is not UTF-8 text")))?;
-    let strict = Kubeconfig::read_from(path);
-    strict.or_else(|_| parse(&text, path.parent().unwrap_or(Path::new("")))).map_err(failed)
+    parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(failed)
 }
 
 /// A kubeconfig that a Secret of a cluster keeps. Who may write that Secret may not run programs on this machine, nor read its files: a
@@ -27,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Kubeconfig, Failure> {
 /// Where it is no kubeconfig or names what is this machine's.
 pub(crate) fn of_secret(bytes: &[u8]) -> Result<Kubeconfig, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|_| Failure::new("it is not UTF-8 text"))?;
-    let config = Kubeconfig::from_yaml(text).or_else(|_| parse(text, Path::new("")))?;
+    let config = parse(text, Path::new(""))?;
     let refused = |what: &str, name: &str| {
         Failure::new(format!(
             "its kubeconfig has {what} ({name}), which a Secret may not ask of this machine"
@@ -54,7 +53,7 @@ pub(crate) fn of_secret(bytes: &[u8]) -> Result<Kubeconfig, Failure> {
     Ok(config)
 }
 
-/// For what the library refuses: it asks every context for a cluster.
+/// Not by the library's own reader, which asks every context for a cluster.
 fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, Failure> {
     let mut config = sagene_api::yaml::value(text)?;
     match &mut config {

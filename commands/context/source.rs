@@ -120,6 +120,14 @@ impl Source {
         Ok(Self::Kubeconfig(Box::new(read(path)?), path.display().to_string()))
     }
 
+    /// Where a server finds its cluster: the file it is given, else the one of its environment, else the cluster it runs in.
+    pub(crate) fn of_server(kubeconfig: Option<&Path>) -> Result<Self, Failure> {
+        match kubeconfig {
+            Some(path) => Self::from_file(path),
+            None => Ok(Self::ambient()?.unwrap_or(Self::InCluster)),
+        }
+    }
+
     /// Client settings for it.
     pub(crate) async fn config(&self) -> Result<Config, Failure> {
         let kubeconfig = match self {

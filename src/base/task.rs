@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
@@ -40,7 +41,11 @@ pub fn spawn<F>(name: impl Into<String>, future: F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let name = name.into();
+    spawn_boxed(name.into(), Box::pin(future))
+}
+
+/// Behind a pointer, so that what surrounds a future is compiled once and not for each of them.
+fn spawn_boxed(name: String, future: BoxFuture<'static, ()>) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
             error!(task = %name, message = %panic_message(panic.as_ref()), "task panicked");
@@ -114,12 +119,15 @@ impl Spawner {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: std::error::Error + Send + 'static,
     {
-        let name = name.into();
+        self.spawn_boxed(name.into(), Box::pin(future.map_err(|failure| error_chain(&failure))));
+    }
+
+    fn spawn_boxed(&self, name: String, future: BoxFuture<'static, Result<(), String>>) {
         let exits = self.exits.clone();
         let handle = tokio::spawn(async move {
             let outcome = match AssertUnwindSafe(future).catch_unwind().await {
                 Ok(Ok(())) => Outcome::Finished,
-                Ok(Err(failure)) => Outcome::Failed(error_chain(&failure)),
+                Ok(Err(failure)) => Outcome::Failed(failure),
                 Err(panic) => Outcome::Panicked(panic_message(panic.as_ref())),
             };
             match &outcome {

@@ -72,12 +72,6 @@ pub enum ControlPlaneError {
     /// No API server.
     #[error("no Kubernetes API")]
     Kubernetes(#[from] kube::Error),
-    /// Neither in a cluster nor a kubeconfig.
-    #[error("no Kubernetes configuration: run in a cluster or set KUBECONFIG")]
-    Configuration(#[from] kube::config::InferConfigError),
-    /// The kubeconfig is of no use.
-    #[error("the kubeconfig cannot be used")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
     /// The mesh configuration cannot be read.
     #[error("mesh configuration: {0}")]
     Mesh(String),

@@ -123,9 +123,8 @@ impl<S: Resource> Collection<S> {
     }
 
     fn remove(&mut self, namespace: &str, name: &str) -> Option<Arc<Object<S>>> {
-        if self.get(namespace, name).is_none() {
-            return None;
-        }
+        // Looked for first: to change a collection that others share copies it.
+        self.get(namespace, name)?;
         let namespaces = Arc::make_mut(&mut self.namespaces);
         let objects = Arc::make_mut(namespaces.get_mut(namespace)?);
         let removed = objects.remove(name);
