@@ -1,6 +1,23 @@
 //! The habits of proto3 JSON every shape shares: camelCase names, absent and `null` mean the default, defaults are not
 //! written, enums are strings. The macros here apply them, so a shape's file holds nothing but names, types and docs.
 
+/// Makes a shape known to serde.
+macro_rules! serde_by_shape {
+    ($type:ident) => {
+        impl ::serde::Serialize for $type {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                (self as &dyn crate::shape::Shape).serialize(serializer)
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $type {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                crate::shape::deserialize(deserializer)
+            }
+        }
+    };
+}
+
 /// Declares structs with proto3 JSON encoding: every field optional on the wire, `null` accepted, defaults not written,
 /// unknown fields ignored (see [`crate::schema::strict`] for the strict reading).
 macro_rules! shape {

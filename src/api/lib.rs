@@ -4,8 +4,6 @@
 //! No I/O, no async, no behaviour beyond (de)serialising and schema.
 
 #[macro_use]
-pub mod shape;
-#[macro_use]
 pub mod encoding;
 pub mod duration;
 pub mod envoy;
@@ -14,6 +12,7 @@ pub mod istio;
 pub mod kubernetes;
 pub mod object;
 pub mod schema;
+pub mod shape;
 mod sorted_map;
 pub mod trace;
 pub mod tree;

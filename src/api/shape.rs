@@ -11,8 +11,9 @@ mod reader;
 pub(crate) mod record;
 mod scalars;
 pub(crate) mod schema;
-#[macro_use]
 mod serde_forms;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

@@ -38,20 +38,3 @@ pub fn deserialize<'de, T: Shape + Default, D: Deserializer<'de>>(deserializer: 
     let value = Value::deserialize(deserializer)?;
     super::read(Source::Value(value)).map_err(D::Error::custom)
 }
-
-/// Makes a shape known to serde.
-macro_rules! serde_by_shape {
-    ($type:ident) => {
-        impl ::serde::Serialize for $type {
-            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                (self as &dyn crate::shape::Shape).serialize(serializer)
-            }
-        }
-
-        impl<'de> ::serde::Deserialize<'de> for $type {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                crate::shape::deserialize(deserializer)
-            }
-        }
-    };
-}

@@ -160,7 +160,12 @@ fn lifecycle(user_namespace: bool) {
     }));
     let done = |api: &Api| {
         let pod = api.get(&format!("{PODS}/done"))?;
-        (pod["status"]["phase"] == "Succeeded").then(|| pod["status"].clone())
+        // The last thing that is told: its network is gone.
+        let has_no_network = |condition: &Value| {
+            condition["type"] == "PodReadyToStartContainers" && condition["status"] == "False"
+        };
+        let is_over = pod["status"]["conditions"].as_array()?.iter().any(has_no_network);
+        (is_over && pod["status"]["phase"] == "Succeeded").then(|| pod["status"].clone())
     };
     let status = until("the end of a pod", || done(&api));
 
