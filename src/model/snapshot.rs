@@ -69,14 +69,15 @@ impl<S: Resource> Collection<S> {
 
     /// Puts an object in, in place of the one of its name, which is answered.
     pub fn insert(&mut self, object: Arc<Object<S>>) -> Option<Arc<Object<S>>> {
-        let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
+        let named = object.clone();
+        let (namespace, name) = (&named.metadata.namespace, &named.metadata.name);
         let namespaces = Arc::make_mut(&mut self.namespaces);
-        if let Some(objects) = namespaces.get_mut(&namespace) {
-            return Arc::make_mut(objects).insert(&name, object);
+        if let Some(objects) = namespaces.get_mut(namespace) {
+            return Arc::make_mut(objects).insert(name, object);
         }
         let mut objects = Named::default();
-        objects.insert(&name, object);
-        namespaces.insert(&namespace, Arc::new(objects));
+        objects.insert(name, object);
+        namespaces.insert(namespace, Arc::new(objects));
         None
     }
 

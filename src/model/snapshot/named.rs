@@ -8,13 +8,15 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct Named<T> {
     places: BTreeMap<Arc<str>, usize>,
-    /// In the order they came, without gaps.
-    values: Vec<(Arc<str>, T)>,
+    /// Where a value was taken out is nothing.
+    values: Vec<Option<T>>,
+    /// Places of nothing.
+    free: Vec<usize>,
 }
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self { places: BTreeMap::new(), values: Vec::new() }
+        Self { places: BTreeMap::new(), values: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -25,7 +27,7 @@ impl<T> Named<T> {
 
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
         let place = *self.places.get(name)?;
-        self.values.get_mut(place).map(|(_, value)| value)
+        self.values.get_mut(place)?.as_mut()
     }
 
     /// Puts a value in, in place of the one of its name, which is answered.
@@ -33,22 +35,25 @@ impl<T> Named<T> {
         if let Some(known) = self.get_mut(name) {
             return Some(std::mem::replace(known, value));
         }
-        let name: Arc<str> = name.into();
-        self.places.insert(name.clone(), self.values.len());
-        self.values.push((name, value));
+        let free = self.free.pop().and_then(|place| Some((place, self.values.get_mut(place)?)));
+        let place = match free {
+            Some((place, slot)) => {
+                *slot = Some(value);
+                place
+            }
+            None => {
+                self.values.push(Some(value));
+                self.values.len() - 1
+            }
+        };
+        self.places.insert(name.into(), place);
         None
     }
 
     pub(super) fn remove(&mut self, name: &str) -> Option<T> {
         let place = self.places.remove(name)?;
-        let (_, value) = self.values.swap_remove(place);
-        // The last one stands in its place now.
-        if let Some((moved, _)) = self.values.get(place)
-            && let Some(its_place) = self.places.get_mut(moved)
-        {
-            *its_place = place;
-        }
-        Some(value)
+        self.free.push(place);
+        self.values.get_mut(place)?.take()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &T)> {
@@ -63,21 +68,22 @@ impl<T> Named<T> {
         self.places.values().filter_map(|place| self.at(*place))
     }
 
-    /// The values with their names, in the order they came.
-    pub(super) fn into_values(self) -> impl Iterator<Item = (Arc<str>, T)> {
-        self.values.into_iter()
+    /// The values with their names.
+    pub(super) fn into_values(mut self) -> impl Iterator<Item = (Arc<str>, T)> {
+        let places = self.places.into_iter();
+        places.filter_map(move |(name, place)| Some((name, self.values.get_mut(place)?.take()?)))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.values.len()
+        self.places.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.places.is_empty()
     }
 
     fn at(&self, place: usize) -> Option<&T> {
-        self.values.get(place).map(|(_, value)| value)
+        self.values.get(place)?.as_ref()
     }
 }
 
@@ -97,5 +103,7 @@ mod tests {
         named.insert("0", 5);
         let found: Vec<(&str, i32)> = named.iter().map(|(name, value)| (name.as_ref(), *value)).collect();
         assert_eq!(found, [("0", 5), ("a", 4), ("b", 3)]);
+        let found: Vec<i32> = named.into_values().map(|(_, value)| value).collect();
+        assert_eq!(found, [5, 4, 3]);
     }
 }
