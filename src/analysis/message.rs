@@ -35,8 +35,13 @@ impl ObjectRef {
 impl ObjectRef {
     /// Compares by the order of output: kind, name, namespace.
     fn compare(&self, other: &Self) -> Ordering {
-        // Messages of one object share its name, and mostly stand side by side.
-        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.words().cmp(&other.words()) }
+        // Messages of one object share its name, and mostly stand side by side; kinds with a shape share their text.
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        let is_same_text = std::ptr::eq::<str>(&*self.kind, &*other.kind);
+        let kinds = if is_same_text { Ordering::Equal } else { self.kind.cmp(&other.kind) };
+        kinds.then_with(|| (&self.name, &self.namespace).cmp(&(&other.name, &other.namespace)))
     }
 }
 
@@ -49,11 +54,6 @@ impl Deref for ObjectRef {
 }
 
 impl ObjectName {
-    /// Kind, name and namespace: the order of output.
-    fn words(&self) -> (&str, &str, &str) {
-        (&self.kind, &self.name, &self.namespace)
-    }
-
     /// `Kind namespace/name`, or `Kind name` for cluster-scoped kinds: what output shows and suppressions match.
     pub fn origin(&self) -> String {
         self.origin_parts().concat()

@@ -1,5 +1,7 @@
 //! Shapes of every sort, read from values and trees, written and described.
 
+#![expect(unreachable_pub, reason = "the macros declare for everybody")]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
