@@ -44,9 +44,7 @@ impl Source {
         if let Some(source) = Self::ambient()? {
             return Ok(Some(source.with_context(wished)));
         }
-        if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-            && Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
-        {
+        if is_in_cluster() {
             return Ok(Some(Self::InCluster));
         }
         if let Some(context) = wished {
@@ -124,7 +122,14 @@ impl Source {
     pub(crate) fn of_server(kubeconfig: Option<&Path>) -> Result<Self, Failure> {
         match kubeconfig {
             Some(path) => Self::from_file(path),
-            None => Ok(Self::ambient()?.unwrap_or(Self::InCluster)),
+            None => match Self::ambient()? {
+                Some(source) => Ok(source),
+                None if is_in_cluster() => Ok(Self::InCluster),
+                None => Err(Failure::new("there is neither a kubeconfig nor a cluster around this process")
+                    .hint(
+                        "--kubeconfig FILE or KUBECONFIG names one; a pod has its service account's token",
+                    )),
+            },
         }
     }
 
@@ -168,6 +173,12 @@ impl Source {
     pub(crate) fn description(&self, address: &Uri) -> String {
         format!("{} ({address})", self.name())
     }
+}
+
+/// Whether this process is in a pod that may talk to its cluster.
+fn is_in_cluster() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+        && Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
 }
 
 /// Where kubeconfigs are looked for without flags, and how messages call it.
