@@ -156,14 +156,14 @@ impl<S: Resource> Object<S> {
 /// The kind of object that is wanted.
 struct Wanted {
     group: &'static str,
-    version: &'static str,
+    api_version: fn() -> String,
     kind: &'static str,
     is_flat: bool,
 }
 
 impl Wanted {
     const fn of<S: Resource>() -> Self {
-        Self { group: S::GROUP, version: S::VERSION, kind: S::KIND, is_flat: S::FLAT }
+        Self { group: S::GROUP, api_version: S::api_version, kind: S::KIND, is_flat: S::FLAT }
     }
 
     fn check(&self, api_version: &str, kind: &str) -> Result<(), ParseError> {
@@ -175,9 +175,7 @@ impl Wanted {
     }
 
     fn instead_of(&self, found: String) -> ParseError {
-        let slash = if self.group.is_empty() { "" } else { "/" };
-        let expected = format!("{} ({}{slash}{})", self.kind, self.group, self.version);
-        ParseError::Kind { expected, found }
+        ParseError::Kind { expected: format!("{} ({})", self.kind, (self.api_version)()), found }
     }
 }
 

@@ -21,7 +21,7 @@ use serde_json::{Map, Number, Value};
 
 pub use mistake::Mistake;
 pub use reader::{Reader, Source};
-pub use record::{Record, Tabled};
+pub use record::Record;
 pub use serde_forms::deserialize;
 
 /// A value with a JSON form.
@@ -101,9 +101,7 @@ pub struct Field {
 
 /// Reads `value`. The mistake says where below the value it is.
 pub fn read<T: Shape + Default>(source: Source<'_>) -> Result<T, Mistake> {
-    let mut shape = T::default();
-    shape.read(Reader::new(source))?;
-    Ok(shape)
+    Reader::new(source).read()
 }
 
 /// The JSON of `shape`.

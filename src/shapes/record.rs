@@ -32,18 +32,15 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let (table, accessors) = (table(name, &own, &named), accessors(&named));
     Ok(quote! {
         impl crate::shape::Record for #name {
-            fn table(&self) -> &'static crate::shape::Table {
-                <Self as crate::shape::Tabled>::table_of()
-            }
-            #accessors
-            #rest
-        }
-
-        impl crate::shape::Tabled for #name {
             fn table_of() -> &'static crate::shape::Table {
                 #table
                 &TABLE
             }
+            fn table(&self) -> &'static crate::shape::Table {
+                <Self as crate::shape::Record>::table_of()
+            }
+            #accessors
+            #rest
         }
 
         impl crate::shape::Shape for #name {
@@ -57,7 +54,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
                 crate::shape::record::is_blank(self)
             }
             fn schema() -> ::serde_json::Value {
-                crate::shape::schema::of_table(<Self as crate::shape::Tabled>::table_of())
+                crate::shape::schema::of_table(<Self as crate::shape::Record>::table_of())
             }
         }
 

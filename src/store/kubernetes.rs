@@ -208,11 +208,10 @@ fn is_not_found(error: &watcher::Error) -> bool {
 /// How the API server names a kind.
 pub fn resource_of(kind: Kind) -> ApiResource {
     let traits = kind.traits();
-    let slash = if traits.group.is_empty() { "" } else { "/" };
     ApiResource {
         group: traits.group.to_owned(),
         version: traits.version.to_owned(),
-        api_version: format!("{}{slash}{}", traits.group, traits.version),
+        api_version: (traits.api_version)(),
         kind: traits.kind.to_owned(),
         plural: traits.plural.to_owned(),
     }

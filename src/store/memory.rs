@@ -49,8 +49,7 @@ impl Memory {
     fn visit(&mut self, object: Value, delete: bool) -> Result<(), UnknownKind> {
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (kind, api_version) = (text("kind"), text("apiVersion"));
-        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let Some(known) = Kind::by_name(&kind, group) else {
+        let Some(known) = Kind::by_name(&api_version, &kind) else {
             return Err(UnknownKind { kind, api_version });
         };
         let candidate = Candidate::read(known, object);

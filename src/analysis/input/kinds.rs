@@ -19,11 +19,6 @@ use crate::path::FieldPath;
 use crate::validation::{gateway_api, shape};
 use crate::yaml::Arena;
 
-/// The kind of an object, where it has a shape.
-fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
-    Kind::by_name(kind, api_version.rsplit_once('/').map_or("", |(group, _)| group))
-}
-
 /// Takes an object of any kind in, and says how messages name it. Without a `document` it is of a cluster.
 pub(super) fn insert(
     input: &mut Input,
@@ -31,7 +26,7 @@ pub(super) fn insert(
     tree: &Tree<'_>,
     namespace: &str,
 ) -> ObjectRef {
-    match kind_of(tree.text("apiVersion"), tree.text("kind")) {
+    match Kind::by_name(tree.text("apiVersion"), tree.text("kind")) {
         Some(kind) => typed(input, kind, document, tree, namespace),
         None => untyped(input, document, tree, namespace),
     }
@@ -70,7 +65,7 @@ impl Input {
     /// it was; kinds without a shape, and what a file says otherwise, change nothing.
     pub(crate) fn change_live(&mut self, value: &Value, is_there: bool) -> Option<(Kind, ObjectRef)> {
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-        change(self, kind_of(text("apiVersion"), text("kind"))?, value, is_there)
+        change(self, Kind::by_name(text("apiVersion"), text("kind"))?, value, is_there)
     }
 
     /// Takes another state of all objects in place of this one. Answers those that are not as they were, by kind.
@@ -96,7 +91,8 @@ impl Input {
 
     /// Namespaces and names of the objects of a kind.
     pub(crate) fn names_of(&self, api_version: &str, kind: &str) -> Vec<(String, String)> {
-        let objects = kind_of(api_version, kind).map(|kind| self.snapshot.metadata(kind)).unwrap_or_default();
+        let objects =
+            Kind::by_name(api_version, kind).map(|kind| self.snapshot.metadata(kind)).unwrap_or_default();
         objects.into_iter().map(|it| (it.namespace.clone(), it.name.clone())).collect()
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::shape::{Shape, Tabled};
+use crate::shape::{Record, Shape};
 
 /// Where a field stands, such as `spec.http[0].timout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +52,7 @@ pub fn unknown_fields_of<T: Shape>(value: &Value) -> Vec<FieldPath> {
 }
 
 /// The names of the fields of shape `T`, sorted.
-pub fn field_names<T: Tabled>() -> Vec<&'static str> {
+pub fn field_names<T: Record>() -> Vec<&'static str> {
     let mut names: Vec<_> = T::table_of().fields.iter().map(|field| field.name).collect();
     names.sort_unstable();
     names

@@ -14,13 +14,7 @@ const MOST_ANNOUNCED: usize = 1024;
 
 impl<T: Shape + Default> Shape for Option<T> {
     fn read(&mut self, reader: Reader<'_>) -> Result<(), Mistake> {
-        *self = if reader.is_null() {
-            None
-        } else {
-            let mut shape = T::default();
-            shape.read(reader)?;
-            Some(shape)
-        };
+        *self = if reader.is_null() { None } else { Some(reader.read()?) };
         Ok(())
     }
 
@@ -60,9 +54,7 @@ impl<T: Shape + Default> Shape for Vec<T> {
         let elements = reader.list()?;
         let mut list = Self::with_capacity(elements.size_hint().0.min(MOST_ANNOUNCED));
         for (index, reader) in elements.enumerate() {
-            let mut element = T::default();
-            element.read(reader).map_err(|mistake| mistake.below_index(index))?;
-            list.push(element);
+            list.push(reader.read().map_err(|mistake| mistake.below_index(index))?);
         }
         *self = list;
         Ok(())
@@ -114,9 +106,8 @@ fn read_entries<K: Key, V: Shape + Default>(
     mut insert: impl FnMut(K, V),
 ) -> Result<(), Mistake> {
     for (key, reader) in reader.map(&"a map")? {
-        let mut value = V::default();
-        match value.read(reader) {
-            Ok(()) => insert(K::read(key)?, value),
+        match reader.read() {
+            Ok(value) => insert(K::read(key)?, value),
             Err(mistake) => return Err(mistake.below_key(key.into_owned())),
         }
     }

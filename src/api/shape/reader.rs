@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::de::{Expected, Unexpected};
 use serde_json::{Map, Number, Value};
 
-use super::Mistake;
+use super::{Mistake, Shape};
 use crate::tree::Tree;
 
 /// Where a value comes from.
@@ -107,6 +107,13 @@ pub struct Reader<'s> {
 impl<'s> Reader<'s> {
     pub(crate) const fn new(source: Source<'s>) -> Self {
         Self { source }
+    }
+
+    /// A shape of which nothing is known yet.
+    pub(crate) fn read<T: Shape + Default>(self) -> Result<T, Mistake> {
+        let mut shape = T::default();
+        shape.read(self)?;
+        Ok(shape)
     }
 
     /// True for `null`.

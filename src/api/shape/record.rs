@@ -11,6 +11,11 @@ use super::{Mistake, Reader, Shape, Table};
 /// A struct whose fields stand in a table.
 pub trait Record: Shape {
     /// The table.
+    fn table_of() -> &'static Table
+    where
+        Self: Sized;
+
+    /// The table, of a value whose type is not known.
     fn table(&self) -> &'static Table;
 
     /// The field at a place of the table; `None` past its end.
@@ -28,12 +33,6 @@ pub trait Record: Shape {
     fn rest_mut(&mut self) -> Option<&mut Map<String, Value>> {
         None
     }
-}
-
-/// A type whose table is known without a value of it.
-pub trait Tabled: Record {
-    /// The table.
-    fn table_of() -> &'static Table;
 }
 
 /// Reads the fields that `reader` holds.

@@ -17,6 +17,8 @@ pub struct KindTraits {
     pub group: &'static str,
     /// The version written and stored.
     pub version: &'static str,
+    /// Group and that version, as `apiVersion` has them.
+    pub api_version: fn() -> String,
     /// Kind, such as `VirtualService`.
     pub kind: &'static str,
     /// Plural resource name, such as `virtualservices`.
@@ -46,6 +48,7 @@ impl KindTraits {
         Self {
             group: S::GROUP,
             version: S::VERSION,
+            api_version: S::api_version,
             kind: S::KIND,
             plural: S::PLURAL,
             namespaced: S::NAMESPACED,
@@ -90,8 +93,9 @@ fn any<S: Collected>(object: &Arc<Object<S>>) -> AnyObject {
 }
 
 impl Kind {
-    /// The kind with this `kind` and API group.
-    pub fn by_name(kind: &str, group: &str) -> Option<Self> {
+    /// The kind with this `apiVersion`, of which the version does not count, and `kind`.
+    pub fn by_name(api_version: &str, kind: &str) -> Option<Self> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
         Self::ALL.iter().copied().find(|known| {
             let traits = known.traits();
             traits.kind == kind && traits.group == group
