@@ -1,6 +1,7 @@
 //! What is analysed: a snapshot, and where each object of it was read.
 
 mod document;
+mod forget;
 mod kinds;
 mod list;
 mod load;

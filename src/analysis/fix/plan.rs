@@ -43,6 +43,8 @@ pub fn plan(
     let mut known = before.clone();
     let mut state = State { input: input.clone(), changes: BTreeMap::new(), namespace };
     let mut open: Vec<Message> = messages.to_vec();
+    // What the fixes brought about is theirs to answer, too.
+    let is_ours = |message: &Message| is_among(&reported, message) || !is_among(&before, message);
     for _ in 0..MOST_ROUNDS {
         let fixes = apart(open.iter().filter_map(|message| fix(&state.input, message)));
         if fixes.is_empty() {
@@ -54,15 +56,13 @@ pub fn plan(
                 found
             }
             None => {
-                let (next, found) = one_by_one(state, &open, &known, analyze);
+                let (next, found) = one_by_one(state, open, &known, analyze, &is_ours);
                 state = next;
                 found
             }
         };
         known = found.iter().flat_map(keys).collect();
-        // What the fixes brought about is theirs to answer, too.
-        let is_ours = |message: &&Message| is_among(&reported, message) || !is_among(&before, message);
-        open = found.iter().filter(is_ours).cloned().collect();
+        open = found.iter().filter(|message| is_ours(message)).cloned().collect();
         last = found;
     }
     (state.changes.into_values().filter(|change| change.before != change.after).collect(), last)
@@ -155,17 +155,12 @@ impl<'n> State<'n> {
             });
             change.after.clone_from(&after);
             change.fixes.extend(fixes.into_iter().cloned());
-            let of_file = |message: &Message| {
-                next.input.document(message).is_some_and(|document| document.file.name == name)
-            };
-            let problems = next.input.problems.iter().filter(|message| !of_file(message)).cloned().collect();
-            next.input.problems = problems;
             let unreadable =
                 |text: &str| load(&mut Input::default(), &name, text.to_owned(), self.namespace).len();
             if unreadable(&after) > unreadable(&source.text) {
                 return None;
             }
-            next.input.sources.retain(|_, document| document.file.name != name);
+            next.input.forget_file(&name);
             load(&mut next.input, &name, after, self.namespace);
         }
         Some(next)
@@ -175,18 +170,21 @@ impl<'n> State<'n> {
 /// Each fix on its own, over those before that did no harm.
 fn one_by_one<'n>(
     mut state: State<'n>,
-    open: &[Message],
+    mut open: Vec<Message>,
     known: &BTreeSet<Key>,
     analyze: &dyn Fn(&Input) -> Vec<Message>,
+    is_ours: &dyn Fn(&Message) -> bool,
 ) -> (State<'n>, Vec<Message>) {
     let mut found = analyze(&state.input);
-    for message in open.iter().take(MOST_SINGLE) {
-        // Edits are offsets: each is made anew in the text as it is by now.
+    let mut tried = BTreeSet::new();
+    for _ in 0..MOST_SINGLE {
+        let Some(message) = open.iter().find(|message| tried.insert(keys(message))) else { break };
         let Some(fix) = fix(&state.input, message) else { continue };
-        if let Some((next, after)) = state.tried(&[fix], known, analyze) {
-            state = next;
-            found = after;
-        }
+        let Some((next, after)) = state.tried(&[fix], known, analyze) else { continue };
+        state = next;
+        // Findings and edits point into a text: those that are left are found anew in the text as it is by now.
+        open = after.iter().filter(|message| is_ours(message)).cloned().collect();
+        found = after;
     }
     (state, found)
 }

@@ -178,7 +178,7 @@ fn count(input: &mut Input, kind: &str, is_new: bool) {
 }
 
 /// Takes back some of a kind.
-fn discount(counts: &mut BTreeMap<String, usize>, kind: &str, number: usize) {
+pub(super) fn discount(counts: &mut BTreeMap<String, usize>, kind: &str, number: usize) {
     if let Some(count) = counts.get_mut(kind) {
         *count = count.saturating_sub(number);
     }
