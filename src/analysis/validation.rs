@@ -29,9 +29,7 @@ mod testing;
 mod virtual_service;
 mod workload_entry;
 
-use std::any::Any;
 use std::fmt::Display;
-use std::sync::Arc;
 
 use sagene_api::{Object, Resource};
 
@@ -79,11 +77,6 @@ impl std::fmt::Display for Problem {
 pub trait Validate: Resource {
     /// The broken rules of an object, in the order of its fields.
     fn problems(object: &Object<Self>) -> Vec<Problem>;
-
-    /// What the rules read beside the object and is costly to make: whoever judges many objects holds it meanwhile.
-    fn shared() -> Option<Arc<dyn Any + Send + Sync>> {
-        None
-    }
 }
 
 /// The broken rules of an object.

@@ -1,5 +1,8 @@
 //! Compiles the descriptors of Envoy's configuration messages, from the `.proto` files that the envoy-types crate ships
-//! and Istio's few of our own in `proto/`, into one file that `envoy::json` reads.
+//! and Istio's few of our own in `proto/`, into the tables that `envoy::reflect` reads.
+
+#[path = "build/tables.rs"]
+mod tables;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -8,7 +11,7 @@ use std::{env, fs};
 
 use prost::Message;
 use protox::Compiler;
-use protox::prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+use protox::prost_reflect::prost_types::FileDescriptorSet;
 
 /// Folders of Envoy's API whose messages can be shown and read.
 const ENVOY: [&str; 23] = [
@@ -73,6 +76,7 @@ const ANNOTATIONS: [&str; 4] = ["validate/", "udpa/annotations/", "envoy/annotat
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     let shipped = sagene_sources::folder_of("envoy-types")?.join("proto");
     let own = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("proto");
     let envoy = shipped.join("data-plane-api");
@@ -105,8 +109,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         set.file.extend(more.file.into_iter().filter(|file| !known.contains(file.name())));
     }
     set.file.retain(|file| !is_annotation(file.name()));
-    set.file.iter_mut().for_each(strip);
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("envoy.descriptors"), set.encode_to_vec())?;
+    let tables = tables::of(&set.file)?;
+    let folder = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(folder.join("envoy_tables.rs"), tables.source)?;
+    fs::write(folder.join("envoy_names.txt"), tables.names)?;
     Ok(())
 }
 
@@ -131,46 +137,4 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) -> Result<(), Bo
 
 fn is_annotation(name: &str) -> bool {
     ANNOTATIONS.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Removes what JSON does not need: options, annotations and the imports that only those used.
-fn strip(file: &mut FileDescriptorProto) {
-    let kept: Vec<String> = file.dependency.iter().filter(|name| !is_annotation(name)).cloned().collect();
-    file.dependency = kept;
-    file.public_dependency.clear();
-    file.weak_dependency.clear();
-    file.options = None;
-    file.service.clear();
-    file.source_code_info = None;
-    file.extension.clear();
-    file.message_type.iter_mut().for_each(strip_message);
-    file.enum_type.iter_mut().for_each(strip_enumeration);
-}
-
-fn strip_message(message: &mut protox::prost_reflect::prost_types::DescriptorProto) {
-    let map_entry = message.options.as_ref().is_some_and(|options| options.map_entry());
-    message.options = map_entry.then(|| protox::prost_reflect::prost_types::MessageOptions {
-        map_entry: Some(true),
-        ..Default::default()
-    });
-    message.reserved_range.clear();
-    message.reserved_name.clear();
-    for field in &mut message.field {
-        field.options = None;
-        field.json_name = None;
-    }
-    message.oneof_decl.iter_mut().for_each(|oneof| oneof.options = None);
-    message.nested_type.iter_mut().for_each(strip_message);
-    message.enum_type.iter_mut().for_each(strip_enumeration);
-}
-
-fn strip_enumeration(enumeration: &mut protox::prost_reflect::prost_types::EnumDescriptorProto) {
-    let alias = enumeration.options.as_ref().is_some_and(|options| options.allow_alias());
-    enumeration.options = alias.then(|| protox::prost_reflect::prost_types::EnumOptions {
-        allow_alias: Some(true),
-        ..Default::default()
-    });
-    enumeration.reserved_range.clear();
-    enumeration.reserved_name.clear();
-    enumeration.value.iter_mut().for_each(|value| value.options = None);
 }

@@ -73,10 +73,8 @@ pub(crate) fn problems_for<'i>(input: &'i Input, checks: &[&Check]) -> impl Iter
 
 fn of_kind<S: Collected + Validate>(input: &Input) -> Vec<Message> {
     let mut messages = Vec::new();
-    let collection = S::collection(&input.snapshot);
-    let _held = if collection.is_empty() { None } else { S::shared() };
     let judge = judge::<S>(input);
-    collection.iter().for_each(|object| judge(object, &mut messages));
+    S::collection(&input.snapshot).iter().for_each(|object| judge(object, &mut messages));
     messages
 }
 

@@ -1,10 +1,7 @@
 //! Rules of EnvoyFilter.
 
-use std::any::Any;
-use std::sync::Arc;
-
 use sagene_api::Object;
-use sagene_api::envoy::json::{Codec, JsonError, codec};
+use sagene_api::envoy::json::{JsonError, from_json};
 use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::envoy_filter::{
     ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, ListenerMatch, PatchOperation,
@@ -60,24 +57,14 @@ impl Validate for EnvoyFilter {
         );
         label_selector(&mut report, &path, spec.workload_selector.as_ref());
         target_references(&mut report, &path, &spec.target_refs);
-        let messages = messages();
         for (index, of) in spec.config_patches.iter().enumerate() {
-            patch(&mut report, &path.key("configPatches").index(index), of, messages.as_deref());
+            patch(&mut report, &path.key("configPatches").index(index), of);
         }
         report.finish()
     }
-
-    fn shared() -> Option<Arc<dyn Any + Send + Sync>> {
-        Some(messages()?)
-    }
 }
 
-/// What is known of Envoy's messages. Reading it takes a while.
-fn messages() -> Option<Arc<Codec>> {
-    codec().ok()
-}
-
-fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch, messages: Option<&Codec>) {
+fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch) {
     report.require(of.apply_to != ApplyTo::Invalid, &path.key("applyTo"), "envoy filter: missing applyTo");
     match &of.patch {
         None => report.error(&path.key("patch"), "envoy filter: missing patch"),
@@ -93,9 +80,8 @@ fn patch(report: &mut Report, path: &FieldPath, of: &EnvoyConfigObjectPatch, mes
                 &path.key("value"),
                 "envoy filter: missing patch value for non-remove operation",
             );
-            if let (Some(messages), Some(message), Some(value)) =
-                (messages, of.apply_to.message(), &patch.value)
-                && let Err(error) = messages.from_json(message, value)
+            if let (Some(message), Some(value)) = (of.apply_to.message(), &patch.value)
+                && let Err(error) = from_json(message, value)
             {
                 value_error(report, &path.key("value"), &error);
             }

@@ -14,6 +14,7 @@ use envoy_types::pb::{
     google::protobuf::Any,
 };
 use prost::Message as _;
+use sagene_api::envoy::json::any_to_json;
 use sagene_xds::{
     Resource, ResourceSet,
     server::{Connection, Handler as _},
@@ -49,7 +50,7 @@ pub(super) fn view(
                 .iter()
                 .filter_map(|bytes| Any::decode(bytes.clone()).ok())
                 .filter(|section| endpoints || !section.type_url.ends_with("EndpointsConfigDump"))
-                .map(|section| as_json(&section))
+                .map(|section| any_to_json(&section))
                 .collect();
             json!({"configs": configs})
         }
@@ -58,12 +59,7 @@ pub(super) fn view(
 
 fn list(discovery: &Discovery, connection: &Connection<Peer>, type_url: &str) -> Value {
     let resources = of_type(discovery, connection, type_url);
-    resources.resources.iter().filter_map(|resource| decode(resource)).map(|any| as_json(&any)).collect()
-}
-
-fn as_json(any: &Any) -> Value {
-    sagene_api::envoy::json::any_to_json(any)
-        .unwrap_or_else(|error| json!({"@type": any.type_url, "error": error.to_string()}))
+    resources.resources.iter().filter_map(|resource| decode(resource)).map(|any| any_to_json(&any)).collect()
 }
 
 fn decode(resource: &Resource) -> Option<Any> {

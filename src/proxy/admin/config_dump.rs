@@ -14,7 +14,7 @@ pub(super) use selection::DumpError;
 use selection::Selection;
 
 use super::AdminServer;
-use super::json::timestamp;
+use super::json::{shown, shown_untyped, timestamp};
 use crate::agent::http_server::Request;
 use crate::config::{ConfigStore, Origin, RawResource, ResourceState, type_url};
 
@@ -111,7 +111,7 @@ fn bootstrap(admin: &AdminServer, selection: &Selection<'_>) -> Section {
             type_url: envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap::type_url(),
             value: admin.bootstrap.encode_to_vec(),
         };
-        let mut bootstrap = selection.resources.show_untyped(&any);
+        let mut bootstrap = shown_untyped(&any);
         selection.trim("bootstrap", &mut bootstrap);
         fields.insert("bootstrap".to_owned(), bootstrap);
         fields.insert("last_updated".to_owned(), timestamp(admin.started));
@@ -216,7 +216,7 @@ fn inline_routes(admin: &AdminServer, selection: &Selection<'_>) -> Vec<Value> {
             {
                 let any = Any { type_url: type_url::ROUTE.to_owned(), value: route.encode_to_vec() };
                 found.push(json!({
-                    "route_config": selection.resources.show(&any),
+                    "route_config": shown(&any),
                     "last_updated": timestamp(raw.last_updated),
                 }));
             }

@@ -1,12 +1,9 @@
 //! Resources as Envoy's JSON, without what must not be shown.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use envoy_types::pb::google::protobuf::Any;
-use sagene_api::envoy::json::{Codec, codec};
+use sagene_api::envoy::json::any_to_json;
 use serde_json::{Value, json};
 
 /// What stands in the place of a secret: `[redacted]`, in the base64 of a bytes field.
@@ -17,32 +14,20 @@ const REDACTED_TEXT: &str = "[redacted]";
 const SECRET_FIELDS: [&str; 6] =
     ["private_key", "privateKey", "password", "secret", "hmac_secret", "token_secret"];
 
-/// Turns resources into JSON; made for one answer, so that the descriptors behind it do not stay in memory.
-pub(in crate::admin) struct Resources(Option<Arc<Codec>>);
+/// A resource with its type, expanded and redacted.
+pub(in crate::admin) fn shown(any: &Any) -> Value {
+    let mut value = any_to_json(any);
+    redact(&mut value);
+    value
+}
 
-impl Resources {
-    pub(in crate::admin) fn new() -> Self {
-        Self(codec().inspect_err(|error| tracing::error!(%error, "resources are shown as bytes")).ok())
+/// The same without the type.
+pub(in crate::admin) fn shown_untyped(any: &Any) -> Value {
+    let mut value = shown(any);
+    if let Value::Object(map) = &mut value {
+        map.remove("@type");
     }
-
-    /// A resource with its type, expanded and redacted.
-    pub(in crate::admin) fn show(&self, any: &Any) -> Value {
-        let mut value = match &self.0 {
-            Some(codec) => codec.any_to_json(any),
-            None => json!({"@type": any.type_url, "value": STANDARD.encode(&any.value)}),
-        };
-        redact(&mut value);
-        value
-    }
-
-    /// The same without the type.
-    pub(in crate::admin) fn show_untyped(&self, any: &Any) -> Value {
-        let mut value = self.show(any);
-        if let Value::Object(map) = &mut value {
-            map.remove("@type");
-        }
-        value
-    }
+    value
 }
 
 /// Replaces secrets anywhere in a resource; also in TLS contexts deep inside listeners and clusters.

@@ -25,7 +25,7 @@ pub(super) fn report(admin: &AdminServer) -> Value {
     });
     if let Some(node) = &admin.bootstrap.node {
         let any = Any { type_url: Node::type_url(), value: node.encode_to_vec() };
-        info["node"] = super::json::Resources::new().show_untyped(&any);
+        info["node"] = super::json::shown_untyped(&any);
     }
     info
 }

@@ -1,19 +1,17 @@
 //! From JSON to messages, with the path of what does not fit.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value as Field,
-};
 use serde_json::Value;
 
-use super::{JsonError, full_name};
+use super::{JsonError, descriptor, full_name};
+use crate::envoy::reflect::{FieldDescriptor, Kind, MapKey, Message, MessageDescriptor, Value as Field};
 
-/// A message by its full name, encoded.
-pub(super) fn message(pool: &DescriptorPool, name: &str, value: &Value) -> Result<Vec<u8>, JsonError> {
-    let descriptor = pool.get_message_by_name(name).ok_or_else(|| JsonError::UnknownType(name.to_owned()))?;
-    Ok(Reader { pool }.message(&descriptor, value, &Path::Root)?.encode_to_vec())
+/// A message by the type URL or full name of its type, encoded.
+pub(super) fn message(type_url: &str, value: &Value) -> Result<Vec<u8>, JsonError> {
+    Ok(read_message(descriptor(type_url)?, value, &Path::Root)?.encode())
 }
 
 /// Where in the JSON a value is; written out only when something is wrong there.
@@ -42,208 +40,179 @@ fn wrong(path: &Path<'_>, reason: impl Into<String>) -> JsonError {
     }
 }
 
-struct Reader<'a> {
-    pool: &'a DescriptorPool,
+fn read_message(descriptor: MessageDescriptor, value: &Value, path: &Path<'_>) -> Result<Message, JsonError> {
+    if let Some(message) = well_known(descriptor, value, path)? {
+        return Ok(message);
+    }
+    let Value::Object(map) = value else {
+        return Err(wrong(path, format!("expected a map of the fields of {}", descriptor.full_name())));
+    };
+    let mut message = Message::new(descriptor);
+    for (name, value) in map {
+        if name == "@type" {
+            continue;
+        }
+        let path = Path::Name(path, name);
+        let field = descriptor
+            .field_of_json(name)
+            .ok_or_else(|| wrong(&path, format!("{} has no such field", descriptor.full_name())))?;
+        // null means not set, except where null is a value.
+        if value.is_null() && !is_value(field) {
+            continue;
+        }
+        if let Some((other, _)) = message.set_fields().find(|(other, _)| field.excludes(*other)) {
+            return Err(wrong(
+                &path,
+                format!("only one of {} and {} can be set", other.name(), field.name()),
+            ));
+        }
+        let value = read_field(field, value, &path)?;
+        message.set(field, value);
+    }
+    Ok(message)
 }
 
-impl Reader<'_> {
-    fn message(
-        &self,
-        descriptor: &MessageDescriptor,
-        value: &Value,
-        path: &Path<'_>,
-    ) -> Result<DynamicMessage, JsonError> {
-        if let Some(message) = self.well_known(descriptor, value, path)? {
-            return Ok(message);
-        }
-        let Value::Object(map) = value else {
-            return Err(wrong(path, format!("expected a map of the fields of {}", descriptor.full_name())));
-        };
-        let mut message = DynamicMessage::new(descriptor.clone());
-        for (name, value) in map {
-            if name == "@type" {
-                continue;
-            }
-            let path = Path::Name(path, name);
-            let field = descriptor
-                .get_field_by_name(name)
-                .or_else(|| descriptor.get_field_by_json_name(name))
-                .ok_or_else(|| wrong(&path, format!("{} has no such field", descriptor.full_name())))?;
-            // null means not set, except where null is a value.
-            if value.is_null() && !is_value(&field) {
-                continue;
-            }
-            if let Some(oneof) = field.containing_oneof()
-                && let Some(other) = oneof.fields().find(|other| message.has_field(other))
-            {
-                return Err(wrong(
-                    &path,
-                    format!("only one of {} and {} can be set", other.name(), field.name()),
-                ));
-            }
-            let value = self.field(&field, value, &path)?;
-            message.set_field(&field, value);
-        }
-        Ok(message)
+fn read_field(field: FieldDescriptor, value: &Value, path: &Path<'_>) -> Result<Field, JsonError> {
+    if let Some(entry) = field.map() {
+        return read_map(entry, value, path);
     }
-
-    fn field(&self, field: &FieldDescriptor, value: &Value, path: &Path<'_>) -> Result<Field, JsonError> {
-        if field.is_map() {
-            return self.map(field, value, path);
-        }
-        if !field.is_list() {
-            return self.value(&field.kind(), value, path);
-        }
-        let Value::Array(values) = value else {
-            return Err(wrong(path, "expected a list"));
-        };
-        let values: Result<Vec<Field>, JsonError> = values
-            .iter()
-            .enumerate()
-            .map(|(index, value)| self.value(&field.kind(), value, &Path::Index(path, index)))
-            .collect();
-        Ok(Field::List(values?))
+    if !field.is_repeated() {
+        return read_value(field.kind(), value, path);
     }
-
-    fn map(&self, field: &FieldDescriptor, value: &Value, path: &Path<'_>) -> Result<Field, JsonError> {
-        let (Value::Object(map), Kind::Message(entry)) = (value, field.kind()) else {
-            return Err(wrong(path, "expected a map"));
-        };
-        let (key_kind, value_kind) =
-            (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
-        let entries: Result<_, JsonError> = map
-            .iter()
-            .map(|(key, value)| {
-                let path = Path::Name(path, key);
-                let parsed = map_key(&key_kind, key).ok_or_else(|| wrong(&path, "the key does not fit"))?;
-                Ok((parsed, self.value(&value_kind, value, &path)?))
-            })
-            .collect();
-        Ok(Field::Map(entries?))
-    }
-
-    fn value(&self, kind: &Kind, value: &Value, path: &Path<'_>) -> Result<Field, JsonError> {
-        Ok(match kind {
-            Kind::Bool => Field::Bool(value.as_bool().ok_or_else(|| wrong(path, "expected true or false"))?),
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Field::I32(integer(value, path)?),
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Field::I64(integer(value, path)?),
-            Kind::Uint32 | Kind::Fixed32 => Field::U32(integer(value, path)?),
-            Kind::Uint64 | Kind::Fixed64 => Field::U64(integer(value, path)?),
-            #[allow(clippy::cast_possible_truncation)] // that is what the message holds
-            Kind::Float => Field::F32(float(value, path)? as f32),
-            Kind::Double => Field::F64(float(value, path)?),
-            Kind::String => Field::String(text(value).ok_or_else(|| wrong(path, "expected text"))?),
-            Kind::Bytes => Field::Bytes(bytes(value).ok_or_else(|| wrong(path, "expected base64"))?.into()),
-            Kind::Enum(descriptor) => {
-                let number = match value {
-                    Value::String(name) => descriptor.get_value_by_name(name).map(|value| value.number()),
-                    Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
-                    _ => None,
-                };
-                let names = || {
-                    descriptor.values().map(|value| value.name().to_owned()).collect::<Vec<_>>().join(", ")
-                };
-                Field::EnumNumber(number.ok_or_else(|| wrong(path, format!("expected one of {}", names())))?)
-            }
-            Kind::Message(descriptor) => Field::Message(self.message(descriptor, value, path)?),
-        })
-    }
-
-    /// Messages that JSON writes in a way of their own.
-    fn well_known(
-        &self,
-        descriptor: &MessageDescriptor,
-        value: &Value,
-        path: &Path<'_>,
-    ) -> Result<Option<DynamicMessage>, JsonError> {
-        let Some(name) = descriptor.full_name().strip_prefix("google.protobuf.") else {
-            return Ok(None);
-        };
-        let mut message = DynamicMessage::new(descriptor.clone());
-        match name {
-            "Any" => self.any(&mut message, value, path)?,
-            "Duration" => {
-                let (seconds, nanos) = value
-                    .as_str()
-                    .and_then(duration)
-                    .ok_or_else(|| wrong(path, "expected a duration such as \"1.5s\""))?;
-                message.set_field_by_name("seconds", Field::I64(seconds));
-                message.set_field_by_name("nanos", Field::I32(nanos));
-            }
-            "Timestamp" => {
-                let at: jiff::Timestamp = value
-                    .as_str()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| wrong(path, "expected a time such as \"2026-01-31T12:00:00Z\""))?;
-                message.set_field_by_name("seconds", Field::I64(at.as_second()));
-                message.set_field_by_name("nanos", Field::I32(at.subsec_nanosecond()));
-            }
-            "Struct" => self.only_field(&mut message, "fields", value, path)?,
-            "ListValue" => self.only_field(&mut message, "values", value, path)?,
-            "BoolValue" | "Int32Value" | "UInt32Value" | "Int64Value" | "UInt64Value" | "FloatValue"
-            | "DoubleValue" | "StringValue" | "BytesValue" => {
-                self.only_field(&mut message, "value", value, path)?
-            }
-            "Value" => match value {
-                Value::Null => message.set_field_by_name("null_value", Field::EnumNumber(0)),
-                Value::Bool(_) => self.only_field(&mut message, "bool_value", value, path)?,
-                Value::Number(_) => self.only_field(&mut message, "number_value", value, path)?,
-                Value::String(_) => self.only_field(&mut message, "string_value", value, path)?,
-                Value::Array(_) => self.only_field(&mut message, "list_value", value, path)?,
-                Value::Object(_) => self.only_field(&mut message, "struct_value", value, path)?,
-            },
-            "FieldMask" => {
-                let paths =
-                    value.as_str().ok_or_else(|| wrong(path, "expected paths separated by commas"))?;
-                let paths = paths.split(',').filter(|path| !path.is_empty());
-                let paths = paths.map(|path| Field::String(path.to_owned())).collect();
-                message.set_field_by_name("paths", Field::List(paths));
-            }
-            _ => return Ok(None),
-        }
-        Ok(Some(message))
-    }
-
-    fn only_field(
-        &self,
-        message: &mut DynamicMessage,
-        name: &str,
-        value: &Value,
-        path: &Path<'_>,
-    ) -> Result<(), JsonError> {
-        use prost_reflect::ReflectMessage;
-        if let Some(field) = message.descriptor().get_field_by_name(name) {
-            let value = self.field(&field, value, path)?;
-            message.set_field(&field, value);
-        }
-        Ok(())
-    }
-
-    fn any(&self, message: &mut DynamicMessage, value: &Value, path: &Path<'_>) -> Result<(), JsonError> {
-        let type_url = value
-            .get("@type")
-            .and_then(Value::as_str)
-            .ok_or_else(|| wrong(path, "expected a message with \"@type\""))?;
-        let name = full_name(type_url);
-        let descriptor = self.pool.get_message_by_name(name).ok_or_else(|| {
-            wrong(&Path::Name(path, "@type"), format!("{name} is not a message known here"))
-        })?;
-        let own_json = name.starts_with("google.protobuf.") && !matches!(name, "google.protobuf.Empty");
-        let inner = match value.get("value") {
-            Some(inner) if own_json => self.message(&descriptor, inner, &Path::Name(path, "value"))?,
-            _ => self.message(&descriptor, value, path)?,
-        };
-        message.set_field_by_name("type_url", Field::String(type_url.to_owned()));
-        message.set_field_by_name("value", Field::Bytes(inner.encode_to_vec().into()));
-        Ok(())
-    }
+    let Value::Array(values) = value else {
+        return Err(wrong(path, "expected a list"));
+    };
+    let values: Result<Vec<Field>, JsonError> = values
+        .iter()
+        .enumerate()
+        .map(|(index, value)| read_value(field.kind(), value, &Path::Index(path, index)))
+        .collect();
+    Ok(Field::List(values?))
 }
 
-fn is_value(field: &FieldDescriptor) -> bool {
-    matches!(field.kind(), Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Value")
+fn read_map(
+    (key_field, value_field): (FieldDescriptor, FieldDescriptor),
+    value: &Value,
+    path: &Path<'_>,
+) -> Result<Field, JsonError> {
+    let Value::Object(map) = value else {
+        return Err(wrong(path, "expected a map"));
+    };
+    let mut entries = BTreeMap::new();
+    for (key, value) in map {
+        let path = Path::Name(path, key);
+        let key = map_key(key_field.kind(), key).ok_or_else(|| wrong(&path, "the key does not fit"))?;
+        entries.insert(key, read_value(value_field.kind(), value, &path)?);
+    }
+    Ok(Field::Map(entries))
 }
 
-fn map_key(kind: &Kind, key: &str) -> Option<MapKey> {
+fn read_value(kind: Kind, value: &Value, path: &Path<'_>) -> Result<Field, JsonError> {
+    Ok(match kind {
+        Kind::Bool => Field::Bool(value.as_bool().ok_or_else(|| wrong(path, "expected true or false"))?),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Field::I32(integer(value, path)?),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Field::I64(integer(value, path)?),
+        Kind::Uint32 | Kind::Fixed32 => Field::U32(integer(value, path)?),
+        Kind::Uint64 | Kind::Fixed64 => Field::U64(integer(value, path)?),
+        #[allow(clippy::cast_possible_truncation)] // that is what the message holds
+        Kind::Float => Field::F32(float(value, path)? as f32),
+        Kind::Double => Field::F64(float(value, path)?),
+        Kind::String => Field::String(text(value).ok_or_else(|| wrong(path, "expected text"))?),
+        Kind::Bytes => Field::Bytes(bytes(value).ok_or_else(|| wrong(path, "expected base64"))?),
+        Kind::Enum(descriptor) => {
+            let number = match value {
+                Value::String(name) => descriptor.number(name),
+                Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
+                _ => None,
+            };
+            let names = || descriptor.names().collect::<Vec<_>>().join(", ");
+            Field::Enum(number.ok_or_else(|| wrong(path, format!("expected one of {}", names())))?)
+        }
+        Kind::Message(descriptor) => Field::Message(read_message(descriptor, value, path)?),
+    })
+}
+
+/// Messages that JSON writes in a way of their own.
+fn well_known(
+    descriptor: MessageDescriptor,
+    value: &Value,
+    path: &Path<'_>,
+) -> Result<Option<Message>, JsonError> {
+    let Some(name) = descriptor.well_known_name() else {
+        return Ok(None);
+    };
+    let mut message = Message::new(descriptor);
+    match name {
+        "Any" => read_any(&mut message, value, path)?,
+        "Duration" => {
+            let (seconds, nanos) = value
+                .as_str()
+                .and_then(duration)
+                .ok_or_else(|| wrong(path, "expected a duration such as \"1.5s\""))?;
+            message.set_by_name("seconds", Field::I64(seconds));
+            message.set_by_name("nanos", Field::I32(nanos));
+        }
+        "Timestamp" => {
+            let at: jiff::Timestamp = value
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| wrong(path, "expected a time such as \"2026-01-31T12:00:00Z\""))?;
+            message.set_by_name("seconds", Field::I64(at.as_second()));
+            message.set_by_name("nanos", Field::I32(at.subsec_nanosecond()));
+        }
+        "Struct" => only_field(&mut message, "fields", value, path)?,
+        "ListValue" => only_field(&mut message, "values", value, path)?,
+        "BoolValue" | "Int32Value" | "UInt32Value" | "Int64Value" | "UInt64Value" | "FloatValue"
+        | "DoubleValue" | "StringValue" | "BytesValue" => only_field(&mut message, "value", value, path)?,
+        "Value" => match value {
+            Value::Null => message.set_by_name("null_value", Field::Enum(0)),
+            Value::Bool(_) => only_field(&mut message, "bool_value", value, path)?,
+            Value::Number(_) => only_field(&mut message, "number_value", value, path)?,
+            Value::String(_) => only_field(&mut message, "string_value", value, path)?,
+            Value::Array(_) => only_field(&mut message, "list_value", value, path)?,
+            Value::Object(_) => only_field(&mut message, "struct_value", value, path)?,
+        },
+        "FieldMask" => {
+            let paths = value.as_str().ok_or_else(|| wrong(path, "expected paths separated by commas"))?;
+            let paths = paths.split(',').filter(|path| !path.is_empty());
+            let paths = paths.map(|path| Field::String(path.to_owned())).collect();
+            message.set_by_name("paths", Field::List(paths));
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(message))
+}
+
+fn only_field(message: &mut Message, name: &str, value: &Value, path: &Path<'_>) -> Result<(), JsonError> {
+    if let Some(field) = message.descriptor().field(name) {
+        message.set(field, read_field(field, value, path)?);
+    }
+    Ok(())
+}
+
+fn read_any(message: &mut Message, value: &Value, path: &Path<'_>) -> Result<(), JsonError> {
+    let type_url = value
+        .get("@type")
+        .and_then(Value::as_str)
+        .ok_or_else(|| wrong(path, "expected a message with \"@type\""))?;
+    let name = full_name(type_url);
+    let descriptor = MessageDescriptor::named(name)
+        .ok_or_else(|| wrong(&Path::Name(path, "@type"), format!("{name} is not a message known here")))?;
+    let own_json = descriptor.well_known_name().is_some_and(|name| name != "Empty");
+    let inner = match value.get("value") {
+        Some(inner) if own_json => read_message(descriptor, inner, &Path::Name(path, "value"))?,
+        _ => read_message(descriptor, value, path)?,
+    };
+    message.set_by_name("type_url", Field::String(type_url.to_owned()));
+    message.set_by_name("value", Field::Bytes(inner.encode()));
+    Ok(())
+}
+
+fn is_value(field: FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(descriptor) if descriptor.well_known_name() == Some("Value"))
+}
+
+fn map_key(kind: Kind, key: &str) -> Option<MapKey> {
     Some(match kind {
         Kind::String => MapKey::String(key.to_owned()),
         Kind::Bool => MapKey::Bool(key.parse().ok()?),

@@ -2,26 +2,21 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value as Field,
-};
 use serde_json::{Map, Number, Value, json};
 
-use super::{JsonError, full_name};
+use super::{JsonError, read};
+use crate::envoy::reflect::{FieldDescriptor, Kind, MapKey, Message, Value as Field};
 
-/// A message by its full name.
-pub(super) fn message(pool: &DescriptorPool, name: &str, bytes: &[u8]) -> Result<Value, JsonError> {
-    let descriptor = pool.get_message_by_name(name).ok_or_else(|| JsonError::UnknownType(name.to_owned()))?;
-    let message = DynamicMessage::decode(descriptor, bytes)
-        .map_err(|source| JsonError::Bytes { type_name: name.to_owned(), source })?;
-    Ok(of_message(pool, &message))
+/// A message by the type URL or full name of its type.
+pub(super) fn message(type_url: &str, bytes: &[u8]) -> Result<Value, JsonError> {
+    Ok(of_message(&read(type_url, bytes)?))
 }
 
 /// A message with its type.
-pub(super) fn any(pool: &DescriptorPool, type_url: &str, bytes: &[u8]) -> Value {
+pub(super) fn any(type_url: &str, bytes: &[u8]) -> Value {
     let mut map = Map::new();
     map.insert("@type".to_owned(), json!(type_url));
-    match message(pool, full_name(type_url), bytes) {
+    match message(type_url, bytes) {
         Ok(Value::Object(fields)) => map.extend(fields),
         // Messages with a JSON of their own stand under `value`.
         Ok(value) => drop(map.insert("value".to_owned(), value)),
@@ -30,33 +25,22 @@ pub(super) fn any(pool: &DescriptorPool, type_url: &str, bytes: &[u8]) -> Value 
     Value::Object(map)
 }
 
-fn of_message(pool: &DescriptorPool, message: &DynamicMessage) -> Value {
-    if let Some(value) = well_known(pool, message) {
+fn of_message(message: &Message) -> Value {
+    if let Some(value) = well_known(message) {
         return value;
     }
-    let mut map = Map::new();
-    for field in message.descriptor().fields() {
-        if message.has_field(&field) {
-            map.insert(field.name().to_owned(), of_field(pool, &field, &message.get_field(&field)));
-        }
-    }
-    Value::Object(map)
+    let fields = message.set_fields().map(|(field, value)| (field.name().to_owned(), of_field(field, value)));
+    Value::Object(fields.collect())
 }
 
-fn of_field(pool: &DescriptorPool, field: &FieldDescriptor, value: &Field) -> Value {
-    match value {
-        Field::List(values) => values.iter().map(|value| of_value(pool, &field.kind(), value)).collect(),
-        Field::Map(entries) => {
-            let Kind::Message(entry) = field.kind() else {
-                return Value::Null;
-            };
-            let kind = entry.map_entry_value_field().kind();
-            let mut sorted: Vec<(String, Value)> =
-                entries.iter().map(|(key, value)| (key_text(key), of_value(pool, &kind, value))).collect();
-            sorted.sort_by(|left, right| left.0.cmp(&right.0));
-            Value::Object(sorted.into_iter().collect())
+fn of_field(field: FieldDescriptor, value: &Field) -> Value {
+    match (value, field.map()) {
+        (Field::List(values), _) => values.iter().map(|value| of_value(field.kind(), value)).collect(),
+        (Field::Map(entries), Some((_, of))) => {
+            let entries = entries.iter().map(|(key, value)| (key_text(key), of_value(of.kind(), value)));
+            Value::Object(entries.collect())
         }
-        value => of_value(pool, &field.kind(), value),
+        (value, _) => of_value(field.kind(), value),
     }
 }
 
@@ -71,7 +55,7 @@ fn key_text(key: &MapKey) -> String {
     }
 }
 
-fn of_value(pool: &DescriptorPool, kind: &Kind, value: &Field) -> Value {
+fn of_value(kind: Kind, value: &Field) -> Value {
     match value {
         Field::Bool(value) => json!(value),
         Field::I32(value) => json!(value),
@@ -83,14 +67,11 @@ fn of_value(pool: &DescriptorPool, kind: &Kind, value: &Field) -> Value {
         Field::F64(value) => float(*value),
         Field::String(value) => json!(value),
         Field::Bytes(value) => json!(STANDARD.encode(value)),
-        Field::EnumNumber(number) => match kind {
-            Kind::Enum(descriptor) => match descriptor.get_value(*number) {
-                Some(value) => json!(value.name()),
-                None => json!(number),
-            },
-            _ => json!(number),
-        },
-        Field::Message(message) => of_message(pool, message),
+        Field::Enum(number) => {
+            let name = if let Kind::Enum(descriptor) = kind { descriptor.name(*number) } else { None };
+            name.map_or_else(|| json!(number), |name| json!(name))
+        }
+        Field::Message(message) => of_message(message),
         Field::List(_) | Field::Map(_) => Value::Null,
     }
 }
@@ -105,39 +86,27 @@ fn float(value: f64) -> Value {
 }
 
 /// Messages that JSON writes in a way of their own.
-fn well_known(pool: &DescriptorPool, message: &DynamicMessage) -> Option<Value> {
-    let descriptor = message.descriptor();
-    let name = descriptor.full_name().strip_prefix("google.protobuf.")?;
-    let get = |field: &str| message.get_field_by_name(field);
+fn well_known(message: &Message) -> Option<Value> {
+    let name = message.descriptor().well_known_name()?;
+    let get = |field: &str| message.by_name(field);
+    let seconds = || Some((get("seconds")?.as_i64()?, get("nanos")?.as_i32()?));
+    let only = |field: &str| Some(of_field(message.descriptor().field(field)?, get(field)?.as_ref()));
     let value = match name {
-        "Any" => any(pool, get("type_url")?.as_str()?, get("value")?.as_bytes()?),
-        "Duration" => json!(duration(get("seconds")?.as_i64()?, get("nanos")?.as_i32()?)),
-        "Timestamp" => json!(timestamp(get("seconds")?.as_i64()?, get("nanos")?.as_i32()?)?),
+        "Any" => any(get("type_url")?.as_str()?, get("value")?.as_bytes()?),
+        "Duration" => json!(duration(seconds()?)),
+        "Timestamp" => json!(timestamp(seconds()?)?),
         "BoolValue" | "Int32Value" | "UInt32Value" | "Int64Value" | "UInt64Value" | "FloatValue"
-        | "DoubleValue" | "StringValue" | "BytesValue" => {
-            let field = descriptor.get_field_by_name("value")?;
-            of_value(pool, &field.kind(), &message.get_field(&field))
-        }
-        "Struct" => {
-            let field = descriptor.get_field_by_name("fields")?;
-            of_field(pool, &field, &message.get_field(&field))
-        }
-        "ListValue" => {
-            let field = descriptor.get_field_by_name("values")?;
-            of_field(pool, &field, &message.get_field(&field))
-        }
-        "Value" => {
-            let field = descriptor.fields().find(|field| message.has_field(field));
-            match field {
-                Some(field) if field.name() != "null_value" => {
-                    of_value(pool, &field.kind(), &message.get_field(&field))
-                }
-                _ => Value::Null,
-            }
-        }
+        | "DoubleValue" | "StringValue" | "BytesValue" => only("value")?,
+        "Struct" => only("fields")?,
+        "ListValue" => only("values")?,
+        "Value" => match message.set_fields().next() {
+            Some((field, value)) if field.name() != "null_value" => of_field(field, value),
+            _ => Value::Null,
+        },
         "FieldMask" => {
             let paths = get("paths")?;
-            let paths: Vec<&str> = paths.as_list()?.iter().filter_map(Field::as_str).collect();
+            let Field::List(paths) = paths.as_ref() else { return None };
+            let paths: Vec<&str> = paths.iter().filter_map(Field::as_str).collect();
             json!(paths.join(","))
         }
         _ => return None,
@@ -146,7 +115,7 @@ fn well_known(pool: &DescriptorPool, message: &DynamicMessage) -> Option<Value> 
 }
 
 /// `1.500s`: no fraction, or as many digits as are needed in threes.
-fn duration(seconds: i64, nanos: i32) -> String {
+fn duration((seconds, nanos): (i64, i32)) -> String {
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
     format!("{sign}{}{}s", seconds.unsigned_abs(), fraction(nanos.unsigned_abs()))
 }
@@ -160,7 +129,7 @@ fn fraction(nanos: u32) -> String {
     }
 }
 
-fn timestamp(seconds: i64, nanos: i32) -> Option<String> {
+fn timestamp((seconds, nanos): (i64, i32)) -> Option<String> {
     let whole = jiff::Timestamp::from_second(seconds).ok()?.to_string();
     Some(format!("{}{}Z", whole.trim_end_matches('Z'), fraction(nanos.unsigned_abs())))
 }

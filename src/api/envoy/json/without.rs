@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, ReflectMessage, Value};
-
-use super::{JsonError, full_name};
+use super::{JsonError, read};
+use crate::envoy::reflect::{FieldDescriptor, Message, Value};
 
 /// How a field is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,45 +29,28 @@ pub enum Rest {
 pub type Unwanted<'a> = &'a dyn Fn(&str, &str) -> Option<Removal>;
 
 /// Takes fields out of an encoded message.
-pub(super) fn without(
-    pool: &DescriptorPool,
-    type_url: &str,
-    bytes: &[u8],
-    unwanted: Unwanted<'_>,
-) -> Result<Rest, JsonError> {
-    let mut message = read(pool, type_url, bytes)?;
-    Ok(match (Remover { pool, unwanted }).message(&mut message) {
+pub(super) fn without(type_url: &str, bytes: &[u8], unwanted: Unwanted<'_>) -> Result<Rest, JsonError> {
+    let mut message = read(type_url, bytes)?;
+    Ok(match (Remover { unwanted }).message(&mut message) {
         Found::Nothing => Rest::Everything,
-        Found::Taken => Rest::Some(message.encode_to_vec()),
+        Found::Taken => Rest::Some(message.encode()),
         Found::Leaves(_) => Rest::Nothing,
     })
 }
 
 /// The fields that are set in an encoded message and in those inside it, as `full.name.of.Message.field`.
-pub(super) fn fields(
-    pool: &DescriptorPool,
-    type_url: &str,
-    bytes: &[u8],
-) -> Result<BTreeSet<String>, JsonError> {
-    let mut message = read(pool, type_url, bytes)?;
+pub(super) fn fields(type_url: &str, bytes: &[u8]) -> Result<BTreeSet<String>, JsonError> {
+    let mut message = read(type_url, bytes)?;
     let found = std::cell::RefCell::new(BTreeSet::new());
     let note = |message: &str, field: &str| {
         found.borrow_mut().insert(format!("{message}.{field}"));
         None
     };
-    (Remover { pool, unwanted: &note }).message(&mut message);
+    (Remover { unwanted: &note }).message(&mut message);
     Ok(found.into_inner())
 }
 
-fn read(pool: &DescriptorPool, type_url: &str, bytes: &[u8]) -> Result<DynamicMessage, JsonError> {
-    let name = full_name(type_url);
-    let descriptor = pool.get_message_by_name(name).ok_or_else(|| JsonError::UnknownType(name.to_owned()))?;
-    DynamicMessage::decode(descriptor, bytes)
-        .map_err(|source| JsonError::Bytes { type_name: name.to_owned(), source })
-}
-
 struct Remover<'a> {
-    pool: &'a DescriptorPool,
     unwanted: Unwanted<'a>,
 }
 
@@ -94,37 +75,35 @@ impl Found {
 }
 
 impl Remover<'_> {
-    fn message(&self, message: &mut DynamicMessage) -> Found {
+    fn message(&self, message: &mut Message) -> Found {
         let descriptor = message.descriptor();
+        match descriptor.well_known_name() {
+            Some("Any") => return self.any(message),
+            // Values, not configuration.
+            Some(_) => return Found::Nothing,
+            None => {}
+        }
         let name = descriptor.full_name();
-        if name == "google.protobuf.Any" {
-            return self.any(message);
-        }
-        // Values, not configuration.
-        if name.starts_with("google.protobuf.") {
-            return Found::Nothing;
-        }
         let mut found = Found::Nothing;
-        let set: Vec<FieldDescriptor> =
-            descriptor.fields().filter(|field| message.has_field(field)).collect();
+        let set: Vec<FieldDescriptor> = message.set_fields().map(|(field, _)| field).collect();
         for field in set {
             found = found.and(match (self.unwanted)(name, field.name()) {
                 Some(Removal::Field) => {
-                    message.clear_field(&field);
+                    message.clear(field);
                     Found::Taken
                 }
                 Some(Removal::Around(around)) => Found::Leaves(around),
-                None => self.field(message, &field),
+                None => self.field(message, field),
             });
         }
         found
     }
 
-    fn field(&self, message: &mut DynamicMessage, field: &FieldDescriptor) -> Found {
+    fn field(&self, message: &mut Message, field: FieldDescriptor) -> Found {
         let mut found = Found::Nothing;
         let mut stays = |value: &mut Value| match value {
             Value::Message(inner) => {
-                let name = inner.descriptor().full_name().to_owned();
+                let name = inner.descriptor().full_name();
                 match self.message(inner) {
                     Found::Leaves(around) if around == name => {
                         found = found.and(Found::Taken);
@@ -138,34 +117,35 @@ impl Remover<'_> {
             }
             _ => true,
         };
-        let empty = match message.get_field_mut(field) {
-            Value::List(items) => {
+        let empty = match message.get_mut(field) {
+            None => return Found::Nothing,
+            Some(Value::List(items)) => {
                 items.retain_mut(&mut stays);
                 items.is_empty()
             }
-            Value::Map(entries) => {
+            Some(Value::Map(entries)) => {
                 entries.retain(|_, value| stays(value));
                 entries.is_empty()
             }
-            single => !stays(single),
+            Some(single) => !stays(single),
         };
         if empty {
-            message.clear_field(field);
+            message.clear(field);
         }
         found
     }
 
     /// The message inside; one of a type that is not known here stays as it is.
-    fn any(&self, any: &mut DynamicMessage) -> Found {
-        let text = |name| any.get_field_by_name(name).map(|value| value.into_owned());
-        let (Some(Value::String(type_url)), Some(Value::Bytes(bytes))) = (text("type_url"), text("value"))
-        else {
+    fn any(&self, any: &mut Message) -> Found {
+        let get = |name| any.by_name(name);
+        let (Some(type_url), Some(bytes)) = (get("type_url"), get("value")) else { return Found::Nothing };
+        let (Some(type_url), Some(bytes)) = (type_url.as_str(), bytes.as_bytes()) else {
             return Found::Nothing;
         };
-        let Ok(mut inner) = read(self.pool, &type_url, &bytes) else { return Found::Nothing };
+        let Ok(mut inner) = read(type_url, bytes) else { return Found::Nothing };
         let found = self.message(&mut inner);
         if matches!(found, Found::Taken) {
-            any.set_field_by_name("value", Value::Bytes(inner.encode_to_vec().into()));
+            any.set_by_name("value", Value::Bytes(inner.encode()));
         }
         found
     }
@@ -175,8 +155,8 @@ impl Remover<'_> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::codec;
-    use super::{Removal, Rest};
+    use super::super::{from_json, to_json};
+    use super::{Removal, Rest, fields, without};
 
     const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
     const CONTEXT: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -192,15 +172,14 @@ mod tests {
     }
 
     fn rest(message: &str, field: &str, removal: Removal) -> Rest {
-        let codec = codec().expect("descriptors");
-        let bytes = codec.from_json(CLUSTER, &cluster()).expect("a cluster");
+        let bytes = from_json(CLUSTER, &cluster()).expect("a cluster");
         let unwanted = |of: &str, name: &str| (of == message && name == field).then_some(removal);
-        codec.without(CLUSTER, &bytes, &unwanted).expect("the same message")
+        without(CLUSTER, &bytes, &unwanted).expect("the same message")
     }
 
     fn shown(rest: Rest) -> Value {
         let Rest::Some(bytes) = rest else { panic!("{rest:?}") };
-        codec().and_then(|codec| codec.to_json(CLUSTER, &bytes)).expect("JSON")
+        to_json(CLUSTER, &bytes).expect("JSON")
     }
 
     #[test]
@@ -219,11 +198,10 @@ mod tests {
 
     #[test]
     fn fields_are_listed_with_those_inside() {
-        let codec = codec().expect("descriptors");
-        let bytes = codec.from_json(CLUSTER, &cluster()).expect("a cluster");
-        let fields = codec.fields(CLUSTER, &bytes).expect("fields");
+        let bytes = from_json(CLUSTER, &cluster()).expect("a cluster");
+        let found = fields(CLUSTER, &bytes).expect("fields");
         for wanted in [format!("{CLUSTER}.connect_timeout"), format!("{CONTEXT}.sni")] {
-            assert!(fields.contains(&wanted), "{wanted}: {fields:?}");
+            assert!(found.contains(&wanted), "{wanted}: {found:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A patch merged into a message, and the lists of things that patches add to.
 
 use prost::{Message, Name};
-use sagene_api::envoy::json::{Lists, codec};
+use sagene_api::envoy::json::{self, Lists};
 use sagene_api::istio::networking::envoy_filter::PatchOperation;
 use tracing::warn;
 
@@ -13,8 +13,7 @@ pub(super) fn merge<M: Message + Name + Default>(into: &mut M, patch: &Patch) {
         PatchOperation::MergeAndReplaceList => Lists::Replace,
         _ => Lists::Append,
     };
-    let merged =
-        codec().and_then(|codec| codec.merge(&M::full_name(), &into.encode_to_vec(), &patch.value, lists));
+    let merged = json::merge(&M::full_name(), &into.encode_to_vec(), &patch.value, lists);
     match merged.map(|bytes| M::decode(bytes.as_slice())) {
         Ok(Ok(merged)) => *into = merged,
         Ok(Err(error)) => warn!(envoy_filter = patch.source, %error, "patch left out"),

@@ -1,7 +1,7 @@
 //! One patch, its value read as the message it stands for.
 
 use sagene_api::Object;
-use sagene_api::envoy::json::{Codec, codec};
+use sagene_api::envoy::json::from_json;
 use sagene_api::istio::networking::EnvoyFilter;
 use sagene_api::istio::networking::envoy_filter::{
     ApplyTo, EnvoyConfigObjectMatch, EnvoyConfigObjectPatch, FilterClass, PatchOperation,
@@ -52,15 +52,8 @@ pub fn problems(filter: &EnvoyFilter) -> Vec<PatchProblem> {
 
 fn read_all(filter: &EnvoyFilter, source: &str) -> (Vec<Patch>, Vec<PatchProblem>) {
     let (mut patches, mut problems) = (Vec::new(), Vec::new());
-    let codec = match codec() {
-        Ok(codec) => codec,
-        Err(error) => {
-            problems.push(PatchProblem { field: "spec".to_owned(), reason: error.to_string() });
-            return (patches, problems);
-        }
-    };
     for (index, declared) in filter.config_patches.iter().enumerate() {
-        match read_one(declared, source, &codec) {
+        match read_one(declared, source) {
             Ok(patch) => patches.push(patch),
             Err((field, reason)) => {
                 let field = format!("spec.configPatches[{index}].{field}");
@@ -71,11 +64,7 @@ fn read_all(filter: &EnvoyFilter, source: &str) -> (Vec<Patch>, Vec<PatchProblem
     (patches, problems)
 }
 
-fn read_one(
-    declared: &EnvoyConfigObjectPatch,
-    source: &str,
-    codec: &Codec,
-) -> Result<Patch, (&'static str, String)> {
+fn read_one(declared: &EnvoyConfigObjectPatch, source: &str) -> Result<Patch, (&'static str, String)> {
     let name = declared
         .apply_to
         .message()
@@ -94,7 +83,7 @@ fn read_one(
         return Err(("match.proxy.proxyVersion", reason));
     }
     let value = match &patch.value {
-        Some(value) => codec.from_json(name, value).map_err(|error| ("patch.value", error.to_string()))?,
+        Some(value) => from_json(name, value).map_err(|error| ("patch.value", error.to_string()))?,
         None if patch.operation == PatchOperation::Remove => Vec::new(),
         None => return Err(("patch.value", "is missing".to_owned())),
     };

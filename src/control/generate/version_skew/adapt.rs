@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use prost::Message;
-use sagene_api::envoy::json::{Codec, Removal, Rest, codec};
-use tracing::warn;
+use sagene_api::envoy::json::{Removal, Rest, without};
 
 use super::table::TABLE;
 use super::{Older, Version};
@@ -23,8 +22,6 @@ pub(crate) struct Adapted(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Read when needed first: its descriptors take some megabytes.
-    codec: Option<Arc<Codec>>,
     /// By class and address of what was adapted, which is kept so that the address stays its own.
     resources: HashMap<(Older, usize), (Arc<Resource>, Fit)>,
     /// With so many of them those that nobody else holds are forgotten.
@@ -72,23 +69,10 @@ impl Adapted {
 
     fn one(&self, older: Older, resource: &Arc<Resource>) -> Option<Arc<Resource>> {
         let key = (older, Arc::as_ptr(resource) as usize);
-        let codec = {
-            let mut kept = lock(&self.0);
-            if let Some((_, fit)) = kept.resources.get(&key) {
-                return fit.of(resource);
-            }
-            match kept.codec.clone() {
-                Some(codec) => codec,
-                None => match codec() {
-                    Ok(codec) => kept.codec.insert(codec).clone(),
-                    Err(error) => {
-                        warn!(%error, "proxies of earlier versions are sent what they may refuse");
-                        return Some(resource.clone());
-                    }
-                },
-            }
-        };
-        let fit = adapted(&codec, older.lacks, resource);
+        if let Some((_, fit)) = lock(&self.0).resources.get(&key) {
+            return fit.of(resource);
+        }
+        let fit = adapted(older.lacks, resource);
         let mut kept = lock(&self.0);
         kept.make_room();
         kept.resources.entry(key).or_insert_with(|| (resource.clone(), fit)).1.of(resource)
@@ -105,13 +89,13 @@ impl Adapted {
 }
 
 /// A resource without what came with a version or later.
-fn adapted(codec: &Codec, lacks: Version, resource: &Resource) -> Fit {
+fn adapted(lacks: Version, resource: &Resource) -> Fit {
     let unwanted = |message: &str, field: &str| -> Option<Removal> {
         let mut lines = TABLE.iter().filter(|line| line.since >= lacks);
         lines.find(|line| line.message == message && line.field == field).map(|line| line.instead)
     };
     let Ok(any) = Any::decode(resource.any.clone()) else { return Fit::Same };
-    match codec.without(&any.type_url, &any.value, &unwanted) {
+    match without(&any.type_url, &any.value, &unwanted) {
         Ok(Rest::Some(value)) => {
             let version = content_hash::of(&any.type_url, &value);
             let any = Any { value, ..any }.encode_to_vec().into();
@@ -141,6 +125,6 @@ mod tests {
         assert_eq!(lock(&adapted.0).resources.len(), 1);
         drop(served);
         adapted.forget_unused();
-        assert!(lock(&adapted.0).codec.is_none(), "nobody needs it any more");
+        assert!(lock(&adapted.0).resources.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prost::Message;
-use sagene_api::envoy::json::codec;
+use sagene_api::envoy::json::{any_to_json, fields};
 use sagene_api::istio::MeshConfig;
 use sagene_api::istio::extensions::WasmPlugin;
 use sagene_api::istio::networking::{DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService};
@@ -70,14 +70,14 @@ fn proxies(older: Option<Older>) -> Vec<Proxy> {
 
 /// The fields of all that is generated for proxies of a class.
 fn generated(older: Option<Older>) -> BTreeSet<String> {
-    let (index, codec) = (mesh(), codec().expect("descriptors"));
+    let index = mesh();
     let mut found = BTreeSet::new();
     for proxy in proxies(older) {
         let mut note = |kind: &str, names: Requested<'_>| {
             let made = index.resources(&proxy, kind, names);
             for resource in &made {
                 let any = Any::decode(resource.any.clone()).expect("an Any");
-                found.extend(codec.fields(&any.type_url, &any.value).expect("descriptors of its type"));
+                found.extend(fields(&any.type_url, &any.value).expect("descriptors of its type"));
             }
             made
         };
@@ -88,7 +88,7 @@ fn generated(older: Option<Older>) -> BTreeSet<String> {
         let mut routes = BTreeSet::new();
         for listener in &listeners {
             let any = Any::decode(listener.any.clone()).expect("an Any");
-            route_names(&codec.any_to_json(&any), &mut routes);
+            route_names(&any_to_json(&any), &mut routes);
         }
         let routes: Vec<Arc<str>> = routes.into_iter().map(Into::into).collect();
         note(type_url::ROUTE, Requested::Names(&routes));

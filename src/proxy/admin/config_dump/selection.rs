@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::admin::json::{Resources, timestamp};
+use crate::admin::json::{shown, timestamp};
 use crate::agent::http_server::Request;
 use crate::config::RawResource;
 
@@ -24,7 +24,6 @@ pub(super) struct Selection<'a> {
     pub(super) resource: Option<&'a str>,
     name: Option<Regex>,
     pub(super) include_eds: bool,
-    pub(super) resources: Resources,
 }
 
 impl<'a> Selection<'a> {
@@ -43,7 +42,6 @@ impl<'a> Selection<'a> {
                 .query
                 .iter()
                 .any(|(key, value)| key == "include_eds" && value != "off" && value != "false"),
-            resources: Resources::new(),
         })
     }
 
@@ -115,7 +113,7 @@ impl Selection<'_> {
             map.insert("version_info".to_owned(), json!(raw.version));
         }
         if let Some(any) = &raw.resource {
-            map.insert(field.to_owned(), self.resources.show(any));
+            map.insert(field.to_owned(), shown(any));
         }
         map.insert("last_updated".to_owned(), timestamp(raw.last_updated));
         self.insert_error(&mut map, raw);
@@ -127,7 +125,7 @@ impl Selection<'_> {
             map.insert(
                 "error_state".to_owned(),
                 json!({
-                    "failed_configuration": self.resources.show(&refused.resource),
+                    "failed_configuration": shown(&refused.resource),
                     "last_update_attempt": timestamp(refused.at),
                     "details": refused.details,
                     "version_info": refused.version,
