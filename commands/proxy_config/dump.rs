@@ -125,19 +125,7 @@ fn camel(key: &str) -> String {
     {
         return key.to_owned();
     }
-    let mut out = String::with_capacity(key.len());
-    let mut upper = false;
-    for character in key.chars() {
-        if character == '_' {
-            upper = true;
-        } else if upper {
-            out.push(character.to_ascii_uppercase());
-            upper = false;
-        } else {
-            out.push(character);
-        }
-    }
-    out
+    sagene_api::camel_case(key)
 }
 
 /// `name.namespace` of the Istio object that filter metadata names, `<unknown>` when its path is not understood, empty without any.

@@ -5,6 +5,7 @@
 
 #[macro_use]
 pub mod encoding;
+mod camel_case;
 pub mod duration;
 pub mod envoy;
 pub mod gateway_api;
@@ -18,6 +19,7 @@ pub mod trace;
 pub mod tree;
 pub mod yaml;
 
+pub use camel_case::camel_case;
 pub use duration::Duration;
 pub use object::{Object, ObjectMeta, OwnerReference, ParseError, Resource};
 pub use sorted_map::SortedMap;

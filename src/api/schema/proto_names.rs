@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::camel_case;
 use crate::shape::Shape;
 
 /// Gives fields of shape `T` that stand in `value` as `lower_snake_case` the names of its JSON form. Keys of maps, unknown fields and
@@ -31,23 +32,6 @@ fn walk(schema: &Value, value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(|item| walk(&schema["items"], item)),
         _ => {}
     }
-}
-
-/// `custom_tags` → `customTags`.
-fn camel_case(name: &str) -> String {
-    let mut made = String::with_capacity(name.len());
-    let mut upper = false;
-    for letter in name.chars() {
-        match letter {
-            '_' => upper = true,
-            letter if upper => {
-                made.extend(letter.to_uppercase());
-                upper = false;
-            }
-            letter => made.push(letter),
-        }
-    }
-    made
 }
 
 #[cfg(test)]

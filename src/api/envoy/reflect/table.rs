@@ -1,6 +1,8 @@
 //! Descriptors: which fields a message has, and of what kind they are. The tables are made by `build.rs` out of the `.proto` files; nothing
 //! is read or allocated before they can be used, and no pointer in them is relocated when the program starts.
 
+use crate::camel_case;
+
 /// The names of all messages, fields and values of enumerations, without anything between them.
 static NAMES: &str = include_str!(concat!(env!("OUT_DIR"), "/envoy_names.txt"));
 
@@ -133,7 +135,7 @@ impl MessageDescriptor {
 
     /// The field of a name as JSON may have it, too, `connectTimeout`.
     pub(in crate::envoy) fn field_of_json(self, name: &str) -> Option<FieldDescriptor> {
-        self.field(name).or_else(|| self.fields().find(|field| is_camel_case_of(name, field.name())))
+        self.field(name).or_else(|| self.fields().find(|field| camel_case(field.name()) == name))
     }
 
     pub(super) fn field_of_number(self, number: u32) -> Option<FieldDescriptor> {
@@ -239,17 +241,4 @@ impl EnumDescriptor {
     pub(in crate::envoy) fn name(self, number: i32) -> Option<&'static str> {
         self.values().iter().find(|value| value.number == number).map(|value| value.name.text())
     }
-}
-
-/// Whether `camel` is what JSON makes of a field's name: no underscores, and the letter after each of them a capital.
-fn is_camel_case_of(camel: &str, name: &str) -> bool {
-    let mut after_underscore = false;
-    let made = name.chars().filter_map(|letter| {
-        if letter == '_' {
-            after_underscore = true;
-            return None;
-        }
-        Some(if std::mem::take(&mut after_underscore) { letter.to_ascii_uppercase() } else { letter })
-    });
-    made.eq(camel.chars())
 }
