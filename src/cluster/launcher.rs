@@ -3,6 +3,7 @@
 //! One cluster lives in one state directory. The daemon holds a lock on a file there for as long as it lives, so "is it running?"
 //! is answered by the kernel and not by a process id that may have been reused.
 
+pub(crate) mod daemon_log;
 mod error;
 mod kubeconfig;
 mod lock;

@@ -102,16 +102,25 @@ pub(crate) fn check_identity(target: &Target, object: &mut Value) -> Result<(), 
     Ok(())
 }
 
+/// What errors call a new object before it has its name: that, or what it will begin with.
+pub(crate) fn called(object: &Value) -> &str {
+    let text = |field: &str| object["metadata"][field].as_str().filter(|text| !text.is_empty());
+    text("name").or_else(|| text("generateName")).unwrap_or_default()
+}
+
+/// Makes up the name of an object that asks for it. Mutating admission comes first, as in Kubernetes: what is refused there is refused in
+/// the same words each time.
+pub(crate) fn give_name(metadata: &mut Map<String, Value>) {
+    let base = text(metadata, "generateName").to_owned();
+    if text(metadata, "name").is_empty() && !base.is_empty() {
+        metadata.insert("name".to_owned(), json!(generated_name(&base)));
+    }
+}
+
 /// Fills in what the server decides on create.
 pub(crate) fn prepare_create(metadata: &mut Map<String, Value>) {
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink"] {
         metadata.remove(field);
-    }
-    if text(metadata, "name").is_empty() {
-        let base = text(metadata, "generateName").to_owned();
-        if !base.is_empty() {
-            metadata.insert("name".to_owned(), json!(generated_name(&base)));
-        }
     }
     metadata.insert("uid".to_owned(), json!(new_uid()));
     metadata.insert("creationTimestamp".to_owned(), json!(now()));

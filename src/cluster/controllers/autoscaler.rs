@@ -64,7 +64,7 @@ fn key_of(autoscaler: &Value) -> Key {
 /// Asks for the autoscalers of an object that changed.
 pub(super) async fn keys(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &ResourceRef,
     object: &Value,
 ) -> Result<(), ApiError> {

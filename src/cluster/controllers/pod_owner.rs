@@ -41,8 +41,26 @@ pub(super) fn pod(
     pod
 }
 
-/// Creates the owner's pods side by side and tells of it; the first failure is returned after all were tried.
+/// Creates the owner's pods and tells of it: one, then two, four and so on side by side, as long as none is refused. What refuses one
+/// refuses all of them mostly.
 pub(super) async fn create_all(
+    context: &Context,
+    resource: &ResourceRef,
+    owner: &Value,
+    mut pods: Vec<Value>,
+) -> Result<(), ApiError> {
+    let mut together = 1;
+    while !pods.is_empty() {
+        let later = pods.split_off(together.min(pods.len()));
+        create_together(context, resource, owner, pods).await?;
+        pods = later;
+        together *= 2;
+    }
+    Ok(())
+}
+
+/// Creates pods side by side; the first failure is returned after all were tried.
+async fn create_together(
     context: &Context,
     resource: &ResourceRef,
     owner: &Value,

@@ -5,12 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::key::Key;
 
 /// First pause after a failure; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A key that failed so often in a row has a pause behind each failure, whatever asks for it: what a failing reconciliation writes may
+/// itself ask for the next one.
+const FAILURES_AT_ONCE: u32 = 5;
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct State {
@@ -19,7 +24,24 @@ struct State {
     running: HashSet<Key>,
     /// Keys that were asked for while they ran.
     again: HashSet<Key>,
-    failures: HashMap<Key, u32>,
+    failures: HashMap<Key, Failures>,
+    /// Keys that were asked for during their pause, and come when it is over.
+    pausing: HashSet<Key>,
+}
+
+/// How often a key failed in a row, and when last.
+#[derive(Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+impl Failures {
+    /// What is left of the pause that a key has in any case.
+    fn pause(self) -> Option<Duration> {
+        let left = LEAST_PAUSE.saturating_sub(self.last.elapsed());
+        (self.count >= FAILURES_AT_ONCE && !left.is_zero()).then_some(left)
+    }
 }
 
 #[derive(Default)]
@@ -34,10 +56,15 @@ impl Queue {
     }
 
     /// Asks for a key.
-    pub(super) fn add(&self, key: Key) {
+    pub(super) fn add(self: &Arc<Self>, key: Key) {
         let mut state = self.state();
         if state.running.contains(&key) {
             state.again.insert(key);
+        } else if let Some(pause) = state.failures.get(&key).and_then(|failures| failures.pause()) {
+            if state.pausing.insert(key.clone()) {
+                drop(state);
+                self.add_later(key, pause);
+            }
         } else if state.queued.insert(key.clone()) {
             state.waiting.push_back(key);
             drop(state);
@@ -61,7 +88,8 @@ impl Queue {
         let key = state.waiting.pop_front()?;
         state.queued.remove(&key);
         state.running.insert(key.clone());
-        let failures = state.failures.get(&key).copied().unwrap_or(0);
+        state.pausing.remove(&key);
+        let failures = state.failures.get(&key).map_or(0, |failures| failures.count);
         let more = !state.waiting.is_empty();
         drop(state);
         if more {
@@ -81,13 +109,13 @@ impl Queue {
 
     /// A key could not be reconciled.
     pub(super) fn failed(self: &Arc<Self>, key: Key, failures: u32) {
-        self.state().failures.insert(key.clone(), failures);
+        self.state().failures.insert(key.clone(), Failures { count: failures, last: Instant::now() });
         self.finish(&key);
         let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
         self.add_later(key, pause);
     }
 
-    fn finish(&self, key: &Key) {
+    fn finish(self: &Arc<Self>, key: &Key) {
         let mut state = self.state();
         state.running.remove(key);
         let asked = state.again.remove(key);
@@ -101,6 +129,7 @@ impl Queue {
         let queue = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
+            queue.state().pausing.remove(&key);
             queue.add(key);
         });
     }
@@ -126,5 +155,28 @@ mod tests {
         assert_eq!(queue.next().await, (key(), 1));
         queue.done(key(), None);
         assert!(queue.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_keeps_failing_is_not_had_at_once_whoever_asks() {
+        let queue = Arc::new(Queue::default());
+        let key = || Key::Namespace("a".to_owned());
+        queue.add(key());
+        for failures in 0..FAILURES_AT_ONCE {
+            assert_eq!(queue.next().await, (key(), failures));
+            // The reconciliation itself changed something that it watches.
+            queue.add(key());
+            queue.failed(key(), failures + 1);
+        }
+        for _ in 0..3 {
+            queue.add(key());
+            assert!(queue.take().is_none(), "its pause is not over");
+        }
+        let before = Instant::now();
+        assert_eq!(queue.next().await, (key(), FAILURES_AT_ONCE));
+        assert_eq!(before.elapsed().as_secs(), LEAST_PAUSE.as_secs());
+        queue.done(key(), None);
+        queue.add(key());
+        assert_eq!(queue.take(), Some((key(), 0)), "what succeeds again has no pause");
     }
 }

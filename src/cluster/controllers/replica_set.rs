@@ -9,6 +9,9 @@ use super::context::{Context, number, set_condition};
 use super::pod_owner::{availability, by_worth, create_all, delete_all, is_active, pod};
 use crate::api_client::{ApiError, ResourceRef};
 
+/// The condition of a ReplicaSet whose pods cannot be created, or deleted.
+pub(super) const REPLICA_FAILURE: &str = "ReplicaFailure";
+
 pub(super) async fn reconcile(context: &Context, namespace: &str, name: &str) -> Reconciled {
     let Some(set) = context.get(&ResourceRef::REPLICA_SETS, namespace, name).await? else { return Ok(None) };
     let mut pods = context.controlled(&ResourceRef::PODS, &set).await?;
@@ -38,9 +41,13 @@ async fn scale(context: &Context, set: &Value, pods: &mut [Arc<Value>]) -> Resul
 
 fn status(set: &Value, replicas: usize, ready: usize, available: usize, failure: Option<&ApiError>) -> Value {
     let mut conditions = set["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.retain(|condition| condition["type"] != "ReplicaFailure");
-    if let Some(error) = failure {
-        set_condition(&mut conditions, "ReplicaFailure", "True", "FailedCreate", &error.to_string());
+    match failure {
+        // The first failure is told until it is over: a change of the status would ask for the next try at once.
+        Some(_) if conditions.iter().any(|condition| condition["type"] == REPLICA_FAILURE) => {}
+        Some(error) => {
+            set_condition(&mut conditions, REPLICA_FAILURE, "True", "FailedCreate", &error.to_string());
+        }
+        None => conditions.retain(|condition| condition["type"] != REPLICA_FAILURE),
     }
     let mut status = json!({
         "replicas": replicas,

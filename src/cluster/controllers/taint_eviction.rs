@@ -1,6 +1,7 @@
 //! Taints with the effect NoExecute: pods that do not tolerate one are deleted, at once or after their `tolerationSeconds`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ impl Since {
 /// Asks for the pods that a change may concern: a pod that was bound, all pods of a node.
 pub(super) async fn keys(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &ResourceRef,
     object: &Value,
     gone: bool,

@@ -1,6 +1,8 @@
 //! Secrets of type `kubernetes.io/service-account-token`: filled with a token of the account that they name, for readers in other
 //! clusters. The token lives as long as the Secret and the account.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -21,7 +23,7 @@ const ACCOUNT_UID: &str = "/metadata/annotations/kubernetes.io~1service-account.
 /// Asks for the Secrets that a change of a Secret or an account concerns.
 pub(super) async fn keys(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &ResourceRef,
     object: &Value,
 ) -> Result<(), ApiError> {

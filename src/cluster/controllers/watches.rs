@@ -53,7 +53,7 @@ pub(super) async fn follow(context: Arc<Context>, queue: Arc<Queue>, resource: &
 
 async fn once(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &'static ResourceRef,
     known: &mut BTreeMap<(String, String), Arc<Value>>,
 ) -> Result<(), ApiError> {
@@ -98,7 +98,7 @@ fn named(object: &Value) -> (String, String) {
 /// Asks for everything that an event may concern.
 async fn changed(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &'static ResourceRef,
     object: &Value,
     gone: bool,
@@ -147,7 +147,7 @@ async fn changed(
 
 /// An object that comes with owners which are gone already, or the end of something in a namespace that waits for it.
 fn garbage_keys(
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &'static ResourceRef,
     object: &Value,
     namespace: &str,
@@ -167,7 +167,7 @@ fn garbage_keys(
 /// A claim's volume hears of its claim; claims that wait hear of volumes and classes.
 async fn storage_keys(
     context: &Context,
-    queue: &Queue,
+    queue: &Arc<Queue>,
     resource: &ResourceRef,
     object: &Value,
 ) -> Result<(), ApiError> {
@@ -193,7 +193,7 @@ async fn storage_keys(
     Ok(())
 }
 
-fn own_key(queue: &Queue, resource: &ResourceRef, namespace: &str, name: &str) {
+fn own_key(queue: &Arc<Queue>, resource: &ResourceRef, namespace: &str, name: &str) {
     let (space, name) = (namespace.to_owned(), name.to_owned());
     match resource.kind.as_ref() {
         "Namespace" => queue.add(Key::Namespace(name)),
@@ -211,7 +211,7 @@ fn own_key(queue: &Queue, resource: &ResourceRef, namespace: &str, name: &str) {
     }
 }
 
-fn owner_key(queue: &Queue, namespace: &str, kind: &str, name: &str) {
+fn owner_key(queue: &Arc<Queue>, namespace: &str, kind: &str, name: &str) {
     let known = [
         &ResourceRef::DEPLOYMENTS,
         &ResourceRef::REPLICA_SETS,

@@ -1,9 +1,7 @@
 //! Finding the running cluster, or starting the daemon and waiting for its one-line report.
 
-use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,10 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::record::ClusterRecord;
 use super::{
     CONTEXT, ClusterStatus, LaunchOptions, LauncherError, Lock, LockError, RunningCluster, StateDirectory,
+    daemon_log,
 };
-
-/// Larger logs are moved to `daemon.log.1` when a daemon starts.
-const LOG_LIMIT_BYTES: u64 = 10 << 20;
 
 /// Between two looks at a daemon that another process is starting.
 const POLL: Duration = Duration::from_millis(10);
@@ -99,7 +95,7 @@ fn start(
 
 fn spawn(directory: &StateDirectory, options: &LaunchOptions) -> Result<Child, LauncherError> {
     let program = std::env::current_exe().map_err(LauncherError::Executable)?;
-    let log = open_log(directory)?;
+    let log = daemon_log::open(directory)?;
     let mut command = Command::new(program);
     command.args(["cluster", crate::run::DAEMON]).arg("--state-directory").arg(directory.path());
     if options.user_namespace {
@@ -110,19 +106,6 @@ fn spawn(directory: &StateDirectory, options: &LaunchOptions) -> Result<Child, L
     }
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     command.spawn().map_err(LauncherError::Spawn)
-}
-
-fn open_log(directory: &StateDirectory) -> Result<File, LauncherError> {
-    let path = directory.log();
-    if path.metadata().is_ok_and(|metadata| metadata.len() > LOG_LIMIT_BYTES) {
-        std::fs::rename(&path, path.with_extension("log.1")).map_err(LauncherError::file("rename", &path))?;
-    }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(LauncherError::file("write", &path))
 }
 
 /// Waits for the daemon's line; `None` when it ended or was silent until the deadline. No thread is needed for it, which a full process

@@ -114,29 +114,20 @@ impl NodeAgent {
         if gone || *self.node.shutting_down.borrow() {
             return;
         }
-        if let Some(worker) = self.start_worker(&event.object) {
-            workers.insert(uid, worker);
-        }
+        workers.insert(uid, self.start_worker(&event.object));
     }
 
-    fn start_worker(&self, object: &Arc<Value>) -> Option<Worker> {
-        let spec = match PodSpec::of(object) {
-            Ok(spec) => spec,
-            Err(error) => {
-                tracing::error!(pod = %object["metadata"]["name"], %error, "cannot read a pod's spec");
-                return None;
-            }
-        };
+    fn start_worker(&self, object: &Arc<Value>) -> Worker {
         let (sender, receiver) = watch::channel(object.clone());
         let (stop, stopping) = watch::channel(grace(object).map(Stop::within));
-        let context = Arc::new(PodContext::new(self.node.clone(), receiver, stopping, spec));
+        let context = Arc::new(PodContext::new(self.node.clone(), receiver, stopping, PodSpec::of(object)));
         let (agent, own) = (self.clone(), context.clone());
         sagene_base::task::spawn(format!("pod {}/{}", context.namespace, context.name), async move {
             pod::run(own.clone()).await;
             agent.workers.lock().unwrap_or_else(PoisonError::into_inner).remove(&own.uid);
             agent.idle.notify_waiters();
         });
-        Some(Worker { object: sender, stop, context })
+        Worker { object: sender, stop, context }
     }
 
     /// The pod with this name, if it runs here.
@@ -165,11 +156,7 @@ impl NodeAgent {
     pub(crate) async fn shut_down(&self) {
         self.node.shutting_down.send_replace(true);
         for worker in self.workers.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            let own = worker
-                .context
-                .spec
-                .termination_grace_period_seconds
-                .map_or(SHUTDOWN_GRACE, Duration::from_secs);
+            let own = worker.context.spec.grace();
             stop_within(&worker.stop, own.min(SHUTDOWN_GRACE));
         }
         loop {

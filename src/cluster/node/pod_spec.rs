@@ -4,6 +4,8 @@ mod container;
 mod probe;
 mod volume;
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,7 +24,7 @@ pub(crate) struct PodSpec {
     pub(crate) init_containers: Vec<Container>,
     pub(crate) volumes: Vec<Volume>,
     pub(crate) restart_policy: RestartPolicy,
-    pub(crate) termination_grace_period_seconds: Option<u64>,
+    termination_grace_period_seconds: Option<i64>,
     pub(crate) active_deadline_seconds: Option<u64>,
     pub(crate) service_account_name: String,
     pub(crate) host_network: bool,
@@ -38,6 +40,9 @@ pub(crate) struct PodSpec {
     pub(crate) dns_config: DnsConfig,
     pub(crate) security_context: PodSecurityContext,
     pub(crate) enable_service_links: Option<bool>,
+    /// Why the object's spec is not this one, which is empty then.
+    #[serde(skip)]
+    unreadable: Option<String>,
 }
 
 /// What becomes of a container that ended.
@@ -95,13 +100,26 @@ pub(crate) struct Sysctl {
 }
 
 impl PodSpec {
-    /// Reads `spec` of a Pod object.
-    pub(crate) fn of(pod: &Value) -> Result<Self, serde_json::Error> {
-        Self::deserialize(&pod["spec"])
+    /// Reads `spec` of a Pod object. One that cannot be read is [unsupported](Self::unsupported): the pod is there all the same, and has
+    /// to be told of and to go one day.
+    pub(crate) fn of(pod: &Value) -> Self {
+        Self::deserialize(&pod["spec"]).unwrap_or_else(|error| Self {
+            unreadable: Some(format!("the spec of the pod cannot be read: {error}")),
+            ..Self::default()
+        })
+    }
+
+    /// The time that its processes have to end; a negative one means a second, as in Kubernetes.
+    pub(crate) fn grace(&self) -> Duration {
+        let seconds = self.termination_grace_period_seconds.unwrap_or(30);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
     }
 
     /// Why this machine cannot run the pod as it is written, whatever else happens.
-    pub(crate) fn unsupported(&self) -> Option<&'static str> {
+    pub(crate) fn unsupported(&self) -> Option<&str> {
+        if let Some(reason) = &self.unreadable {
+            return Some(reason);
+        }
         if self.share_process_namespace {
             return Some(
                 "shareProcessNamespace is not supported by the embedded cluster: containers see their own processes only",

@@ -12,7 +12,7 @@ use super::node_process::NodeProcess;
 use crate::apiserver::{ApiServer, ApiServerConfig, RunningApiServer};
 use crate::controllers;
 use crate::dns::{ClusterNames, DnsServer};
-use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, write_kubeconfig};
+use crate::launcher::{CONTEXT, ClusterRecord, LauncherError, StartReport, daemon_log, write_kubeconfig};
 use crate::network::{
     DNS_ADDRESS, EgressRelay, HostAddress, KUBERNETES_ADDRESS, NODE_ADDRESS, NODE_API_PORT, NodeNetwork,
     ServiceProxy,
@@ -64,6 +64,7 @@ async fn serve(process: &NodeProcess) -> Result<(), RunError> {
     );
     sagene_base::task::spawn("controllers", controllers);
     pod_runtime.bind(Arc::new(agent.clone()));
+    sagene_base::task::spawn("log", daemon_log::keep_small(process.directory.clone()));
     sagene_base::task::spawn("memory at rest", sagene_base::memory::give_back_at_rest());
     publish(process, &server, api_address)?;
     tracing::info!(%api_address, state = %process.directory.path().display(), "the cluster runs");

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::apiserver::error::ApiError;
+use crate::apiserver::object_meta;
 use crate::apiserver::operations::{Operations, Target};
 use crate::apiserver::quota::written;
 use crate::node::quantity;
@@ -40,7 +41,7 @@ pub(super) fn admit(operations: &Operations, target: &Target, object: &mut Value
         return Ok(());
     }
     let why = if causes.len() == 1 { causes.remove(0) } else { format!("[{}]", causes.join(", ")) };
-    Err(ApiError::forbidden(&target.definition.reference, &target.name, &why))
+    Err(ApiError::forbidden(&target.definition.reference, object_meta::called(object), &why))
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {

@@ -26,11 +26,7 @@ pub(super) fn admit(operations: &Operations, target: &Target, pod: &mut Value) -
             "error looking up service account {}/{name}: serviceaccount {name:?} not found",
             target.namespace
         );
-        return Err(ApiError::forbidden(
-            &target.definition.reference,
-            pod["metadata"]["name"].as_str().unwrap_or(""),
-            &why,
-        ));
+        return Err(ApiError::forbidden(&target.definition.reference, object_meta::called(pod), &why));
     };
     if spec["imagePullSecrets"].as_array().is_none_or(Vec::is_empty) && account["imagePullSecrets"].is_array()
     {

@@ -172,7 +172,7 @@ impl Operations {
             Err(_) if webhook.ignores_failure() => return Ok(None),
             Err(reason) => {
                 let resource = &review.target.definition.reference;
-                return Err(ApiError::forbidden(resource, &review.target.name, &reason));
+                return Err(ApiError::forbidden(resource, object_meta::called(object), &reason));
             }
         }
         let answer = self.webhooks.post(self, webhook, &body).await;

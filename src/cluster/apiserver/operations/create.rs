@@ -45,7 +45,7 @@ impl Operations {
         mut warnings: Vec<String>,
         ownership: Ownership,
     ) -> Result<Outcome, ApiError> {
-        self.check_namespace(target, object["metadata"]["name"].as_str().unwrap_or(""))?;
+        self.check_namespace(target, object_meta::called(&object))?;
         let generate = object["metadata"]["name"].as_str().unwrap_or("").is_empty();
         let mut result = Err(ApiError::internal("no free name found"));
         for _ in 0..if generate { NAME_TRIES } else { 1 } {
@@ -67,17 +67,23 @@ impl Operations {
         warnings: &mut Vec<String>,
         ownership: &Ownership,
     ) -> Result<Arc<Value>, ApiError> {
+        let name_of = |object: &Value| object["metadata"]["name"].as_str().unwrap_or("").to_owned();
         if let Some(metadata) = object["metadata"].as_object_mut() {
             object_meta::prepare_create(metadata);
         }
-        kinds::prepare_create(target, &mut object);
-        kinds::apply_defaults(target, &mut object);
         let mut target = target.clone();
-        target.name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        target.name = name_of(&object);
+        kinds::apply_defaults(&target, &mut object);
         admission::admit_builtin_create(self, actor, &target, &mut object)?;
         let review = Review { actor, target: &target, operation: "CREATE", old: None, options };
         self.call_mutating_webhooks(&review, &mut object, warnings).await?;
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            object_meta::give_name(metadata);
+        }
+        target.name = name_of(&object);
+        kinds::prepare_create(&target, &mut object);
         kinds::apply_defaults(&target, &mut object);
+        let review = Review { actor, target: &target, operation: "CREATE", old: None, options };
         match ownership {
             Ownership::Update => {
                 managed_fields::record_update(&target, None, &mut object, options.manager_for(actor))

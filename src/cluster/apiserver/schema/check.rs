@@ -44,16 +44,35 @@ fn check(schema: &Schema, value: &mut Value, path: &mut String, report: &mut Fie
         }
         (SchemaKind::Map(item), Value::Object(map)) => {
             for (name, value) in map.iter_mut() {
+                set_zero(item, value);
                 descend(item, value, path, &format!(".{name}"), report);
             }
         }
         (SchemaKind::List { item, .. }, Value::Array(items)) => {
             for (at, value) in items.iter_mut().enumerate() {
+                set_zero(item, value);
                 descend(item, value, path, &format!("[{at}]"), report);
             }
         }
         (_, value) => check_scalar(node, value, path, report),
     }
+}
+
+/// A null in a list or a map of a built-in type is what Go makes of it: the zero value of the item's type. Structural schemas judge it themselves.
+fn set_zero(schema: &Schema, value: &mut Value) {
+    let node = schema.resolved();
+    if !value.is_null() || node.rules.is_some() || node.nullable {
+        return;
+    }
+    *value = match &node.kind {
+        SchemaKind::Text | SchemaKind::Bytes => Value::from(""),
+        SchemaKind::Integer { .. } | SchemaKind::Number | SchemaKind::IntOrString => Value::from(0),
+        SchemaKind::Quantity => Value::from("0"),
+        SchemaKind::Boolean => Value::from(false),
+        SchemaKind::Object { .. } | SchemaKind::Map(_) => Value::Object(serde_json::Map::new()),
+        SchemaKind::List { .. } => Value::Array(Vec::new()),
+        SchemaKind::Time | SchemaKind::Any | SchemaKind::Reference(_) => return,
+    };
 }
 
 fn dotted(path: &str) -> String {
@@ -130,6 +149,10 @@ mod tests {
         let report = check_fields(&schema, &mut service);
         assert_eq!(report.unknown, ["extra", "spec.ports[0].colour"]);
         assert_eq!(service, json!({"spec": {"ports": [{"port": 80}]}}));
+        let mut nulls = json!({"metadata": {"labels": {"a": null}}, "spec": {"ports": [null], "externalIPs": ["192.0.2.1", null]}});
+        assert_eq!(check_fields(&schema, &mut nulls).wrong_type, None);
+        let as_in_go = json!({"metadata": {"labels": {"a": ""}}, "spec": {"ports": [{}], "externalIPs": ["192.0.2.1", ""]}});
+        assert_eq!(nulls, as_in_go);
         let report = check_fields(&schema, &mut json!({"spec": {"ports": [{"port": "80"}]}}));
         assert!(report.wrong_type.unwrap().contains("spec.ports[0].port of type int32"));
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::Reconciled;
 use super::super::context::{Context, number, seconds_since, set_condition, text};
+use super::super::replica_set::REPLICA_FAILURE;
 use super::is_of_template;
 use crate::api_client::ResourceRef;
 
@@ -74,12 +75,12 @@ fn conditions_of(
     set_condition(conditions, "Available", status, reason, message);
     let failures = sets.iter().filter_map(|set| set["status"]["conditions"].as_array()).flatten();
     let failure = failures
-        .filter(|condition| condition["type"] == "ReplicaFailure")
+        .filter(|condition| condition["type"] == REPLICA_FAILURE)
         .map(|condition| text(condition, "/message"))
         .next();
-    conditions.retain(|condition| condition["type"] != "ReplicaFailure");
-    if let Some(message) = failure {
-        set_condition(conditions, "ReplicaFailure", "True", "FailedCreate", message);
+    match failure {
+        Some(message) => set_condition(conditions, REPLICA_FAILURE, "True", "FailedCreate", message),
+        None => conditions.retain(|condition| condition["type"] != REPLICA_FAILURE),
     }
     let name = newest.map_or("", |set| text(set, "/metadata/name"));
     let complete = counts.updated == counts.wanted

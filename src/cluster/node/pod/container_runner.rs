@@ -304,7 +304,7 @@ impl ContainerRunner {
     async fn post_start(&self, running: &mut Running) -> bool {
         let Some(hook) = &self.container.lifecycle.post_start else { return true };
         has_its_root(running.id).await;
-        let limit = Duration::from_secs(self.pod.spec.termination_grace_period_seconds.unwrap_or(30).max(30));
+        let limit = self.pod.spec.grace().max(Duration::from_secs(30));
         // A container that ends meanwhile ends the hook with it.
         match running.target.hook(hook, limit).await {
             Ok(()) => true,
@@ -336,8 +336,7 @@ impl ContainerRunner {
             exit = &mut running.exit => return exit.unwrap_or(UNKNOWN_EXIT),
             unhealthy = unhealthy => {
                 self.pod.events.container(EventKind::Normal, "Killing", &unhealthy.message, self.name());
-                let grace = self.pod.spec.termination_grace_period_seconds.map(Duration::from_secs);
-                Stop::within(unhealthy.grace.or(grace).unwrap_or(Duration::from_secs(30)))
+                Stop::within(unhealthy.grace.unwrap_or_else(|| self.pod.spec.grace()))
             }
             stop = asked.wait_for(Option::is_some) => self.asked_to_end(stop.ok().and_then(|stop| *stop)),
             stop = ending.wait_for(Option::is_some) => self.asked_to_end(stop.ok().and_then(|stop| *stop)),

@@ -222,8 +222,7 @@ impl Containers {
 
     /// How long what is left has.
     fn stop(&self) -> Stop {
-        let grace = Duration::from_secs(self.pod.spec.termination_grace_period_seconds.unwrap_or(30));
-        self.pod.stop.borrow().unwrap_or_else(|| Stop::within(grace))
+        self.pod.stop.borrow().unwrap_or_else(|| Stop::within(self.pod.spec.grace()))
     }
 
     /// Sidecars end after the containers they serve, last started first.

@@ -1,0 +1,49 @@
+//! Pods that the API server refuses, until it does not any more.
+
+use serde_json::{Value, json};
+
+use super::{Cluster, deployment};
+use crate::api_client::ResourceRef;
+use crate::controllers::context::text;
+
+#[tokio::test]
+async fn pods_that_are_refused_are_asked_for_with_pauses_and_told_of_once() {
+    let cluster = Cluster::start().await;
+    let mut wanted = deployment("app");
+    wanted["metadata"]["namespace"] = json!("default");
+    wanted["spec"]["replicas"] = json!(20);
+    wanted["spec"]["template"]["spec"]["serviceAccountName"] = json!("late");
+    cluster.api().create(&ResourceRef::DEPLOYMENTS, "default", wanted).await.expect("a deployment");
+
+    let fails =
+        |sets: &[Value]| sets.iter().any(|set| text(set, "/status/conditions/0/type") == "ReplicaFailure");
+    let sets = cluster.until(ResourceRef::REPLICA_SETS, "default", "a set that fails", fails).await;
+    let name = text(&sets[0], "/metadata/name");
+    let reason = "error looking up service account default/late: serviceaccount \"late\" not found";
+    assert_eq!(
+        text(&sets[0], "/status/conditions/0/message"),
+        format!("pods \"{name}-\" is forbidden: {reason}")
+    );
+    let failures = |events: &[Value]| -> Vec<u64> {
+        let failures = events.iter().filter(|event| event["reason"] == "FailedCreate");
+        failures.map(|event| event["count"].as_u64().unwrap_or(1)).collect()
+    };
+    let fourth = |events: &[Value]| failures(events).iter().sum::<u64>() >= 4;
+    let events = cluster.until(ResourceRef::EVENTS, "default", "a fourth failure", fourth).await;
+    assert_eq!(
+        failures(&events).len(),
+        1,
+        "each try ends with the first pod, and says the same: {events:#?}"
+    );
+    let later = cluster.list(&ResourceRef::REPLICA_SETS, "default").await;
+    let version = |set: &Value| text(set, "/metadata/resourceVersion").to_owned();
+    assert_eq!(version(&later[0]), version(&sets[0]), "a failure more changes nothing");
+
+    let account = json!({"metadata": {"name": "late"}});
+    cluster.api().create(&ResourceRef::SERVICE_ACCOUNTS, "default", account).await.expect("an account");
+    let recovered = |sets: &[Value]| {
+        sets.iter().any(|set| set["status"]["replicas"] == 20 && set["status"].get("conditions").is_none())
+    };
+    cluster.until(ResourceRef::REPLICA_SETS, "default", "all pods", recovered).await;
+    cluster.end().await;
+}
