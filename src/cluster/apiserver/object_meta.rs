@@ -174,29 +174,8 @@ pub(crate) fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<
     if namespaced && metadata["namespace"].as_str().unwrap_or("").is_empty() {
         causes.push(Cause::required("metadata.namespace", ""));
     }
-    for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        if let Some(detail) = wrong_qualified_name(key) {
-            causes.push(Cause::invalid("metadata.labels", &json!(key), &detail));
-        }
-        if let Some(detail) = wrong_label_value(value.as_str().unwrap_or("")) {
-            causes.push(Cause::invalid("metadata.labels", value, &detail));
-        }
-    }
-    let mut size = 0;
-    for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
-        size += key.len() + value.as_str().map_or(0, str::len);
-        if let Some(detail) = wrong_qualified_name(&key.to_lowercase()) {
-            causes.push(Cause::invalid("metadata.annotations", &json!(key), &detail));
-        }
-    }
-    if size > 256 << 10 {
-        let message = "Too long: may not be more than 262144 bytes".to_owned();
-        causes.push(Cause {
-            reason: "FieldValueTooLong".to_owned(),
-            message,
-            field: "metadata.annotations".to_owned(),
-        });
-    }
+    validate_labels(&metadata["labels"], "metadata.labels", &mut causes);
+    validate_annotations(&metadata["annotations"], "metadata.annotations", &mut causes);
     validate_finalizers(metadata, &mut causes);
     for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
@@ -210,6 +189,32 @@ pub(crate) fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<
         }
     }
     causes
+}
+
+/// Checks labels, or a selector that is made of labels.
+pub(crate) fn validate_labels(labels: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        if let Some(detail) = wrong_qualified_name(key) {
+            causes.push(Cause::invalid(path, &json!(key), &detail));
+        }
+        if let Some(detail) = wrong_label_value(value.as_str().unwrap_or("")) {
+            causes.push(Cause::invalid(path, value, &detail));
+        }
+    }
+}
+
+pub(crate) fn validate_annotations(annotations: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut size = 0;
+    for (key, value) in annotations.as_object().into_iter().flatten() {
+        size += key.len() + value.as_str().map_or(0, str::len);
+        if let Some(detail) = wrong_qualified_name(&key.to_lowercase()) {
+            causes.push(Cause::invalid(path, &json!(key), &detail));
+        }
+    }
+    if size > 256 << 10 {
+        let message = "Too long: may not be more than 262144 bytes".to_owned();
+        causes.push(Cause { reason: "FieldValueTooLong".to_owned(), message, field: path.to_owned() });
+    }
 }
 
 /// Finalizers that need no domain: Kubernetes' own.

@@ -1,11 +1,12 @@
 //! Namespaces: what each has from the start, and its orderly end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Reconciled;
-use super::context::{Context, text};
+use super::context::{Context, set_condition, text};
 use crate::api_client::{ApiError, PatchKind, ResourceRef};
 
 /// Name of the config map with the cluster's CA.
@@ -59,16 +60,19 @@ async fn create_missing(
 
 /// Deletes everything in the namespace; once it is empty, lets it go.
 async fn end(context: &Context, namespace: &Value, name: &str) -> Reconciled {
-    let mut left = 0;
+    let mut left = Remains::default();
     for resource in namespaced_kinds(context).await? {
         for object in context.list(&resource, name).await? {
-            left += 1;
+            left.add(&resource, &object);
             if !object["metadata"]["deletionTimestamp"].is_string() {
                 context.delete(&resource, &object).await?;
             }
         }
     }
-    if left > 0 {
+    if !left.resources.is_empty() {
+        let mut status = namespace["status"].clone();
+        status["conditions"] = json!(left.conditions(&namespace["status"]["conditions"]));
+        context.write_status(&ResourceRef::NAMESPACES, namespace, status).await?;
         return Ok(Some(LEAVING_PAUSE));
     }
     let finalizers = namespace["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
@@ -76,6 +80,65 @@ async fn end(context: &Context, namespace: &Value, name: &str) -> Reconciled {
     let patch = json!({ "spec": { "finalizers": others } });
     context.api.patch(&ResourceRef::NAMESPACES, "", name, "finalize", PatchKind::Merge, patch).await?;
     Ok(None)
+}
+
+/// What may fail where kinds are served by other servers.
+const NO_FAILURES: [(&str, &str, &str); 3] = [
+    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+];
+
+/// What a namespace that is leaving still holds.
+#[derive(Default)]
+struct Remains {
+    /// How many objects of each resource, `configmaps.` or `gateways.networking.istio.io`.
+    resources: BTreeMap<String, usize>,
+    /// In how many objects each finalizer stands.
+    finalizers: BTreeMap<String, usize>,
+}
+
+impl Remains {
+    fn add(&mut self, resource: &ResourceRef, object: &Value) {
+        *self.resources.entry(format!("{}.{}", resource.plural, resource.group)).or_default() += 1;
+        for finalizer in object["metadata"]["finalizers"].as_array().into_iter().flatten() {
+            *self.finalizers.entry(finalizer.as_str().unwrap_or("").to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Why the namespace is still there, in Kubernetes' words.
+    fn conditions(&self, before: &Value) -> Vec<Value> {
+        let mut conditions = before.as_array().cloned().unwrap_or_default();
+        for (kind, reason, message) in NO_FAILURES {
+            set_condition(&mut conditions, kind, "False", reason, message);
+        }
+        let told = |counts: &BTreeMap<String, usize>, verb: &str| -> String {
+            let each = counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let remain = format!("Some resources are remaining: {}", told(&self.resources, "has"));
+        set_condition(&mut conditions, "NamespaceContentRemaining", "True", "SomeResourcesRemain", &remain);
+        let (status, reason, message) = if self.finalizers.is_empty() {
+            ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned())
+        } else {
+            let waits = told(&self.finalizers, "in");
+            (
+                "True",
+                "SomeFinalizersRemain",
+                format!("Some content in the namespace has finalizers remaining: {waits}"),
+            )
+        };
+        set_condition(&mut conditions, "NamespaceFinalizersRemaining", status, reason, &message);
+        conditions
+    }
 }
 
 /// All kinds that live in namespaces, those of CRDs included.

@@ -1,7 +1,7 @@
 //! The controllers on a real API server; the test plays the node.
 
 mod kinds;
-mod refused;
+mod waiting;
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::apiserver::error::Cause;
-use crate::apiserver::object_meta::{NameRule, wrong_name};
+use crate::apiserver::object_meta::{NameRule, validate_labels, wrong_name};
 
 /// A pod spec at `path`.
 pub(super) fn validate(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -24,6 +24,15 @@ pub(super) fn validate(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
                 causes.push(Cause::duplicate(format!("{path}.name"), &container["name"]));
             }
         }
+    }
+    validate_labels(&spec["nodeSelector"], &format!("{path}.nodeSelector"), causes);
+    let account = spec["serviceAccountName"].as_str().unwrap_or("");
+    if let Some(detail) = wrong_name(account, NameRule::Subdomain).filter(|_| !account.is_empty()) {
+        causes.push(Cause::invalid(
+            format!("{path}.serviceAccountName"),
+            &spec["serviceAccountName"],
+            &detail,
+        ));
     }
     let policy = spec["restartPolicy"].as_str().unwrap_or("Always");
     if !matches!(policy, "Always" | "OnFailure" | "Never") {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::apiserver::error::Cause;
-use crate::apiserver::object_meta::{NameRule, wrong_name};
+use crate::apiserver::object_meta::{NameRule, validate_labels, wrong_name};
 
 pub(super) fn validate(service: &Value, causes: &mut Vec<Cause>) {
     let spec = &service["spec"];
@@ -29,6 +29,7 @@ pub(super) fn validate(service: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid("spec.clusterIPs[0]", &json!("None"), &detail));
     }
     validate_ports(ports, causes);
+    validate_labels(&spec["selector"], "spec.selector", causes);
     if !matches!(spec["sessionAffinity"].as_str(), None | Some("None" | "ClientIP")) {
         let supported = ["ClientIP", "None"].map(str::to_owned);
         causes.push(Cause::not_supported("spec.sessionAffinity", &spec["sessionAffinity"], &supported));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{immutable, pod};
 use crate::apiserver::error::Cause;
+use crate::apiserver::object_meta::{validate_annotations, validate_labels};
 use crate::apiserver::selector::LabelSelector;
 
 pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
@@ -19,12 +20,17 @@ pub(super) fn validate(plural: &str, object: &Value, causes: &mut Vec<Cause>) {
     if plural == "cronjobs" && spec["schedule"].as_str().unwrap_or("").is_empty() {
         causes.push(Cause::required("spec.schedule", ""));
     }
-    if matches!(plural, "deployments" | "replicasets" | "statefulsets" | "daemonsets") {
-        validate_selector(spec, causes);
+    if matches!(plural, "deployments" | "replicasets" | "statefulsets" | "daemonsets")
+        && !validate_selector(spec, causes)
+    {
+        return;
     }
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
         causes.push(Cause::invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));
     }
+    let metadata = &template["metadata"];
+    validate_labels(&metadata["labels"], &format!("{path}.labels"), causes);
+    validate_annotations(&metadata["annotations"], &format!("{path}.annotations"), causes);
     pod::validate(&with_claims(&template["spec"], spec), &format!("{path}.spec"), causes);
     let policy = template["spec"]["restartPolicy"].as_str().unwrap_or("Always");
     let job = matches!(plural, "jobs" | "cronjobs");
@@ -59,7 +65,8 @@ fn with_claims<'a>(pod: &'a Value, spec: &Value) -> Cow<'a, Value> {
     Cow::Owned(pod)
 }
 
-fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
+/// Whether the selector can be read: where it cannot, Kubernetes looks no further.
+fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) -> bool {
     let selector = &spec["selector"];
     let has = |field: &str| {
         selector[field].as_object().is_some_and(|map| !map.is_empty())
@@ -70,6 +77,12 @@ fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
     } else if !has("matchLabels") && !has("matchExpressions") {
         causes.push(Cause::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
     }
+    let before = causes.len();
+    validate_labels(&selector["matchLabels"], "spec.selector.matchLabels", causes);
+    if causes.len() > before {
+        causes.push(Cause::invalid("spec.selector", selector, "invalid label selector"));
+        return false;
+    }
     let labels = &spec["template"]["metadata"]["labels"];
     if !selector.is_object() || !LabelSelector::from_object(selector).matches(labels) {
         causes.push(Cause::invalid(
@@ -78,6 +91,7 @@ fn validate_selector(spec: &Value, causes: &mut Vec<Cause>) {
             "`selector` does not match template `labels`",
         ));
     }
+    true
 }
 
 pub(super) fn validate_update(plural: &str, object: &Value, old: &Value, causes: &mut Vec<Cause>) {

@@ -1,9 +1,9 @@
-//! Pods that the API server refuses, until it does not any more.
+//! What cannot be done says why, until it can: pods that the API server refuses, namespaces that hold on to something.
 
 use serde_json::{Value, json};
 
 use super::{Cluster, deployment};
-use crate::api_client::ResourceRef;
+use crate::api_client::{DeleteOptions, ResourceRef};
 use crate::controllers::context::text;
 
 #[tokio::test]
@@ -45,5 +45,38 @@ async fn pods_that_are_refused_are_asked_for_with_pauses_and_told_of_once() {
         sets.iter().any(|set| set["status"]["replicas"] == 20 && set["status"].get("conditions").is_none())
     };
     cluster.until(ResourceRef::REPLICA_SETS, "default", "all pods", recovered).await;
+    cluster.end().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_cannot_end_says_what_it_waits_for() {
+    let cluster = Cluster::start().await;
+    let namespace = json!({"metadata": {"name": "shop"}});
+    cluster.api().create(&ResourceRef::NAMESPACES, "", namespace).await.expect("a namespace");
+    let map = json!({"metadata": {"name": "kept", "finalizers": ["example.com/keep"]}});
+    cluster.api().create(&ResourceRef::CONFIG_MAPS, "shop", map).await.expect("a config map");
+    let options = DeleteOptions::default();
+    cluster.api().delete(&ResourceRef::NAMESPACES, "", "shop", &options).await.expect("deleted");
+
+    let waits = |namespaces: &[Value]| {
+        let shop = namespaces.iter().find(|it| text(it, "/metadata/name") == "shop");
+        let conditions = shop.and_then(|shop| shop["status"]["conditions"].as_array());
+        let message = |kind: &str, wanted: &str| {
+            let mut all = conditions.into_iter().flatten();
+            all.any(|it| it["type"] == kind && it["status"] == "True" && it["message"] == wanted)
+        };
+        message(
+            "NamespaceContentRemaining",
+            "Some resources are remaining: configmaps. has 1 resource instances",
+        ) && message(
+            "NamespaceFinalizersRemaining",
+            "Some content in the namespace has finalizers remaining: example.com/keep in 1 resource instances",
+        )
+    };
+    cluster.until(ResourceRef::NAMESPACES, "", "a reason", waits).await;
+    let patch = json!({"metadata": {"finalizers": null}});
+    cluster.api().merge_patch(&ResourceRef::CONFIG_MAPS, "shop", "kept", "", patch).await.expect("released");
+    let gone = |namespaces: &[Value]| namespaces.iter().all(|it| text(it, "/metadata/name") != "shop");
+    cluster.until(ResourceRef::NAMESPACES, "", "the end", gone).await;
     cluster.end().await;
 }
