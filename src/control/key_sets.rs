@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sagene_api::istio::security::request_authentication::JwtRule;
+use sagene_model::jwks::has_usable_key;
 
 /// The key nobody can sign for: its private half was never kept.
 const NOBODY: &str = concat!(
@@ -18,6 +19,12 @@ const NOBODY: &str = concat!(
     "RZueJRLSQh3p8n4x9SBUTxkuJm7XEpME5999BL3w72FQ8eO6xhZHVNX7ufqnVlv7baF3nZ1o30rVm358vXNfIQM2IDKTL951YgaL4Az6Y",
     r#"76iPQ2fIpQYBdinfBd8_Ptt-j0w"}]}"#
 );
+
+/// Keys as they are where proxies can use one of them: with others they would refuse all of their listener.
+fn usable(keys: &str) -> &str {
+    let read: Result<serde_json::Value, _> = serde_json::from_str(keys);
+    if read.is_ok_and(|set| has_usable_key(&set)) { keys } else { NOBODY }
+}
 
 /// Where keys are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,12 +53,13 @@ pub struct KeySets(RwLock<HashMap<Source, Arc<str>>>);
 impl KeySets {
     /// The keys of a rule as they stand in a filter's configuration.
     pub(crate) fn of_rule(&self, rule: &JwtRule) -> Arc<str> {
-        let Some(source) = Source::of(rule) else { return rule.jwks.as_str().into() };
+        let Some(source) = Source::of(rule) else { return usable(&rule.jwks).into() };
         self.read().get(&source).cloned().unwrap_or_else(|| NOBODY.into())
     }
 
-    /// Notes fetched keys; says whether they are new.
+    /// Notes fetched keys; says whether they are new. An issuer that gives none takes back those it gave.
     pub(crate) fn set(&self, source: &Source, keys: &str) -> bool {
+        let keys = usable(keys);
         let mut known = self.write();
         if known.get(source).is_some_and(|old| **old == *keys) {
             return false;

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod gateway_api;
 pub mod grpc_status;
 pub mod hostname;
+pub mod jwks;
 pub mod labels;
 pub mod locality;
 pub mod mesh;

@@ -3,6 +3,7 @@
 use sagene_api::Object;
 use sagene_api::istio::security::RequestAuthentication;
 use sagene_api::istio::security::request_authentication::JwtRule;
+use sagene_model::jwks::has_usable_key;
 
 use super::common::{attachment, duration};
 use super::{Problem, Report, Validate};
@@ -16,6 +17,19 @@ impl Validate for RequestAuthentication {
             jwt_rule(&mut report, &FieldPath::parse("spec.jwtRules").index(index), rule);
         }
         report.finish()
+    }
+}
+
+fn inline_keys(report: &mut Report, path: &FieldPath, keys: &str) {
+    if keys.is_empty() {
+        return;
+    }
+    match serde_json::from_str::<serde_json::Value>(keys) {
+        Ok(set) if has_usable_key(&set) => {}
+        Ok(set) if set.get("keys").is_some_and(serde_json::Value::is_array) => {
+            report.warning(path, "jwks has no key that proxies can use (RSA, EC, OKP or oct, with all its parts): no token is accepted");
+        }
+        _ => report.error(path, "jwks must be a JSON Web Key Set: {\"keys\": [...]}"),
     }
 }
 
@@ -35,10 +49,7 @@ fn jwt_rule(report: &mut Report, path: &FieldPath, rule: &JwtRule) {
         path,
         "only one of jwks or jwksUri can be set",
     );
-    let is_json = rule.jwks.is_empty()
-        || serde_json::from_str::<serde_json::Value>(&rule.jwks)
-            .is_ok_and(|keys| keys.get("keys").is_some_and(serde_json::Value::is_array));
-    report.require(is_json, &path.key("jwks"), "jwks must be a JSON Web Key Set: {\"keys\": [...]}");
+    inline_keys(report, &path.key("jwks"), &rule.jwks);
     for (field, values, words) in [
         ("audiences", &rule.audiences, "audience must be non-empty string"),
         ("fromParams", &rule.from_params, "location query must be non-empty string"),
@@ -111,7 +122,11 @@ mod tests {
             ("{issuer: a, jwksUri: 'ftp://a'}", ".jwksUri"),
             ("{issuer: a, jwksUri: 'https:///a'}", ".jwksUri"),
             ("{issuer: a, jwks_uri: 'https://a:b/c'}", ".jwks_uri"),
-            ("{issuer: a, jwksUri: 'https://a', jwks: '{\"keys\": []}'}", ""),
+            (
+                "{issuer: a, jwksUri: 'https://a', jwks: '{\"keys\": [{\"kty\": \"oct\", \"k\": \"YQ\"}]}'}",
+                "",
+            ),
+            ("{issuer: a, jwks: '{\"keys\": []}'}", ".jwks"),
             ("{issuer: a, jwks: '{}'}", ".jwks"),
             ("{issuer: a, audiences: ['']}", ".audiences[0]"),
             ("{issuer: a, fromHeaders: [{name: ''}]}", ".fromHeaders[0].name"),
