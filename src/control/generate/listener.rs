@@ -7,6 +7,7 @@ mod inbound_policy;
 mod outbound;
 mod router;
 mod tcp;
+mod unique;
 
 use std::sync::Arc;
 

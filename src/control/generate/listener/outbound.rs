@@ -20,6 +20,7 @@ use super::chain::{
     to_port, without_socket,
 };
 use super::http_manager::{Manager, Routes, Side, http_manager};
+use super::unique::keep_first_chains;
 use crate::index::Index;
 use crate::index::view::{View, Visible};
 use connections::{TcpChains, filters, tcp_chains};
@@ -226,6 +227,7 @@ fn finish(index: &Index, view: &View, ip: &str, port: u16, draft: Draft) -> Arc<
     also_at(&mut made, others.iter().copied().filter(|_| on_wildcard), port);
     also_at(&mut made, draft.also_at.iter().map(String::as_str), port);
     made.filter_chains = draft.chains;
+    keep_first_chains(&mut made);
     if let Some(routes) = draft.http {
         let manager = Manager {
             side: Side::Outbound,

@@ -18,6 +18,7 @@ use super::http_manager::{Manager, Routes, Side, http_manager};
 use super::inbound::trust_domains;
 use super::outbound::weighted;
 use super::tcp::{self, Destinations};
+use super::unique::keep_first_chains;
 use crate::index::Index;
 use crate::index::inbound::Inbound;
 use crate::index::view::View;
@@ -54,6 +55,7 @@ impl Router<'_> {
         if let Some(server) = servers.tcp.first() {
             made.filter_chains.extend(self.tcp_chain(server));
         }
+        keep_first_chains(&mut made);
         if !servers.tls.is_empty() {
             made.listener_filters = vec![tls_inspector()];
         }
