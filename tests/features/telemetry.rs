@@ -111,14 +111,27 @@ fn telemetry_says_which_requests_are_logged_and_where() {
 }
 
 #[test]
-fn an_expression_that_is_not_understood_is_refused_by_name() {
+fn a_function_that_is_not_understood_is_refused_by_name_and_an_attribute_has_no_value() {
     let app = App::start();
     let mut mesh = Mesh::new(&app);
-    let (_folder, _log) = mesh.log_to_file();
-    let entry = "accessLogging: [{filter: {expression: 'wasm.x == 1'}}]";
-    mesh.put::<Telemetry>(&telemetry("default", "istio-system", entry));
+    let (_folder, log) = mesh.log_to_file();
+    mesh.configure(json!({"accessLogFormat": "%REQ(:PATH)%"}));
+    let filter = |text: &str| {
+        telemetry(
+            "default",
+            "istio-system",
+            &format!("accessLogging: [{{filter: {{expression: \"{text}\"}}}}]"),
+        )
+    };
+    mesh.put::<Telemetry>(&filter("timestamp('x') == 1"));
     let refused = mesh.sidecar_in(&app).err().expect("refused");
-    assert!(refused.contains("wasm is not a supported attribute"), "{refused}");
+    assert!(refused.contains("timestamp() is not a supported function"), "{refused}");
+    mesh.put::<Telemetry>(&filter("wasm.x == 1 || request.url_path.startsWith('/log')"));
+    let sidecar = mesh.sidecar_in(&app).expect("accepted");
+    for path in ["/quiet", "/logged", "/quiet"] {
+        sidecar.get(path, "");
+    }
+    log.wait_for("/logged\n");
 }
 
 /// The lines of a metric.

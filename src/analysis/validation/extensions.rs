@@ -41,7 +41,7 @@ fn attribute_gen(report: &mut Report, path: &FieldPath, config: Option<&Value>) 
         Ok(read) => {
             for (field, condition) in read.conditions() {
                 let field = FieldPath::parse(&field).below(path);
-                expression(report, &field, condition, "the condition never holds");
+                expression(report, &field, condition, |_| "the condition never holds");
             }
         }
     }

@@ -54,7 +54,10 @@ impl Validate for Telemetry {
                     &mut report,
                     &path.key("filter").key("expression"),
                     &filter.expression,
-                    "proxies will refuse the filter",
+                    |unknown| match unknown {
+                        UnknownName::Attribute(_) => "a condition on it never holds",
+                        UnknownName::Function(_) => "proxies will refuse the filter",
+                    },
                 );
             }
         }
@@ -81,7 +84,7 @@ fn overrides(report: &mut Report, path: &FieldPath, of: &MetricsOverrides) {
                 );
                 if !tag.value.is_empty() {
                     let value = path.key("value");
-                    expression(report, &value, &tag.value, "the tag will be \"unknown\"");
+                    expression(report, &value, &tag.value, |_| "the tag will be \"unknown\"");
                 }
             }
             TagOperation::Remove => report.require(
@@ -94,16 +97,21 @@ fn overrides(report: &mut Report, path: &FieldPath, of: &MetricsOverrides) {
 }
 
 /// A text that is an expression, of names that proxies know; `otherwise` says what happens where they do not.
-pub(super) fn expression(report: &mut Report, path: &FieldPath, text: &str, otherwise: &str) {
+pub(super) fn expression(
+    report: &mut Report,
+    path: &FieldPath,
+    text: &str,
+    otherwise: impl Fn(&UnknownName) -> &'static str,
+) {
     if let Err(error) = sagene_cel::check_syntax(text) {
         return report.error(path, format!("{text:?} is no valid CEL expression: {error}"));
     }
-    let unknown = match first_unknown(text) {
-        None => return,
-        Some(UnknownName::Attribute(name)) => format!("{name} is no attribute that proxies know"),
-        Some(UnknownName::Function(name)) => format!("{name}() is no function that proxies know"),
+    let Some(unknown) = first_unknown(text) else { return };
+    let what = match &unknown {
+        UnknownName::Attribute(name) => format!("{name} is no attribute that proxies know"),
+        UnknownName::Function(name) => format!("{name}() is no function that proxies know"),
     };
-    report.warning(path, format!("{text:?}: {unknown}; {otherwise}"));
+    report.warning(path, format!("{text:?}: {what}; {}", otherwise(&unknown)));
 }
 
 #[cfg(test)]

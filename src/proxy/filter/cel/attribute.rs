@@ -31,6 +31,8 @@ impl<'f> From<Facts<'f>> for CelFacts<'f> {
 pub(super) enum Attribute {
     Group(&'static str),
     Field(&'static str, &'static str),
+    /// A name that is none. As in Envoy it is no mistake of the configuration: it has no value in any request.
+    Unknown,
 }
 
 /// Envoy's bits of response flags, by the short names of the flags.
@@ -59,25 +61,25 @@ const FLAG_BITS: [(&str, i64); 20] = [
 
 impl Attribute {
     /// A group by its name.
-    pub(super) fn root(name: &str) -> Result<Self, String> {
-        let names = || ATTRIBUTES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    pub(super) fn root(name: &str) -> Self {
         let found = ATTRIBUTES.iter().find(|(known, _)| *known == name);
-        found
-            .map(|(known, _)| Self::Group(known))
-            .ok_or_else(|| format!("{name} is not a supported attribute; known: {}", names()))
+        found.map_or(Self::Unknown, |(known, _)| Self::Group(known))
     }
 
-    /// An attribute of a group; `Ok(None)` where the selection is one of a map.
-    pub(super) fn select(self, name: &str) -> Result<Option<Self>, String> {
-        let Self::Group(group) = self else { return Ok(None) };
+    /// An attribute of a group; `None` where the selection is one of a map.
+    pub(super) fn select(self, name: &str) -> Option<Self> {
+        let group = match self {
+            Self::Group(group) => group,
+            Self::Unknown => return Some(Self::Unknown),
+            Self::Field(..) => return None,
+        };
         let fields =
             ATTRIBUTES.iter().find(|(known, _)| *known == group).map_or(&[][..], |(_, fields)| fields);
         if fields.is_empty() {
-            return Ok(None);
+            return None;
         }
         let found = fields.iter().find(|known| **known == name);
-        let unknown = || format!("{group}.{name} is not a supported attribute; known: {}", fields.join(", "));
-        found.map(|field| Some(Self::Field(group, field))).ok_or_else(unknown)
+        Some(found.map_or(Self::Unknown, |field| Self::Field(group, field)))
     }
 
     /// Its value; `None` where the request has none.

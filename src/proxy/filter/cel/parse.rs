@@ -156,7 +156,7 @@ impl Parser {
                     return Err("a name is missing behind .".to_owned());
                 };
                 self.at += 1;
-                made = if self.take_sign("(") { self.method(made, &name)? } else { select(made, &name)? };
+                made = if self.take_sign("(") { self.method(made, &name)? } else { select(made, &name) };
             } else if self.take_sign("[") {
                 let index = self.expression()?;
                 self.expect("]")?;
@@ -195,7 +195,7 @@ impl Parser {
                 "false" => Expression::Literal(Value::Boolean(false)),
                 "null" => Expression::Literal(Value::Null),
                 _ if self.take_sign("(") => self.function(&name)?,
-                _ => Expression::Attribute(Attribute::root(&name)?),
+                _ => Expression::Attribute(Attribute::root(&name)),
             },
             Token::Sign(sign) => return Err(format!("{sign:?} was not expected")),
         })
@@ -254,13 +254,13 @@ impl Parser {
 }
 
 /// `a.b`: an attribute by its name, or an entry of a map.
-fn select(from: Expression, name: &str) -> Result<Expression, String> {
+fn select(from: Expression, name: &str) -> Expression {
     match from {
-        Expression::Attribute(attribute) => match attribute.select(name)? {
-            Some(attribute) => Ok(Expression::Attribute(attribute)),
-            None => Ok(entry(Expression::Attribute(attribute), name)),
+        Expression::Attribute(attribute) => match attribute.select(name) {
+            Some(attribute) => Expression::Attribute(attribute),
+            None => entry(Expression::Attribute(attribute), name),
         },
-        other => Ok(entry(other, name)),
+        other => entry(other, name),
     }
 }
 
