@@ -68,13 +68,14 @@ async fn work(context: Arc<Context>, queue: Arc<Queue>) {
         match outcome {
             Ok(again) => queue.done(key, again),
             Err(error) => {
-                // Conflicts are everyday: somebody else wrote first.
+                // Conflicts are everyday: somebody else wrote first. No number of them is a reason to wait longer.
                 if error.is_conflict() {
                     tracing::debug!(%key, %error, "will be reconciled again");
+                    queue.failed(key, 1);
                 } else {
                     tracing::warn!(%key, %error, failures, "reconciliation failed");
+                    queue.failed(key, failures + 1);
                 }
-                queue.failed(key, failures + 1);
             }
         }
     }
