@@ -20,6 +20,10 @@ pub(super) async fn parse(session: &Session, arguments: &[String]) -> Result<Vec
     let Some(first) = arguments.first() else {
         return Err(error("You must specify the type of resource to get."));
     };
+    // The address of an object without a name is that of all objects.
+    if arguments.iter().any(|argument| argument.is_empty() || argument.ends_with('/')) {
+        return Err(error("resource name may not be empty"));
+    }
     let mut targets = Vec::new();
     if first.contains('/') {
         for argument in arguments {

@@ -362,3 +362,17 @@ fn a_server_that_has_no_answer_is_told_about() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn an_object_without_a_name_is_not_all_of_them() {
+    let server = Server::start();
+    let path = server.file("kept.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: kept}}");
+    let path = path.to_str().expect("a path");
+    assert_eq!(server.run(&["kubectl", "apply", "-f", path]).code, 0);
+    for command in [&["delete", "cm", ""][..], &["get", "cm", ""], &["delete", "cm/"]] {
+        let output = server.run(&[&["kubectl"], command].concat());
+        assert_eq!(output.code, 1, "{output:?}");
+        assert!(output.stderr.contains("resource name may not be empty"), "{output:?}");
+    }
+    assert_eq!(server.run(&["kubectl", "get", "cm", "kept"]).code, 0);
+}
